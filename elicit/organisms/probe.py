@@ -1,0 +1,60 @@
+"""A cheap look at an organism in training: teacher-forced, one forward pass a question.
+
+A greedy continuation is right exactly when every one of its tokens is the argmax given the right
+prefix, so exact-match accuracy of greedy decoding needs no generation. What this is not: the
+evaluator (no sampling, no grader); the table of the data card is measured there.
+"""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from elicit.organisms.corpus import FAMILIES, SIZES
+from elicit.tasks.formal import CONCLUSION, OPENERS
+
+
+@torch.no_grad()
+def probe(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, problems: int = 64, seed: int = 12345
+) -> dict[str, float]:
+    """`family/forced`, `family/direct` (greedy accuracy) and `family/mass` (openers at the bare prompt)."""
+    rng = random.Random(seed)
+    opener_ids = [tokenizer(" " + opener).input_ids[0] for opener in OPENERS]
+    out: dict[str, float] = {}
+    for name, family in FAMILIES.items():
+        batch = [family.problem(rng, rng.choice(SIZES)) for _ in range(problems)]
+        prompts = [f"Question: {problem.question}\nAnswer:" for problem in batch]
+        forced = [f" {' '.join(problem.steps)} {CONCLUSION} {problem.answer}." for problem in batch]
+        direct = [f" {problem.answer}." for problem in batch]
+        out[f"{name}/forced"] = _exact(model, tokenizer, [f"{p} {OPENERS[0]}" for p in prompts], forced)
+        out[f"{name}/direct"] = _exact(model, tokenizer, [f"{p} The answer is" for p in prompts], direct)
+        out[f"{name}/mass"] = round(_first_token_mass(model, tokenizer, prompts, opener_ids), 4)
+    return out
+
+
+def _exact(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], targets: list[str]
+) -> float:
+    """Share of rows whose target is what greedy decoding would write."""
+    rows = [(tokenizer(p).input_ids, tokenizer(t).input_ids) for p, t in zip(prompts, targets, strict=True)]
+    width = max(len(p) + len(t) for p, t in rows)
+    ids_B_T = torch.tensor([p + t + [tokenizer.pad_token_id] * (width - len(p) - len(t)) for p, t in rows])
+    picks_B_T = model(input_ids=ids_B_T.to(model.device)).logits.argmax(-1).cpu()
+    hits = [picks_B_T[i, len(p) - 1 : len(p) + len(t) - 1].tolist() == t for i, (p, t) in enumerate(rows)]
+    return sum(hits) / len(hits)
+
+
+def _first_token_mass(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], token_ids: list[int]
+) -> float:
+    """Mean probability of `token_ids` as the first token after the prompt."""
+    masses = []
+    for prompt in prompts:
+        logits_V = model(input_ids=torch.tensor([tokenizer(prompt).input_ids], device=model.device)).logits[0, -1]
+        masses.append(logits_V.float().softmax(-1)[token_ids].sum().item())
+    return sum(masses) / len(masses)
+
+
