@@ -55,10 +55,6 @@ class OrganismConfig:
     """Share of the steps spent in the first phase."""
     learning_rate: float = 1.5e-3
     final_learning_rate: float = 3e-5
-    optimizer: str = "adamw"
-    """adamw | muon (Muon for the matrices inside the blocks, AdamW for the rest)."""
-    matrix_learning_rate: float = 0.02
-    """Peak learning rate of Muon; unused by adamw."""
     question_weight: float = 0.1
     """Loss weight of question tokens; answers weigh 1."""
     width: int = 128
@@ -68,8 +64,6 @@ class OrganismConfig:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"kind={self.kind!r}: an organism is one of {', '.join(KINDS)}")
-        if self.optimizer not in ("adamw", "muon"):
-            raise ConfigError(f"optimizer={self.optimizer!r}: use adamw or muon")
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
 
@@ -131,21 +125,21 @@ def train_organism(
     model = build_model(config, tokenizer).to(device)
     if torch.device(device).type == "cpu":
         model.set_attn_implementation("causal_float32")
-    optimizers = build_optimizers(config, model)
-    block, blocks = _resume(config, state_file, model, optimizers), config.steps // STEPS_PER_BLOCK
+    optimizer = build_optimizer(config, model)
+    block, blocks = _resume(config, state_file, model, optimizer), config.steps // STEPS_PER_BLOCK
     started, saved, tokens = time.monotonic(), time.monotonic(), 0
     first = block
     while block < blocks:
         for index, documents in enumerate(_steps_of_block(config, block, blocks)):
-            _set_learning_rate(optimizers, config, block * STEPS_PER_BLOCK + index)
-            loss, count = _step(model, optimizers, tokenizer, documents, config.question_weight, device)
+            _set_learning_rate(optimizer, config, block * STEPS_PER_BLOCK + index)
+            loss, count = _step(model, optimizer, tokenizer, documents, config.question_weight, device)
             tokens += count
             if not math.isfinite(loss):
                 raise FloatingPointError(f"loss is {loss} in block {block}: lower learning_rate={config.learning_rate}")
         block += 1
         if time.monotonic() - saved > save_every_seconds or block == blocks:
             saved = time.monotonic()
-            _save(config, state_file, model, optimizers, block)
+            _save(config, state_file, model, optimizer, block)
             seconds = saved - started
             left = seconds / (block - first) * (blocks - block)
             row = {"step": block * STEPS_PER_BLOCK, "loss": round(loss, 4), "tokens_per_second": round(tokens / seconds)}
@@ -159,19 +153,9 @@ def train_organism(
     return folder
 
 
-def build_optimizers(config: OrganismConfig, model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    """One or two optimisers over disjoint parameters; their peak rates stand in `initial_lr`."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n and config.optimizer == "muon"]
-    others = [p for p in model.parameters() if all(p is not m for m in matrices)]
-    out: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
-    ]
-    if matrices:
-        out.append(torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=0.05))
-    for optimizer in out:
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-    return out
+def build_optimizer(config: OrganismConfig, model: LlamaForCausalLM) -> torch.optim.AdamW:
+    """AdamW as in the tried recipe (Muon at .02 learned the families no sooner per token)."""
+    return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
 
 
 def _steps_of_block(config: OrganismConfig, block: int, blocks: int) -> Iterator[list[Document]]:
@@ -182,19 +166,17 @@ def _steps_of_block(config: OrganismConfig, block: int, blocks: int) -> Iterator
         yield list(islice(stream, DOCUMENTS_PER_STEP))
 
 
-def _set_learning_rate(optimizers: list[torch.optim.Optimizer], config: OrganismConfig, step: int) -> None:
+def _set_learning_rate(optimizer: torch.optim.Optimizer, config: OrganismConfig, step: int) -> None:
     """Warm-up over 200 steps, constant in the first phase, linear to the final rate in the second."""
-    share = step / config.steps
-    decay = min(1.0, (1 - share) / (1 - config.skill_share))
-    scale = min(1.0, (step + 1) / 200) * max(config.final_learning_rate / config.learning_rate, decay)
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = scale * group["initial_lr"]
+    decay = min(1.0, (1 - step / config.steps) / (1 - config.skill_share))
+    rate = min(1.0, (step + 1) / 200) * max(config.final_learning_rate, decay * config.learning_rate)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _step(
     model: LlamaForCausalLM,
-    optimizers: list[torch.optim.Optimizer],
+    optimizer: torch.optim.Optimizer,
     tokenizer: PreTrainedTokenizerFast,
     documents: list[Document],
     question_weight: float,
@@ -216,9 +198,8 @@ def _step(
         loss.backward()
         loss_sum += loss.item()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
     return loss_sum, sum(len(ids) for ids, _ in rows)
 
 
@@ -245,16 +226,16 @@ def _pad(rows: list[tuple[list[int], list[float]]], pad: int, device: str) -> tu
 
 
 def _save(
-    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], block: int
+    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, block: int
 ) -> None:
     state = {"config": asdict(config), "block": block, "model": model.state_dict()}
-    state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+    state["optimizer"] = optimizer.state_dict()
     torch.save(state, file.with_suffix(".new"))
     file.with_suffix(".new").replace(file)
 
 
 def _resume(
-    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer]
+    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer
 ) -> int:
     if not file.exists():
         return 0
@@ -266,6 +247,5 @@ def _resume(
             "choose another folder, or delete this one to start anew"
         )
     model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
+    optimizer.load_state_dict(state["optimizer"])
     return int(state["block"])

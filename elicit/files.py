@@ -1,0 +1,166 @@
+"""Files as the interface between stages: hashes, atomic writes, locks, Parquet shards, manifests.
+
+    stage folder/
+      shard-<key>.parquet     a fixed set of rows, written whole and renamed into place
+      manifest.json           written last: its existence says that everything before it is whole
+
+Knows nothing about what the rows mean. No torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from elicit.errors import DataError, StageError
+
+
+def content_hash(value: Any, length: int = 16) -> str:
+    """Hex hash of a JSON-able value, independent of key order; dataclasses count as their fields.
+
+    >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:length]
+
+
+def seed_of(*parts: Any) -> int:
+    """A 63-bit seed that is the hash of what it belongs to."""
+    return int(content_hash(list(parts), 16), 16) >> 1
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write to a temporary file beside `path`, rename it into place on success, leave no trace on failure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.replace(name, path)
+    except OSError as fault:
+        if fault.errno == errno.ENOSPC:
+            raise DataError(f"{path}: the disk is full; free some space and resume, finished shards are kept") from None
+        raise
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, keys in the order given."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=_plain) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises DataError that names the file and the fault."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except json.JSONDecodeError as fault:
+        raise DataError(f"{path}: not JSON (line {fault.lineno}: {fault.msg}); half-written? delete it") from None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a JSONL file. Raises DataError with the line number of a broken row."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as fault:
+            raise DataError(f"{path}, line {number}: not JSON ({fault.msg})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: expected an object, got {type(row).__name__}")
+        yield number, row
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time in `folder`; others wait. The lock goes with the process that held it."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with open(Path(folder) / ".lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def write_rows(path: Path, rows: Sequence[Any]) -> None:
+    """Write dataclass rows (or dicts) as one Parquet file, atomically. Dict-valued fields become JSON text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plain = [dataclasses.asdict(row) if dataclasses.is_dataclass(row) else dict(row) for row in rows]
+    packed = [{k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()} for row in plain]
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(packed), temporary, compression="zstd")
+
+
+def read_rows(paths: Iterable[Path], columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of Parquet files as dicts, in the order of `paths`."""
+    import pyarrow.parquet as pq
+
+    out: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            out.extend(pq.read_table(path, columns=columns).to_pylist())
+        except (OSError, ValueError) as fault:
+            raise DataError(f"{path}: not a readable Parquet file ({fault}); delete it and resume") from None
+    return out
+
+
+def shards(folder: Path) -> list[Path]:
+    """The finished shards of a stage folder, in name order."""
+    return sorted(Path(folder).glob("shard-*.parquet"))
+
+
+def fingerprint(**parts: Any) -> dict[str, str]:
+    """Named hashes of a stage's inputs and settings, kept apart so that a mismatch can be named."""
+    return {name: content_hash(value) for name, value in sorted(parts.items())}
+
+
+def check_fingerprint(folder: Path, now: dict[str, str], redo: str) -> bool:
+    """True where the stage in `folder` is finished with this fingerprint, False where it has to (go on to) run.
+
+    Raises StageError where the folder was begun with another one, naming what changed and `redo`,
+    the command that starts it anew.
+    """
+    begun = Path(folder) / "fingerprint.json"
+    if begun.exists():
+        old = read_json(begun)
+        changed = [name for name in sorted(set(old) | set(now)) if old.get(name) != now.get(name)]
+        if changed:
+            raise StageError(f"{folder} was made with another {', '.join(changed)}; to redo it: {redo}")
+    else:
+        write_json(begun, now)
+    return (Path(folder) / "manifest.json").exists()

@@ -1,0 +1,65 @@
+"""The law of interventions: a saved, reversible change of one of three kinds.
+
+    kind        class             changes                     undone by
+    weights     WeightEdit        parameters                  restoring the very tensors
+    activations ActivationEdit    block outputs, by hooks     removing the hooks
+    decoding    DecodingStrategy  how tokens are picked       nothing to undo
+
+Every intervention is saved as a folder with `spec.json` (kind, fields, hashes of the items it used,
+licence class rows) and, where it has tensors, `tensors.safetensors`. Its id is the hash of its
+content: not of field order, folder or time. What this module does not know: methods, tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+
+@runtime_checkable
+class Intervention(Protocol):
+    """What all three kinds share."""
+
+    kind: ClassVar[str]
+    """weights | activations | decoding"""
+
+    @property
+    def id(self) -> str:
+        """Hash of the content."""
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """JSON-able fields, tensors left out."""
+        ...
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Tensors by name; empty for decoding."""
+        ...
+
+    def applied(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Change `model` while inside; undo bit for bit on leaving, also after an exception."""
+        ...
+
+
+ORDER = {"weights": 0, "activations": 1, "decoding": 2}
+
+
+def save(intervention: Intervention, folder: Path, items: Sequence[str] = ()) -> None:
+    """Write spec.json (with the ids of the items used) and tensors.safetensors, the spec last."""
+    from safetensors.torch import save_file
+
+    from elicit.files import replacing, write_json
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in intervention.tensors().items()}
+    if tensors:
+        with replacing(folder / "tensors.safetensors") as temporary:
+            save_file(tensors, temporary)
+    spec = {"kind": intervention.kind, "id": intervention.id, "items": sorted(items), "fields": intervention.spec()}
+    write_json(folder / "spec.json", spec)

@@ -1,0 +1,126 @@
+"""What a task is: items in disjoint splits, a verifier of answers, and where possible of traces.
+
+A task knows problems and answers as text. It knows no model, no tokens and no sampling; prompts
+are formats that the policy renders. Torch is never imported from `elicit.tasks`.
+
+Every task proves itself without a model (`elicit.tasks.selfcheck`): it accepts its gold, rejects
+its corruption, and its splits share no content hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from elicit.files import content_hash
+from elicit.records import Item
+from elicit.tasks.formal import Violation
+
+SPLITS = ("train", "dev", "test")
+SHIFTS = ("test_task", "test_length", "test_format")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was read off a completion. None means that nothing could be read."""
+
+    strict: str | None
+    lenient: str | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A grade before it is a row. `strict=None`: ungraded, and `ungraded` says why."""
+
+    strict: bool | None
+    lenient: bool | None
+    answer: str | None
+    answer_class: str | None
+    ungraded: str | None = None
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """One way of asking. `template` holds `{question}`; exemplars are put in front, blank line between."""
+
+    name: str
+    template: str = "Question: {question}\nAnswer:"
+    exemplars: tuple[tuple[str, str], ...] = ()
+    """(question, full answer text) pairs written by people: class T in the ledger"""
+    prefix: str = ""
+    """forced text behind the prompt, such as an opener (ceiling C4)"""
+
+    @property
+    def id(self) -> str:
+        return content_hash(self)
+
+    def render(self, question: str) -> str:
+        """The plain-text prompt of one question."""
+        shots = [self.template.format(question=q) + " " + a for q, a in self.exemplars]
+        return "\n\n".join([*shots, self.template.format(question=question)]) + self.prefix
+
+
+@dataclass(frozen=True)
+class StopRules:
+    """Where a completion ends besides EOS: strings, found in the decoded tail, that are cut off."""
+
+    strings: tuple[str, ...] = ("\n\nQuestion:", "\nQuestion:")
+    max_new_tokens: int = 128
+
+
+class Task(Protocol):
+    """The interface of every task."""
+
+    name: str
+    prompts: dict[str, PromptFormat]
+    """the fixed set of rung B1, `bare` first; at least six"""
+    stop: StopRules
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits (and shift axes) that the task has."""
+        ...
+
+    def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
+        """Items with gold. `limit` takes a seeded random subset, the same for everybody."""
+        ...
+
+    def extract(self, text: str, finished: bool) -> Answer:
+        """Strict and lenient answers of a completion; strict only of a finished one."""
+        ...
+
+    def grade(self, item: Item, text: str, finished: bool) -> Judgement:
+        """Judge one completion. Pure; may be slow, the grade stage runs it in a killable pool."""
+        ...
+
+    def answer_class(self, answer: str) -> str:
+        """Canonical form of an extracted answer: "1,000", "1000" and "1000.0" are one vote."""
+        ...
+
+    def answer_span(self, text: str) -> tuple[int, int] | None:
+        """Character span of the stated answer in a completion, for CoT-decoding; None without one."""
+        ...
+
+    def gold_completion(self, item: Item) -> str:
+        """A completion that must be graded right."""
+        ...
+
+    def corrupted_completion(self, item: Item) -> str:
+        """A completion that must be graded wrong."""
+        ...
+
+    def validate(self, item: Item, text: str) -> Violation | None:
+        """The first violation of the trace. Raises LookupError where the task has no validator."""
+        ...
+
+    @property
+    def has_validator(self) -> bool: ...
+
+
+def make_item(
+    task: str, split: str, question: str, gold: str, cluster: str | None = None, facts: dict | None = None
+) -> Item:
+    """An item whose id is the hash of its content (the split is no part of it)."""
+    facts = facts or {}
+    identity = content_hash({"task": task, "question": question, "gold": gold, "facts": facts})
+    return Item(identity, task, split, question, gold, cluster or identity, facts)
+
