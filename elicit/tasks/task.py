@@ -9,6 +9,7 @@ its corruption, and its splits share no content hash.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,7 +120,11 @@ class Task(Protocol):
 def make_item(
     task: str, split: str, question: str, gold: str, cluster: str | None = None, facts: dict | None = None
 ) -> Item:
-    """An item whose id is the hash of its content (the split is no part of it)."""
+    """An item whose id is the hash of its content (the split is no part of it).
+
+    Announced as the audit event `elicit.gold`, so that a fit can't make items behind the ledger's back.
+    """
+    sys.audit("elicit.gold", task, split)
     facts = facts or {}
     identity = content_hash({"task": task, "question": question, "gold": gold, "facts": facts})
     return Item(identity, task, split, question, gold, cluster or identity, facts)

@@ -1,0 +1,35 @@
+# make        the environment: .venv, under the pins of constraints.txt
+# make test   the tests          make demo   the demonstration          make lint   style and types
+#
+# pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
+# CUDA build of torch is chosen with them, see "CPU or CUDA" in README.md. PYTHON=... chooses the interpreter.
+
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.made
+
+.PHONY: env test demo lint clean
+.DEFAULT_GOAL := env
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11-3.13 with venv found: install one, or make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+test: env
+	$(BIN)/python -m pytest -q
+
+demo: env
+	$(BIN)/elicit experiment=demo
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,192 @@
+"""Configuration is data: a plain mapping becomes a frozen dataclass, and every fault is found at once.
+
+    {"_class_": "methods.contrastive.Contrastive", "layer": 0.5}  ->  Contrastive(layer=0.5)
+
+A class is named by `_class_` (or known from the field's type); it must be a dataclass under
+`elicit.`, `methods.`, a registered plug-in or a prefix that the caller allows: nothing else is ever
+imported or called. Unknown keys and values of a wrong type are faults with their place and near
+matches. Strict on purpose, like the loader of facebookresearch/lingua and the errors of torchtune.
+Knows nothing about hydra or files. No torch of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from elicit.errors import ConfigError, ElicitError, near
+
+PLUGIN_GROUP = "elicit.configs"
+"""Entry points of this group name a plug-in's config package: `toy = "toy_elicit.configs"`."""
+
+_BROKEN = object()
+
+
+def plugins() -> dict[str, EntryPoint]:
+    """Registered plug-ins by entry-point name."""
+    return {point.name: point for point in entry_points(group=PLUGIN_GROUP)}
+
+
+def allowed_prefixes(more: Iterable[str] = ()) -> tuple[str, ...]:
+    """Packages whose classes a configuration may name, each with its trailing dot."""
+    packages = {"elicit", "methods", *(point.value.split(".")[0] for point in plugins().values()), *more}
+    return tuple(sorted(package.rstrip(".") + "." for package in packages))
+
+
+def build(node: Any, where: str = "config", hint: Any = Any, allow: Iterable[str] = ()) -> Any:
+    """The value that `node` describes. Raises ConfigError that lists every fault with its place."""
+    builder = Builder(allow)
+    value = builder.value(node, hint, where)
+    builder.raise_faults()
+    return value
+
+
+class Builder:
+    """Collects faults while it builds, so that a file is mended once instead of five times."""
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        self.faults: list[str] = []
+        self.prefixes = allowed_prefixes(allow)
+
+    def raise_faults(self) -> None:
+        if self.faults:
+            head = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+            raise ConfigError(f"{head} in the configuration\n" + "\n".join(f"  {fault}" for fault in self.faults))
+
+    def fault(self, text: str) -> Any:
+        if text not in self.faults:
+            self.faults.append(text)
+        return _BROKEN
+
+    def value(self, node: Any, hint: Any, where: str) -> Any:
+        """Check `node` against the type `hint` and build what it describes."""
+        if isinstance(node, Mapping) and "_class_" in node:
+            cls = self.find_class(node["_class_"], f"{where}._class_")
+            if cls is _BROKEN:
+                return _BROKEN
+            return self.instance(cls, {key: value for key, value in node.items() if key != "_class_"}, where)
+        origin = typing.get_origin(hint)
+        if origin in (typing.Union, types.UnionType):
+            return self._union(node, typing.get_args(hint), where)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(node, Mapping):
+            return self.instance(hint, node, where)
+        if origin is typing.Literal:
+            known = typing.get_args(hint)
+            return node if node in known else self.fault(f"{where}={node!r}: {near(str(node), map(str, known))}")
+        if origin in (list, tuple, Sequence) or hint in (list, tuple):
+            return self._sequence(node, hint, where)
+        if origin in (dict, Mapping) or hint is dict:
+            return self._mapping(node, hint, where)
+        return self._scalar(node, hint, where)
+
+    def find_class(self, name: Any, where: str) -> Any:
+        """Import the dataclass `name`, from an allowed package only."""
+        if not isinstance(name, str) or not name.startswith(self.prefixes):
+            packages = ", ".join(prefix + "*" for prefix in self.prefixes)
+            return self.fault(f"{where}={name!r}: classes of {packages} only (allow_classes=[PACKAGE] allows more)")
+        module_name, _, class_name = name.rpartition(".")
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as missing:
+            return self.fault(f"{where}={name!r}: {missing}")
+        cls = getattr(module, class_name, None)
+        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+            known = [n for n, v in vars(module).items() if isinstance(v, type) and dataclasses.is_dataclass(v)]
+            return self.fault(f"{where}={name!r}: {module_name} has no such dataclass; {near(class_name, known)}")
+        return cls
+
+    def instance(self, cls: type, node: Mapping[str, Any], where: str) -> Any:
+        """Build `cls` from `node`; its own ConfigErrors are faults like any other."""
+        fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+        before, arguments = len(self.faults), {}
+        for key, value in node.items():
+            if key not in fields:
+                self.fault(f"{where}.{key}: {cls.__name__} has no such setting; {near(str(key), fields)}")
+                continue
+            arguments[key] = self.value(value, hint_of(cls, key), f"{where}.{key}")
+        for name, field in fields.items():
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required and name not in node:
+                self.fault(f"{where}.{name}: {cls.__name__} needs a value")
+        if len(self.faults) > before:
+            return _BROKEN
+        try:
+            return cls(**arguments)
+        except ElicitError as fault:
+            return self.fault(f"{where}: {fault}")
+
+    def _union(self, node: Any, options: tuple[Any, ...], where: str) -> Any:
+        if node is None and type(None) in options:
+            return None
+        rest = [option for option in options if option is not type(None)]
+        attempts = []
+        for option in rest:
+            trial = Builder()
+            trial.prefixes = self.prefixes
+            value = trial.value(node, option, where)
+            if not trial.faults:
+                return value
+            attempts.append(trial.faults)
+        if len(rest) == 1:
+            return [self.fault(text) for text in attempts[0]][-1]
+        return self.fault(f"{where}={node!r}: expected {' or '.join(map(_type_name, options))}")
+
+    def _sequence(self, node: Any, hint: Any, where: str) -> Any:
+        if not isinstance(node, (list, tuple)):
+            return self.fault(f"{where}={node!r}: expected a list, such as [{node}]")
+        arguments = typing.get_args(hint)
+        inner = list(arguments[:1] if arguments[1:] in ((), (...,)) else arguments) or [Any]
+        if len(inner) > 1 and len(inner) != len(node):
+            return self.fault(f"{where}={list(node)!r}: expected {len(inner)} entries")
+        hints = inner if len(inner) > 1 else inner * len(node)
+        values = [self.value(value, h, f"{where}[{i}]") for i, (value, h) in enumerate(zip(node, hints, strict=True))]
+        return values if (typing.get_origin(hint) or hint) is list else tuple(values)
+
+    def _mapping(self, node: Any, hint: Any, where: str) -> Any:
+        if not isinstance(node, Mapping):
+            return self.fault(f"{where}={node!r}: expected a mapping")
+        inner = (typing.get_args(hint) or (Any, Any))[1]
+        return {key: self.value(value, inner, f"{where}.{key}") for key, value in node.items()}
+
+    def _scalar(self, node: Any, hint: Any, where: str) -> Any:
+        if hint is float and isinstance(node, int) and not isinstance(node, bool):
+            return float(node)
+        if hint is int and isinstance(node, bool):
+            return self.fault(f"{where}={node!r}: expected int")
+        if hint in (bool, int, float, str):
+            return node if isinstance(node, hint) else self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
+        if hint is Path and isinstance(node, str):
+            return Path(node)
+        if isinstance(hint, type) and hint is not object and not isinstance(node, (hint, Mapping)):
+            protocol = getattr(hint, "_is_protocol", False)
+            if not protocol or isinstance(node, (str, int, float, list)):
+                return self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
+        if isinstance(node, Mapping) and hint is not Any and hint is not object:
+            return self.fault(f"{where}: expected {_type_name(hint)}; name its class with _class_")
+        return node
+
+
+def hint_of(cls: type, name: str) -> Any:
+    """The type of a dataclass field; Any where it stands in a module that is only imported for type checking."""
+    for base in cls.__mro__:
+        annotation = base.__dict__.get("__annotations__", {}).get(name)
+        if annotation is None:
+            continue
+        if not isinstance(annotation, str):
+            return annotation
+        try:
+            return eval(annotation, vars(sys.modules[base.__module__]), {})
+        except NameError:
+            return Any
+    return Any
+
+
+def _type_name(hint: Any) -> str:
+    return "null" if hint is type(None) else getattr(hint, "__name__", str(hint))

@@ -1,0 +1,107 @@
+"""What a person sees while a run works: lines and progress. Knows nothing about what is measured.
+
+With `output=json` stdout carries one JSON object at the end and everything else goes to stderr.
+Progress is a rich bar on a terminal and a plain line every half minute elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TextIO
+
+from elicit.errors import ElicitError
+
+Progress = Callable[[int, int], None]
+"""progress(done, total), called between batches: the one place where a run may be interrupted"""
+
+
+class Interrupted(ElicitError):
+    """Ctrl-C was pressed once: what was begun is written, and the message says how to go on."""
+
+
+class Console:
+    """Lines and progress on one stream."""
+
+    def __init__(self, output: str = "text", stream: TextIO | None = None) -> None:
+        self.json = output == "json"
+        self.stream = stream or (sys.stderr if self.json else sys.stdout)
+        self.stopping = False
+
+    def say(self, line: str = "") -> None:
+        print(line, file=self.stream, flush=True)
+
+    def result(self, value: dict[str, Any]) -> None:
+        """The one JSON object of `output=json`; nothing in text mode."""
+        if self.json:
+            print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """A bar (or plain lines) for `progress(done, total)`. Raises Interrupted after Ctrl-C, between batches."""
+        show, close = self._bar(what) if self.stream.isatty() else self._lines(what)
+
+        def progress(done: int, total: int) -> None:
+            show(done, total)
+            self.check()
+
+        try:
+            yield progress
+        finally:
+            close()
+
+    def check(self) -> None:
+        """Raises Interrupted once Ctrl-C was pressed."""
+        if self.stopping:
+            raise Interrupted("interrupted; finished shards are kept")
+
+    @contextmanager
+    def gentle_interrupt(self) -> Iterator[None]:
+        """The first Ctrl-C finishes the batch, the second one stops at once."""
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt
+            self.stopping = True
+            self.say("stopping after this batch (Ctrl-C again stops at once)")
+
+        before = signal.signal(signal.SIGINT, on_signal)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _bar(self, what: str) -> tuple[Progress, Callable[[], None]]:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
+        bar = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(file=self.stream), transient=True)
+        task = bar.add_task(what, total=None, rate="")
+        started = time.monotonic()
+        bar.start()
+
+        def show(done: int, total: int) -> None:
+            rate = f"{done / max(time.monotonic() - started, 1e-9):.1f}/s"
+            bar.update(task, completed=done, total=total, rate=rate)
+
+        return show, bar.stop
+
+    def _lines(self, what: str, every: float = 30.0) -> tuple[Progress, Callable[[], None]]:
+        started = last = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= every:
+                last = now
+                left = (now - started) / max(done, 1) * (total - done)
+                self.say(f"{what}: {done}/{total}, {done / (now - started):.1f}/s, about {left:.0f} s left")
+
+        return show, lambda: None

@@ -1,0 +1,373 @@
+"""A checkpoint: an untouched base model at a pinned revision, loaded so that nothing warps it unsaid.
+
+    path                              what it is
+    organism[:twin | :form_only]      the built-in organisms, shipped with the package
+    some/folder                       a transformers folder (config, safetensors, tokenizer)
+    some/file.gguf                    a GGUF file, dequantised once (see gguf.py)
+    Org/name                          a model on the Hugging Face hub, at `revision`
+
+Weights are read as safetensors, never pickle; HF_HUB_OFFLINE is respected (by huggingface_hub). The model
+is frozen, in eval mode, with a fresh GenerationConfig: transformers' default top_k=50 and the checkpoint's
+own settings otherwise warp every claim about probabilities silently. No chat template is ever applied.
+The id hashes the loaded parameters and the tokenizer, so a folder, its copy and its revision agree.
+
+What this module does not know: interventions, tasks, how to sample. It never imports `elicit.organisms`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import elicit
+from elicit.errors import CheckpointError, near
+from elicit.files import content_hash
+from elicit.policy import gguf, layers
+
+ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_only": "form_only"}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+EXAMPLE = "Question: 2 + 3\nAnswer:"
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """What to load. Building one does no work."""
+
+    path: str = "organism"
+    """organism[:twin|:form_only], a local folder, a GGUF file or a hub id"""
+    revision: str | None = None
+    """commit, tag or branch of a hub id"""
+    device: str = "auto"
+    """auto (cuda, then mps, then cpu) or a torch device"""
+    dtype: str = "auto"
+    """auto (bfloat16 on a GPU that has it, else float32), float32, bfloat16, float16 or float64"""
+    attention: str = "auto"
+    """auto (transformers' choice), sdpa or eager"""
+    trust_remote_code: bool = False
+    cache: str | None = None
+    """folder of dequantised GGUF weights; None: $ELICIT_CACHE, else ~/.cache/elicit"""
+    base_model: bool = True
+    """False: reports print "not a base model: no latent claim"."""
+
+
+@dataclass(eq=False)
+class Checkpoint:
+    """A loaded base model. Shared by policies, changed only inside `Policy.applied()`."""
+
+    config: CheckpointConfig
+    model: Any
+    tokenizer: Any
+    eos_ids: frozenset[int]
+    """every id that ends a completion; empty where the checkpoint names none"""
+    bos_id: int | None
+    """put in front of every prompt; None where the checkpoint's own convention has no BOS"""
+    id: str
+    """hash of parameters and tokenizer, as loaded"""
+    device: torch.device
+    dtype: torch.dtype
+    notes: tuple[str, ...] = ()
+    """what was chosen or mended on loading, one sentence each"""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt, with BOS only where the checkpoint's own convention says so."""
+        ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return ids if self.bos_id is None else [self.bos_id, *ids]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of token ids, special tokens left out."""
+        return self.tokenizer.decode(
+            list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    @property
+    def pad_id(self) -> int:
+        """An id to fill rows with; masked everywhere, so which one does not matter."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad) if pad is not None else min(self.eos_ids, default=0)
+
+    @cached_property
+    def name(self) -> str:
+        """A short name for tables."""
+        return self.config.path if self.config.path in ORGANISMS else Path(self.config.path).name
+
+    def info(self) -> dict[str, Any]:
+        """JSON-able facts for manifests and `elicit doctor`: sizes, device, ids, and what the model sees of a prompt."""
+        ids = self.encode(EXAMPLE)
+        return {
+            "id": self.id,
+            "name": self.name,
+            "path": self.config.path,
+            "revision": self.config.revision,
+            "base_model": self.config.base_model,
+            "architecture": type(self.model).__name__,
+            "n_parameters": sum(p.numel() for p in self.model.parameters()),
+            "layers": len(layers.blocks(self.model)),
+            "width": layers.width(self.model),
+            "vocab": int(self.model.get_input_embeddings().weight.shape[0]),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "attention": getattr(self.model.config, "_attn_implementation", None),
+            "eos_ids": sorted(self.eos_ids),
+            "bos_id": self.bos_id,
+            "pad_id": self.pad_id,
+            "example": {"text": EXAMPLE, "ids": ids, "tokens": self.tokenizer.convert_ids_to_tokens(ids)},
+            "chat_template": "present, never applied" if self.tokenizer.chat_template else None,
+            "tokenizer_hash": tokenizer_hash(self.tokenizer),
+            **self.facts,
+            "notes": list(self.notes),
+        }
+
+
+def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
+    """Load a base model, frozen.
+
+    Raises CheckpointError that names the value, the place and the mend: no such path, a half-written
+    folder, pickled weights, tensors that are missing or not the model's, no network, not enough memory.
+    """
+    device, dtype, notes = _device(config.device), None, []
+    dtype = _dtype(config.dtype, device)
+    if config.device == "auto" or config.dtype == "auto":
+        notes.append(f"device={config.device}, dtype={config.dtype}: runs on {device} in {_plain(dtype)}")
+    source, revision, facts, more = _locate(config)
+    model, tokenizer = _read(config, source, revision, dtype)
+    if commit := getattr(model.config, "_commit_hash", None):
+        facts["commit"] = commit
+    checkpoint = wrap(model, tokenizer, config, bos=facts.pop("add_bos", None))
+    checkpoint.notes = (*notes, *more, *checkpoint.notes)
+    checkpoint.facts = facts
+    try:
+        checkpoint.model.to(device)
+    except torch.OutOfMemoryError as fault:
+        raise CheckpointError(f"model.path={config.path!r} does not fit on {device} ({fault}); choose a smaller "
+                              "dtype or device=cpu") from None
+    checkpoint.device = device
+    return checkpoint
+
+
+def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos: bool | None = None) -> Checkpoint:
+    """A Checkpoint around a model in memory (where it is, as it is), frozen and with a fresh GenerationConfig.
+
+    bos: whether prompts begin with BOS; None asks the tokenizer's own convention.
+    """
+    config = config or CheckpointConfig(path="in memory")
+    eos_ids, notes = end_ids(model, tokenizer)
+    identity = content_hash({"parameters": parameters_hash(model), "tokenizer": tokenizer_hash(tokenizer)})
+    bos_id = tokenizer.bos_token_id if (_prepends_bos(tokenizer) if bos is None else bos) else None
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.eval().requires_grad_(False)
+    first = next(model.parameters())
+    checkpoint = Checkpoint(
+        config, model, tokenizer, eos_ids, bos_id, identity, first.device, first.dtype, tuple(notes)
+    )
+    model.generation_config = _plain_generation(checkpoint)
+    return checkpoint
+
+
+def end_ids(model: Any, tokenizer: Any) -> tuple[frozenset[int], list[str]]:
+    """The ids that end a completion, and a note where the tokenizer is overruled.
+
+    Generation config and model config together; the tokenizer's EOS only where both are silent: some
+    tokenizers name a wrong one (that of SmolLM2's GGUF names the opening of a chat turn).
+    """
+    generation = getattr(model, "generation_config", None)
+    text_config = layers._text_config(model)
+    named: set[int] = set()
+    for value in (getattr(generation, "eos_token_id", None), getattr(text_config, "eos_token_id", None)):
+        named |= set(_as_ids(value))
+    own = tokenizer.eos_token_id
+    if not named:
+        return frozenset(_as_ids(own)), [] if own is not None else ["no EOS named anywhere: only stop rules end a text"]
+    if own is not None and own not in named:
+        return frozenset(named), [
+            f"the tokenizer names {tokenizer.eos_token!r} (id {own}) as EOS, the model's config says "
+            f"{sorted(named)}: the config holds"
+        ]
+    return frozenset(named), []
+
+
+def _as_ids(value: Any) -> list[int]:
+    return [] if value is None else [int(v) for v in value] if isinstance(value, (list, tuple)) else [int(value)]
+
+
+def _prepends_bos(tokenizer: Any) -> bool:
+    ids = tokenizer("a")["input_ids"]
+    return tokenizer.bos_token_id is not None and len(ids) > 0 and ids[0] == tokenizer.bos_token_id
+
+
+def _plain_generation(checkpoint: Checkpoint) -> Any:
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        do_sample=True, temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0,
+        eos_token_id=sorted(checkpoint.eos_ids) or None, pad_token_id=checkpoint.pad_id, bos_token_id=checkpoint.bos_id,
+    )  # fmt: skip
+
+
+def parameters_hash(model: nn.Module) -> str:
+    """Hash of all parameters by name, shape, dtype and bits; tied parameters count once."""
+
+    def digest(named: tuple[str, torch.Tensor]) -> str:
+        name, tensor = named
+        head = f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode()
+        bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return blake2b(bits, digest_size=32, key=blake2b(head, digest_size=32).digest()).hexdigest()
+
+    with ThreadPoolExecutor(4) as pool:
+        return content_hash(sorted(pool.map(digest, model.named_parameters())), 32)
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Hash of what turns text into ids; padding and truncation left out."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return content_hash({"vocabulary": tokenizer.get_vocab(), "special": tokenizer.all_special_tokens})
+    state = json.loads(backend.to_str())
+    return content_hash({key: value for key, value in state.items() if key not in ("padding", "truncation")})
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        try:
+            return torch.device(name)
+        except RuntimeError:
+            raise CheckpointError(f"model.device={name!r}: no torch device; use auto, cpu, cuda or cuda:N") from None
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if name not in DTYPES:
+        raise CheckpointError(f"model.dtype={name!r}: {near(name, ['auto', *DTYPES])}")
+    return DTYPES[name]
+
+
+def _locate(config: CheckpointConfig) -> tuple[str, str | None, dict[str, Any], list[str]]:
+    """(what transformers is given, revision, facts, notes); checks local files whole."""
+    path = config.path
+    if path.split(":")[0] == "organism":
+        if path not in ORGANISMS:
+            raise CheckpointError(f"model.path={path!r}: no such organism; {near(path, ORGANISMS)}")
+        folder = Path(elicit.__file__).parent / "organisms" / "checkpoints" / ORGANISMS[path]
+        check_folder(folder, path, "build it with `elicit organism build`")
+        return str(folder), None, {}, []
+    local = Path(path).expanduser()
+    if path.lower().endswith(".gguf"):
+        if not local.is_file():
+            raise CheckpointError(f"model.path={path!r}: no such GGUF file; download it and give its local path")
+        folder, facts, notes = gguf.dequantised(local, config.cache)
+        check_folder(folder, path, f"delete {folder} and load again")
+        return str(folder), None, facts, notes
+    if local.exists() or local.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1:
+        check_folder(local, path, "copy or save it again")
+        return str(local), None, {}, []
+    return path, config.revision, {}, []
+
+
+def check_folder(folder: Path, value: str, mend: str) -> None:
+    """Raises CheckpointError where a checkpoint folder is missing, half-written or not safetensors."""
+    def fail(fault: str, remedy: str = mend) -> None:
+        raise CheckpointError(f"model.path={value!r}: {fault}; {remedy}")
+
+    if not folder.is_dir():
+        fail(f"no folder {folder}" if not folder.exists() else f"{folder} is not a folder")
+    if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            fail(f"{folder} is a PEFT adapter", "load its base model and stack the adapter as a WeightEdit")
+        fail(f"{folder} has no config.json, it is half-written or no model folder")
+    index = folder / "model.safetensors.index.json"
+    names: Iterable[str] = ["model.safetensors"]
+    if index.is_file():
+        names = sorted(set(_json(index, fail)["weight_map"].values()))
+    elif not (folder / "model.safetensors").is_file():
+        if any(folder.glob("*.bin")):
+            fail(f"{folder} has pickled weights only, which are never read",
+                 "save it with save_pretrained(safe_serialization=True)")
+        fail(f"{folder} has no model.safetensors, it is half-written")
+    for name in names:
+        if problem := broken_safetensors(folder / name):
+            fail(f"{folder / name} {problem}")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        fail(f"{folder} has no tokenizer.json, it is half-written", "save the tokenizer beside the model")
+
+
+def _json(file: Path, fail: Any) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as fault:
+        fail(f"{file} is not JSON ({fault})")
+        raise
+
+
+def broken_safetensors(file: Path) -> str | None:
+    """What is wrong with a safetensors file (missing, cut short), None where its length is what its header says."""
+    if not file.is_file():
+        return "is missing"
+    size = file.stat().st_size
+    with file.open("rb") as handle:
+        length = int.from_bytes(handle.read(8), "little")
+        if size < 8 or length > size - 8:
+            return "is cut short"
+        try:
+            header = json.loads(handle.read(length))
+        except ValueError:
+            return "has no readable header"
+    end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    return None if 8 + length + end == size else f"is cut short ({size:,} of {8 + length + end:,} bytes)"
+
+
+def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Model and tokenizer through transformers; refuses tensors that are missing or not the model's."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    options: dict[str, Any] = {"trust_remote_code": config.trust_remote_code}
+    if revision is not None:
+        options["revision"] = revision
+    attention = {} if config.attention == "auto" else {"attn_implementation": config.attention}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, output_loading_info=True, **attention, **options
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as fault:
+        raise CheckpointError(_why(config, source, fault)) from fault
+    for kind, fault in (("missing_keys", "lacks"), ("unexpected_keys", "has tensors that the model ignores:")):
+        names = sorted(str(name) for name in report[kind])
+        if names:
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            raise CheckpointError(f"model.path={config.path!r}: {source} {fault} {shown}; it is not a whole checkpoint "
+                                  f"of {type(model).__name__}: an adapter or vector is loaded as an intervention")
+    return model, tokenizer
+
+
+def _why(config: CheckpointConfig, source: str, fault: Exception) -> str:
+    from huggingface_hub import constants
+
+    head = f"model.path={config.path!r}" + (f", revision={config.revision!r}" if config.revision else "")
+    reason = " ".join(str(fault).split())[:300]
+    if Path(source).exists():
+        return f"{head}: can't be loaded from {source} ({type(fault).__name__}: {reason}); save or download it again"
+    if constants.HF_HUB_OFFLINE:
+        return (f"{head}: not a local folder, and not in the hub's cache while HF_HUB_OFFLINE=1; download it first, "
+                "unset HF_HUB_OFFLINE, or give a local folder")
+    return (f"{head}: not a local folder, and the hub did not give it ({type(fault).__name__}: {reason}); check the "
+            "spelling, the network and HF_TOKEN, or give a local folder, a GGUF file or `organism`")

@@ -1,0 +1,41 @@
+"""The user's own prose: notes.md, blocks by section id, made once and never written again.
+
+    <!-- notes: scorecard -->
+    Anything in Markdown, up to the next such line.
+
+Knows nothing of reports.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from elicit.errors import DataError
+from elicit.files import write_text
+
+_MARK = re.compile(r"^[ \t]*<!--\s*notes:\s*([\w-]+)\s*-->[ \t]*$", re.MULTILINE)
+
+
+def read_or_make(path: Path, sections: list[str]) -> dict[str, str]:
+    """Section id -> prose (without empty blocks). Makes the file with empty blocks where there is none.
+
+    Raises DataError where a block stands twice: one of them would be lost.
+    """
+    if not path.exists():
+        write_text(path, _empty(sections))
+        return {}
+    text = path.read_text(encoding="utf-8")
+    pieces = _MARK.split(text)
+    blocks: dict[str, str] = {}
+    for name, prose in zip(pieces[1::2], pieces[2::2], strict=True):
+        if name in blocks:
+            raise DataError(f"{path}: block {name!r} stands twice; join the two")
+        blocks[name] = prose.strip()
+    return {name: prose for name, prose in blocks.items() if prose}
+
+
+def _empty(sections: list[str]) -> str:
+    head = ("Your own words. What you write below a marker line appears in that section of the report, and stays: this\n"
+            "file is made once and never overwritten.\n\n")  # fmt: skip
+    return head + "\n".join(f"<!-- notes: {section} -->\n" for section in sections)

@@ -1,0 +1,98 @@
+"""What a report is made with besides its comparison: templates, references, the configs of the runs.
+
+Templates lie in reports/templates of the repository; from a wheel they ride in elicit/_templates. Knows
+nothing of what they print.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from elicit.errors import ConfigError, DataError, near
+
+UNINTERESTING = re.compile(r"(^|\.)(seed|root|group|folder|out|name|tracker|hydra)(\.|$)")
+"""keys of a run's config that differ without meaning anything"""
+
+
+def template_folder() -> Path:
+    """The folder of the built-in templates. Raises DataError where the installation lacks them."""
+    package = Path(__file__).resolve().parents[1]
+    places = (package / "_templates", package.parent / "reports" / "templates")
+    for place in places:
+        if (place / "comparison.html.j2").exists():
+            return place
+    raise DataError(f"no report templates in {places[0]} or {places[1]}; install elicit-workbench again")
+
+
+def find_template(template: str) -> tuple[Path, list[str]]:
+    """(folder, template file names) for a built-in name or a user's path.
+
+    A path names one file (mine.html.j2 or mine.md.j2); its sibling of the other ending is rendered too where it is there.
+    """
+    path = Path(template)
+    if path.suffix != ".j2" and path.name == template:
+        folder = template_folder()
+        known = sorted({p.name.split(".")[0] for p in folder.glob("*.j2") if not p.name.startswith("_")})
+        names = [f"{template}.{ending}.j2" for ending in ("md", "html") if (folder / f"{template}.{ending}.j2").exists()]
+        if not names:
+            raise ConfigError(f"template={template}: no such template in {folder}; {near(template, known)}")
+        return folder, names
+    if not path.is_file():
+        raise ConfigError(f"template={template}: no such file; copy one from {template_folder()} and edit it")
+    stem = re.sub(r"\.(html|md)\.j2$", "", path.name)
+    if stem == path.name:
+        raise ConfigError(f"template={template}: a template's name ends in .html.j2 or .md.j2")
+    names = [f"{stem}.{ending}.j2" for ending in ("md", "html") if (path.parent / f"{stem}.{ending}.j2").exists()]
+    return path.parent.resolve(), names
+
+
+def references(methods: list[str], folder: Path | None = None) -> list[tuple[str, str]]:
+    """(one-line citation, BibTeX entry) for what a comparison used: entries whose `keywords` name a method or 'always'."""
+    text = ((folder or template_folder()) / "references.bib").read_text(encoding="utf-8")
+    wanted = {"always", *methods}
+    out = []
+    for entry in re.split(r"\n(?=@)", text):
+        field = {key: value for key, value in re.findall(r"^\s*(\w+)\s*=\s*\{(.*?)\},?\s*$", entry, re.MULTILINE)}
+        if wanted & set(re.split(r"[,\s]+", field.get("keywords", ""))):
+            title = field["title"].replace("{", "").replace("}", "")
+            where = f"arXiv {field['eprint']}" if "eprint" in field else field.get("journal", "")
+            out.append((f"{field['author'].replace(' and ', ', ')}. {title}. {field['year']}. {where}", entry.strip()))
+    return out
+
+
+def config_differences(comparison: dict[str, Any], here: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """(policy names, [(key, one value a policy)]) of config keys in which the runs of a comparison differ.
+
+    Configs come from `comparison["configs"]` (policy name -> resolved config), else from config.yaml in run
+    folders found from `here`. A run without a config is left out.
+    """
+    given = comparison.get("configs") or {}
+    configs: dict[str, dict[str, str]] = {}
+    for policy in comparison["policies"]:
+        config = given.get(policy["name"]) or _run_config(policy.get("run"), here)
+        if config:
+            configs[policy["name"]] = flat(config)
+    keys = sorted({key for config in configs.values() for key in config if not UNINTERESTING.search(key)})
+    lines = [(key, [config.get(key, "") for config in configs.values()]) for key in keys]
+    return list(configs), [(key, values) for key, values in lines if len(set(values)) > 1]
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, str]:
+    """A nested config as dotted keys and printed values."""
+    if isinstance(config, dict):
+        return {k: v for key, inner in config.items() for k, v in flat(inner, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): str(config)}
+
+
+def _run_config(run: str | None, here: Path) -> Any:
+    path = here / run / "config.yaml" if run else None
+    if path is None or not path.is_file():
+        return None
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as fault:
+        raise DataError(f"{path}: not YAML ({fault})") from None

@@ -1,0 +1,104 @@
+"""Foreign text made inert: model output is hostile until shown otherwise.
+
+Everything that a comparison holds passes through `clean` once, before any template sees it. Nothing
+that a reader can't see survives: control characters (ANSI codes start with one), bidirectional marks,
+zero-width characters and lone surrogates are written out as what they are. Escaping for a format
+(HTML is escaped by Jinja, Markdown and LaTeX here) comes on top. Knows nothing of comparisons.
+
+Bidirectional marks: Boucher & Anderson, Trojan Source, arXiv 2111.00169.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+LIMIT = 4000
+"""characters of one string that a report shows; a longer one keeps its head and its tail and says what is left out"""
+
+_KEPT = "\n\t"
+_SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "\u2212": "$-$", "\u2192": r"$\rightarrow$",
+    "\u2013": "--", "\u2026": r"\ldots{}", "\u00d7": r"$\times$", "\u00b1": r"$\pm$", "\u2265": r"$\geq$",
+    "\u2264": r"$\leq$", "\u00b7": r"\textperiodcentered{}", "\u2190": r"$\leftarrow$", "\u2014": "---",
+}  # fmt: skip
+
+
+def visible(text: str, limit: int = LIMIT) -> str:
+    r"""`text` with every invisible or controlling character written out, cut in its middle beyond `limit` characters.
+
+    >>> visible("\x1b[31mred\u202e!")
+    '\u241b[31mred\u27e8U+202E\u27e9!'
+    """
+    return _SUSPECT.sub(_shown, shorten(text, limit))
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text`, or its first two thirds and its end with a sentence on what was left out between."""
+    if len(text) <= limit:
+        return text
+    head, tail = limit * 2 // 3, limit // 4
+    left_out = len(text) - head - tail
+    return f"{text[:head]}\n[... {left_out:,} of {len(text):,} characters left out ...]\n{text[-tail:]}"
+
+
+def _shown(match: re.Match[str]) -> str:
+    character = match[0]
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return f"\u27e8U+{code:04X}\u27e9"
+    return character
+
+
+def clean(value: Any, limit: int = LIMIT) -> Any:
+    """A JSON-able value with every string in it, keys included, made visible."""
+    if isinstance(value, str):
+        return visible(value, limit)
+    if isinstance(value, dict):
+        return {visible(str(key), 200): clean(inner, limit) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(inner, limit) for inner in value]
+    return value
+
+
+def one_line(value: Any, limit: int = 90) -> str:
+    """A value as one short line, for names, table cells and terminals."""
+    line = re.sub(r"\s+", " ", visible(str(value), 10 * limit)).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "\u2026"
+
+
+def markdown(value: Any) -> str:
+    """A value as one inert line of Markdown, safe in a table cell."""
+    line = re.sub(r"\s+", " ", str(value)).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", line)
+
+
+def fenced(value: Any) -> str:
+    """A value as a Markdown code block whose fence is longer than any in the text."""
+    text = str(value)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def latex(value: Any) -> str:
+    """A value as LaTeX text. Characters that pdflatex has no glyph for are written as their code point."""
+    line = re.sub(r"\s+", " ", str(value)).strip()
+    return "".join(_LATEX.get(c, c if ord(c) < 0x250 else f"[U+{ord(c):04X}]") for c in line)
+
+
+def slug(value: Any) -> str:
+    """A name for files, anchors and macros: small ASCII letters, digits and hyphens.
+
+    >>> slug("RL steering / random reward")
+    'rl-steering-random-reward'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-")[:60] or "unnamed"

@@ -1,0 +1,72 @@
+"""From readings of two sides to one direction a layer.
+
+    d_l = mean over items of ( mean of the item's positive readings - mean of its negative ones )
+
+Paired: an item counts with both sides or not at all, so what an item is about cancels. N readings,
+L layers, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from elicit.errors import MethodError
+
+
+def paired_difference(
+    readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]
+) -> torch.Tensor:
+    """The mean paired difference [L, D]; readings whose side is None are left out.
+
+    Raises MethodError where no item has both sides, saying which side is empty.
+    """
+    both = items_with_both(sides, items)
+    if not both:
+        positive, negative = (sum(side is s for side in sides) for s in (True, False))
+        raise MethodError(
+            f"no item has samples on both sides of the contrast ({positive} positive, {negative} negative in "
+            f"{len(set(items))} items): take more samples an item or more items, or another contrast"
+        )
+    differences = []
+    for item in both:
+        own = [i for i, name in enumerate(items) if name == item]
+        means = [readings_N_L_D[[i for i in own if sides[i] is side]].mean(0) for side in (True, False)]
+        differences.append(means[0] - means[1])
+    return torch.stack(differences).mean(0)
+
+
+def items_with_both(sides: Sequence[bool | None], items: Sequence[str]) -> list[str]:
+    """Items with a positive and a negative sample, in the order of their first one."""
+    seen: dict[str, set[bool]] = {}
+    for side, item in zip(sides, items, strict=True):
+        seen.setdefault(item, set()).update(() if side is None else (side,))
+    return [item for item, found in seen.items() if len(found) == 2]
+
+
+def units(directions_L_D: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
+    """Rows of length 1. Raises MethodError for a layer where the two sides have the same mean."""
+    norms_L = directions_L_D.norm(dim=-1)
+    flat = [layer for layer, norm in zip(layers, norms_L.tolist(), strict=True) if not norm > 0]
+    if flat:
+        raise MethodError(
+            f"layers {flat}: both sides have the same mean activation (before the first generated token they share "
+            "their whole prefix): read at first_generated or completion_mean"
+        )
+    return directions_L_D / norms_L[:, None]
+
+
+def token_share(
+    readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str], tokens: Sequence[int]
+) -> torch.Tensor:
+    """Share [L] of the direction that the identity of the token read at explains: 1 = it is the token.
+
+    Each reading is replaced by the mean over all readings of the same token; the share is
+    <d, d of those means> / <d, d> (the "token-driven" badge, after arXiv 2601.05679).
+    """
+    kinds = torch.tensor([sorted(set(tokens)).index(token) for token in tokens])
+    sums = torch.zeros(len(set(tokens)), *readings_N_L_D.shape[1:]).index_add_(0, kinds, readings_N_L_D)
+    means = (sums / kinds.bincount()[:, None, None])[kinds]
+    d = paired_difference(readings_N_L_D, sides, items)
+    return (d * paired_difference(means, sides, items)).sum(-1) / (d * d).sum(-1)

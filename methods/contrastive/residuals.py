@@ -1,0 +1,78 @@
+"""Reading the residual stream: block outputs at chosen absolute positions, many layers in one pass.
+
+Prompt and completion are run teacher-forced, right-padded (a causal model never looks right), and
+the pass is left after the deepest layer that is read. The policy's own edits are on. Nothing is
+kept but the readings, in float32 on the CPU. N rows, L layers, D width, B batch, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from elicit.policy.layers import changing_outputs
+from elicit.policy.positions import forward_positions
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
+
+
+class _DeepEnough(Exception):
+    """Leaves a forward pass whose rest is not needed."""
+
+
+def read_residuals(
+    policy: Policy,
+    rows: Sequence[tuple[int, ...]],
+    spans: Sequence[tuple[int, int]],
+    prompt_lengths: Sequence[int],
+    layers: Sequence[int],
+    batch: int = 64,
+) -> torch.Tensor:
+    """Mean block output over the positions [start, end) of each row: float32 [N, L, D].
+
+    rows: token ids (prompt and completion), spans: absolute positions, 0 = first prompt token;
+    prompt_lengths: tokens of each prompt, for the policy's edits; layers: 0-based.
+    """
+    order = sorted(range(len(rows)), key=lambda i: spans[i][1])
+    readings: dict[int, torch.Tensor] = {}
+    with policy.applied(), torch.no_grad():
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            cut = [rows[i][: spans[i][1]] for i in chosen]
+            outputs = _outputs(policy, cut, [prompt_lengths[i] for i in chosen], layers)
+            for row, i in enumerate(chosen):
+                left, right = spans[i]
+                readings[i] = torch.stack([outputs[layer][row, left:right].mean(0) for layer in layers])
+    return torch.stack([readings[i] for i in range(len(rows))])
+
+
+def _outputs(
+    policy: Policy, rows: Sequence[tuple[int, ...]], prompt_lengths: Sequence[int], layers: Sequence[int]
+) -> dict[int, torch.Tensor]:
+    """Outputs [B, T, D] of each layer, float32 on the CPU."""
+    model, device = policy.checkpoint.model, policy.checkpoint.device
+    width = max(map(len, rows))
+    ids_B_T = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
+    lengths_B_1 = torch.tensor([[len(row)] for row in rows])
+    steps_1_T = torch.arange(width)[None]
+    positions_B_T = torch.where(steps_1_T < lengths_B_1, steps_1_T, -1)
+    read: dict[int, torch.Tensor] = {}
+
+    def reader(layer: int) -> Callable[[torch.Tensor], None]:
+        def keep(hidden_B_T_D: torch.Tensor) -> None:
+            read[layer] = hidden_B_T_D.float().cpu()
+            if len(read) == len(set(layers)):
+                raise _DeepEnough
+
+        return keep
+
+    with changing_outputs(model, {layer: reader(layer) for layer in layers}):
+        with forward_positions(positions_B_T, torch.tensor(prompt_lengths)):
+            try:
+                model(input_ids=ids_B_T.to(device), use_cache=False)
+            except _DeepEnough:
+                pass
+    return read

@@ -1,0 +1,1 @@
+"""Changes of decoding: the same model, other tokens picked. See README.md."""

@@ -1,0 +1,60 @@
+"""What strategies of several chains share: make the jobs of all requests, run them as one batch, elect.
+
+A strategy says which jobs a request needs, by which rule they are continued, and what each path
+weighs; everything generated is counted. The one-chain rules are in `plain.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, StrategyBase
+from methods.decoding.votes import answer_class, elect
+
+if TYPE_CHECKING:
+    from elicit.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class ChainStrategy(StrategyBase, ABC):
+    """Several chains a request, one of them returned."""
+
+    @abstractmethod
+    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+        """The chains to generate for one request."""
+
+    @abstractmethod
+    def rule(self) -> PickRule:
+        """How each chain is continued."""
+
+    @abstractmethod
+    def weigh(self, loop: Loop, path: Path, task: Task) -> Candidate:
+        """Scalars and the vote's weight of one path."""
+
+    def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
+        """Index of the chain that becomes the completion."""
+        return elect(classes, [candidate.weight for candidate in candidates], request.seed)
+
+    def run(self, loop: Loop, requests: Sequence[Request], task: Task) -> list[Outcome]:
+        """Complete all requests in one call of the loop."""
+        jobs = [self.jobs(loop, request) for request in requests]
+        paths = iter(loop.run([job for own in jobs for job in own], self.rule(), task.stop))
+        return [
+            self._outcome(loop, request, [next(paths) for _ in own], task)
+            for request, own in zip(requests, jobs, strict=True)
+        ]
+
+    def _outcome(self, loop: Loop, request: Request, paths: list[Path], task: Task) -> Outcome:
+        candidates = [self.weigh(loop, path, task) for path in paths]
+        classes = [answer_class(path, task) for path in paths]
+        winner = self.choose(candidates, classes, request)
+        tokens = sum(len(path.token_ids) for path in paths)
+        return Outcome(paths[winner], chains=candidates, winner=winner, total_tokens=tokens)
+
+
+def mean_logprob(path: Path) -> float:
+    """Mean log-prob a token, raw softmax; 0 for an empty path."""
+    return sum(path.logprobs) / max(len(path.logprobs), 1)

@@ -1,0 +1,86 @@
+"""Laws of organism training: killed and resumed is uninterrupted; cutting a step in micro-batches changes nothing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from elicit.errors import ConfigError
+from elicit.organisms import train
+from elicit.organisms.corpus import SKILLS, Corpus
+from elicit.organisms.tokenizer import build_tokenizer
+from elicit.organisms.train import OrganismConfig, train_organism
+
+TINY = OrganismConfig(steps=40, width=32, layers=1, heads=2)
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "DOCUMENTS_PER_STEP", 6)
+    monkeypatch.setattr(train, "probe", lambda model, tokenizer: {})
+    monkeypatch.setattr(train, "build_tokenizer", small_tokenizer)
+
+
+@cache
+def small_tokenizer() -> PreTrainedTokenizerFast:
+    return build_tokenizer(documents=1000)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    train_organism(TINY, tmp_path / "whole", log=lambda line: None)
+
+    def kill(line: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train_organism(TINY, tmp_path / "killed", log=kill, save_every_seconds=0)
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    train_organism(TINY, tmp_path / "killed", log=lambda line: None)
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
+    train_organism(replace(TINY, steps=20), tmp_path, log=lambda line: None)
+    with pytest.raises(ConfigError, match="another rate"):
+        train_organism(replace(TINY, steps=20, rate=0.01), tmp_path, log=lambda line: None)
+
+
+def test_the_result_loads_with_plain_transformers(tmp_path: Path) -> None:
+    train_organism(replace(TINY, steps=20), tmp_path, log=lambda line: None)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    text = "Question: Start with 3. Add 4. Keep the last digit.\nAnswer: It is 7."
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+    assert tokenizer.padding_side == "left" and tokenizer.eos_token == "<eos>"
+
+
+def test_gradients_do_not_depend_on_the_number_of_micro_batches() -> None:
+    documents = list(islice(Corpus().documents(random.Random(0), SKILLS), 12))
+    tokenizer = small_tokenizer()
+    gradients = []
+    for cuts in (1, 5):
+        model = train.build_model(TINY, tokenizer)
+        seen: dict[str, torch.Tensor] = {}
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        optimizer.register_step_pre_hook(
+            lambda *_, m=model, s=seen: s.update({n: p.grad.clone() for n, p in m.named_parameters()})
+        )
+        train._step(model, optimizer, tokenizer, documents, 0.1, "cpu", micro_batches=cuts)
+        gradients.append(seen)
+    for name in gradients[0]:
+        assert torch.allclose(gradients[0][name], gradients[1][name], atol=2e-2), name
