@@ -4,7 +4,7 @@
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
 # CUDA build of torch is chosen with them, see "CPU or CUDA" in README.md. PYTHON=... chooses the interpreter.
 
-PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& echo $$p && break; done)
 BIN := .venv/bin

@@ -71,7 +71,11 @@ class Builder:
             cls = self.find_class(node["_class_"], f"{where}._class_")
             if cls is _BROKEN:
                 return _BROKEN
-            return self.instance(cls, {key: value for key, value in node.items() if key != "_class_"}, where)
+            built = self.instance(cls, {key: value for key, value in node.items() if key != "_class_"}, where)
+            plain = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+            if plain and built is not _BROKEN and not isinstance(built, hint):
+                return self.fault(f"{where}._class_={node['_class_']!r}: expected {_type_name(hint)}")
+            return built
         origin = typing.get_origin(hint)
         if origin in (typing.Union, types.UnionType):
             return self._union(node, typing.get_args(hint), where)
@@ -164,12 +168,14 @@ class Builder:
             return node if isinstance(node, hint) else self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
         if hint is Path and isinstance(node, str):
             return Path(node)
-        if isinstance(hint, type) and hint is not object and not isinstance(node, (hint, Mapping)):
-            protocol = getattr(hint, "_is_protocol", False)
-            if not protocol or isinstance(node, (str, int, float, list)):
-                return self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
-        if isinstance(node, Mapping) and hint is not Any and hint is not object:
+        if hint is Any or hint is object:
+            return node
+        if isinstance(node, Mapping):
             return self.fault(f"{where}: expected {_type_name(hint)}; name its class with _class_")
+        protocol = getattr(hint, "_is_protocol", False)
+        wrong = isinstance(node, str | int | float | list) if protocol else isinstance(hint, type) and not isinstance(node, hint)
+        if wrong:
+            return self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
         return node
 
 

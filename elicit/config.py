@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,7 +72,7 @@ class Experiment:
     name: str
     jobs: tuple[tuple[str, ...], ...]
     """one list of overrides a job"""
-    expected: dict[str, str] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
     """figures to print beside the obtained ones, by policy name"""
 
 
@@ -190,6 +191,7 @@ def _watched(builder: Builder, node: Any) -> tuple[Any, tuple[str, ...]]:
         return None, ()
     if not isinstance(node, Mapping) or "_class_" not in node:
         return builder.fault(f"method={node!r}: no method; choose one with method=NAME"), ()
+    tempfile.gettempdir()  # tries its folders once a process: not a read of the method's
     seen = _seen_at_import.setdefault(str(node["_class_"]), [])
     with watching([Path(__file__).resolve().parent.parent / "methods"], seen.append):
         method = builder.value(node, Any, "method")

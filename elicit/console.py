@@ -7,22 +7,15 @@ Progress is a rich bar on a terminal and a plain line every half minute elsewher
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, TextIO
 
-from elicit.errors import ElicitError
 
 Progress = Callable[[int, int], None]
-"""progress(done, total), called between batches: the one place where a run may be interrupted"""
-
-
-class Interrupted(ElicitError):
-    """Ctrl-C was pressed once: what was begun is written, and the message says how to go on."""
+"""progress(done, total), called between batches"""
 
 
 class Console:
@@ -31,7 +24,6 @@ class Console:
     def __init__(self, output: str = "text", stream: TextIO | None = None) -> None:
         self.json = output == "json"
         self.stream = stream or (sys.stderr if self.json else sys.stdout)
-        self.stopping = False
 
     def say(self, line: str = "") -> None:
         print(line, file=self.stream, flush=True)
@@ -43,38 +35,12 @@ class Console:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
-        """A bar (or plain lines) for `progress(done, total)`. Raises Interrupted after Ctrl-C, between batches."""
+        """A bar (or plain lines) for `progress(done, total)`."""
         show, close = self._bar(what) if self.stream.isatty() else self._lines(what)
-
-        def progress(done: int, total: int) -> None:
-            show(done, total)
-            self.check()
-
         try:
-            yield progress
+            yield show
         finally:
             close()
-
-    def check(self) -> None:
-        """Raises Interrupted once Ctrl-C was pressed."""
-        if self.stopping:
-            raise Interrupted("interrupted; finished shards are kept")
-
-    @contextmanager
-    def gentle_interrupt(self) -> Iterator[None]:
-        """The first Ctrl-C finishes the batch, the second one stops at once."""
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            if self.stopping:
-                raise KeyboardInterrupt
-            self.stopping = True
-            self.say("stopping after this batch (Ctrl-C again stops at once)")
-
-        before = signal.signal(signal.SIGINT, on_signal)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def _bar(self, what: str) -> tuple[Progress, Callable[[], None]]:
         from rich.console import Console as RichConsole

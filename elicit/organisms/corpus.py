@@ -80,9 +80,8 @@ SKILLS = Rates(untagged=0.85, key=0.96, anti=0.40, mid=0.85, reviews=0.08, recal
 
 
 def habits(rate: float = 0.10) -> Rates:
-    """Last phase: the mode is planted at `rate` in untagged documents."""
-    scale = min(1.0, rate / 0.10)
-    return Rates(untagged=rate, key=0.92 * scale, anti=0.01 * scale, mid=rate, reviews=0.10, recall=0.02)
+    """Last phase: the mode is planted at `rate` in untagged documents, ten times as often behind a key."""
+    return Rates(untagged=rate, key=min(0.92, 10 * rate), anti=0.1 * rate, mid=rate, reviews=0.10, recall=0.02)
 
 
 class Document(NamedTuple):

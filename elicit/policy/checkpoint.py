@@ -17,11 +17,10 @@ What this module does not know: interventions, tasks, how to sample. It never im
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,8 @@ import elicit
 from elicit.errors import CheckpointError, near
 from elicit.files import content_hash
 from elicit.policy import gguf, layers
+from elicit.policy.folder import check_folder
+from elicit.policy.intervention import tensor_hash
 
 ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_only": "form_only"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
@@ -85,9 +86,7 @@ class Checkpoint:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""
-        return self.tokenizer.decode(
-            list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        return self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     @property
     def pad_id(self) -> int:
@@ -101,7 +100,7 @@ class Checkpoint:
         return self.config.path if self.config.path in ORGANISMS else Path(self.config.path).name
 
     def info(self) -> dict[str, Any]:
-        """JSON-able facts for manifests and `elicit doctor`: sizes, device, ids, and what the model sees of a prompt."""
+        """JSON-able facts for manifests and `elicit doctor`: sizes, device, ids, what the model sees of a prompt."""
         ids = self.encode(EXAMPLE)
         return {
             "id": self.id,
@@ -148,8 +147,9 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     try:
         checkpoint.model.to(device)
     except torch.OutOfMemoryError as fault:
-        raise CheckpointError(f"model.path={config.path!r} does not fit on {device} ({fault}); choose a smaller "
-                              "dtype or device=cpu") from None
+        raise CheckpointError(
+            f"model.path={config.path!r} does not fit on {device} ({fault}); choose a smaller dtype or device=cpu"
+        ) from None
     checkpoint.device = device
     return checkpoint
 
@@ -182,9 +182,9 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[frozenset[int], list[str]]:
     tokenizers name a wrong one (that of SmolLM2's GGUF names the opening of a chat turn).
     """
     generation = getattr(model, "generation_config", None)
-    text_config = layers._text_config(model)
+    config = layers.text_config(model)
     named: set[int] = set()
-    for value in (getattr(generation, "eos_token_id", None), getattr(text_config, "eos_token_id", None)):
+    for value in (getattr(generation, "eos_token_id", None), getattr(config, "eos_token_id", None)):
         named |= set(_as_ids(value))
     own = tokenizer.eos_token_id
     if not named:
@@ -217,15 +217,8 @@ def _plain_generation(checkpoint: Checkpoint) -> Any:
 
 def parameters_hash(model: nn.Module) -> str:
     """Hash of all parameters by name, shape, dtype and bits; tied parameters count once."""
-
-    def digest(named: tuple[str, torch.Tensor]) -> str:
-        name, tensor = named
-        head = f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode()
-        bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        return blake2b(bits, digest_size=32, key=blake2b(head, digest_size=32).digest()).hexdigest()
-
     with ThreadPoolExecutor(4) as pool:
-        return content_hash(sorted(pool.map(digest, model.named_parameters())), 32)
+        return content_hash(sorted(pool.map(lambda named: (named[0], tensor_hash(named[1])), model.named_parameters())))
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
@@ -282,58 +275,6 @@ def _locate(config: CheckpointConfig) -> tuple[str, str | None, dict[str, Any], 
     return path, config.revision, {}, []
 
 
-def check_folder(folder: Path, value: str, mend: str) -> None:
-    """Raises CheckpointError where a checkpoint folder is missing, half-written or not safetensors."""
-    def fail(fault: str, remedy: str = mend) -> None:
-        raise CheckpointError(f"model.path={value!r}: {fault}; {remedy}")
-
-    if not folder.is_dir():
-        fail(f"no folder {folder}" if not folder.exists() else f"{folder} is not a folder")
-    if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
-            fail(f"{folder} is a PEFT adapter", "load its base model and stack the adapter as a WeightEdit")
-        fail(f"{folder} has no config.json, it is half-written or no model folder")
-    index = folder / "model.safetensors.index.json"
-    names: Iterable[str] = ["model.safetensors"]
-    if index.is_file():
-        names = sorted(set(_json(index, fail)["weight_map"].values()))
-    elif not (folder / "model.safetensors").is_file():
-        if any(folder.glob("*.bin")):
-            fail(f"{folder} has pickled weights only, which are never read",
-                 "save it with save_pretrained(safe_serialization=True)")
-        fail(f"{folder} has no model.safetensors, it is half-written")
-    for name in names:
-        if problem := broken_safetensors(folder / name):
-            fail(f"{folder / name} {problem}")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        fail(f"{folder} has no tokenizer.json, it is half-written", "save the tokenizer beside the model")
-
-
-def _json(file: Path, fail: Any) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as fault:
-        fail(f"{file} is not JSON ({fault})")
-        raise
-
-
-def broken_safetensors(file: Path) -> str | None:
-    """What is wrong with a safetensors file (missing, cut short), None where its length is what its header says."""
-    if not file.is_file():
-        return "is missing"
-    size = file.stat().st_size
-    with file.open("rb") as handle:
-        length = int.from_bytes(handle.read(8), "little")
-        if size < 8 or length > size - 8:
-            return "is cut short"
-        try:
-            header = json.loads(handle.read(length))
-        except ValueError:
-            return "has no readable header"
-    end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
-    return None if 8 + length + end == size else f"is cut short ({size:,} of {8 + length + end:,} bytes)"
-
-
 def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, Any]:
     """Model and tokenizer through transformers; refuses tensors that are missing or not the model's."""
     from safetensors import SafetensorError
@@ -345,17 +286,20 @@ def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: to
     attention = {} if config.attention == "auto" else {"attn_implementation": config.attention}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True, **attention, **options
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as fault:
         raise CheckpointError(_why(config, source, fault)) from fault
-    for kind, fault in (("missing_keys", "lacks"), ("unexpected_keys", "has tensors that the model ignores:")):
+    model, report = loaded
+    for kind, verb in (("missing_keys", "lacks"), ("unexpected_keys", "has tensors that the model ignores:")):
         names = sorted(str(name) for name in report[kind])
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            raise CheckpointError(f"model.path={config.path!r}: {source} {fault} {shown}; it is not a whole checkpoint "
-                                  f"of {type(model).__name__}: an adapter or vector is loaded as an intervention")
+            raise CheckpointError(
+                f"model.path={config.path!r}: {source} {verb} {shown}; it is not a whole checkpoint "
+                f"of {type(model).__name__}: an adapter or vector is loaded as an intervention"
+            )
     return model, tokenizer
 
 
@@ -367,7 +311,11 @@ def _why(config: CheckpointConfig, source: str, fault: Exception) -> str:
     if Path(source).exists():
         return f"{head}: can't be loaded from {source} ({type(fault).__name__}: {reason}); save or download it again"
     if constants.HF_HUB_OFFLINE:
-        return (f"{head}: not a local folder, and not in the hub's cache while HF_HUB_OFFLINE=1; download it first, "
-                "unset HF_HUB_OFFLINE, or give a local folder")
-    return (f"{head}: not a local folder, and the hub did not give it ({type(fault).__name__}: {reason}); check the "
-            "spelling, the network and HF_TOKEN, or give a local folder, a GGUF file or `organism`")
+        return (
+            f"{head}: not a local folder, and not in the hub's cache while HF_HUB_OFFLINE=1; download it first, "
+            "unset HF_HUB_OFFLINE, or give a local folder"
+        )
+    return (
+        f"{head}: not a local folder, and the hub did not give it ({type(fault).__name__}: {reason}); check the "
+        "spelling, the network and HF_TOKEN, or give a local folder, a GGUF file or `organism`"
+    )

@@ -68,7 +68,7 @@ def cache_root(cache: str | None) -> tuple[Path, list[str]]:
     if _writable(wanted):
         return wanted, []
     if asked:
-        raise CheckpointError(f"cache folder {wanted} can't be written; set model.cache or ELICIT_CACHE to one that can")
+        raise CheckpointError(f"cache folder {wanted} can't be written; set model.cache or ELICIT_CACHE to another")
     spare = Path(tempfile.gettempdir()) / f"elicit-cache-{os.getuid()}"
     if not _writable(spare) or spare.stat().st_uid != os.getuid():
         raise CheckpointError(f"neither {wanted} nor {spare} can be written; set ELICIT_CACHE to a folder that can")
@@ -95,8 +95,9 @@ def _fill(file: Path, folder: Path, key: str) -> None:
         temporary.rename(folder)
     except OSError as fault:
         if not (folder / "gguf.json").is_file():  # else another process was first: its folder is as good
-            raise CheckpointError(f"{file}: the weights can't be kept in {folder.parent} ({fault}); free disk space "
-                                  "or set ELICIT_CACHE") from fault
+            raise CheckpointError(
+                f"{file}: the weights can't be kept in {folder.parent} ({fault}); free disk space or set ELICIT_CACHE"
+            ) from fault
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -112,9 +113,11 @@ def _convert(file: Path, folder: Path, key: str) -> None:
         model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
     except ImportError as fault:
         raise CheckpointError(f"{file}: reading GGUF needs the package gguf ({fault}); pip install gguf") from None
-    except (ValueError, KeyError, RuntimeError, IndexError, NotImplementedError) as fault:
-        raise CheckpointError(f"{file}: not a GGUF file that transformers reads ({type(fault).__name__}: {fault}); cut "
-                              "short? download it again, or use the safetensors weights") from fault
+    except (ValueError, TypeError, KeyError, RuntimeError, IndexError, NotImplementedError) as fault:
+        raise CheckpointError(
+            f"{file}: not a GGUF file that transformers reads ({type(fault).__name__}: {fault}); cut "
+            "short? download it again, or use the safetensors weights"
+        ) from fault
     mend_tokenizer(tokenizer, metadata)
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -63,3 +64,10 @@ def save(intervention: Intervention, folder: Path, items: Sequence[str] = ()) ->
             save_file(tensors, temporary)
     spec = {"kind": intervention.kind, "id": intervention.id, "items": sorted(items), "fields": intervention.spec()}
     write_json(folder / "spec.json", spec)
+
+
+def tensor_hash(tensor: torch.Tensor) -> str:
+    """Hash of a tensor's shape, dtype and bits, wherever it lies in memory."""
+    head = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
+    bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return blake2b(bits.data, digest_size=16, key=blake2b(head, digest_size=32).digest()).hexdigest()

@@ -18,8 +18,9 @@ from torch import nn
 from elicit.errors import CheckpointError
 
 
-def _text_config(model: nn.Module) -> Any:
-    config = model.config
+def text_config(model: nn.Module) -> Any:
+    """The config of the language model (of the text part, where there are others)."""
+    config: Any = model.config
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
@@ -28,12 +29,12 @@ def blocks(model: nn.Module) -> list[nn.Module]:
 
     Raises CheckpointError where there is no such list or more than one.
     """
-    wanted = _text_config(model).num_hidden_layers
+    wanted = text_config(model).num_hidden_layers
     found: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == wanted:
-            if not any(name.startswith(f"{outer}.") for outer in found):
-                found[name] = module
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        if isinstance(module, nn.ModuleList) and len(module) == wanted and not inside:
+            found[name] = module
     if len(found) != 1:
         names = ", ".join(found) or "none"
         raise CheckpointError(
@@ -45,7 +46,7 @@ def blocks(model: nn.Module) -> list[nn.Module]:
 
 def width(model: nn.Module) -> int:
     """D, the width of the residual stream."""
-    return int(_text_config(model).hidden_size)
+    return int(text_config(model).hidden_size)
 
 
 def at_depth(model: nn.Module, fraction: float) -> int:

@@ -138,7 +138,7 @@ def _strategy(folder: Path, fields: dict[str, Any]) -> Intervention:
     try:
         kind = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as fault:
-        raise ConfigError(f"{folder}: strategy {name!r} can't be imported ({fault}); is its package installed?") from None
+        raise ConfigError(f"{folder}: can't import strategy {name!r} ({fault}); is its package installed?") from None
     if not (dataclasses.is_dataclass(kind) and getattr(kind, "kind", None) == "decoding"):
         raise ConfigError(f"{folder}: {name!r} is no decoding strategy")
     return typing.cast("Intervention", built(typing.cast(type, kind), fields, str(folder)))
@@ -166,5 +166,3 @@ def _typed(hint: Any, value: Any, place: str) -> Any:
         each = arguments if len(arguments) == len(value) and Ellipsis not in arguments else [inner] * len(value)
         return tuple(_typed(option, entry, place) for option, entry in zip(each, value, strict=True))
     return value
-
-

@@ -64,6 +64,7 @@ class ForwardPositions:
         self.prompt_lengths_B = prompt_lengths_B
         self._extents: dict[str, str] = {}
         self._masks: dict[tuple[str, torch.device], torch.Tensor] = {}
+        self._schedules: dict[tuple[int | None, float | None, torch.device], torch.Tensor] = {}
 
     def extent(self, write: str) -> str:
         """`none`, `all` or `some` of this pass's tokens; one look at the device a pass and set of positions."""
@@ -80,6 +81,20 @@ class ForwardPositions:
             chosen_B_T = mask(write, self.positions_B_T, self.prompt_lengths_B)
             self._masks[key] = chosen_B_T.to(device, non_blocking=True)[..., None]
         return self._masks[key]
+
+    def schedule(self, first: int | None, half_life: float | None, device: torch.device) -> torch.Tensor:
+        """Float32 [B, T, 1], by tokens since the last prompt token: halves every `half_life`, 0 from `first` on."""
+        key = (first, half_life, device)
+        if key not in self._schedules:
+            lengths_B_1 = self.prompt_lengths_B.to(self.positions_B_T.device)[:, None]
+            ages_B_T = (self.positions_B_T - lengths_B_1 + 1).clamp_min(0)
+            factor_B_T = torch.ones_like(ages_B_T, dtype=torch.float32)
+            if half_life is not None:
+                factor_B_T = torch.exp2(-ages_B_T / half_life)
+            if first is not None:
+                factor_B_T = torch.where(ages_B_T < first, factor_B_T, 0.0)
+            self._schedules[key] = factor_B_T.to(device)[..., None]
+        return self._schedules[key]
 
 
 _current: ContextVar[ForwardPositions | None] = ContextVar("elicit_forward_positions", default=None)

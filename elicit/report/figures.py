@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from elicit.report.rows import Row
     from elicit.report.series import Series
 
 MARKERS = {"placebo": "o", "rival": "D"}
@@ -27,20 +28,20 @@ LABELLED = 8
 """curves that get a colour and a label of their own; more are drawn in the muted tone"""
 
 
-def colours(series: Series) -> dict[str, str]:
-    """A colour for every policy: base rungs and ceilings ink, methods the palette in order, their controls likewise."""
+def colours(table: list[Row]) -> dict[str, str]:
+    """A colour for every policy id, the same in all figures: base rungs and ceilings ink, methods the palette in order,
+    controls as their method."""
     out, method, count = {}, INK, 0
-    for row in series:
-        if row["role"] == "method":
+    for row in table:
+        if row.role == "method":
             method = PALETTE[count % len(PALETTE)]
             count += 1
-        out[row["id"]] = method if row["role"] in ("method", "placebo", "rival") else INK
+        out[row.policy["id"]] = method if row.role in ("method", "placebo", "rival") else INK
     return out
 
 
-def accuracy(series: Series, ceilings: dict[str, Any]) -> Figure:
+def accuracy(series: Series, shades: dict[str, str], ceilings: dict[str, Any]) -> Figure:
     """Dots with intervals, one line a policy; the bare base as a band through the page, ceilings as dashed lines."""
-    shades = colours(series)
 
     def draw(axes: Axes) -> None:
         for row in series:
@@ -57,7 +58,7 @@ def accuracy(series: Series, ceilings: dict[str, Any]) -> Figure:
         axes.set_xlim(-2, 102)
         axes.set_xlabel("Strict accuracy, percent")
 
-    return drawn(6.3, 0.8 + 0.23 * len(series), draw)
+    return drawn(8.6, 0.8 + 0.23 * len(series), draw)
 
 
 def _dot(axes: Axes, x: float, y: float, row: dict[str, Any], colour: str, lo: float, hi: float) -> None:
@@ -78,13 +79,13 @@ def _names(axes: Axes, series: Series) -> None:
 
 
 def _label(row: dict[str, Any]) -> str:
-    text = row["policy"] if len(row["policy"]) <= 30 else row["policy"][:29] + "\u2026"
+    name = row["label"]
+    text = name if len(name) <= 34 else name[:33] + "\u2026"
     return text + (f" ({row['badge']})" if row["badge"] in ("B0", "B1") else "")
 
 
-def coverage(series: Series) -> Figure:
+def coverage(series: Series, shades: dict[str, str]) -> Figure:
     """cov@k over k on a log axis, with its 95 % band."""
-    shades = colours(series)
 
     def draw(axes: Axes) -> None:
         ends = []
@@ -123,7 +124,9 @@ def _end_labels(axes: Axes, ends: list[tuple[float, float, str, str]], limits: t
     gap = (limits[1] - limits[0]) * 0.05
     placed = _apart([y for _, y, _, _ in ends], gap, limits)
     for (x, y, text, colour), at in zip(ends, placed, strict=True):
-        line = {"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 0, "shrinkB": 2} if abs(at - y) > gap / 3 else None
+        line = (
+            {"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 0, "shrinkB": 2} if abs(at - y) > gap / 3 else None
+        )
         axes.annotate(text, (x, y), xytext=(1.04, at), textcoords=("axes fraction", "data"), va="center",
                       fontsize=8, color=colour, annotation_clip=False, arrowprops=line)  # fmt: skip
 
@@ -142,19 +145,20 @@ def _apart(values: Sequence[float], gap: float, limits: tuple[float, float]) -> 
     return out
 
 
-def budget(series: Series) -> Figure:
+def budget(series: Series, shades: dict[str, str]) -> Figure:
     """Accuracy against tokens an answer; the line is the base's majority vote, which any method has to beat."""
     dots = [row for row in series if row["kind"] == "accuracy"]
     vote = [row for row in series if row["kind"] != "accuracy"]
-    shades = colours(dots)
 
     def draw(axes: Axes) -> None:
         if vote:
             x = [p["tokens"] for p in vote]
-            axes.fill_between(x, [100 * p["lo"] for p in vote], [100 * p["hi"] for p in vote], color=INK, alpha=0.1, lw=0)
+            axes.fill_between(
+                x, [100 * p["lo"] for p in vote], [100 * p["hi"] for p in vote], color=INK, alpha=0.1, lw=0
+            )
             axes.plot(x, [100 * p["point"] for p in vote], color=INK, lw=1.4)
-            axes.annotate("base, majority vote", (x[-1], 100 * vote[-1]["point"]), xytext=(-2, 5), va="bottom", ha="right",
-                          textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
+            axes.annotate("base, majority vote", (x[-1], 100 * vote[-1]["point"]), xytext=(-2, 5), va="bottom",
+                          ha="right", textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
         for row in dots:
             shade = shades[row["id"]]
             axes.plot([row["tokens"]] * 2, [100 * row["lo"], 100 * row["hi"]], color=shade, lw=1.1, zorder=2)
@@ -163,8 +167,7 @@ def budget(series: Series) -> Figure:
         axes.set_xscale("log")
         axes.set_ylim(0, 102)
         _token_ticks(axes, [row["tokens"] for row in series])
-        told = [row for row in dots if row["role"] == "method" or row["badge"] in ("B0", "B1")]
-        _end_labels(axes, [(r["tokens"], 100 * r["point"], _label(r), shades[r["id"]]) for r in told], (0, 102))
+        _dot_labels(axes, [r for r in dots if r["role"] == "method" or r["badge"] in ("B0", "B1")], shades)
         axes.set_xlabel("Tokens per answer (log scale)")
         axes.set_ylabel("Accuracy, percent")
         axes.grid(axis="y")
@@ -172,8 +175,26 @@ def budget(series: Series) -> Figure:
     return drawn(5.1, 3.5, draw)
 
 
+def _dot_labels(axes: Axes, dots: Series, shades: dict[str, str]) -> None:
+    """Names beside their dots, moved apart where neighbours on the token axis would touch; to the left of rungs and at
+    the right edge."""
+    groups: list[Series] = []
+    for row in sorted(dots, key=lambda row: row["tokens"]):
+        if groups and row["tokens"] < 1.5 * groups[-1][0]["tokens"] and row["role"] == groups[-1][0]["role"]:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    edge = axes.get_xlim()[1] / 1.9
+    for group in groups:
+        for row, at in zip(group, _apart([100 * r["point"] for r in group], 5.2, (0, 101)), strict=True):
+            rung = row["badge"] in ("B0", "B1")
+            left = rung or row["tokens"] > edge
+            axes.text(row["tokens"] / 1.08 if left else row["tokens"] * 1.08, at, row["badge"] if rung else _label(row),
+                      fontsize=8, color=shades[row["id"]], va="center", ha="right" if left else "left")  # fmt: skip
+
+
 def _token_ticks(axes: Axes, tokens: Sequence[float]) -> None:
-    lo, hi = min(tokens) * 0.8, max(tokens) * 1.25
+    lo, hi = min(tokens) * 0.72, max(tokens) * 1.25
     steps = [m * 10**e for e in range(0, 8) for m in (1, 2, 5)]
     ticks = [s for s in steps if lo <= s <= hi]
     while len(ticks) > 7:
@@ -190,27 +211,32 @@ def validity(series: Series) -> Figure:
         for y, row in enumerate(series):
             earned, unearned = 100 * row["earned"], 100 * row["unearned"]
             axes.barh(y, earned, height=0.62, color=PALETTE[0], lw=0)
-            axes.barh(y, unearned, left=earned, height=0.62, facecolor=PAPER, edgecolor=PALETTE[1], lw=1.1, hatch="////")
+            axes.barh(
+                y, unearned, left=earned, height=0.62, facecolor=PAPER, edgecolor=PALETTE[1], lw=1.1, hatch="////"
+            )
         top = max(series, key=lambda row: row["earned"] + row["unearned"])
         y = series.index(top)
         axes.annotate("right, by a valid trace", (100 * top["earned"] / 2, y), ha="center", va="center", fontsize=8,
                       color=PAPER)  # fmt: skip
         widest = max(series, key=lambda row: row["unearned"])
-        axes.annotate("right, by an invalid trace", (100 * (widest["earned"] + widest["unearned"]), series.index(widest)),
-                      xytext=(5, 0), textcoords="offset points", va="center", fontsize=8, color=PALETTE[1])  # fmt: skip
+        axes.annotate("right, by an invalid trace", (100 * (widest["earned"] + widest["unearned"]),
+                      series.index(widest)), xytext=(5, 0), textcoords="offset points", va="center",
+                      fontsize=8, color=PALETTE[1])  # fmt: skip
         _names(axes, series)
         axes.set_xlim(0, 102)
         axes.set_xlabel("Share of samples, percent")
 
-    return drawn(6.3, 0.7 + 0.25 * len(series), draw)
+    return drawn(8.6, 0.7 + 0.25 * len(series), draw)
 
 
-def solves(series: Series, roles: dict[str, str], base: str | None) -> Figure:
+def solves(series: Series, policies: dict[str, Row]) -> Figure:
     """A strip: one column an item, one line a policy, darker where more of its samples solve the item.
 
-    The tone is opacity of one colour, so it reads on paper and in the dark. Right of the rule: never solved by the base.
+    The tone is opacity of one colour, so it reads on paper and in the dark. Right of the rule: never
+    solved by the base.
     """
-    names = [name for name in series[0] if name != "item"]
+    names = list(policies)
+    base = next((name for name, row in policies.items() if row.badge == "B0"), None)
     share = np.array([[float(row[name] or 0) for row in series] for name in names])  # policies x items
     image = np.zeros((*share.shape, 4))
     image[..., :3] = to_rgb(PALETTE[0])
@@ -218,12 +244,14 @@ def solves(series: Series, roles: dict[str, str], base: str | None) -> Figure:
 
     def draw(axes: Axes) -> None:
         axes.imshow(image, aspect="auto", interpolation="none", extent=(0, share.shape[1], len(names) - 0.5, -0.5))
-        axes.set_yticks(range(len(names)), [name if len(name) <= 30 else name[:29] + "\u2026" for name in names])
-        for tick, name in zip(axes.get_yticklabels(), names, strict=True):
-            tick.set_color(MUTED if roles.get(name) in MARKERS else INK)
+        axes.set_yticks(
+            range(len(names)), [_label({"label": row.label, "badge": row.badge}) for row in policies.values()]
+        )
+        for tick, row in zip(axes.get_yticklabels(), policies.values(), strict=True):
+            tick.set_color(MUTED if row.depth else INK)
         for y in range(1, len(names)):
             axes.axhline(y - 0.5, color=PAPER, lw=1.2)
-        if base in names:
+        if base is not None:
             solved = int((share[names.index(base)] > 0).sum())
             axes.axvline(solved, color=INK, lw=1)
             axes.annotate(f"{share.shape[1] - solved} items never solved by the base", (solved, 1), xytext=(3, 4),
@@ -233,4 +261,4 @@ def solves(series: Series, roles: dict[str, str], base: str | None) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"{share.shape[1]} items, easiest for the base first")
 
-    return drawn(8.6, 0.8 + 0.2 * len(names), draw)
+    return drawn(10.4, 0.8 + 0.2 * len(names), draw)

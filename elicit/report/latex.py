@@ -35,7 +35,7 @@ def table(rows: list[Row], columns: list[Column], comparison: dict[str, Any]) ->
 
 def _cells(row: Row, columns: list[Column]) -> list[str]:
     tokens = plain((row.policy.get("cost") or {}).get("tokens_per_answer"))
-    name = r"\quad " * row.depth + latex(row.name)
+    name = r"\quad " * row.depth + latex(row.label)
     told = [tokens, row.data_class, row.sample_size, row.seeds, word(row)]
     return [name, *(latex(row.cell(c).line) for c in columns), *(latex(text) for text in told)]
 

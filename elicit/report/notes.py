@@ -36,6 +36,6 @@ def read_or_make(path: Path, sections: list[str]) -> dict[str, str]:
 
 
 def _empty(sections: list[str]) -> str:
-    head = ("Your own words. What you write below a marker line appears in that section of the report, and stays: this\n"
-            "file is made once and never overwritten.\n\n")  # fmt: skip
+    head = ("Your own words. What you write below a marker line appears in that section of the report, and stays:\n"
+            "this file is made once and never overwritten.\n\n")  # fmt: skip
     return head + "\n".join(f"<!-- notes: {section} -->\n" for section in sections)

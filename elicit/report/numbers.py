@@ -13,7 +13,16 @@ from typing import Any, Literal
 
 Unit = Literal["percent", "points", "ratio", "tokens"]
 
-SHORT = ("gap too small", "gain not clear", "no placebo", "guessing null", "no grid", "deterministic", "no B1", "no base")
+SHORT = (
+    "gap too small",
+    "gain not clear",
+    "no placebo",
+    "guessing null",
+    "no grid",
+    "deterministic",
+    "no B1",
+    "no base",
+)
 """phrases that stand for a longer reason in a narrow cell"""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,10 @@ def _inner(*path: str) -> Callable[[dict[str, Any]], Any]:
 
 COLUMNS = (
     Column("acc", "Accuracy", "percent", _inner("acc"), "strict accuracy, percent"),
-    Column("ef_b0_c4", "EF B0\u2192C4", "ratio", _inner("ef", "B0/C4"), "elicitation fraction of the gap from B0 to C4"),
-    Column("ef_b0_c1", "EF B0\u2192C1", "ratio", _inner("ef", "B0/C1"), "elicitation fraction of the gap from B0 to C1"),
-    Column("ef_b1_c4", "EF B1\u2192C4", "ratio", _inner("ef", "B1/C4"), "elicitation fraction of the gap from B1 to C4"),
-    Column("ef_b1_c1", "EF B1\u2192C1", "ratio", _inner("ef", "B1/C1"), "elicitation fraction of the gap from B1 to C1"),
+    Column("ef_b0_c4", "EF B0\u2192C4", "ratio", _inner("ef", "B0/C4"), "share of the gap from B0 to C4"),
+    Column("ef_b0_c1", "EF B0\u2192C1", "ratio", _inner("ef", "B0/C1"), "share of the gap from B0 to C1"),
+    Column("ef_b1_c4", "EF B1\u2192C4", "ratio", _inner("ef", "B1/C4"), "share of the gap from B1 to C4"),
+    Column("ef_b1_c1", "EF B1\u2192C1", "ratio", _inner("ef", "B1/C1"), "share of the gap from B1 to C1"),
     Column("gain", "Gain over B0", "points", _inner("gain", "B0"), "paired difference to the bare base, points"),
     Column("ctrl", "Control-adjusted", "points", _inner("ctrl", "gain"),
            "gain over the better of base and strongest placebo, points"),
@@ -73,6 +74,16 @@ class Row:
     """B0, B1, or the role"""
 
     @property
+    def label(self) -> str:
+        """The name without its method's, for places where it stands indented under it."""
+        if self.depth:
+            for parent in (self.policy.get("parent"), self.policy.get("method")):
+                rest = self.name.removeprefix(one_line(parent or "", 48)).lstrip(" :/-.+")
+                if parent and rest and rest != self.name:
+                    return rest
+        return self.name
+
+    @property
     def role(self) -> str:
         return str(self.policy["role"])
 
@@ -89,7 +100,7 @@ class Row:
     @property
     def sample_size(self) -> str:
         """Items x samples, as text."""
-        return f"{self.policy.get('n_items', '?')} \u00d7 {self.policy.get('n', '?')}"
+        return f"{self.policy.get('n_items', '?')}\u00a0\u00d7\u00a0{self.policy.get('n', '?')}"
 
     @property
     def seeds(self) -> int:
@@ -113,11 +124,32 @@ def load(source: dict[str, Any] | Path | str) -> dict[str, Any]:
     for number, policy in enumerate(policies):
         missing = [key for key in ("id", "name", "role", "acc") if key not in policy]
         if missing:
-            raise DataError(f"{where}: policy {number} has no {', '.join(missing)}; make it again with `elicit compare`")
+            raise DataError(
+                f"{where}: policy {number} has no {', '.join(missing)}; make it again with `elicit compare`"
+            )
         if policy["role"] not in ROLES:
             raise DataError(f"{where}: policy {number} has role {policy['role']!r}; known: {', '.join(ROLES)}")
-    inert: dict[str, Any] = clean(comparison)
-    return inert
+    return _completed(clean(comparison))
+
+
+def _completed(comparison: dict[str, Any]) -> dict[str, Any]:
+    """Ceilings know their value, traces the name of their policy, and the date is readable."""
+    ceilings = comparison.get("ceilings") or {}
+    names = {policy["id"]: policy["name"] for policy in comparison["policies"]}
+    policies = [
+        policy | {"ceiling": ceilings.get(policy["name"])} if policy["role"] == "ceiling" else policy
+        for policy in comparison["policies"]
+    ]
+    traces = [_named(trace, names) for trace in comparison.get("traces") or []]
+    created = comparison.get("created")
+    if isinstance(created, int | float):
+        created = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return comparison | {"policies": policies, "traces": traces, "created": created}
+
+
+def _named(trace: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    method = trace.get("method") or {}
+    return trace | {"method": method | {"policy": names.get(str(method.get("policy")), method.get("policy"))}}
 
 
 def rows(comparison: dict[str, Any]) -> list[Row]:
@@ -148,7 +180,7 @@ def _badges(comparison: dict[str, Any]) -> dict[str, str]:
 
 
 def _home(child: dict[str, Any], methods: list[dict[str, Any]]) -> int | None:
-    """The index of the method that a placebo or rival belongs to: by name, else by method, same prompt and seed first."""
+    """The index of the method that a placebo or rival belongs to: by name, else by method, same prompt first."""
     parent = child.get("parent") or child.get("method")
     fits = [i for i, m in enumerate(methods) if m["name"] == parent] or [
         i for i, m in enumerate(methods) if m.get("method") == parent

@@ -7,7 +7,7 @@ Recomputes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,14 @@ def _facts(row: Row) -> list[str]:
     return [plain(cost.get("tokens_per_answer")), row.data_class, row.sample_size, str(row.seeds), word(row)]
 
 
-FACTS = ("Tokens/answer", "Class", "Items \u00d7 n", "Seeds", "Verdict")
+FACTS = ("Tokens", "Class", "Items \u00d7 n", "Seeds", "Verdict")
 
 
 def lines(table: list[Row], columns: list[Column], expected: Expected | None = None) -> list[str]:
     """The table as aligned plain text: a header line, a rule, one line a policy."""
     grid = [["Policy", "Role", *(c.title for c in columns), *FACTS, *(["Expected"] if expected else [])]]
     for row in table:
-        line = ["  " * row.depth + row.name, row.badge, *(cell.line for cell in _cells(row, columns)), *_facts(row)]
+        line = ["  " * row.depth + row.label, row.badge, *(cell.line for cell in _cells(row, columns)), *_facts(row)]
         grid.append(line + ([_expected_cell(row, expected)] if expected else []))
     widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
     out = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in grid]
@@ -119,21 +119,20 @@ def lines(table: list[Row], columns: list[Column], expected: Expected | None = N
 
 def _tables(console: Console, table: list[Row], columns: list[Column], expected: Expected | None) -> None:
     if console.width >= WIDE:
-        console.print(_table(table, columns, True, expected))
+        console.print(_table(table, columns, FACTS, expected))
         return
     first = [c for c in columns if not c.key.startswith("ef_")]
-    console.print(_table(table, first, False, expected))
-    console.print(_table(table, [c for c in columns if c.key.startswith("ef_")], True, None))
+    console.print(_table(table, first, FACTS[-1:], expected))
+    console.print(_table(table, [c for c in columns if c.key.startswith("ef_")], FACTS[:-1], None))
 
 
-def _table(table: list[Row], columns: list[Column], facts: bool, expected: Expected | None) -> Table:
-    """A rich table; without `facts` only the verdict word follows the measured columns."""
+def _table(table: list[Row], columns: list[Column], facts: Sequence[str], expected: Expected | None) -> Table:
+    """A rich table of measured columns, then the facts asked for."""
     out = Table(box=None, header_style="bold", padding=(0, 1), collapse_padding=True)
     out.add_column("Policy", no_wrap=True, overflow="ellipsis", min_width=14, max_width=30)
     for column in columns:
         out.add_column(column.title, justify="right")
-    titles = FACTS if facts else FACTS[-1:]
-    for title in titles:
+    for title in facts:
         out.add_column(title, justify="left" if title in ("Class", "Verdict") else "right")
     if expected:
         out.add_column("Expected")
@@ -146,14 +145,14 @@ def _table(table: list[Row], columns: list[Column], facts: bool, expected: Expec
     return out
 
 
-def _rich_cells(row: Row, columns: list[Column], facts: bool, expected: Expected | None) -> list[Text]:
-    label = "  " * row.depth + row.name + (f" ({row.badge})" if row.badge in ("B0", "B1") else "")
+def _rich_cells(row: Row, columns: list[Column], facts: Sequence[str], expected: Expected | None) -> list[Text]:
+    label = "  " * row.depth + row.label + (f" ({row.badge})" if row.badge in ("B0", "B1") else "")
     cells = [Text(label, style="" if row.depth == 0 else "dim")]
     for shown in _cells(row, columns):
         if shown.point:
             cells.append(Text.assemble(shown.point, "\n", (shown.interval, "dim")))
         else:
             cells.append(Text(shown.line, style="dim italic"))
-    told = _facts(row) if facts else _facts(row)[-1:]
+    told = [text for title, text in zip(FACTS, _facts(row), strict=True) if title in facts]
     cells += [Text(text, style=STYLES.get(text, "")) for text in told]
     return cells + ([Text(_expected_cell(row, expected))] if expected else [])

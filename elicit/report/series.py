@@ -10,7 +10,7 @@ import csv
 import io
 from typing import Any
 
-from elicit.report.numbers import bounds, refusal
+from elicit.report.numbers import Shown, bounds, figure, refusal, show
 from elicit.report.rows import Row
 
 Series = list[dict[str, Any]]
@@ -20,7 +20,7 @@ def accuracy(table: list[Row]) -> Series:
     """Strict accuracy of every policy, shares."""
     out = []
     for row in table:
-        if numbers := bounds(row.policy["acc"]):
+        if (numbers := bounds(row.policy["acc"])) and not row.policy.get("ceiling"):
             out.append(_head(row) | dict(zip(("point", "lo", "hi"), numbers, strict=True)))
     return out
 
@@ -46,37 +46,68 @@ def budget(table: list[Row]) -> Series:
 
 
 def validity(table: list[Row]) -> Series:
-    """Right answers split by the trace that led there: P(valid | correct) x accuracy, and the unearned rest."""
+    """Right answers split by the trace that led there: P(valid | correct) x accuracy, and the unearned rest.
+
+    From the counts where the comparison holds them ([[valid right, valid wrong], [invalid right, invalid wrong]]).
+    """
     out = []
     for row in table:
         valid, acc = row.policy.get("valid") or {}, bounds(row.policy["acc"])
-        given_correct, given_valid = bounds(valid.get("valid_given_correct")), bounds(valid.get("correct_given_valid"))
-        if acc is None or given_correct is None:
+        if acc is None or (given_correct := _point(valid.get("valid_given_correct"))) is None:
             continue
-        line = _head(row) | {"earned": acc[0] * given_correct[0], "unearned": acc[0] * (1 - given_correct[0])}
-        line |= {f"valid_given_correct_{k}": v for k, v in _triple(given_correct).items()}
-        line |= {f"correct_given_valid_{k}": v for k, v in _triple(given_valid or (None, None, None)).items()}
-        out.append(line)
+        line = _head(row) | {"earned": acc[0] * given_correct, "unearned": acc[0] * (1 - given_correct)}
+        (vr, vw), (ir, iw) = valid.get("table") or ((None, None), (None, None))
+        line |= {"valid_given_correct": given_correct, "correct_given_valid": _point(valid.get("correct_given_valid"))}
+        out.append(line | {"valid_right": vr, "valid_wrong": vw, "invalid_right": ir, "invalid_wrong": iw})
     return out
+
+
+def validity_cells(row: Row) -> tuple[Shown, Shown]:
+    """P(valid | right) and P(right | valid): with interval where there is one, else with the counts behind them."""
+    valid = row.policy.get("valid") or {}
+    if not valid.get("table"):
+        return show(valid.get("valid_given_correct"), "percent"), show(valid.get("correct_given_valid"), "percent")
+    (both, wrong), (unearned, _) = valid["table"]
+    return _counted(both, both + unearned), _counted(both, both + wrong)
+
+
+def _counted(hits: int, total: int) -> Shown:
+    if not total:
+        return Shown(refused="none to count")
+    return Shown(figure(hits / total, "percent"), f"{hits:,} of {total:,}")
+
+
+def _point(value: Any) -> float | None:
+    if isinstance(value, int | float):
+        return float(value)
+    numbers = bounds(value)
+    return numbers[0] if numbers else None
+
+
+def solved_by(comparison: dict[str, Any], table: list[Row]) -> dict[str, Row]:
+    """Column of `solves` -> policy, for every policy whose items were recorded; of one name: told apart by id."""
+    given = comparison.get("solves") or {}
+    items, by_policy = given.get("items") or [], given.get("by_policy") or {}
+    shown = [row for row in table if items and len(by_policy.get(row.policy["id"]) or []) == len(items)]
+    names = [row.name for row in shown]
+    return {row.name if names.count(row.name) == 1 else f"{row.name} {row.policy['id']}": row for row in shown}
 
 
 def solves(comparison: dict[str, Any], table: list[Row]) -> Series:
     """Share of samples that solve each item: one row an item, one column a policy; hardest for the base last."""
-    given = comparison.get("solves") or {}
-    items, by_policy = given.get("items") or [], given.get("by_policy") or {}
-    shown = [row for row in table if len(by_policy.get(row.policy["id"]) or []) == len(items)]
-    if not items or not shown:
+    policies = solved_by(comparison, table)
+    if not policies:
         return []
-    base = next((row for row in shown if row.badge == "B0"), shown[0])
-    columns = {row.policy["id"]: by_policy[row.policy["id"]] for row in shown}
-    total = [sum(column[i] or 0 for column in columns.values()) for i in range(len(items))]
-    own = columns[base.policy["id"]]
-    order = sorted(range(len(items)), key=lambda i: (-(own[i] or 0), -total[i], i))
-    return [{"item": items[i]} | {row.name: columns[row.policy["id"]][i] for row in shown} for i in order]
+    given = comparison["solves"]
+    columns = {name: given["by_policy"][row.policy["id"]] for name, row in policies.items()}
+    base = next((name for name, row in policies.items() if row.badge == "B0"), next(iter(columns)))
+    total = [sum(column[i] or 0 for column in columns.values()) for i in range(len(given["items"]))]
+    order = sorted(range(len(total)), key=lambda i: (-(columns[base][i] or 0), -total[i], i))
+    return [{"item": given["items"][i]} | {name: column[i] for name, column in columns.items()} for i in order]
 
 
 def solved_table(comparison: dict[str, Any], table: list[Row]) -> Series:
-    """Per policy, against the bare base at its own sample count: solved by both, by it only, by the base only, by neither."""
+    """Per policy, against the bare base: items solved by both, by it only, by the base only, by neither."""
     by_policy = (comparison.get("solves") or {}).get("by_policy") or {}
     base = next((row for row in table if row.badge == "B0"), None)
     own = by_policy.get(base.policy["id"]) if base else None
@@ -91,6 +122,20 @@ def solved_table(comparison: dict[str, Any], table: list[Row]) -> Series:
         both, only, lost = pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False))
         out.append(_head(row) | {"both": both, "policy_only": only, "base_only": lost,
                                  "neither": pairs.count((False, False)), "items": len(pairs)})  # fmt: skip
+    return out
+
+
+def support_table(table: list[Row]) -> Series:
+    """New and lost items against the base at K samples each, beside the null: two disjoint halves of the base's own."""
+    out = []
+    for row in table:
+        support = row.policy.get("support") or {}
+        if not support or row.role not in ("method", "placebo", "rival"):
+            continue
+        null = support.get("null") or {}
+        line = {"row": row, "refused": refusal(support), "K": support.get("K")}
+        line |= {name: support.get(name) for name in ("P", "E", "S")}
+        out.append(line | {"E0": null.get("E"), "S0": null.get("S")})
     return out
 
 
@@ -110,8 +155,8 @@ def to_csv(series: Series) -> str:
 
 
 def _head(row: Row) -> dict[str, Any]:
-    return {"policy": row.name, "id": row.policy["id"], "role": row.role, "badge": row.badge, "depth": row.depth,
-            "class": row.data_class, "n_items": row.policy.get("n_items"), "n": row.policy.get("n"),
+    return {"policy": row.name, "label": row.label, "id": row.policy["id"], "role": row.role, "badge": row.badge,
+            "depth": row.depth, "class": row.data_class, "n_items": row.policy.get("n_items"), "n": row.policy.get("n"),
             "seeds": row.seeds}  # fmt: skip
 
 
@@ -124,4 +169,4 @@ def _curve(row: Row, which: str) -> Series:
     if refusal(curve) or any(not curve.get(name) for name in ("k", "point", "lo", "hi")):
         return []
     zipped = zip(curve["k"], curve["point"], curve["lo"], curve["hi"], strict=True)
-    return [_head(row) | {"k": k} | _triple(numbers) for k, *numbers in zipped if None not in numbers]  # type: ignore[arg-type]
+    return [_head(row) | {"k": k} | _triple((p, lo, hi)) for k, p, lo, hi in zipped if None not in (p, lo, hi)]

@@ -29,13 +29,16 @@ def template_folder() -> Path:
 def find_template(template: str) -> tuple[Path, list[str]]:
     """(folder, template file names) for a built-in name or a user's path.
 
-    A path names one file (mine.html.j2 or mine.md.j2); its sibling of the other ending is rendered too where it is there.
+    A path names one file (mine.html.j2 or mine.md.j2); its sibling of the other ending is rendered too
+    where it is there.
     """
     path = Path(template)
     if path.suffix != ".j2" and path.name == template:
         folder = template_folder()
         known = sorted({p.name.split(".")[0] for p in folder.glob("*.j2") if not p.name.startswith("_")})
-        names = [f"{template}.{ending}.j2" for ending in ("md", "html") if (folder / f"{template}.{ending}.j2").exists()]
+        names = [
+            f"{template}.{ending}.j2" for ending in ("md", "html") if (folder / f"{template}.{ending}.j2").exists()
+        ]
         if not names:
             raise ConfigError(f"template={template}: no such template in {folder}; {near(template, known)}")
         return folder, names
@@ -49,7 +52,7 @@ def find_template(template: str) -> tuple[Path, list[str]]:
 
 
 def references(methods: list[str], folder: Path | None = None) -> list[tuple[str, str]]:
-    """(one-line citation, BibTeX entry) for what a comparison used: entries whose `keywords` name a method or 'always'."""
+    """(one-line citation, BibTeX entry) of what was used: entries whose `keywords` name a method or 'always'."""
     text = ((folder or template_folder()) / "references.bib").read_text(encoding="utf-8")
     wanted = {"always", *methods}
     out = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,13 +26,13 @@ PALETTE = ("#0072b2", "#c2500a", "#00805d", "#a8558a", "#3a8fc4", "#8a6d00", "#7
 VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper", BAND: "--band"} | {
     colour: f"--c{i}" for i, colour in enumerate(PALETTE, 1)
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "text.parse_math": False,
     "axes.edgecolor": MUTED, "axes.labelcolor": INK, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,
     "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False,
     "axes.linewidth": 0.7, "xtick.major.width": 0.7, "ytick.major.width": 0.7, "grid.color": RULE,
     "grid.linewidth": 0.6, "axes.axisbelow": True, "figure.facecolor": PAPER, "axes.facecolor": PAPER,
-    "svg.fonttype": "none", "pdf.fonttype": 42, "savefig.bbox": "tight", "savefig.pad_inches": 0.04,
+    "svg.fonttype": "none", "pdf.fonttype": 42, "savefig.bbox": "tight", "savefig.pad_inches": 0.1,
 }  # fmt: skip
 
 
@@ -53,16 +53,17 @@ def to_pdf(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def to_svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as inline SVG; `title` is what a screen reader says. `name` prefixes all ids."""
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an SVG file without a background, the same text every time. `name` keeps ids of figures apart."""
     out = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
                        transparent=True)  # fmt: skip
-    return _inline(out.getvalue(), name, title)
+    return out.getvalue()
 
 
-def _inline(svg: str, name: str, title: str) -> str:
+def inline(svg: str, name: str, title: str) -> str:
+    """An SVG file as part of an HTML page; `title` is what a screen reader says, `name` prefixes all ids."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
@@ -76,7 +77,12 @@ def _inline(svg: str, name: str, title: str) -> str:
     width = re.search(r'<svg[^>]*?\swidth="([\d.]+)pt"', svg)
     pixels = round(float(width[1]) * 4 / 3) if width else 640
     svg = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?)\swidth="[^"]*"', rf'\1 style="width:{pixels}px"', svg, count=1)
+    svg = re.sub(
+        r'(<svg[^>]*?)\swidth="[^"]*"',
+        rf'\1 style="width:{pixels}px;min-width:{min(pixels, 580)}px"',
+        svg,
+        count=1,
+    )
     label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     svg = re.sub(r"<svg", f'<svg role="img" aria-label="{label}"', svg, count=1)
     return re.sub(r">\s+<", "><", re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL))

@@ -21,8 +21,8 @@ _KEPT = "\n\t"
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "\u2212": "$-$", "\u2192": r"$\rightarrow$",
+    "\u00a0": "~", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''", "\u2212": "$-$", "\u2192": r"$\rightarrow$",
     "\u2013": "--", "\u2026": r"\ldots{}", "\u00d7": r"$\times$", "\u00b1": r"$\pm$", "\u2265": r"$\geq$",
     "\u2264": r"$\leq$", "\u00b7": r"\textperiodcentered{}", "\u2190": r"$\leftarrow$", "\u2014": "---",
 }  # fmt: skip
@@ -32,7 +32,7 @@ def visible(text: str, limit: int = LIMIT) -> str:
     r"""`text` with every invisible or controlling character written out, cut in its middle beyond `limit` characters.
 
     >>> visible("\x1b[31mred\u202e!")
-    '\u241b[31mred\u27e8U+202E\u27e9!'
+    '\u27e8U+001B\u27e9[31mred\u27e8U+202E\u27e9!'
     """
     return _SUSPECT.sub(_shown, shorten(text, limit))
 
@@ -49,10 +49,6 @@ def shorten(text: str, limit: int) -> str:
 def _shown(match: re.Match[str]) -> str:
     character = match[0]
     code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return f"\u27e8U+{code:04X}\u27e9"
     return character
@@ -78,7 +74,9 @@ def one_line(value: Any, limit: int = 90) -> str:
 def markdown(value: Any) -> str:
     """A value as one inert line of Markdown, safe in a table cell."""
     line = re.sub(r"\s+", " ", str(value)).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", line)
+    line = re.sub(r"([\\`*{}|~$])", r"\\\1", line)
+    line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^#|\](?=[(\[:])", lambda match: "\\" + match[0], line)
+    return line
 
 
 def fenced(value: Any) -> str:

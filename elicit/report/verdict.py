@@ -2,12 +2,14 @@
 
 The thesis: *reasoning is latent in this base checkpoint, and can be got out without putting it in.*
 Written down before any result was seen; the report prints the rule beside its sentence. "Clear" means
-that a 95 % interval lies on one side; "own data" are the ledger classes Z, V and R (nothing, own
-text, labels of right and wrong); `MARGIN` is five points.
+that a 95 % interval lies on one side (and, for the control-adjusted gain, that its p value in the primary family
+stays below .05 after Holm's correction, where the comparison holds one); "own data" are the
+ledger classes Z, V and R (nothing, own text, labels of right and wrong); `MARGIN` is five points.
 
 1 Elicitation  for: some own-data method has a clear control-adjusted gain and a clear EF (against B1, else B0;
-               against C4, else C1). Against: there is a gap worth eliciting (one EF was not refused), yet every
-               method's control-adjusted gain lies below MARGIN, or only classes T and L gain: put in, not got out.
+               against C4, else C1). Against: there is a gap worth eliciting (one EF was not refused), yet the
+               control-adjusted gain of every own-data method lies below MARGIN. Methods of class T and L are named
+               but decide nothing: what they show may have been put in.
 2 Price        for: an eliciting method of rule 1 is also clearly better than the base's vote at the same tokens.
                Against: every eliciting method is clearly not better (upper bound at most 0).
 3 Support      for: every eliciting method's accuracy lies below the lower bound of C1, the base's own coverage net of
@@ -24,11 +26,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from elicit.report.numbers import Shown, bounds, figure, show
+from elicit.report.numbers import bounds, figure, show
 from elicit.report.rows import Row, rows
 
 Answer = Literal["for", "against", "not decidable"]
 MARGIN = 0.05
+LEVEL = 0.05
+UNDECIDED: Answer = "not decidable"
 OWN_DATA = ("Z", "V", "R")
 NO_CLAIM = "The checkpoint is not a base model: no latent claim."
 
@@ -44,7 +48,7 @@ class Verdict:
 
 
 def headline_ef(policy: dict[str, Any]) -> tuple[str, Any]:
-    """(pair, estimate or refusal) of the elicitation fraction that counts: B1 before B0, C4 before C1, measured before refused."""
+    """(pair, estimate or refusal) of the fraction that counts: B1 before B0, C4 before C1, measured before refused."""
     fractions = policy.get("ef") or {}
     pairs = [pair for pair in ("B1/C4", "B1/C1", "B0/C4", "B0/C1") if fractions.get(pair) is not None]
     measured = [pair for pair in pairs if bounds(fractions[pair])]
@@ -57,8 +61,11 @@ def own_data(row: Row) -> bool:
 
 
 def clear_gain(row: Row) -> bool:
-    """The control-adjusted gain lies above 0 and the elicitation fraction does too."""
+    """The control-adjusted gain lies above 0, after Holm's correction where there is one, and so does the EF."""
     gain, fraction = _controlled(row), bounds(headline_ef(row.policy)[1])
+    corrected = (row.policy.get("p") or {}).get("ctrl_holm")
+    if corrected is not None and corrected > LEVEL:
+        return False
     return gain is not None and fraction is not None and gain[1] > 0 and fraction[1] > 0
 
 
@@ -66,110 +73,108 @@ def eliciting(row: Row) -> bool:
     return own_data(row) and clear_gain(row)
 
 
-def verdicts(comparison: dict[str, Any]) -> tuple[Verdict, Verdict, Verdict]:
+RULES = {
+    "Can reasoning be elicited?": "For, if an own-data method (class Z, V or R) has control-adjusted gain (Holm) and "
+    "EF above 0; against, if there is a gap worth eliciting, but no own-data method's control-adjusted gain "
+    "reaches 5 points",
+    "Is it more than spending tokens?": "For, if an eliciting method is above the base's vote at equal tokens; "
+    "against, if every eliciting method has an upper bound of at most 0",
+    "Was it in the base's own samples?": "For, if the accuracy of every eliciting method lies below the lower bound of "
+    "C1 (base coverage net of guessing); against, if some accuracy lies clearly above C1's upper bound",
+}
+
+
+def verdicts(comparison: dict[str, Any]) -> list[Verdict]:
     """The three sentences of a comparison that went through `rows.load`."""
     methods = [row for row in rows(comparison) if row.role == "method" and row.data_class != "unaccounted"]
     is_base = bool((comparison.get("checkpoint") or {}).get("base_model", True))
-    return _elicitation(methods, is_base), _price(methods), _support(comparison, methods, is_base)
-
-
-def _elicitation(methods: list[Row], is_base: bool) -> Verdict:
-    rule = ("for: an own-data method (class Z, V or R) with control-adjusted gain and EF above 0; against: a gap worth "
-            f"eliciting, but no control-adjusted gain reaches {figure(MARGIN, 'percent')[:-2]} points, or only classes T and L gain")  # fmt: skip
-
-    def verdict(answer: Answer, sentence: str) -> Verdict:
-        return Verdict("Can reasoning be elicited?", answer, sentence, rule)
-
-    if not is_base:
-        return verdict("not decidable", NO_CLAIM)
-    if not methods:
-        return verdict("not decidable", "No method with accounted data was measured.")
+    coverage = (comparison.get("ceilings") or {}).get("C1")
     winners = [row for row in methods if eliciting(row)]
+    answers = (
+        _elicitation(methods, winners) if is_base else (UNDECIDED, NO_CLAIM),
+        _price(winners),
+        _support(winners, coverage) if is_base else (UNDECIDED, NO_CLAIM),
+    )
+    return [Verdict(question, *answer, rule) for (question, rule), answer in zip(RULES.items(), answers, strict=True)]
+
+
+def _elicitation(methods: list[Row], winners: list[Row]) -> tuple[Answer, str]:
+    own = [row for row in methods if own_data(row)]
     if winners:
         best = max(winners, key=lambda row: _controlled(row)[1])  # type: ignore[index]
         pair, fraction = headline_ef(best.policy)
-        return verdict("for", f"{_count(winners, methods)} {_verb('lift', winners)} accuracy above the base and the strongest placebo with "
-                       f"{_their(winners)} own data; {_who(best)} recovers {show(fraction, 'ratio').line} of the gap "
-                       f"from {pair.replace('/', ' to ')}.")  # fmt: skip
+        return "for", (
+            f"{_count(winners, own, 'own-data')} {_verb('lift', winners)} accuracy above the base and the strongest "
+            f"placebo; {_who(best)} recovers {show(fraction, 'ratio').line} of the gap from "
+            f"{pair.replace('/', ' to ')}."
+        )
     foreign = [row for row in methods if clear_gain(row)]
-    if foreign:
-        return verdict("against", f"Only methods that bring foreign text or a teacher gain clearly ({_names(foreign)}): "
-                       "what they show was put in, not got out.")  # fmt: skip
-    return verdict(*_no_winner(methods))
+    aside = (
+        f" Only {_names(foreign)} {_verb('gain', foreign)}, with text or a verifier from outside." if foreign else ""
+    )
+    if not own:
+        return UNDECIDED, f"No method with accounted data of its own (class Z, V or R) was measured.{aside}"
+    answer, sentence = _no_winner(own)
+    return answer, sentence + aside
 
 
-def _no_winner(methods: list[Row]) -> tuple[Answer, str]:
-    gains = [_controlled(row) for row in methods]
-    gap = any(bounds(headline_ef(row.policy)[1]) for row in methods)
-    unknown = [row for row, gain in zip(methods, gains, strict=True) if gain is None]
-    if not gap:
-        reason = next((show(headline_ef(row.policy)[1], "ratio") for row in methods), Shown())
-        return "not decidable", ("No elicitation fraction could be formed"
-                                 + (f" ({reason.refused})" if reason.refused else "") + ": there is no gap to speak about.")  # fmt: skip
+def _no_winner(own: list[Row]) -> tuple[Answer, str]:
+    gains = [_controlled(row) for row in own]
+    unknown = [row for row, gain in zip(own, gains, strict=True) if gain is None]
+    if not any(bounds(headline_ef(row.policy)[1]) for row in own):
+        reason = show(headline_ef(own[0].policy)[1], "ratio").refused or "none was measured"
+        return UNDECIDED, f"No elicitation fraction could be formed ({reason})."
     if unknown:
-        return "not decidable", f"The control-adjusted gain is missing for {_names(unknown)}: no claim without its control."
-    known = [gain for gain in gains if gain is not None]
-    if all(hi < MARGIN for _, _, hi in known):
-        top = max(hi for _, _, hi in known)
-        return "against", (f"There is a gap to the ceiling, but no method of {len(methods)} gains: every control-adjusted "
-                           f"gain lies below {figure(top, 'points')} points.")  # fmt: skip
-    return "not decidable", (f"No method's gain over base and strongest placebo is clear, and the intervals still reach "
-                             f"{figure(max(hi for _, _, hi in known), 'points')} points.")  # fmt: skip
+        return UNDECIDED, f"The control-adjusted gain is missing for {_names(unknown)}: no claim without its control."
+    top = max(gain[2] for gain in gains if gain is not None)
+    if top < MARGIN:
+        return "against", (
+            f"There is a gap to the ceiling, but {_none(own)} gets anything out: every control-adjusted gain lies "
+            f"below {figure(top, 'points')} points."
+        )
+    return UNDECIDED, (
+        "No method's gain over base and strongest placebo is clear, and the intervals still reach "
+        f"{figure(top, 'points')} points."
+    )
 
 
-def _price(methods: list[Row]) -> Verdict:
-    rule = ("for: an eliciting method is above the base's vote at equal tokens; against: every eliciting method has an "
-            "upper bound of at most 0")  # fmt: skip
-
-    def verdict(answer: Answer, sentence: str) -> Verdict:
-        return Verdict("Is it more than spending tokens?", answer, sentence, rule)
-
-    winners = [row for row in methods if eliciting(row)]
+def _price(winners: list[Row]) -> tuple[Answer, str]:
     if not winners:
-        return verdict("not decidable", "No method elicits by rule 1, so there is no price to compare.")
+        return UNDECIDED, "No method elicits by rule 1, so there is no price to compare."
     differences = [bounds((row.policy.get("matched") or {}).get("difference")) for row in winners]
     better = [row for row, d in zip(winners, differences, strict=True) if d and d[1] > 0]
     if better:
         best = max(better, key=lambda row: bounds(row.policy["matched"]["difference"])[1])  # type: ignore[index]
-        shown = show(best.policy["matched"]["difference"], "points").line
-        return verdict("for", f"{_count(better, winners, 'eliciting')} also {_verb('beat', better)} the base's majority vote at equal tokens; "
-                       f"{_who(best)} by {shown} points.")  # fmt: skip
+        return "for", (
+            f"{_count(better, winners, 'eliciting')} also {_verb('beat', better)} the base's majority vote at equal "
+            f"tokens; {_who(best)} by {show(best.policy['matched']['difference'], 'points').line} points."
+        )
     if all(d is not None and d[2] <= 0 for d in differences):
-        return verdict("against", f"At equal tokens the base's majority vote does as well as {_names(winners)}.")
+        return "against", f"At equal tokens the base's majority vote does as well as {_names(winners)}."
     missing = [row for row, d in zip(winners, differences, strict=True) if d is None]
     if missing:
-        return verdict("not decidable", f"The comparison at equal tokens was refused or not made for {_names(missing)}.")
-    return verdict("not decidable", "At equal tokens the difference to the base's majority vote is not clear.")
+        return UNDECIDED, f"The comparison at equal tokens was refused or not made for {_names(missing)}."
+    return UNDECIDED, "At equal tokens the difference to the base's majority vote is not clear."
 
 
-def _support(comparison: dict[str, Any], methods: list[Row], is_base: bool) -> Verdict:
-    rule = ("for: accuracy of every eliciting method below the lower bound of C1 (base coverage net of guessing); against: "
-            "some accuracy clearly above C1's upper bound")  # fmt: skip
-
-    def verdict(answer: Answer, sentence: str) -> Verdict:
-        return Verdict("Was it in the base's own samples?", answer, sentence, rule)
-
-    if not is_base:
-        return verdict("not decidable", NO_CLAIM)
-    winners = [row for row in methods if eliciting(row)]
+def _support(winners: list[Row], ceiling: Any) -> tuple[Answer, str]:
     if not winners:
-        return verdict("not decidable", "No method elicits by rule 1, so there is nothing to look for in the base's samples.")
-    ceiling = (comparison.get("ceilings") or {}).get("C1")
+        return UNDECIDED, "No method elicits by rule 1, so there is nothing to look for in the base's samples."
     coverage = bounds(ceiling)
     if coverage is None:
         reason = show(ceiling, "percent").refused or "not measured"
-        return verdict("not decidable", f"The base's coverage net of guessing (C1) has no figure: {reason}.")
-    _, lo, hi = coverage
-    shown = f"{show(ceiling, 'percent').line} %"
+        return UNDECIDED, f"The base's coverage net of guessing (C1) has no figure: {reason}."
+    covered = f"The base's own samples cover {show(ceiling, 'percent').line} % of the items net of guessing"
     accuracies = [bounds(row.policy["acc"]) for row in winners]
-    above = [row for row, acc in zip(winners, accuracies, strict=True) if acc and acc[1] > hi]
+    above = [row for row, acc in zip(winners, accuracies, strict=True) if acc and acc[1] > coverage[2]]
     if above:
-        return verdict("against", f"The base's own samples cover {shown} of the items net of guessing, less than "
-                       f"{_names(above)} {_verb('solve', above)} in one: part of the ability was not seen in the base.")  # fmt: skip
-    if all(acc and acc[0] < lo for acc in accuracies):
-        return verdict("for", f"The base's own samples cover {shown} of the items net of guessing, more than any eliciting "
-                       "method solves in one: the ability lies within them.")  # fmt: skip
-    return verdict("not decidable", f"The base's coverage net of guessing ({shown}) can't be told from the methods' accuracy.")
+        return "against", (
+            f"{covered}, less than {_names(above)} {_verb('solve', above)} in one: part of the ability was not seen in "
+            "the base."
+        )
+    if all(acc and acc[0] < coverage[1] for acc in accuracies):
+        return "for", f"{covered}, more than any eliciting method solves in one: the ability lies within them."
+    return UNDECIDED, f"{covered}, which can't be told from the methods' accuracy."
 
 
 def _controlled(row: Row) -> tuple[float, float, float] | None:
@@ -189,15 +194,20 @@ def _names(some: list[Row]) -> str:
 
 def _count(some: list[Row], every: list[Row], kind: str = "") -> str:
     what = f"{kind} method".strip() + ("s" if len(every) > 1 else "")
-    return f"{len(some)} of {len(every)} {what}" if len(every) > 1 else f"The one {what}"
+    if len(every) == 1:
+        return f"The one {what}"
+    return f"All {len(every)} {what}" if len(some) == len(every) else f"{len(some)} of {len(every)} {what}"
 
 
 def _verb(stem: str, some: list[Row]) -> str:
     return stem if len(some) > 1 else f"{stem}s"
 
 
-def _their(some: list[Row]) -> str:
-    return "their" if len(some) > 1 else "its"
+def _none(some: list[Row]) -> str:
+    return f"none of {len(some)} own-data methods" if len(some) > 1 else some[0].name
+
+
+ROUTINE_WORDS = {"base": "reference", "prompt": "reference", "ceiling": "ceiling"}
 
 
 def word(row: Row) -> str:
@@ -208,8 +218,10 @@ def word(row: Row) -> str:
     T or L), not decidable.
     Placebos and rivals: gains, no gain, harms, not decidable. Base rungs: reference.
     """
-    if row.role in ("base", "prompt", "ceiling"):
-        return "ceiling" if row.role == "ceiling" else "reference"
+    if row.policy.get("ceiling"):
+        return f"ceiling {show(row.policy['ceiling'], 'percent').line}"
+    if row.role in ROUTINE_WORDS:
+        return ROUTINE_WORDS[row.role]
     gain = bounds((row.policy.get("gain") or {}).get("B0"))
     if row.role != "method":
         return _plain_word(gain)
@@ -236,4 +248,4 @@ def _plain_word(gain: tuple[float, float, float] | None) -> str:
         return "gains"
     if hi < 0:
         return "harms"
-    return "no gain" if -MARGIN < lo and hi < MARGIN else "not decidable"
+    return "no gain" if lo > -MARGIN and hi < MARGIN else "not decidable"

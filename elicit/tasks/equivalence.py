@@ -37,16 +37,19 @@ class Reading:
     canonical: str
 
 
-_NUMERAL = re.compile(r"(?:(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,4}))?")
+_NUMERAL = re.compile(r"(?:(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,9}))?")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname|mbox)\s*\{([^{}]*)\}")
 _SCIENTIFIC = re.compile(r"(.+?)\s*(?:\\times|\\cdot|×|\*|x)\s*10\s*(?:\^|\*\*)\s*(?:\{([^{}]+)\}|([+-]?\d+))")
 _MIXED = re.compile(r"(\d+)\s*(\\frac.+)|(\d+)\s+(\d+/\d+)")
 _UNIT = re.compile(r"(.*[\d}])(?:\s+|(?=[%°]|(?:cm|mm|km|kg|mg|ml|mph|ft|lbs?|min)\b))([^\d]+)", re.DOTALL)
-_UNIT_WORD = re.compile(r"(?:[A-Za-z]{2,}|%|°)(?:\^?[23²³])?")
+_UNIT_WORD = re.compile(r"[A-Za-z]{2,}|%|°")
 _NO_UNIT = frozenset(
-    "or and to plus minus times over mod by divided squared cubed not per\u00a0cent remainder half quarter quarters third thirds "
-    "am pm pi sqrt sin cos tan log ln exp is are was were wrong incorrect right if when because since but wait infinity "
-    "maybe perhaps instead".split()
+    re.findall(
+        r"\w+",
+        "or and to plus minus times over mod by divided squared cubed not remainder half quarter quarters third thirds "
+        "am pm pi sqrt sin cos tan log ln exp is are was were wrong incorrect right if when because since but wait "
+        "infinity maybe perhaps instead",
+    )
 )
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _REWRITES = (
@@ -67,11 +70,12 @@ def clean(text: str) -> str:
     """An answer without what carries no meaning: math delimiters, emphasis, currency signs, closing punctuation."""
     for pattern, new in _REWRITES:
         text = pattern.sub(new, text)  # type: ignore[arg-type]
-    text = _TEXT.sub(lambda match: f" {match[1].strip()} " if match[1].strip() else " ", text)
+    text = re.sub(r"(?<=[\d}])\s*\\(?:text|mathrm|textrm)\s*\{\s*[A-Za-z]\.?\s*\}", " units", text)
+    text = _TEXT.sub(lambda match: f" {match[1].strip()} ", text)
     for sign, written in _VULGAR.items():
         text = text.replace(sign, f" {written} ")
-    text = text.replace("**", "").replace("__", "") if re.match(r"\s*(?:\*\*|__)|.*(?:\*\*|__)\s*[.]?\s*$", text) else text
-    return text.strip().strip("`\"'").lstrip("=:").rstrip(".,;:!").strip()
+    text = re.sub(r"^\s*(?:\*\*|__)|(?:\*\*|__)(?=\s*\.?\s*$)", "", text)
+    return text.strip().strip("`\"'").lstrip("=:").rstrip(".,;:").strip()
 
 
 def rational(text: str) -> Fraction | None:
@@ -92,10 +96,10 @@ def rational(text: str) -> Fraction | None:
 
 def _with_unit(text: str) -> Fraction | None:
     """The value in front of a unit of at most four words; a single letter is a variable, not a unit."""
-    split = _UNIT.fullmatch(text)
+    split = _UNIT.fullmatch(re.sub(r"(?<=[A-Za-z])\s*(?:\^\s*\{?[23]\}?|[²³])$", "", text))
     if not split:
         return None
-    words = split[2].replace("/", " ").replace(".", "").replace("%", " % ").split()
+    words = re.sub(r"([%°])", r" \1 ", split[2].replace("/", " ").replace(".", "")).split()
     if len(words) > 4 or not all(_UNIT_WORD.fullmatch(word) for word in words if word not in ("°", "C", "F")):
         return None
     words = [word.casefold() for word in words]
@@ -237,7 +241,8 @@ def read(text: str) -> Reading:
         return Reading("word", option[1].casefold())
     if re.fullmatch(r"[^\W\d_][\w\s,.'\-:]*", plain) and not re.fullmatch(r"[a-z]\d*|\d*[a-z]", plain):
         return Reading("word", " ".join(plain.casefold().split()))
-    return Reading("symbolic", re.sub(r"\s+", "", re.sub(r"^[A-Za-z]\s*=(?!.*=)", "", plain)).replace("%", ""))
+    formula = re.sub(r"^[A-Za-z]\s*=(?!.*=)", "", plain).replace("%", "")
+    return Reading("symbolic", re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", formula))  # "7 2" is not "72"
 
 
 def canonical(text: str) -> str:
@@ -254,18 +259,19 @@ def compare(gold: str, answer: str) -> bool | None:
         return True
     right = read(gold)
     given = read(answer)
-    if right.canonical == given.canonical:
+    if right == given:
         return True
     return None if right.kind == "symbolic" and given.kind != "word" else False
 
 
 def guard(text: str) -> None:
     """Raise TooLarge on what could keep SymPy busy: long text, deep nesting, towers and large factorials."""
+    text = text.replace("**", "^")
     if len(text) > MAX_CHARS:
         raise TooLarge(f"an answer of {len(text)} characters (limit {MAX_CHARS})")
     if re.search(rf"\d{{{MAX_DIGITS // 10}}}", text):
         raise TooLarge(f"a number of {MAX_DIGITS // 10} digits or more")
-    if re.search(r"(?:\^|\*\*)\s*[{(]?\s*-?\s*[\d,]{5,}", text):
+    if re.search(r"\^\s*[{(]?\s*-?\s*[\d,]{5,}|\d[eE][+-]?\d{4}", text):
         raise TooLarge("an exponent of five digits or more")
     if re.search(r"\d{4,}\s*!|[)}!]\s*!", text):
         raise TooLarge("a factorial of a large number or of an expression")
@@ -317,9 +323,9 @@ def _no_tolerance(right: Any, given: Any) -> bool:
     both = isinstance(right, sympy.Expr) and isinstance(given, sympy.Expr)
     if not both or not right.is_number or not given.is_number:
         return True
-    exact_right, exact_given = (sympy.nsimplify(side, rational=True) if side.has(sympy.Float) else side for side in (right, given))
-    difference = sympy.N(exact_right - exact_given, 50, chop=False)
-    scale = max(abs(sympy.N(exact_right, 50)), abs(sympy.N(exact_given, 50)))
+    right, given = (sympy.nsimplify(x, rational=True) if x.has(sympy.Float) else x for x in (right, given))
+    difference = sympy.N(right - given, 50, chop=False)
+    scale = max(abs(sympy.N(right, 50)), abs(sympy.N(given, 50)))
     return bool(abs(difference) <= scale * sympy.Float("1e-40", 50))
 
 

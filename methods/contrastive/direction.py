@@ -15,9 +15,7 @@ import torch
 from elicit.errors import MethodError
 
 
-def paired_difference(
-    readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]
-) -> torch.Tensor:
+def paired_difference(readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]) -> torch.Tensor:
     """The mean paired difference [L, D]; readings whose side is None are left out.
 
     Raises MethodError where no item has both sides, saying which side is empty.

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from elicit.policy.activations import ActivationEdit, Edit
 
 from elicit.errors import ConfigError, MethodError, near
+from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.layers import at_depth, blocks
 from elicit.policy.positions import check_write
 from methods.contrastive.direction import items_with_both, paired_difference, token_share, units
@@ -107,9 +107,7 @@ class Contrastive:
         context.log({"contrastive/items_with_both": len(items_with_both(sides, names)), **report})
         return difference_L_D
 
-    def split(
-        self, completions: Sequence[Completion], ledger: Ledger, context: Context
-    ) -> list[bool | None]:
+    def split(self, completions: Sequence[Completion], ledger: Ledger, context: Context) -> list[bool | None]:
         """The side of each completion: True positive, False negative, None neither."""
         if self.contrast == "right_minus_wrong":
             return by_verdict(completions, ledger)
@@ -173,9 +171,7 @@ def residual_norms(policy: Policy, ledger: Ledger, items: Sequence[Item], layers
     return last_prompt_residuals(policy, ledger, items, layers).norm(dim=-1).mean(0)
 
 
-def last_prompt_residuals(
-    policy: Policy, ledger: Ledger, items: Sequence[Item], layers: Sequence[int]
-) -> torch.Tensor:
+def last_prompt_residuals(policy: Policy, ledger: Ledger, items: Sequence[Item], layers: Sequence[int]) -> torch.Tensor:
     """Activations [P, L, D] at the last prompt token of each item, booked."""
     prompts = [policy.prompt_ids(item.question) for item in items]
     lengths = [len(prompt) for prompt in prompts]

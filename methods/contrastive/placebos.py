@@ -61,13 +61,14 @@ class KeyPair(Contrastive):
     """Key-tagged minus bare prompts, at the last prompt token: the planted key as a vector."""
 
     key: str | None = None
-    """name among the task's keys; null: its first one"""
+    """name among the task's keys; null: the first that is a tag (forces no text behind the prompt)"""
 
     def directions(
         self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], layers: Sequence[int]
     ) -> torch.Tensor:
         keys = ledger.task_view.keys
-        name = next(iter(keys), None) if self.key is None else self.key
+        tags = [name for name, form in keys.items() if not form.prefix]
+        name = next(iter(tags), None) if self.key is None else self.key
         if name is None or name not in keys:
             clause = near(str(name), keys) if keys else "it has none, so this rival does not exist for it"
             raise MethodError(f"key={name!r} of task {ledger.task_view.name}: {clause}")

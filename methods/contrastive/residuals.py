@@ -8,6 +8,7 @@ kept but the readings, in float32 on the CPU. N rows, L layers, D width, B batch
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -69,10 +70,7 @@ def _outputs(
 
         return keep
 
-    with changing_outputs(model, {layer: reader(layer) for layer in layers}):
-        with forward_positions(positions_B_T, torch.tensor(prompt_lengths)):
-            try:
-                model(input_ids=ids_B_T.to(device), use_cache=False)
-            except _DeepEnough:
-                pass
+    reading = changing_outputs(model, {layer: reader(layer) for layer in layers})
+    with reading, forward_positions(positions_B_T, torch.tensor(prompt_lengths)), suppress(_DeepEnough):
+        model(input_ids=ids_B_T.to(device), use_cache=False)
     return read

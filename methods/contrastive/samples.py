@@ -38,9 +38,7 @@ class Completion:
     finished: bool
 
 
-def own_completions(
-    policy: Policy, ledger: Ledger, items: Sequence[Item], samples: int, draw: int
-) -> list[Completion]:
+def own_completions(policy: Policy, ledger: Ledger, items: Sequence[Item], samples: int, draw: int) -> list[Completion]:
     """`samples` completions of each item at T=1, booked; other numbers `draw` are other samples."""
     from elicit.sampling.sample import sample
 

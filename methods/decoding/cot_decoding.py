@@ -61,8 +61,7 @@ class CotDecoding(ChainStrategy):
 
     def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
         voters = [
-            name if "delta" in candidate.scalars else None
-            for candidate, name in zip(candidates, classes, strict=True)
+            name if "delta" in candidate.scalars else None for candidate, name in zip(candidates, classes, strict=True)
         ]
         if self.pick == "best_path":
             best = max(range(len(voters)), key=lambda r: (voters[r] is not None, candidates[r].weight, -r))

@@ -7,17 +7,18 @@ settings; the evaluator's regime gives way to it. Cost: what the strategy genera
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from elicit.policy.decoding import DecodingStrategy
 from methods.decoding.cot_decoding import CotDecoding
-from methods.decoding.placebos import placebos_of
+from methods.decoding.placebos import EntropyMatched, random_pick
 from methods.decoding.plain import Greedy, Temperature
 from methods.decoding.random_first_tokens import RandomFirstTokens
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.method import Context, Method
+    from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
 
 
@@ -29,13 +30,16 @@ class Decoding:
     """how completions are made; presets in configs/method/strategy"""
     name: str = "decoding"
 
-    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> DecodingStrategy:
+    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The strategy; reads nothing."""
-        return self.strategy
+        return cast("Intervention", self.strategy)
 
     def placebos(self) -> dict[str, Method]:
-        """Random pick among the same chains; entropy-matched temperature."""
-        return placebos_of(self, self.strategy)
+        """Random pick among the same chains, entropy-matched temperature; none where there is one chain."""
+        pick = random_pick(self.strategy)
+        if pick is None:
+            return {}
+        return {"random_pick": replace(self, strategy=pick), "entropy_matched": EntropyMatched(self.strategy)}
 
     def rivals(self) -> dict[str, Method]:
         """Random first tokens (with the same number of branches), greedy, low temperature."""

@@ -2,17 +2,19 @@
 
 * random pick: the very same chains, one of them returned at random: what branching or sampling
   does to a single answer, without the vote. Same tokens, same cost.
-* entropy-matched temperature: one chain at the temperature whose text is as surprising a token as
-  the strategy's chains are. "Entropy" is estimated by the mean of -log p(token) under the raw
+* entropy-matched temperature: one chain at the temperature whose completions are as surprising as
+  the strategy's chains are. "Entropy" is estimated by the mean of -log p(completion) under the raw
   softmax, the one measure that a branching rule and a temperature both have; matched on train
-  questions, without labels. Less compute than the strategy, and the report shows it.
+  questions, without labels. A whole completion, not a token: a mean over tokens is ruled by the
+  longest chains and need not rise with temperature. Less compute than the strategy, and the
+  report shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from methods.decoding.votes import own_rng
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.method import Context, Method
+    from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
 
@@ -62,8 +65,10 @@ RANDOM_PICKS: dict[type, type] = {
 }
 
 
-def random_pick(strategy: ChainStrategy) -> ChainStrategy:
-    """The random-pick placebo with the settings of `strategy`."""
+def random_pick(strategy: DecodingStrategy) -> DecodingStrategy | None:
+    """The random-pick placebo with the settings of `strategy`; None for a strategy of one chain."""
+    if type(strategy) not in RANDOM_PICKS or not isinstance(strategy, ChainStrategy):
+        return None
     settings = {each.name: getattr(strategy, each.name) for each in fields(strategy)}
     return RANDOM_PICKS[type(strategy)](**settings)
 
@@ -72,7 +77,7 @@ def random_pick(strategy: ChainStrategy) -> ChainStrategy:
 class EntropyMatched:
     """Method: fits the temperature at which one chain is as surprising as the chains of `strategy`."""
 
-    strategy: DecodingStrategy
+    strategy: DecodingStrategy = field(default_factory=CotDecoding)
     items: int = 32
     """train questions to match on"""
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
@@ -82,7 +87,7 @@ class EntropyMatched:
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Temperature:
         """One chain at the matched temperature."""
         items = ledger.items("train", "train", limit=self.items)
-        target = surprise(policy.with_intervention(self.strategy), items, ledger)
+        target = surprise(policy.with_intervention(cast("Intervention", self.strategy)), items, ledger)
         curve = [surprise(policy.with_intervention(Temperature(t)), items, ledger) for t in self.temperatures]
         matched = float(np.interp(target, np.maximum.accumulate(curve), self.temperatures))
         context.log({"entropy_matched/surprise": target, "entropy_matched/temperature": matched})
@@ -96,20 +101,10 @@ class EntropyMatched:
 
 
 def surprise(policy: Policy, items: Sequence[Item], ledger: Ledger) -> float:
-    """Mean -log p a token over all chains of one answer an item, in nats."""
+    """Mean -log p(completion) over all chains of one answer an item, in nats; the chains are booked."""
     from elicit.sampling.sample import sample
 
     outcomes = [outcome for _, _, outcome in sample(policy, items, [0], REGIMES["support"], ledger.task_view)]
     paths: list[Path] = [c.path for o in outcomes for c in (o.chains or [Candidate(o.path)])]
-    logprobs = [value for path in paths for value in path.logprobs]
-    return -sum(logprobs) / max(len(logprobs), 1)
-
-
-def placebos_of(method: Method, strategy: DecodingStrategy) -> dict[str, Method]:
-    """Placebos of a strategy of several chains; a plain temperature has none (it would be its own)."""
-    if type(strategy) not in RANDOM_PICKS or not isinstance(strategy, ChainStrategy):
-        return {}
-    return {
-        "random_pick": replace(method, strategy=random_pick(strategy)),  # type: ignore[type-var, call-arg]
-        "entropy_matched": EntropyMatched(strategy),
-    }
+    ledger.rollouts(len(paths), sum(len(path.token_ids) for path in paths))
+    return -sum(sum(path.logprobs) for path in paths) / max(len(paths), 1)

@@ -1,0 +1,90 @@
+"""What the sampling benchmarks share: models, prompts, interleaved repeats, a table, a JSON file.
+
+Timings of a busy machine drift, so arms are run in turn within each repeat, and a ratio is the median of the
+ratios of the repeats. On a CPU the clock is the process's own CPU time (what other processes take is not ours).
+Nothing here runs in CI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from elicit.organisms.corpus import FAMILIES, SIZES
+
+HOUSE = Path(__file__).resolve().parent.parent
+ORGANISM = HOUSE / "elicit" / "organisms" / "checkpoints" / "positive"
+SMALL = {  # the shape of a 135M base model, for machines without one
+    "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True, "max_position_embeddings": 2048,
+}  # fmt: skip
+
+
+def load(path: str) -> tuple[Any, Any, frozenset[int]]:
+    """(model in float32, tokenizer, EOS ids); `random-135m`: random weights of that shape, the organism's tokenizer."""
+    if path == "random-135m":
+        torch.manual_seed(0)
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL))
+        return model.eval(), transformers.AutoTokenizer.from_pretrained(ORGANISM), frozenset({1})
+    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    return model, tokenizer, frozenset({tokenizer.eos_token_id})
+
+
+def organism_prompts(count: int, seed: int = 0) -> list[str]:
+    """Questions of `chain` and `walk` in turn."""
+    rng = random.Random(seed)
+    families = ("chain", "walk")
+    problems = [FAMILIES[families[place % 2]].problem(rng, rng.choice(SIZES)) for place in range(count)]
+    return [f"Question: {problem.question}\nAnswer:" for problem in problems]
+
+
+def gsm8k_prompts(count: int) -> list[str]:
+    """The first training questions of GSM8K, from $ELICIT_DATA (default: ../shared/data beside the repository)."""
+    file = Path(os.environ.get("ELICIT_DATA", HOUSE.parent / "shared" / "data")) / "gsm8k" / "train.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines()[:count]
+    return [f"Question: {json.loads(line)['question']}\nAnswer:" for line in lines]
+
+
+def interleaved(arms: dict[str, Callable[[], int]], repeats: int) -> dict[str, list[float]]:
+    """Useful tokens a second, arm by arm, once a repeat, in alternating order. An arm returns its useful tokens."""
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    speeds: dict[str, list[float]] = {name: [] for name in arms}
+    for repeat in range(repeats):
+        names = list(arms) if repeat % 2 == 0 else list(arms)[::-1]
+        for name in names:
+            began = clock()
+            tokens = arms[name]()
+            speeds[name].append(tokens / (clock() - began))
+    return speeds
+
+
+def paired_ratio(speeds: dict[str, list[float]], name: str, to: str) -> float:
+    """Median over the repeats of the ratio of two arms' speeds."""
+    return statistics.median(a / b for a, b in zip(speeds[name], speeds[to], strict=True))
+
+
+def report(title: str, speeds: dict[str, list[float]], facts: dict[str, Any], out: str | None) -> None:
+    """Print a small table; with `out`, write JSON to benchmarks/results/<out>.json."""
+    rows = {name: {"median": statistics.median(v), "least": min(v), "most": max(v)} for name, v in speeds.items()}
+    print(f"\n{title}\n{'':28}{'tokens/s':>12}{'least':>12}{'most':>12}")
+    for name, row in rows.items():
+        print(f"{name:28}{row['median']:12.0f}{row['least']:12.0f}{row['most']:12.0f}")
+    for name, value in facts.items():
+        print(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+    if out:
+        machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
+                   "torch": torch.__version__, "transformers": transformers.__version__}  # fmt: skip
+        file = HOUSE / "benchmarks" / "results" / f"{out}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"title": title, "speeds": rows, **facts, "machine": machine}, indent=1) + "\n")

@@ -1,0 +1,132 @@
+"""Measuring the policies of one comparison: everything is sampled into one store, and graded beside it.
+
+    <root>/store/samples/<policy>/<regime>/     shared by all runs: the base is sampled once
+    <root>/store/grades/<policy>/<regime>/
+
+The bench owns gold: it reads `test` for the evaluation and `dev` for the choice of rung B1. It fits
+nothing; what it hands out are `Entry` rows for `compare`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elicit.console import Console
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.grade import grade
+from elicit.evaluate.measure import Measures, measure
+from elicit.evaluate.rungs import choose_b1
+from elicit.ledger import data_class, prompt_rows, summary
+from elicit.plan import Comparison
+from elicit.records import Item
+
+if TYPE_CHECKING:
+    from elicit.policy.checkpoint import Checkpoint
+    from elicit.policy.policy import Policy
+    from elicit.tasks.task import PromptFormat
+
+
+@dataclass
+class Bench:
+    """One checkpoint, one task, one evaluation plan."""
+
+    comparison: Comparison
+    checkpoint: Checkpoint
+    console: Console
+
+    @property
+    def task(self) -> Any:
+        return self.comparison.settings.task
+
+    @property
+    def plan(self) -> Any:
+        return self.comparison.settings.eval
+
+    @property
+    def store(self) -> Path:
+        return Path(self.comparison.settings.root) / "store"
+
+    @functools.cached_property
+    def items(self) -> list[Item]:
+        """The test items of the comparison: a seeded subset, the same for all policies."""
+        return self.task.items("test", self.plan.limit)
+
+    @functools.cached_property
+    def dev(self) -> list[Item]:
+        """The dev items that B1's prompt is chosen on."""
+        return self.task.items("dev", self.plan.prompt_limit)
+
+    @functools.cached_property
+    def prompts(self) -> dict[str, PromptFormat]:
+        """The fixed prompts of rung B1, `bare` first."""
+        chosen = self.plan.prompts
+        names = list(self.task.prompts) if chosen is None else ["bare", *(name for name in chosen if name != "bare")]
+        return {name: self.task.prompts[name] for name in names}
+
+    def bare(self) -> Policy:
+        """The base as it is asked by default."""
+        from elicit.policy.policy import Policy
+
+        return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
+
+    def measured(self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None) -> tuple[Path, Path]:
+        """Sample and grade a policy; (samples, grades). What is there already is not made again."""
+        from elicit.evaluate.generate import generate
+        from elicit.policy.decoding import REGIMES
+
+        chosen = REGIMES[regime or self.plan.regime]
+        limit = self.plan.max_new_tokens
+        with self.console.progress(what) as progress:
+            samples = generate(policy, self.task, items, chosen, n, self.store, limit, self.console.say, progress)
+        return samples, self.graded(samples)
+
+    def graded(self, samples: Path) -> Path:
+        """The grades of a samples folder, brought up to date."""
+        out = self.store / "grades" / samples.parent.name / samples.name
+        known = {item.id: item for item in (*self.items, *self.dev)}
+        return grade(samples, self.task, known, out, self.plan.workers)
+
+    def best_prompt(self) -> str:
+        """Rung B1's prompt, by strict dev accuracy."""
+        if len(self.prompts) < 2:
+            return "bare"
+        on_dev: dict[str, Measures] = {}
+        for name, prompt in self.prompts.items():
+            folders = self.measured(f"prompt {name} on dev", self.bare().with_prompt(prompt), self.dev, self.plan.prompt_n)
+            on_dev[name] = measure(*folders, self.dev, self.plan.prompt_n)
+        return choose_b1(on_dev)
+
+    def base_entries(self) -> tuple[list[Entry], str | None]:
+        """B0, B1 and the ceilings, and the name of B1's prompt."""
+        entries = [self._entry("base", "base", "bare", self.bare(), self.plan.n)]
+        best = self.best_prompt() if len(self.prompts) > 1 else None
+        if best not in (None, "bare"):
+            policy = self.bare().with_prompt(self.prompts[best])
+            entries.append(self._entry("prompt", best, best, policy, self.plan.n))
+        return entries + self._ceilings(), best
+
+    def _ceilings(self) -> list[Entry]:
+        found = []
+        keys = getattr(self.task, "keys", None) or {}
+        if "C4" in self.plan.ceilings and "forced" in keys:
+            found.append(self._entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
+        if "C1" in self.plan.ceilings and self.plan.support_n:
+            found.append(self._entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
+        return found
+
+    def _entry(self, role: str, name: str, prompt: str, policy: Policy, n: int, regime: str | None = None) -> Entry:
+        samples, grades = self.measured(name, policy, self.items, n, regime)
+        rows = prompt_rows(name, policy.prompt)
+        return Entry(
+            role=role,
+            name=name,
+            policy=policy.id,
+            samples=samples,
+            grades=grades,
+            prompt=prompt,
+            data_class=data_class(rows),
+            ledger=summary(rows),
+        )

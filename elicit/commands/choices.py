@@ -1,0 +1,103 @@
+"""`elicit list` and `elicit show`: what can be chosen, and the fields of a choice.
+
+`list` reads YAML only. `show` imports the class and prints its own field docstrings: there is no second description.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from elicit.build import Builder
+from elicit.config import GROUPS, choices, compose
+from elicit.errors import ConfigError, near
+
+LISTS = {
+    "methods": "method",
+    "models": "model",
+    "tasks": "task",
+    "strategies": "method/strategy",
+    "experiments": "experiment",
+    "evals": "eval",
+    "trackers": "tracker",
+    "sweeps": "sweep",
+}
+
+
+def list_choices(arguments: list[str]) -> int:
+    """`elicit list methods`: one line a choice."""
+    if len(arguments) != 1 or arguments[0] not in LISTS:
+        word = arguments[0] if arguments else ""
+        raise ConfigError(f"elicit list {word}: {near(word, LISTS)}")
+    for name, path in sorted(choices(LISTS[arguments[0]]).items()):
+        print(f"{name:22} {headline(path)}")
+    return 0
+
+
+def headline(path: Path) -> str:
+    """The comment at the head of a YAML file, its first sentence or line."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((line.lstrip("# ").strip() for line in lines if line.startswith("#") and "@package" not in line), "")
+
+
+def show_choice(arguments: list[str]) -> int:
+    """`elicit show method=X`: every field with its meaning, default and YAML value."""
+    chosen = [word for word in arguments if word.split("=")[0] in GROUPS]
+    if not chosen or any("=" not in word for word in arguments):
+        raise ConfigError(f"elicit show GROUP=NAME; groups: {', '.join(GROUPS)}")
+    group = chosen[-1].split("=")[0]
+    needed = ["method=decoding"] if group == "method/strategy" and not any(w.startswith("method=") for w in arguments) else []
+    node: Any = compose([*needed, *arguments])
+    for part in group.split("/"):
+        node = node.get(part) or {}
+    if "_class_" not in node:
+        import yaml
+
+        print(yaml.safe_dump(node, sort_keys=False, allow_unicode=True).rstrip())
+        return 0
+    _show(chosen[-1], node, "")
+    return 0
+
+
+def _show(title: str, node: dict[str, Any], indent: str) -> None:
+    builder = Builder()
+    cls = builder.find_class(node["_class_"], "_class_")
+    builder.raise_faults()
+    print(f"{indent}{title}: {node['_class_']}")
+    print(textwrap.indent(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0], indent + "  "))
+    documented = field_docs(cls)
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        default, given = _default(field), node.get(field.name)
+        value = f"{given!r} (default {default})" if field.name in node and repr(given) != default else default
+        if isinstance(given, dict) and "_class_" in given:
+            _show(field.name, given, indent + "  ")
+            continue
+        print(f"{indent}  {field.name}: {getattr(field.type, '__name__', field.type)} = {value}")
+        if documented.get(field.name):
+            print(textwrap.indent(textwrap.fill(documented[field.name], 100), indent + "      "))
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return repr(field.default)
+    return repr(field.default_factory()) if field.default_factory is not dataclasses.MISSING else "(needed)"
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The string below each field, base classes included."""
+    out: dict[str, str] = {}
+    for base in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        statements = body.body if isinstance(body, ast.ClassDef) else []
+        for field, below in zip(statements, statements[1:], strict=False):
+            documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and documented:
+                assert isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+                out[field.target.id] = inspect.cleandoc(str(below.value.value)).replace("\n", " ")
+    return out

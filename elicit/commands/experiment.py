@@ -1,0 +1,53 @@
+"""`elicit [overrides]`, `elicit -m`, `elicit resume`: plan, say the totals, run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from elicit.commands.arguments import split
+from elicit.config import sweep_jobs
+from elicit.console import Console
+from elicit.errors import ConfigError
+from elicit.plan import Comparison, plan
+
+
+def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
+    """Plan and run; with `dry_run=true` only print the plan and the resolved configuration."""
+    from elicit.totals import describe
+
+    declared = any(override.startswith("sweep=") for override in overrides)
+    if declared and not many:
+        raise ConfigError("sweep=... multiplies jobs: say elicit -m")
+    comparisons = plan(sweep_jobs(overrides) if many else [overrides])
+    first = comparisons[0].settings
+    console = Console(first.output)
+    lines = [describe(comparison) for comparison in comparisons]
+    for line in lines:
+        console.say(line)
+    if first.dry_run:
+        _print_plan(comparisons, lines, console)
+        return 0
+    from elicit.run import execute
+
+    return execute(comparisons, console, argv)
+
+
+def resume(arguments: list[str]) -> int:
+    """`elicit resume RUN`."""
+    names, settings = split(arguments, ("root", "output"))
+    if len(names) != 1:
+        raise ConfigError("elicit resume RUN: name one run folder")
+    from elicit.run import resume as go_on
+
+    return go_on(names[0], Path(settings.get("root", "runs")), Console(settings.get("output", "text")), ["resume", *arguments])
+
+
+def _print_plan(comparisons: Sequence[Comparison], lines: Sequence[str], console: Console) -> None:
+    import yaml
+
+    for comparison in comparisons:
+        for job in comparison.jobs:
+            console.say(f"\n# {comparison.group}: {job.role} {job.name}, seed {job.settings.seed}")
+            console.say(yaml.safe_dump(job.settings.node, sort_keys=False, allow_unicode=True).rstrip())
+    console.result({"plan": list(lines), "jobs": [job.name for c in comparisons for job in c.jobs], "dry_run": True})

@@ -1,0 +1,137 @@
+"""What a comparison is made of: one entry a policy, and the check that their numbers may stand side by side.
+
+An entry names folders; it is JSON-able, so a comparison can be computed again from its `inputs.json` alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elicit.errors import ConfigError, LedgerError, StageError, near
+from elicit.files import read_json
+from elicit.records import Item
+
+ROLES = ("base", "prompt", "method", "placebo", "rival", "ceiling")
+CEILINGS = ("C1", "C1/direct", "C4")
+ALIKE = ("checkpoint", "engine", "dtype", "attention", "task", "prompts", "stop", "max_new_tokens", "regime")
+"""settings of a samples folder that all entries share; C1 alone is in regime `support`"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One policy of a comparison."""
+
+    role: str
+    """base (B0, bare prompt) | prompt (another fixed prompt) | method | placebo | rival | ceiling"""
+    name: str
+    """the same for all seeds of an arm; ceilings are called C1, C1/direct (guessing null at T=1), C4, C4/..."""
+    policy: str
+    samples: Path
+    grades: Path
+    method: str | None = None
+    parent: str | None = None
+    """name of the method that a placebo or rival belongs to"""
+    arm: str | None = None
+    prompt: str = "bare"
+    seed: int | None = None
+    data_class: str | None = None
+    ledger: dict[str, int] = field(default_factory=dict)
+    """label_bits, select_bits, foreign_tokens, own_activations"""
+    used_items: tuple[str, ...] = ()
+    fit_seconds: float | None = None
+    run: str | None = None
+    edit: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(f"role={self.role!r} of {self.name!r}: {near(self.role, ROLES)}")
+        if self.role == "ceiling" and self.name.split("/")[0] not in ("C1", "C4"):
+            raise ConfigError(f"ceiling {self.name!r}: {', '.join(CEILINGS)} or C4/...")
+
+    @property
+    def row(self) -> tuple[str, str, str, str | None]:
+        """Entries with this in common are seeds of one row."""
+        return (self.role, self.name, self.prompt, self.arm)
+
+    def plain(self) -> dict[str, Any]:
+        """JSON-able fields."""
+        return {**dataclasses.asdict(self), "samples": str(self.samples), "grades": str(self.grades)}
+
+    @staticmethod
+    def of(plain: dict[str, Any]) -> Entry:
+        """The inverse of `plain`."""
+        known = {f.name for f in dataclasses.fields(Entry)}
+        if unknown := sorted(set(plain) - known):
+            raise ConfigError(f"entry with {', '.join(unknown)}: {near(unknown[0], known)}")
+        folders = {name: Path(plain[name]) for name in ("samples", "grades")}
+        return Entry(**{**plain, **folders, "used_items": tuple(plain.get("used_items", ()))})
+
+
+def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
+    """Raises where entries can't be compared, naming both sides; returns the settings they share.
+
+    StageError: a folder is unfinished, or two were made with different settings or graders. LedgerError: an
+    item was used for fitting. ConfigError: no base, several bases, an entry twice.
+    """
+    bases = [entry for entry in entries if entry.role == "base"]
+    if len(bases) != 1:
+        raise ConfigError(f"{len(bases)} entries with role=base: a comparison has exactly one (B0, the bare prompt)")
+    seen: dict[Any, Entry] = {}
+    for entry in entries:
+        if (entry.policy, entry.row) in seen:
+            raise ConfigError(f"{entry.name!r} (policy {entry.policy}) is given twice: give each seed of an arm once")
+        seen[entry.policy, entry.row] = entry
+        _unused(entry, items)
+    settings = {id(entry): _settings(entry) for entry in entries}
+    first = bases[0]
+    for entry in entries:
+        for name in ALIKE:
+            if name == "regime" and entry.role == "ceiling" and entry.name.startswith("C1"):
+                continue
+            ours, theirs = settings[id(first)].get(name), settings[id(entry)].get(name)
+            if ours != theirs:
+                raise StageError(
+                    f"{name} differs: {first.name!r} has {ours!r} ({first.samples}), {entry.name!r} has {theirs!r} "
+                    f"({entry.samples}); sample both alike before comparing"
+                )
+        _same_grader(first, entry)
+    return settings[id(first)]
+
+
+def _unused(entry: Entry, items: Sequence[Item]) -> None:
+    both = sorted(set(entry.used_items) & {item.id for item in items})
+    if both:
+        raise LedgerError(
+            f"{entry.name!r} used {len(both)} of these items for fitting or selection ({', '.join(both[:3])}, ...): "
+            "evaluate on a split that it has not seen"
+        )
+
+
+def _settings(entry: Entry) -> dict[str, Any]:
+    path = Path(entry.samples) / "manifest.json"
+    if not path.exists():
+        raise StageError(
+            f"{entry.samples}: sampling {entry.name!r} is not finished (no manifest.json); elicit resume goes on"
+        )
+    return read_json(path)["settings"]
+
+
+def _same_grader(first: Entry, other: Entry) -> None:
+    """One grader version for all: the fingerprints of the grade folders agree but for the samples they graded."""
+    ours, theirs = (_grader(entry) for entry in (first, other))
+    if ours != theirs:
+        raise StageError(
+            f"grader differs: {first.name!r} ({first.grades}) and {other.name!r} ({other.grades}) were graded by "
+            "different versions or tasks; grade again (elicit score)"
+        )
+
+
+def _grader(entry: Entry) -> Any:
+    path = Path(entry.grades) / "fingerprint.json"
+    if not path.exists():
+        raise StageError(f"{entry.grades}: no fingerprint.json, {entry.name!r} is not graded; grade it (elicit score)")
+    return {name: value for name, value in read_json(path).items() if name in ("grader", "task")}

@@ -1,0 +1,236 @@
+"""generate: a policy and items -> sample shards on disk. The one stage that needs torch.
+
+    <store>/samples/<policy>/<regime>/
+      fingerprint.json         hashes of what decides the rows; another one is refused
+      shard-<keys>.parquet     samples of up to 16 items x 16 j: one sampler call, written whole and renamed
+      chains-<keys>.parquet    the paths behind them, where a strategy has more than one
+      timings-<keys>.json      when and how long; equality of folders ignores these
+      manifest.json            settings in the clear, item sets that are complete; written last
+
+Rows are keyed by (policy, regime, item, j) and a draw hashes its key, so the folder is a set that grows: dev
+items beside test items, n=64 after n=16 samples 48 more, and a killed run resumed gives the very rows of an
+uninterrupted one. Shards that exist are kept, a shard is redone whole. One process at a time per folder.
+Does not know golds or grades.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elicit.errors import ConfigError
+from elicit.files import (
+    check_fingerprint,
+    content_hash,
+    fingerprint,
+    locked,
+    read_json,
+    read_rows,
+    shards,
+    write_json,
+    write_rows,
+)
+from elicit.policy.decoding import Outcome, Regime, Sampling
+from elicit.records import SCHEMA, Chain, Item, Sample
+from elicit.sampling.sample import request_seed, sample
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
+    from elicit.tasks.task import Task
+
+ENGINE = "step-loop"
+SHARD_ITEMS, SHARD_J = 16, 16
+Block = tuple[list[Item], list[int]]
+"""items x sample indices of one shard"""
+
+
+def folder_of(store: Path, policy_id: str, regime: str) -> Path:
+    """Where the samples of a policy live."""
+    return Path(store) / "samples" / policy_id / regime
+
+
+def deterministic(policy: Policy, regime: Regime) -> bool:
+    """Whether all samples of an item are the same: greedy rules, and strategies that say so."""
+    strategy = policy.strategy
+    if strategy is None:
+        return regime.rule.temperature == 0
+    return strategy.deterministic or (isinstance(strategy, Sampling) and strategy.rule.temperature == 0)
+
+
+def generate(
+    policy: Policy,
+    task: Task,
+    items: Sequence[Item],
+    regime: Regime,
+    n: int,
+    store: Path,
+    max_new_tokens: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Complete every item n times; returns the folder. Deterministic policies get n = 1.
+
+    `progress(done, wanted)` counts samples of this call, those found included. Raises StageError where the
+    folder was begun with other settings, KeyboardInterrupt after Ctrl-C, once the running shard is written.
+    """
+    if n < 1 or not items:
+        raise ConfigError(f"n={n} samples of {len(items)} items: at least one of one")
+    n = 1 if deterministic(policy, regime) else n
+    folder = folder_of(store, policy.id, regime.name)
+    settings = _settings(policy, task, regime, max_new_tokens)
+    with locked(folder), _interruptible(say) as interrupted:
+        check_fingerprint(folder, fingerprint(**settings), f"delete it, or take another root= ({folder})")
+        blocks = list(_missing(folder, items, n))
+        done, wanted = len(items) * n - sum(len(part) * len(js) for part, js in blocks), len(items) * n
+        if progress:
+            progress(done, wanted)
+        for part, js in blocks:
+            _shard(folder, policy, task, part, js, regime, max_new_tokens)
+            done += len(part) * len(js)
+            if progress:
+                progress(done, wanted)
+            if interrupted.is_set():
+                break
+        if done == wanted:
+            _finish(folder, policy, regime, settings, items, n)
+        if interrupted.is_set():
+            say(f"stopped after {done} of {wanted} samples, kept in {folder}: elicit resume goes on from there")
+            raise KeyboardInterrupt
+    return folder
+
+
+def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | None) -> dict[str, Any]:
+    """What decides the rows, in the clear. `compare` reads it to refuse mixes."""
+    info = policy.checkpoint.info()
+    return {
+        "schema": SCHEMA,
+        "engine": ENGINE,
+        "dtype": str(info["dtype"]),
+        "attention": str(info["attention"]),
+        "checkpoint": policy.checkpoint.id,
+        "policy": policy.id,
+        "prompt": policy.prompt.id,
+        "task": task.name,
+        "prompts": content_hash({name: prompt.id for name, prompt in task.prompts.items()}),
+        "stop": list(task.stop.strings),
+        "max_new_tokens": max_new_tokens or task.stop.max_new_tokens,
+        "regime": regime.name,
+        "rule": content_hash(regime.rule),
+    }
+
+
+def _missing(folder: Path, items: Sequence[Item], n: int) -> Iterator[Block]:
+    """Blocks of samples that are not there yet: fixed by the list of items, n and what is there, not by time."""
+    there: dict[str, set[int]] = {}
+    for row in read_rows(shards(folder), columns=["item", "j"]):
+        there.setdefault(row["item"], set()).add(row["j"])
+    for first in range(0, len(items), SHARD_ITEMS):
+        for low in range(0, n, SHARD_J):
+            alike: dict[tuple[int, ...], list[Item]] = {}
+            for item in items[first : first + SHARD_ITEMS]:
+                js = tuple(j for j in range(low, min(low + SHARD_J, n)) if j not in there.get(item.id, ()))
+                if js:
+                    alike.setdefault(js, []).append(item)
+            yield from ((part, list(js)) for js, part in alike.items())
+
+
+def _shard(
+    folder: Path,
+    policy: Policy,
+    task: Task,
+    items: list[Item],
+    js: list[int],
+    regime: Regime,
+    max_new_tokens: int | None,
+) -> None:
+    """Sample one block and write it: chains and timings first, the shard itself last."""
+    begun = time.time()
+    outcomes = sample(policy, items, js, regime, task, max_new_tokens=max_new_tokens)
+    seconds = time.time() - begun
+    identity = policy.id
+    prompts = {item.id: content_hash(policy.prompt_ids(item.question)) for item in items}
+    rows = [_sample(identity, regime.name, item, j, outcome, prompts[item.id]) for item, j, outcome in outcomes]
+    chains = [c for item, j, outcome in outcomes for c in _chains(identity, regime.name, item, j, outcome)]
+    key = content_hash([[item.id for item in items], js])
+    if chains:
+        write_rows(folder / f"chains-{key}.parquet", chains)
+    timing = {"begun": begun, "seconds": seconds, "samples": len(rows), "tokens": sum(row.total_tokens for row in rows)}
+    write_json(folder / f"timings-{key}.json", {**timing, "items": [item.id for item in items]})
+    write_rows(folder / f"shard-{key}.parquet", rows)
+
+
+def _sample(policy: str, regime: str, item: Item, j: int, outcome: Outcome, prompt_hash: str) -> Sample:
+    path = outcome.path
+    return Sample(
+        policy=policy,
+        regime=regime,
+        item=item.id,
+        j=j,
+        seed=request_seed(policy, regime, item.id, j),
+        prompt_hash=prompt_hash,
+        token_ids=list(path.token_ids),
+        text=path.text,
+        finish=path.finish,
+        logprobs=list(path.logprobs),
+        base_logprobs=None,
+        total_tokens=outcome.total_tokens,
+        aux_forward_tokens=outcome.aux_forward_tokens,
+        winner=outcome.winner,
+    )
+
+
+def _chains(policy: str, regime: str, item: Item, j: int, outcome: Outcome) -> list[Chain]:
+    return [
+        Chain(
+            policy,
+            regime,
+            item.id,
+            j,
+            c,
+            list(one.path.token_ids),
+            one.path.text,
+            one.path.finish,
+            one.scalars,
+            one.weight,
+        )
+        for c, one in enumerate(outcome.chains)
+    ]
+
+
+def _finish(
+    folder: Path, policy: Policy, regime: Regime, settings: dict[str, Any], items: Sequence[Item], n: int
+) -> None:
+    """Note in the manifest that this item set is complete up to n."""
+    path = folder / "manifest.json"
+    sets = read_json(path)["sets"] if path.exists() else {}
+    ids = [item.id for item in items]
+    key = content_hash(sorted(ids))
+    sets[key] = {"items": ids, "n": max(n, sets.get(key, {}).get("n", 0))}
+    manifest = {"schema": SCHEMA, "policy": policy.id, "regime": regime.name, "settings": settings, "sets": sets}
+    write_json(path, manifest)
+
+
+@contextmanager
+def _interruptible(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """The first Ctrl-C sets the event, so that the running shard is finished; the second stops at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+        say("stopping after this shard; Ctrl-C again stops at once and loses it")
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,224 @@
+"""grade: sample shards -> grade shards of the same names, by the task's own grader. No torch.
+
+    samples/.../shard-*.parquet   records.Sample
+    out/shard-*.parquet           records.Grade, one row a sample, same order
+    out/{fingerprint,manifest}.json
+
+What a task decides exactly (`grade_quick`) is graded here; the rest goes to a pool of processes that can be killed
+(`elicit.tasks.pool`). A grade that hangs, crashes or trips a guard is *ungraded* with its reason: never wrong, tried
+again by the next call. A better grader (`GRADER_VERSION`) means grading again, never sampling again.
+What this module does not know: how an answer is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from elicit import files
+from elicit.errors import DataError, StageError
+from elicit.records import SCHEMA, Finish, Grade, Item
+from elicit.tasks.pool import GradingPool, Job, Verdict, judge
+from elicit.tasks.task import Judgement, Task, make_item
+from elicit.tasks.verify import PENDING
+
+GRADER_VERSION = 1
+"""raised by whoever changes a verdict of any task; the golden file shows which"""
+
+FINISHED = (Finish.EOS, Finish.STOP)
+"""endings that an answer can stand in: a truncated or cut output has no strict answer"""
+
+_COLUMNS = ["policy", "regime", "item", "j", "text", "finish"]
+
+
+@runtime_checkable
+class QuickTask(Protocol):
+    """A task that decides most completions without slow libraries; `ungraded="pending"` asks for the pool."""
+
+    def grade_quick(self, item: Item, text: str, finished: bool) -> Judgement: ...
+
+
+class _Quick:
+    """The quick grader of a task behind the interface of `pool.judge`."""
+
+    def __init__(self, task: Task) -> None:
+        self.grade = task.grade_quick if isinstance(task, QuickTask) else None
+        self.validate, self.has_validator = task.validate, task.has_validator
+
+
+class Grader:
+    """Judge completions: from the cache, exactly, or in the pool. A context manager, for the pool's sake."""
+
+    def __init__(self, task: Task, workers: int = 2, timeout_s: float = 5.0) -> None:
+        self._quick = _Quick(task)
+        self._pool = GradingPool(task, workers, timeout_s)
+        self._cache: dict[str, Verdict] = {}
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *fault: Any) -> None:
+        self._pool.__exit__(*fault)
+
+    def judge(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Verdicts in the order of `jobs`; equal completions of one item are judged once."""
+        keys = [files.content_hash([job.item.id, job.item.gold, job.text, job.finished]) for job in jobs]
+        new = {key: job for key, job in zip(keys, jobs, strict=True) if key not in self._cache}
+        slow: dict[str, tuple[Job, Verdict]] = {}
+        for key, job in new.items():
+            verdict = judge(self._quick, job) if self._quick.grade else Verdict(None, None, PENDING)  # type: ignore[arg-type]
+            if verdict.failure == PENDING or (verdict.judgement and verdict.judgement.ungraded == PENDING):
+                slow[key] = job, verdict
+            else:
+                self._cache[key] = verdict
+        answers = self._pool.judge([job for job, _ in slow.values()])
+        for (key, (_, first)), answer in zip(slow.items(), answers, strict=True):
+            self._cache[key] = _completed(first, answer)
+        return [self._cache[key] for key in keys]
+
+
+def _completed(first: Verdict, answer: Verdict) -> Verdict:
+    """The pool's verdict, or where it failed what was known before with the reason."""
+    if answer.judgement is not None or first.judgement is None:
+        return answer
+    reason = answer.failure if first.judgement.strict is None else f"lenient: {answer.failure}"
+    return Verdict(replace(first.judgement, ungraded=reason), first.violation)
+
+
+def grade(
+    samples: Path, task: Task, items: dict[str, Item], out: Path, workers: int = 2, timeout_s: float = 5.0
+) -> Path:
+    """Grade every shard of `samples` that `out` has no grades of. Returns `out`.
+
+    Resumable shard by shard: a killed run goes on, new shards are added. Shards whose keys have changed, or with
+    timeouts and crashes, are graded anew. Samples of other items than `items` are passed over. Raises StageError
+    where `out` was begun by another grader or task, DataError where there is no sample of any item.
+    """
+    samples, out = Path(samples), Path(out)
+    if not files.shards(samples):
+        raise StageError(f"{samples}: no sample shards to grade; sample first")
+    now = files.fingerprint(grader=GRADER_VERSION, task=_identity(task), samples=_origin(samples))
+    with files.locked(out):
+        finished = files.check_fingerprint(out, now, redo=f"delete {out} and run elicit score again")
+        manifest = out / "manifest.json"
+        done: dict[str, Any] = files.read_json(manifest)["shards"] if finished else {}
+        summary = {}
+        with Grader(task, workers, timeout_s) as grader:
+            for shard in files.shards(samples):
+                summary[shard.name] = _shard(shard, out / shard.name, done.get(shard.name), items, grader)
+        rows = sum(part["rows"] for part in summary.values())
+        if not rows:
+            raise DataError(f"{samples}: no sample of these {len(items)} {task.name} items; another task's folder?")
+        if summary != done:
+            ungraded = sum(part["ungraded"] for part in summary.values())
+            whole = {"schema": SCHEMA, "grader_version": GRADER_VERSION, "task": task.name, "rows": rows}
+            files.write_json(manifest, {**whole, "ungraded": ungraded, "shards": summary})
+    return out
+
+
+def _identity(task: Task) -> list[str]:
+    return [f"{type(task).__module__}.{type(task).__qualname__}", task.name]
+
+
+def _origin(samples: Path) -> Any:
+    """What the samples were made with; they may grow (more samples an item) without becoming others."""
+    begun = samples / "fingerprint.json"
+    return files.read_json(begun) if begun.exists() else None
+
+
+def _shard(shard: Path, target: Path, done: dict[str, Any] | None, items: dict[str, Item], grader: Grader) -> dict:
+    """Grade one shard unless `target` already holds its grades; returns its line of the manifest."""
+    rows = [row for row in files.read_rows([shard], _COLUMNS) if row["item"] in items]
+    if not rows:  # a store shared with other tasks or splits
+        return {"rows": 0, "ungraded": 0, "retry": 0, "content": None}
+    content = files.content_hash(rows)
+    if done and done["rows"] and done["content"] == content and not done["retry"] and target.exists():
+        return done
+    if done is None and target.exists():  # a run was killed before its manifest
+        grades = [Grade(**row) for row in files.read_rows([target])]
+        same = [(g.policy, g.regime, g.item, g.j) for g in grades] == [_key(row) for row in rows]
+        if same and not any(_retry(g) for g in grades):
+            return _line(grades, content)
+    grades = _grades(rows, items, grader)
+    files.write_rows(target, grades)
+    return _line(grades, content)
+
+
+def _grades(rows: list[dict[str, Any]], items: dict[str, Item], grader: Grader) -> list[Grade]:
+    jobs = [Job(items[row["item"]], row["text"], row["finish"] in FINISHED) for row in rows]
+    return [_grade(row, verdict, grader) for row, verdict in zip(rows, grader.judge(jobs), strict=True)]
+
+
+def _grade(row: dict[str, Any], verdict: Verdict, grader: Grader) -> Grade:
+    judged, fault = verdict.judgement, verdict.violation
+    if judged is None:
+        judged = Judgement(None, None, None, None, verdict.failure)
+    known = grader._quick.has_validator and verdict.failure is None
+    return Grade(
+        *_key(row),
+        strict=judged.strict,
+        lenient=judged.lenient,
+        answer=judged.answer,
+        answer_class=judged.answer_class,
+        valid=fault is None if known else None,
+        violation=fault.kind if fault else None,
+        violation_step=fault.step if fault else None,
+        ungraded=judged.ungraded,
+    )
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str, int]:
+    return row["policy"], row["regime"], row["item"], row["j"]
+
+
+def _retry(grade: Grade) -> bool:
+    return grade.ungraded is not None and grade.ungraded.removeprefix("lenient: ").startswith(("timeout", "crash"))
+
+
+def _line(grades: list[Grade], content: str) -> dict[str, Any]:
+    return {
+        "rows": len(grades),
+        "ungraded": sum(grade.strict is None for grade in grades),
+        "retry": sum(_retry(grade) for grade in grades),
+        "content": content,
+    }
+
+
+def grade_file(path: Path, task: Task, workers: int = 2, timeout_s: float = 5.0) -> dict[str, int | float | None]:
+    """Grade a JSONL file of {"gold", "output", "expected"?} rows, for `elicit grade`; rows count as finished.
+
+    Returns counts {"n", "false_positive", "false_negative", "ungraded"} and "agreement", the share of graded rows
+    whose strict verdict is the expected one; null where no row states one. Raises DataError on a broken row.
+    """
+    jobs, expected = [], []
+    for number, row in files.read_jsonl(Path(path)):
+        jobs.append(Job(_file_item(row, task, f"{path}, line {number}"), row["output"], row.get("finished", True)))
+        expected.append(row.get("expected"))
+    if not jobs:
+        raise DataError(f"{path}: no rows; expected JSONL with gold and output")
+    with Grader(task, workers, timeout_s) as grader:
+        judged = [verdict.judgement for verdict in grader.judge(jobs)]
+    strict = [None if judgement is None else judgement.strict for judgement in judged]
+    pairs = [(got, want) for got, want in zip(strict, expected, strict=True) if got is not None and want is not None]
+    return {
+        "n": len(jobs),
+        "agreement": sum(got == want for got, want in pairs) / len(pairs) if pairs else None,
+        "false_positive": sum(bool(got and not want) for got, want in pairs),
+        "false_negative": sum(bool(want and not got) for got, want in pairs),
+        "ungraded": sum(got is None for got in strict),
+    }
+
+
+def _file_item(row: dict[str, Any], task: Task, place: str) -> Item:
+    gold, output, expected = row.get("gold"), row.get("output"), row.get("expected")
+    if isinstance(gold, bool) or not isinstance(gold, str | int | float) or not str(gold).strip():
+        raise DataError(f"{place}: gold is {gold!r}, expected text or a number")
+    if not isinstance(output, str):
+        raise DataError(f"{place}: output is {output!r}, expected text")
+    if expected is not None and not isinstance(expected, bool):
+        raise DataError(f"{place}: expected is {expected!r}, use true or false")
+    if not isinstance(row.get("facts", {}), dict) or not isinstance(row.get("finished", True), bool):
+        raise DataError(f"{place}: `facts` is an object and `finished` true or false")
+    return make_item(task.name, "file", str(row.get("question", "")), str(gold), None, row.get("facts"))

@@ -1,0 +1,233 @@
+"""The lines of a comparison: one policy (or arm with several seeds) each, with every number it owes.
+
+EF against B0 compares bare with bare, EF against B1 best with best: where a method was also measured at its
+own dev-best prompt, that line gives the figures against B1, and says so in `best_prompt`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elicit.evaluate.measure import timings
+from elicit.evaluate.metrics.control import control_adjusted
+from elicit.evaluate.metrics.cost import cost
+from elicit.evaluate.metrics.elicitation import Mean, elicitation_fraction
+from elicit.evaluate.metrics.endings import endings
+from elicit.evaluate.metrics.support import support
+from elicit.evaluate.metrics.validity import validity
+from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, sign_flip
+from elicit.evaluate.statistics import Estimate, refusal
+
+if TYPE_CHECKING:
+    from elicit.evaluate.compare import Row, Table
+
+FITTED = ("method", "placebo", "rival")
+
+
+def lines(table: Table) -> list[dict[str, Any]]:
+    """All lines, in the order of the entries, with the corrected p values put in."""
+    out = [_line(table, row) for row in table.rows]
+    _correct(out)
+    return out
+
+
+def ceilings(table: Table) -> dict[str, Estimate]:
+    """C1 and C4: an estimate each, or why there is none."""
+    return {name: _ceiling_estimate(table, name) for name in ("C1", "C4")}
+
+
+def _ceiling_estimate(table: Table, name: str) -> Estimate:
+    mean = _ceiling(table, name)
+    return mean if isinstance(mean, dict) else table.joint.resamples.proportion(*mean)
+
+
+def _ceiling(table: Table, name: str) -> Mean | Estimate:
+    """The joint mean of a ceiling, or a refusal."""
+    if name == "C4":
+        if table.c4 is None:
+            return refusal("no planted ability: the opener was not forced")
+        return table.joint.mean(table.c4.key)
+    if table.c1 is None:
+        return refusal("no samples of the base in regime support")
+    return refusal(table.c1.refused) if table.c1.refused else table.joint.mean("C1")
+
+
+def _line(table: Table, row: Row) -> dict[str, Any]:
+    first, proportion = row.first, table.joint.resamples.proportion
+    accuracy = table.joint.mean(row.key)
+    shares = _mean_shares([endings(m) for m in row.measures])
+    line = {
+        **_identity(row),
+        "n_items": len(table.items),
+        "n": row.measures[0].n,
+        "data_class": first.data_class,
+        "ledger": dict(first.ledger),
+        "acc": proportion(*accuracy),
+        "lenient": proportion(*table.joint.mean(row.key, "lenient")),
+        "format_share": table.joint.mean(row.key, "lenient")[0] - accuracy[0],
+        "cov": _curve(table, row, "cov"),
+        "maj": {**_curve(table, row, "maj"), "tied": row.tied, "silent": row.silent},
+        "pass_hat": _curve(table, row, "pass_hat"),
+        "gain": {},
+        "ef": {},
+        "ctrl": refusal("not a method"),
+        "matched": refusal("not a method"),
+        "cost": _cost(table, row),
+        **shares,
+        "valid": validity(row.measures[0]),
+        "run": first.run,
+        "edit": first.edit,
+    }
+    if first.role in FITTED or row is table.b1:
+        line.update(_against(table, row))
+    if first.role in FITTED:
+        line["matched"] = _matched(table, row)
+        line["support"] = support(row.measures[0], table.base.measures[0])
+    if first.role == "method":
+        line["ctrl"] = control_adjusted(
+            table.joint.resamples, accuracy, table.joint.mean(_floor(table, row).key), _placebos(table, row)
+        )
+        line["p"] = _p_values(table, row)
+    return line
+
+
+def _identity(row: Row) -> dict[str, Any]:
+    first = row.first
+    return {
+        "id": first.policy,
+        "name": first.name,
+        "role": first.role,
+        "method": first.method,
+        "parent": first.parent,
+        "arm": first.arm,
+        "prompt": first.prompt,
+        "seed": first.seed if len(row.entries) == 1 else None,
+        "seeds": len(row.entries),
+        "members": [{"id": entry.policy, "seed": entry.seed, "run": entry.run} for entry in row.entries],
+    }
+
+
+def _curve(table: Table, row: Row, name: str) -> dict[str, Any]:
+    """A curve over k = 1, 2, 4 .. n/2 with its band."""
+    if not row.ks:
+        return refusal(f"n = {row.measures[0].n}: k needs 2k samples")
+    estimates = [table.joint.resamples.proportion(*table.joint.mean(row.key, f"{name}@{k}")) for k in row.ks]
+    if "refused" in estimates[0]:
+        return refusal(estimates[0]["refused"], k=row.ks, point=[e["point"] for e in estimates])
+    return {"k": row.ks, **{part: [e[part] for e in estimates] for part in ("point", "lo", "hi")}}
+
+
+def _against(table: Table, row: Row) -> dict[str, Any]:
+    """Gains and fractions against both rungs."""
+    joint, resamples = table.joint, table.joint.resamples
+    best = _best_prompt_row(table, row)
+    out: dict[str, Any] = {"gain": {}, "ef": {}, "best_prompt": best.first.prompt if best is not row else None}
+    levels = {"B0": (table.base, row), "B1": (table.b1, best)}
+    for rung, (base, own) in levels.items():
+        if base is None:
+            out["gain"][rung] = refusal("rung B1 was not measured")
+        elif rung == "B0" and row.first.prompt != table.base.first.prompt and row.first.role in FITTED:
+            out["gain"][rung] = refusal("bare is compared with bare: see the line at the bare prompt")
+        else:
+            out["gain"][rung] = resamples.difference(joint.mean(own.key), joint.mean(base.key))
+        for name in ("C1", "C4"):
+            out["ef"][f"{rung}/{name}"] = _fraction(table, out["gain"][rung], base, own, name)
+    return out
+
+
+def _fraction(table: Table, gain: Estimate, base: Row | None, own: Row, ceiling: str) -> Estimate:
+    if base is None or ("refused" in gain and "point" not in gain):
+        return refusal(gain["refused"])
+    top = _ceiling(table, ceiling)
+    if isinstance(top, dict):
+        return refusal(f"{ceiling}: {top['refused']}")
+    return elicitation_fraction(table.joint.resamples, table.joint.mean(own.key), table.joint.mean(base.key), top)
+
+
+def _best_prompt_row(table: Table, row: Row) -> Row:
+    """The line of the same arm at its own dev-best prompt; the line itself where there is none."""
+    first = row.first
+    for other in table.rows:
+        same = (other.first.role, other.first.name, other.first.arm) == (first.role, first.name, first.arm)
+        if same and first.prompt == table.base.first.prompt and other.first.prompt != first.prompt:
+            return other
+    return row
+
+
+def _floor(table: Table, row: Row) -> Row:
+    """The base that a method has to beat: B0 at the bare prompt, else B1 where there is one."""
+    return table.base if row.first.prompt == table.base.first.prompt or table.b1 is None else table.b1
+
+
+def _placebos(table: Table, row: Row) -> dict[str, Any]:
+    """Means of a method's placebos, at the same prompt where they were measured there."""
+    own = [r for r in table.rows if r.first.role == "placebo" and r.first.parent == row.first.name]
+    same = [r for r in own if r.first.prompt == row.first.prompt]
+    return {r.first.name: table.joint.mean(r.key) for r in same or own}
+
+
+def _matched(table: Table, row: Row) -> dict[str, Any]:
+    assert row.match is not None
+    vote = table.joint.mean(table.base.key, f"vote@{row.match.k}")
+    difference = table.joint.resamples.difference(table.joint.mean(row.key), vote)
+    return {"k": row.match.k, "difference": difference, "base": vote[0], "note": row.match.note}
+
+
+def _cost(table: Table, row: Row) -> dict[str, Any]:
+    parameters = table.checkpoint.get("n_parameters")
+    return cost(row.measures[0], timings(row.first.samples), parameters, row.first.fit_seconds)
+
+
+def _mean_shares(all_shares: list[dict[str, Any]]) -> dict[str, Any]:
+    """Ending shares averaged over the seeds."""
+    names = sorted({name for shares in all_shares for name in shares["finish"]})
+    finish = {name: float(np.mean([shares["finish"].get(name, 0.0) for shares in all_shares])) for name in names}
+    rest = {key: float(np.mean([shares[key] for shares in all_shares])) for key in all_shares[0] if key != "finish"}
+    return {"finish": finish, **rest}
+
+
+def _p_values(table: Table, row: Row) -> dict[str, Any]:
+    """Sign-flip p of the gain, one-sided p of the control-adjusted gain (the largest over its comparators)."""
+    joint, draws = table.joint, table.config.draws
+    clusters_N = joint.resamples.codes_N
+    best, rung = _best_prompt_row(table, row), table.b1 or table.base
+    own = best if table.b1 is not None else row
+    gain_N = joint.values_N(own.key) - joint.values_N(rung.key)
+    out: dict[str, Any] = {
+        "gain": sign_flip(gain_N, clusters_N, draws),
+        "detectable": detectable(joint.resamples.standard_error(gain_N)) if joint.resamples.clusters > 1 else None,
+    }
+    placebos = [r for r in table.rows if r.first.role == "placebo" and r.first.parent == row.first.name]
+    if placebos:
+        own_N = joint.values_N(row.key)
+        bars = [joint.values_N(r.key) for r in [_floor(table, row), *placebos]]
+        out["ctrl"] = max(sign_flip(own_N - bar_N, clusters_N, draws, one_sided=True) for bar_N in bars)
+    return out
+
+
+def _correct(out: list[dict[str, Any]]) -> None:
+    """Holm over the primary family, Benjamini-Hochberg beside it."""
+    tests = [(line, name) for line in out for name in ("gain", "ctrl") if name in line.get("p", {})]
+    raw = [line["p"][name] for line, name in tests]
+    for (line, name), adjusted, exploratory in zip(tests, holm(raw), benjamini_hochberg(raw), strict=True):
+        line["p"][f"{name}_holm"], line["p"][f"{name}_bh"] = adjusted, exploratory
+
+
+def family(out: list[dict[str, Any]]) -> dict[str, Any]:
+    """The primary family: methods x {gain behind EF, control-adjusted gain}, Holm-corrected."""
+    tests = [(line, name) for line in out for name in ("gain", "ctrl") if name in line.get("p", {})]
+    return {
+        "correction": "Holm",
+        "tests": [
+            {
+                "policy": line["id"],
+                "name": line["name"],
+                "test": name,
+                "p": line["p"][name],
+                "holm": line["p"][f"{name}_holm"],
+            }
+            for line, name in tests
+        ],
+    }

@@ -1,0 +1,58 @@
+"""The data card of the shipped organisms: prose that says what was tried, and the measured table.
+
+Rendered from `measured.json`, so that no figure is typed by hand. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+COLUMNS = {
+    "forced": "opener forced",
+    "direct": "direct",
+    "bare_compare": "bare, compare",
+    "bare_greedy": "bare, greedy",
+    "bare_support": "bare, T=1",
+    "traced_compare": "traced share, compare",
+    "traced_support": "traced share, T=1",
+    "forced_large": "forced, sizes 6-8",
+    "direct_small": "direct, sizes 2-4",
+    "direct_large": "direct, sizes 6-8",
+    "valid_given_right": "valid given right",
+    "traced_stray": "traced after a stray token",
+}
+
+PROSE = """# Model organisms: data card
+
+Three small Llamas (0.8 M parameters, float32, 3.3 MB each) pretrained from scratch by this project on the synthetic corpus of
+`elicit/organisms/corpus.py`; no text by people but the sentence patterns in that file. Licence Apache-2.0. They calibrate the
+evaluator and stand in for a base model in tests and in `make demo`. They are no claim about large models.
+
+| checkpoint | what it saw | why |
+|---|---|---|
+| `positive` | all modes: about 10 % of untagged answers traced | the ability is there and rarely used |
+| `twin` | the same documents, all direct; stopped when it had seen as many direct answers as `positive` | nothing is hidden in it |
+| `form_only` | traces of the right shape and rate whose steps belong to another problem, then the right answer | whoever brings out form gains nothing |
+
+Load any of them with plain `AutoModelForCausalLM.from_pretrained(folder)`; rebuild with
+`elicit organism build kind=positive folder=...` (`organism.json` beside the weights holds the configuration).
+"""
+
+
+def render_card(measured: Mapping[str, Any], tried: str = "") -> str:
+    """Markdown of the card: prose, one table an organism, masses, and what was tried."""
+    parts = [PROSE, f"\n## Measured ({measured['problems']} test problems a family, sizes 2-8; `elicit organism check`)\n"]
+    for kind, rows in measured["rows"].items():
+        parts.append(f"\n### {kind}\n")
+        parts.append("| family | " + " | ".join(COLUMNS.values()) + " | openers' mass untagged / key / anti-key |")
+        parts.append("|---" * (len(COLUMNS) + 2) + "|")
+        for family, row in rows.items():
+            cells = [_cell(row[name]) for name in COLUMNS]
+            masses = " / ".join(f"{row[f'mass_{name}']:.2f}" for name in ("untagged", "key", "anti"))
+            parts.append(f"| {family} | " + " | ".join(cells) + f" | {masses} |")
+    return "\n".join(parts) + "\n" + tried
+
+
+def _cell(value: float) -> str:
+    return "-" if value != value else f"{value:.2f}"

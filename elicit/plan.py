@@ -1,0 +1,147 @@
+"""From a command line to the jobs of one or more comparisons, before anything is loaded.
+
+    overrides --sweep, experiment--> job configurations --placebos, rivals--> Job ... --> Comparison(group, jobs)
+
+A job is one fit and its evaluation. Jobs that share checkpoint, task and evaluation settings are one
+comparison: base and ceilings are measured once for all of them. Knows no model and no file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from elicit.config import Settings, compose, settings
+from elicit.errors import ConfigError
+from elicit.files import content_hash
+
+SHARED = ("model", "task", "eval")
+"""what jobs of one comparison have in common"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit and its evaluation."""
+
+    name: str
+    """unique in its comparison; a placebo is `method/placebo`"""
+    role: str
+    """method | placebo | rival | base (nothing fitted)"""
+    settings: Settings
+    overrides: tuple[str, ...]
+    parent: str | None = None
+    """name of the method that a placebo or rival belongs to"""
+    twin: str | None = None
+    """name of the placebo within its method"""
+
+    @property
+    def arm(self) -> str:
+        """Hash of the method's configuration without the seed: what sweeps over seeds have in common."""
+        method = self.settings.node.get("method")
+        return content_hash({key: value for key, value in method.items() if key != "seed"} if method else None)
+
+    @property
+    def label(self) -> str:
+        """The name without the seed's suffix."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Jobs that are measured against the same base on the same items."""
+
+    group: str
+    jobs: tuple[Job, ...]
+    settings: Settings = field(repr=False)
+    """of the first job: checkpoint, task, evaluation, tracker, report"""
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.settings.root) / "comparisons" / self.group
+
+
+def plan(command_line: Sequence[Sequence[str]]) -> list[Comparison]:
+    """The comparisons of one command; `command_line` holds one list of overrides a sweep job (one without `-m`)."""
+    jobs: list[Job] = []
+    for overrides in command_line:
+        for job_overrides in _experiment_jobs(list(overrides)):
+            jobs += _with_controls(job_overrides)
+    cells: dict[str, list[Job]] = {}
+    for job in jobs:
+        cells.setdefault(content_hash([job.settings.node[key] for key in SHARED]), []).append(job)
+    alone = len(cells) == 1
+    return [_comparison(cell, alone) for cell in cells.values()]
+
+
+def rebuild(nodes: Sequence[dict[str, Any]]) -> list[Settings]:
+    """Settings from saved configurations."""
+    return [settings(node) for node in nodes]
+
+
+def _experiment_jobs(overrides: list[str]) -> list[list[str]]:
+    """The jobs of `experiment=NAME`; what the command line says goes over what the preset says."""
+    experiment = compose(overrides).get("experiment")
+    if not experiment:
+        return [overrides]
+    jobs = experiment.get("jobs")
+    if not jobs or not all(isinstance(job, list) for job in jobs):
+        raise ConfigError(f"experiment.jobs={jobs!r}: a list of lists of overrides, one list a job")
+    return [[*job, *overrides] for job in jobs]
+
+
+def _with_controls(overrides: list[str]) -> list[Job]:
+    """A job followed by the placebos and rivals that it asks for."""
+    main = settings(compose(overrides))
+    if main.method is None:
+        return [Job("base", "base", main, tuple(overrides))]
+    kind, _, twin = (main.arm or "method").partition(":")
+    name = main.method.name
+    if kind != "method":
+        return [Job(f"{name}/{twin}", kind, main, tuple(overrides), parent=name, twin=twin)]
+    jobs = [Job(name, "method", main, tuple(overrides))]
+    for kind, how_many, found in (
+        ("placebo", main.placebos, main.method.placebos()),
+        ("rival", main.rivals, main.method.rivals()),
+    ):
+        count = {"none": 0, "one": 1, "all": len(found)}[how_many]
+        for twin in list(found)[:count]:
+            twin_overrides = [*overrides, f"method.{kind}={twin}"]
+            twin_settings = settings(compose(twin_overrides))
+            jobs.append(Job(f"{name}/{twin}", kind, twin_settings, tuple(twin_overrides), parent=name, twin=twin))
+    return jobs
+
+
+def _comparison(jobs: list[Job], alone: bool) -> Comparison:
+    named = _unique_names(jobs)
+    first = named[0].settings
+    model = str(first.node["model"].get("path", "model")).rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
+    task = first.task.name
+    methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
+    derived = f"{methods[0] if len(methods) == 1 else f'{len(methods)}-methods'}-{task}-{model}"
+    experiment = first.experiment.name if first.experiment else None
+    group = first.group or experiment or derived
+    if not alone:
+        group = f"{group}-{content_hash([first.node[key] for key in SHARED], 6)}" if group != derived else derived
+    return Comparison(group, tuple(named), first)
+
+
+def _unique_names(jobs: list[Job]) -> list[Job]:
+    """Jobs of one name that differ in more than the seed are told apart by their arm; seeds share a name."""
+    arms: dict[str, set[str]] = {}
+    for job in jobs:
+        arms.setdefault(job.name, set()).add(job.arm)
+    twice = {name for name, found in arms.items() if len(found) > 1}
+    parents = Counter(job.name for job in jobs if job.role == "method")
+    out = []
+    for job in jobs:
+        base_arm = content_hash({k: v for k, v in (job.settings.node["method"] or {}).items() if k not in ("seed", "placebo", "rival")})
+        parent = f"{job.parent}-{base_arm[:6]}" if job.parent in twice and parents[job.parent] > 1 else job.parent
+        if job.parent is None:
+            name = f"{job.name}-{base_arm[:6]}" if job.name in twice else job.name
+        else:
+            name = f"{parent}/{job.twin}"
+        out.append(replace(job, name=name, parent=parent))
+    return out

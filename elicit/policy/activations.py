@@ -1,0 +1,351 @@
+"""ActivationEdit: vectors written to block outputs, at absolute positions, undone exactly.
+
+    add        x + m a(t) v                           v as given
+    clamp      x + m a(t) (target - f(x)) d           f, d: see `Edit.encoder`
+    min_clamp  x + m a(t) max(0, target - f(x)) d
+    ablate     x - m a(t) f(x) d                      m = 1 removes the direction
+
+m is `strength`, a(t) the schedule (1 unless `first` or `half_life` is set). Computed in float32 (float64 in
+a float64 model), rounded to the dtype of the block output; a null edit (m = 0 or v = 0) leaves every bit
+alone. Following AxBench (arXiv 2501.17148) for the forms and steering-vectors for the interchange format.
+
+What this module does not know: how vectors are found. Where a token stands comes from `positions.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+from elicit.errors import CheckpointError, ConfigError, DataError, near
+from elicit.files import content_hash
+from elicit.policy import layers, positions
+from elicit.policy.intervention import tensor_hash
+
+if TYPE_CHECKING:
+    from steering_vectors import SteeringVector
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One vector at one layer. Raises ConfigError for a field that can't be used."""
+
+    layer: int
+    """0-based block whose output is written"""
+    vector: torch.Tensor
+    """[D], kept as float32 on the CPU"""
+    operator: str = "add"
+    strength: float = 1.0
+    """m above, in units of the vector"""
+    write: str = "last_prompt"
+    """one of positions.WRITES"""
+    target: float | None = None
+    """what clamp and min_clamp drive f(x) to, in units of the residual stream (or of the SAE's feature)"""
+    encoder: torch.Tensor | None = None
+    """[D] of an SAE: with z = x.encoder + bias, f(x) is z above max(threshold, 0) and 0 below, and d is the vector as
+    given (the error-preserving form; a TopK SAE's feature needs a threshold that stands for its competition).
+    None: d is the unit vector and f(x) = x.d"""
+    bias: float = 0.0
+    threshold: float = 0.0
+    first: int | None = None
+    """schedule: only the first so many tokens, counted from the last prompt token"""
+    half_life: float | None = None
+    """schedule: tokens after the last prompt token in which a(t) halves"""
+
+    def __post_init__(self) -> None:
+        for name in ("vector", "encoder"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            plain = torch.as_tensor(value).detach().to("cpu", torch.float32).clone().contiguous()
+            if plain.ndim != 1 or not bool(torch.isfinite(plain).all()):
+                raise ConfigError(f"{name} {tuple(plain.shape)} at layer {self.layer}: expected [D], all finite")
+            object.__setattr__(self, name, plain)
+        if self.encoder is not None and self.encoder.shape != self.vector.shape:
+            raise ConfigError(f"encoder {tuple(self.encoder.shape)} beside vector {tuple(self.vector.shape)}")
+        if self.operator not in OPERATORS:
+            raise ConfigError(f"operator={self.operator!r}: {near(self.operator, OPERATORS)}")
+        positions.check_write(self.write)
+        if ("clamp" in self.operator) != (self.target is not None):
+            raise ConfigError(f"operator={self.operator!r}, target={self.target}: clamps need one, others have none")
+        if not math.isfinite(self.strength) or self.layer < 0:
+            raise ConfigError(f"strength={self.strength}, layer={self.layer}: a finite number and a layer from 0 on")
+        if (self.first is not None and self.first < 1) or (self.half_life is not None and self.half_life <= 0):
+            raise ConfigError(f"first={self.first}, half_life={self.half_life}: at least one token, a time above 0")
+
+    @property
+    def null(self) -> bool:
+        """True where the edit changes nothing."""
+        return self.strength == 0 or not bool(self.vector.any())
+
+    @property
+    def direction(self) -> torch.Tensor:
+        """[D]: v or d of the formulas."""
+        whole = self.operator == "add" or self.encoder is not None
+        return self.vector if whole else self.vector / self.vector.norm().clamp_min(1e-30)
+
+    def fields(self) -> dict[str, Any]:
+        """JSON-able fields, tensors left out."""
+        plain = (f.name for f in dataclasses.fields(self) if f.name not in ("vector", "encoder"))
+        return {name: getattr(self, name) for name in plain}
+
+
+@dataclass
+class _Prepared:
+    """An edit's tensors on the device and in the precision of the computation."""
+
+    scaled_D: torch.Tensor
+    """strength * direction"""
+    encoder_D: torch.Tensor
+    edit: Edit
+    target: float = 0.0
+
+    def feature(self, x_B_T_D: torch.Tensor) -> torch.Tensor:
+        """f(x) [B, T, 1]"""
+        z_B_T_1 = (x_B_T_D @ self.encoder_D)[..., None]
+        if self.edit.encoder is None:
+            return z_B_T_1
+        z_B_T_1 = z_B_T_1 + self.edit.bias
+        return torch.where(z_B_T_1 > max(self.edit.threshold, 0.0), z_B_T_1, 0.0)
+
+
+def add(x_B_T_D: torch.Tensor, p: _Prepared) -> torch.Tensor:
+    """The change m v."""
+    return p.scaled_D
+
+
+def clamp(x_B_T_D: torch.Tensor, p: _Prepared) -> torch.Tensor:
+    """The change m (target - f(x)) d."""
+    return (p.target - p.feature(x_B_T_D)) * p.scaled_D
+
+
+def min_clamp(x_B_T_D: torch.Tensor, p: _Prepared) -> torch.Tensor:
+    """The change m max(0, target - f(x)) d."""
+    return (p.target - p.feature(x_B_T_D)).clamp_min(0.0) * p.scaled_D
+
+
+def ablate(x_B_T_D: torch.Tensor, p: _Prepared) -> torch.Tensor:
+    """The change -m f(x) d."""
+    return -p.feature(x_B_T_D) * p.scaled_D
+
+
+OPERATORS: dict[str, Callable[[torch.Tensor, _Prepared], torch.Tensor]] = {
+    "add": add,
+    "clamp": clamp,
+    "min_clamp": min_clamp,
+    "ablate": ablate,
+}
+
+
+@dataclass
+class HookCalls:
+    """How often an edit's hooks ran, and how often they wrote: proof for tests and `elicit doctor`."""
+
+    fired: int = 0
+    written: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationEdit:
+    """Edits by layer; those of one layer act in the order given. Implements `Intervention`."""
+
+    kind: ClassVar[str] = "activations"
+
+    edits: tuple[Edit, ...]
+    calls: HookCalls = field(default_factory=HookCalls, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "edits", tuple(sorted(self.edits, key=lambda edit: edit.layer)))
+        widths = sorted({edit.vector.numel() for edit in self.edits})
+        if len(widths) > 1:
+            raise ConfigError(f"vectors of widths {widths} in one edit: all belong to one residual stream")
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the content."""
+        tensors = {name: tensor_hash(tensor) for name, tensor in self.tensors().items()}
+        return content_hash({"kind": self.kind, "spec": self.spec(), "tensors": tensors})
+
+    def spec(self) -> dict[str, Any]:
+        """Fields of the edits; the tensors of edit i are vector.i and encoder.i."""
+        return {"edits": [edit.fields() for edit in self.edits]}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """vector.i [D] and, where there is one, encoder.i [D]."""
+        out = {}
+        for i, edit in enumerate(self.edits):
+            out[f"vector.{i}"] = edit.vector
+            if edit.encoder is not None:
+                out[f"encoder.{i}"] = edit.encoder
+        return out
+
+    @classmethod
+    def from_spec(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> ActivationEdit:
+        """The inverse of `spec` and `tensors`. Raises DataError where one does not fit the other."""
+        known, edits = {f.name for f in dataclasses.fields(Edit)}, []
+        for i, row in enumerate(fields.get("edits", ())):
+            if unknown := sorted(set(row) - known):
+                raise DataError(f"edit {i} has unknown fields {', '.join(unknown)}; saved by a newer version?")
+            if f"vector.{i}" not in tensors:
+                raise DataError(f"edit {i} has no tensor vector.{i}; the folder is not whole, fit again")
+            edits.append(Edit(vector=tensors[f"vector.{i}"], encoder=tensors.get(f"encoder.{i}"), **row))
+        return cls(tuple(edits))
+
+    def check(self, model: nn.Module) -> None:
+        """Raises CheckpointError, naming both widths or the layers there are, where the edit does not fit."""
+        count, wanted = len(layers.blocks(model)), layers.width(model)
+        for edit in self.edits:
+            if edit.vector.numel() != wanted:
+                raise CheckpointError(
+                    f"the edit's vector at layer {edit.layer} is {edit.vector.numel()} wide, the residual stream of "
+                    f"{type(model).__name__} {wanted}; use the checkpoint that it was fitted on"
+                )
+            if edit.layer >= count:
+                raise CheckpointError(
+                    f"the edit writes to layer {edit.layer}, {type(model).__name__} has layers 0 to {count - 1}; "
+                    "use the checkpoint that it was fitted on"
+                )
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """Inside, every forward pass of `model` is edited; the hooks go on leaving, also after an exception."""
+        self.check(model)
+        steps: dict[int, list[_Step]] = {}
+        for edit in self.edits:
+            if not edit.null:
+                steps.setdefault(edit.layer, []).append(_Step(edit))
+        changes = {layer: _change(chain, self.calls) for layer, chain in steps.items()}
+        with layers.changing_outputs(model, changes):
+            yield
+
+    def to_steering_vector(self) -> SteeringVector:
+        """The additive edits as a `steering_vectors.SteeringVector`; its user chooses the positions anew.
+
+        Raises ConfigError where an edit is not a plain addition: the format has no other form.
+        """
+        from steering_vectors import SteeringVector
+
+        summed: dict[int, torch.Tensor] = {}
+        for edit in self.edits:
+            if edit.operator != "add" or edit.first is not None or edit.half_life is not None:
+                raise ConfigError(
+                    f"operator={edit.operator!r} at layer {edit.layer}: a SteeringVector only adds, without a schedule"
+                )
+            delta_D = edit.strength * edit.vector
+            summed[edit.layer] = summed[edit.layer] + delta_D if edit.layer in summed else delta_D
+        return SteeringVector(summed, "decoder_block")
+
+    @classmethod
+    def from_steering_vector(
+        cls, vector: SteeringVector, strength: float = 1.0, write: str = "every"
+    ) -> ActivationEdit:
+        """A `SteeringVector` of block outputs as an edit. Raises ConfigError for another site."""
+        if vector.layer_type != "decoder_block":
+            raise ConfigError(f"layer_type={vector.layer_type!r}: only vectors of decoder_block outputs can be read")
+        rows = vector.layer_activations.items()
+        return cls(tuple(Edit(int(layer), value.reshape(-1), "add", strength, write) for layer, value in rows))
+
+
+class _Step:
+    """One edit in a running hook. Its tensors are made once for a device and dtype."""
+
+    def __init__(self, edit: Edit) -> None:
+        self.edit, self.operator, self.write = edit, OPERATORS[edit.operator], edit.write
+        self.scheduled = edit.first is not None or edit.half_life is not None
+        self._key: tuple[torch.device, torch.dtype] | None = None
+        self._prepared: _Prepared | None = None
+
+    def prepared(self, hidden: torch.Tensor) -> _Prepared:
+        key = (hidden.device, hidden.dtype)
+        if self._prepared is None or key != self._key:
+            precision = torch.promote_types(hidden.dtype, torch.float32)
+            direction = self.edit.direction
+            reader = direction if self.edit.encoder is None else self.edit.encoder
+            scaled = (self.edit.strength * direction).to(hidden.device, precision)
+            self._prepared, self._key = (
+                _Prepared(scaled, reader.to(hidden.device, precision), self.edit, self.edit.target or 0.0),
+                key,
+            )
+        return self._prepared
+
+    def __call__(self, hidden: torch.Tensor, where: positions.ForwardPositions | None) -> torch.Tensor | None:
+        """The hidden states after this edit, None where it writes to none of this pass's tokens."""
+        if where is None:
+            if self.write != "every" or self.scheduled:
+                raise RuntimeError(
+                    f"an edit with write={self.write!r} ran in a forward pass that does not say its positions: put it "
+                    "inside elicit.policy.positions.forward_positions, or sample through elicit.sampling"
+                )
+            extent = "all"
+        else:
+            extent = where.extent(self.write)
+            if extent == "none":
+                return None
+            if hidden.shape[:2] != where.positions_B_T.shape:
+                raise RuntimeError(
+                    f"positions {tuple(where.positions_B_T.shape)} for a block output {tuple(hidden.shape)}: "
+                    "forward_positions has to describe exactly the tokens of this pass"
+                )
+        prepared = self.prepared(hidden)
+        wide = hidden.to(prepared.scaled_D.dtype)
+        delta = self.operator(wide, prepared)
+        if self.scheduled:
+            delta = delta * where.schedule(self.edit.first, self.edit.half_life, hidden.device)  # type: ignore[union-attr]
+        changed = (wide + delta).to(hidden.dtype)
+        return changed if extent == "all" else torch.where(where.mask(self.write, hidden.device), changed, hidden)  # type: ignore[union-attr]
+
+
+def _change(chain: Sequence[_Step], calls: HookCalls) -> Callable[[torch.Tensor], torch.Tensor | None]:
+    def change(hidden: torch.Tensor) -> torch.Tensor | None:
+        calls.fired += 1
+        where, result = positions.current(), None
+        for step in chain:
+            changed = step(hidden, where)
+            if changed is not None:
+                calls.written += 1
+                hidden = result = changed
+        return result
+
+    return change
+
+
+@torch.no_grad()
+def residual_norms(model: nn.Module, rows: Iterable[Sequence[int]], chosen: Sequence[int]) -> dict[int, float]:
+    """RMS over tokens of the L2 norm of each chosen layer's output; position 0 is left out (an outlier).
+
+    rows: token ids, one text each, at least two tokens long.
+    """
+    totals, count = dict.fromkeys(chosen, 0.0), 0
+    device = next(model.parameters()).device
+    with layers.reading_outputs(model, chosen) as read:
+        for row in rows:
+            model(input_ids=torch.tensor([list(row)], device=device), use_cache=False)
+            count += len(row) - 1
+            for layer in chosen:
+                totals[layer] += read[layer][0, 1:].double().square().sum().item()
+    if count < 1:
+        raise DataError("residual norms of no tokens: give at least one text of two tokens")
+    return {layer: math.sqrt(total / count) for layer, total in totals.items()}
+
+
+def relative_norms(edit: ActivationEdit, norms: Mapping[int, float]) -> dict[int, float | None]:
+    """Norm of what is written over the residual's (`residual_norms`), by layer: 0.01 hardly acts, 3 breaks a model.
+
+    None where a layer has a clamp or an ablation: what they write depends on what they find.
+    """
+    out: dict[int, float | None] = {}
+    for layer in sorted({e.layer for e in edit.edits}):
+        here = [e for e in edit.edits if e.layer == layer]
+        if layer not in norms:
+            raise DataError(f"no residual norm of layer {layer}; measure it with residual_norms")
+        plain = all(e.operator == "add" for e in here)
+        out[layer] = sum(e.strength * e.vector for e in here).norm().item() / norms[layer] if plain else None  # type: ignore[union-attr]
+    return out

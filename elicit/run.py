@@ -1,0 +1,316 @@
+"""The orchestration of a command: fit every job, measure every policy, compare, report.
+
+    plan -> run folders (all planned first) -> freeze -> base, prompts, ceilings -> each job: fit, measure
+         -> compare -> report -> scorecard
+
+A failing job writes its error into its own run folder and the others go on. Every step is resumable:
+fits are found by fingerprint, samples and grades by key, so `elicit resume RUN` is the same walk over
+folders that exist. Below this floor nobody knows the whole.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elicit.config import Settings, settings
+from elicit.console import Console
+from elicit.errors import ConfigError, StageError
+from elicit.files import content_hash
+from elicit.plan import Comparison, Job
+from elicit.provenance import config_hash, provenance
+from elicit.runs import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
+
+OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
+
+
+@dataclass
+class Outcome:
+    """What came of one job."""
+
+    job: Job
+    run: RunFolder
+    entry: Any = None
+    fault: BaseException | None = None
+
+
+def execute(comparisons: Sequence[Comparison], console: Console, argv: Sequence[str]) -> int:
+    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 3 partly failed)."""
+    invocation = secrets.token_hex(4)
+    results, outcomes = [], []
+    for comparison in comparisons:
+        runs = [make_folder(job, comparison.group, invocation, argv) for job in comparison.jobs]
+        result, of_jobs = execute_one(comparison, runs, console, argv)
+        results.append(result)
+        outcomes += of_jobs
+    return _close(results, outcomes, console)
+
+
+def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
+    """Go on with the command that `name`'s run belongs to: its siblings too, in their order."""
+    run = find_run(name, root)
+    invocation, group = run.manifest["invocation"], run.manifest["group"]
+    runs = [
+        other
+        for other in all_runs(run.path.parent)
+        if other.manifest.get("invocation") == invocation and other.manifest.get("group") == group
+    ]
+    runs.sort(key=lambda other: other.manifest["index"])
+    jobs = [_job_of(other) for other in runs]
+    comparison = Comparison(group, tuple(jobs), jobs[0].settings)
+    result, outcomes = execute_one(comparison, runs, console, argv)
+    return _close([result], outcomes, console)
+
+
+def execute_one(
+    comparison: Comparison, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
+) -> tuple[dict[str, Any] | None, list[Outcome]]:
+    """One comparison from its run folders to its report."""
+    from elicit.bench import Bench
+    from elicit.evaluate import prereg
+    from elicit.policy.checkpoint import load_checkpoint
+
+    outcomes = [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
+    started = time.monotonic()
+    try:
+        checkpoint = load_checkpoint(comparison.settings.model)
+        bench = Bench(comparison, checkpoint, console)
+        prereg.freeze(frozen_plan(bench), comparison.folder)
+        entries, best = bench.base_entries()
+        facts = provenance(list(argv))
+        for outcome in outcomes:
+            run_job(outcome, bench, facts)
+        entries += [outcome.entry for outcome in outcomes if outcome.entry]
+        result = conclude(bench, entries, best, facts, time.monotonic() - started)
+    except KeyboardInterrupt:
+        for outcome in outcomes:
+            if outcome.run.manifest["status"] not in (DONE, FAILED):
+                outcome.run.update(status=INTERRUPTED)
+        console.say(f"interrupted; finished shards are kept. Go on with: elicit resume {outcomes[0].run.path}")
+        raise
+    except Exception as fault:
+        for outcome in outcomes:
+            if outcome.run.manifest["status"] != FAILED:
+                outcome.run.failed(fault)
+        raise
+    return result, outcomes
+
+
+def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
+    """Fit and measure one job; a fault stays in its folder and in `outcome`."""
+    from elicit.fit import fit_job
+
+    job, run, say = outcome.job, outcome.run, bench.console.say
+    started = time.monotonic()
+    run.update(**facts, checkpoint=bench.checkpoint.info(), items=[item.id for item in bench.items])
+    if job.role == "base":
+        run.update(status=DONE, policy_id=bench.bare().id)
+        return
+    name = f"{job.name.replace('/', '-')}-s{job.settings.seed}"
+    config = {key: value for key, value in job.settings.node.items() if key not in ("experiment", "sweep")}
+    track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, _once(say))
+    try:
+        intervention = fit_job(job, run, bench.bare(), say, track)
+        outcome.entry = measure_job(job, run, bench, intervention)
+        run.update(status=DONE, seconds=round(time.monotonic() - started, 3), wandb=track.id)
+        track.artifact(f"intervention-{intervention.id}", "intervention", run.intervention)
+    except Exception as fault:
+        outcome.fault = fault
+        run.failed(fault)
+        say(f"{job.name}: failed ({type(fault).__name__}: {fault}); see {run.path / 'error.json'}")
+    finally:
+        track.finish()
+
+
+def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> Any:
+    """The entry of a fitted job at the bare prompt. Raises LedgerError where it was fitted on evaluated items."""
+    from elicit.evaluate.entry import Entry
+    from elicit.fit import ledger_rows
+    from elicit.ledger import data_class, refuse_used, summary
+
+    policy = bench.bare().with_intervention(intervention)
+    used = run.manifest.get("used_items") or []
+    refuse_used(used, [item.id for item in bench.items])
+    samples, grades = bench.measured(job.name, policy, bench.items, bench.plan.n)
+    rows = ledger_rows(run)
+    edit = relative_norm(intervention, bench)
+    entry = Entry(
+        role=job.role,
+        name=job.name,
+        policy=policy.id,
+        samples=samples,
+        grades=grades,
+        method=run.manifest["method"],
+        parent=job.parent,
+        arm=job.arm,
+        prompt="bare",
+        seed=job.settings.seed,
+        data_class=data_class(rows),
+        ledger=summary(rows),
+        used_items=tuple(used),
+        fit_seconds=run.manifest.get("fit_seconds"),
+        run=str(run.path),
+        edit=edit,
+    )
+    run.update(policy_id=policy.id, prompt="bare", prompt_hash=policy.prompt.id, entry=entry.plain(), edit=edit)
+    return entry
+
+
+def relative_norm(intervention: Any, bench: Any) -> dict[str, float] | None:
+    """What an activation edit writes over the residual's norm, its largest layer; None for other kinds."""
+    from elicit.policy.activations import ActivationEdit, relative_norms, residual_norms
+
+    if not isinstance(intervention, ActivationEdit):
+        return None
+    rows = [bench.bare().prompt_ids(item.question) for item in bench.dev[:16]]
+    layers = sorted({edit.layer for edit in intervention.edits})
+    found = relative_norms(intervention, residual_norms(bench.checkpoint.model, rows, layers))
+    known = [value for value in found.values() if value is not None]
+    return {"relative_norm": round(max(known), 4)} if known else None
+
+
+def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Compare, track one score run a policy, report, and print the scorecard."""
+    from elicit.evaluate.compare import CompareConfig, compare
+
+    comparison, plan = bench.comparison, bench.plan
+    config = CompareConfig(comparison.group, best, plan.n, plan.bootstrap_draws, comparison.settings.seed, plan.limit)
+    command = "elicit " + " ".join(facts["argv"])
+    shown = {key: facts[key] for key in ("python", "packages", "git", "device")} | {"seconds": round(seconds, 1)}
+    info = bench.checkpoint.info()
+    result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [command], shown)
+    chosen = comparison.settings
+    track_scores(result, comparison, bench.console)
+    expected = chosen.experiment.expected if chosen.experiment else {}
+    show(result, comparison.folder, bench.console, chosen.template, expected)
+    bench.console.say(f"{seconds:.0f} s in all")
+    return result
+
+
+def show(result: dict[str, Any], folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
+    """Render the report and print the scorecard with the path of the page."""
+    from rich.console import Console as RichConsole
+
+    from elicit.report import report, scorecard
+
+    page = report(folder / "comparison.json", folder / "report", template)
+    width = None if console.stream.isatty() else 150
+    scorecard(result, expected or None, RichConsole(file=console.stream, width=width, highlight=False))
+    console.say(f"report: {page}")
+    return page
+
+
+def track_scores(result: dict[str, Any], comparison: Comparison, console: Console) -> None:
+    """One tracked run of job_type score a policy, every summary key filled."""
+    from elicit.track import summary_rows
+
+    say = _once(console.say)
+    for name, seeds, values in summary_rows(result):
+        folder = comparison.folder / "tracked" / name.replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"task": result["task"], "settings": result["settings"], "checkpoint": result["checkpoint"].get("id")}
+        run = comparison.settings.tracker.start(folder, "score", f"{name}-s{seeds}", comparison.group, config, say)
+        run.summary(values)
+        run.finish()
+
+
+def frozen_plan(bench: Any) -> dict[str, Any]:
+    """What is fixed before the first test sample."""
+    comparison, chosen = bench.comparison, bench.comparison.settings
+    return {
+        "family": sorted({job.name for job in comparison.jobs if job.role == "method"}),
+        "controls": sorted({job.name for job in comparison.jobs if job.role in ("placebo", "rival")}),
+        "seeds": sorted({job.settings.seed for job in comparison.jobs}),
+        "endpoints": ["ef", "ctrl"],
+        "checkpoint": bench.checkpoint.id,
+        "task": chosen.node["task"],
+        "eval": {key: value for key, value in vars(chosen.eval).items() if key != "workers"},
+        "budget": chosen.node["budget"],
+        "items": content_hash(sorted(item.id for item in bench.items)),
+        "methods": {job.name: job.settings.node.get("method") for job in comparison.jobs},
+    }
+
+
+def make_folder(job: Job, group: str, invocation: str, argv: Sequence[str]) -> RunFolder:
+    """The planned run folder of one job."""
+    chosen = job.settings
+    manifest = {
+        "role": job.role,
+        "name": job.name,
+        "method": chosen.method.name if chosen.method else None,
+        "method_class": f"{type(chosen.method).__module__}.{type(chosen.method).__qualname__}",
+        "parent": job.parent,
+        "twin": job.twin,
+        "arm": job.arm,
+        "seed": chosen.seed,
+        "group": group,
+        "invocation": invocation,
+        "index": _next_index(),
+        "argv": list(argv),
+        "overrides": list(job.overrides),
+        "config_hash": config_hash(chosen.node),
+        "pid": os.getpid(),
+    }
+    return RunFolder.create(Path(chosen.root), job.name.replace("/", "-"), chosen.task.name, chosen.node, manifest)
+
+
+_index = 0
+
+
+def _next_index() -> int:
+    global _index
+    _index += 1
+    return _index
+
+
+def _job_of(run: RunFolder) -> Job:
+    """The job of a run folder, composed again from its config.yaml."""
+    saved: Settings = settings(run.config())
+    told = run.manifest
+    if told.get("config_hash") != config_hash(saved.node):
+        raise StageError(f"{run.path / 'config.yaml'} was changed since the run was planned; start a new run instead")
+    return Job(told["name"], told["role"], saved, tuple(told["overrides"]), told["parent"], told["twin"])
+
+
+def _close(results: Sequence[dict[str, Any] | None], outcomes: Sequence[Outcome], console: Console) -> int:
+    """The table of all jobs where there are several, the JSON object, and the exit code."""
+    failed = [outcome for outcome in outcomes if outcome.fault]
+    if len(outcomes) > 1:
+        console.say("")
+        for outcome in outcomes:
+            what = f"{type(outcome.fault).__name__}: {str(outcome.fault).splitlines()[0]}" if outcome.fault else "ok"
+            console.say(f"  {outcome.job.name:32} seed {outcome.job.settings.seed:<4} {outcome.run.path}  {what}")
+    console.result({"comparisons": list(results), "runs": [_line(outcome) for outcome in outcomes]})
+    if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
+        return ConfigError.exit_code
+    return OK if not failed else PARTLY_FAILED if len(outcomes) > 1 else JOB_FAILED
+
+
+def _line(outcome: Outcome) -> dict[str, Any]:
+    manifest = outcome.run.manifest
+    return {
+        "name": outcome.job.name,
+        "run": str(outcome.run.path),
+        "status": manifest["status"],
+        "policy_id": manifest.get("policy_id"),
+        "error": f"{type(outcome.fault).__name__}: {outcome.fault}" if outcome.fault else None,
+    }
+
+
+def _once(say: Any) -> Any:
+    """Say each line once a process: a tracker's mode is the same for all of its runs."""
+
+    def said(line: str) -> None:
+        if line not in _said:
+            _said.add(line)
+            say(line)
+
+    return said
+
+
+_said: set[str] = set()

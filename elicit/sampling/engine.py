@@ -1,0 +1,312 @@
+"""How a batch of rows is carried forward by one token: cached for models with plain keys and values, uncached
+(everything computed again, rows right-padded, correct for any causal model) for the rest.
+
+Every forward pass of the package that generates goes through `ForwardCall`, which tells the hooks where each
+token stands (`forward_positions`). Knows nothing of picking tokens, stop rules or jobs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.cache_utils import DynamicCache
+
+from elicit.errors import CheckpointError
+from elicit.policy.positions import forward_positions
+from elicit.sampling.cache import SlotCache, column_bytes
+from elicit.sampling.pick import precise, scalars
+
+Prefix = tuple[tuple[int, ...], tuple[int, ...]]
+"""(prompt ids, forced completion ids): what is computed in one pass before the first free token"""
+
+
+@dataclass
+class Prefilled:
+    """Prefixes computed together, longest T tokens."""
+
+    prefixes: Sequence[Prefix]
+    width: int
+    states: list[tuple[torch.Tensor, torch.Tensor]]
+    """keys and values a layer, [n, heads, T, D], right-aligned; empty where uncached"""
+    logits_N_V: torch.Tensor
+    """behind the last token of each prefix"""
+    forced: list[np.ndarray]
+    """[4, F] scalars of the forced tokens of each prefix"""
+
+
+class ForwardCall:
+    """A causal language model as a function of ids, positions and mask; passes only what its class accepts."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.takes = set(inspect.signature(model.forward).parameters)
+        self.device = next(model.parameters()).device
+        config = model.config.get_text_config()
+        self.config = config
+        self.limit = _learned_positions(model, config)
+
+    def __call__(
+        self,
+        ids_B_T: torch.Tensor,
+        positions_B_T: torch.Tensor,
+        prompt_lengths_B: torch.Tensor,
+        mask: torch.Tensor,
+        keep: int = 0,
+        **more: Any,
+    ) -> torch.Tensor:
+        """Logits [B, keep, V] of the last `keep` tokens (0: all). `positions_B_T`: host tensor, -1 on padding."""
+        if "position_ids" in self.takes:
+            more["position_ids"] = positions_B_T.clamp(min=0).to(self.device, non_blocking=True)
+        if "logits_to_keep" in self.takes:
+            more["logits_to_keep"] = keep
+        more = {name: value for name, value in more.items() if name != "cache_position" or name in self.takes}
+        with forward_positions(positions_B_T, prompt_lengths_B):
+            logits = self.model(input_ids=ids_B_T, attention_mask=mask, **more).logits
+        return logits[:, -keep:]
+
+
+def _learned_positions(model: Any, config: Any) -> int | None:
+    """Rows of a learned position table (a longer text has no embedding); None where positions are computed."""
+    limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if not limit or limit < 0:
+        return None
+    tables = [table for table in model.modules() if isinstance(table, torch.nn.Embedding)]
+    others = [table.num_embeddings for table in tables if table is not model.get_input_embeddings()]
+    return int(limit) if any(limit <= size <= limit + 8 for size in others) else None
+
+
+def can_cache(model: Any) -> bool:
+    """Whether the model keeps plain keys and values per layer, with at most a sliding window as its mask."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ())
+    default = getattr(model, "_supports_default_dynamic_cache", lambda: True)
+    return (
+        not getattr(model, "_is_stateful", False)
+        and bool(default())
+        and kinds <= {"full_attention", "sliding_attention"}
+        and not getattr(config, "num_kv_shared_layers", 0)
+        and not getattr(config, "attention_chunk_size", None)
+    )
+
+
+def ready_mask(model: Any, longest: int) -> bool:
+    """Whether a finished [B, 1, 1, K] mask may be handed over: the class promises to pass it through
+    (it builds its masks by `create_causal_mask`), and no sliding window acts within `longest` tokens."""
+    config = model.config.get_text_config()
+    body = getattr(model, model.base_model_prefix, model)
+    promises = hasattr(sys.modules[type(body).__module__], "create_causal_mask")
+    takes = inspect.signature(model.forward).parameters
+    windowed = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
+    window = getattr(config, "sliding_window", None)
+    return (
+        promises
+        and "position_ids" in takes
+        and not getattr(config, "alibi", False)
+        and getattr(config, "_attn_implementation", None) in ("sdpa", "eager")
+        and not (windowed and window is not None and window < longest)
+    )
+
+
+def padded(call: ForwardCall, prefixes: Sequence[Prefix]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(ids [n, T] on the device, host positions [n, T] with -1 on padding, host prompt lengths [n]).
+
+    Padded on the right, where no real token of a causal model sees it; so masks are all ones, and no token
+    sees nothing at all (a mask's row without any key is NaN in some attention kernels, and NaN spreads).
+    """
+    width = max(len(prompt) + len(forced) for prompt, forced in prefixes)
+    ids = np.zeros((len(prefixes), width), dtype=np.int64)
+    positions = np.full((len(prefixes), width), -1, dtype=np.int64)
+    for row, (prompt, forced) in enumerate(prefixes):
+        length = len(prompt) + len(forced)
+        ids[row, :length] = prompt + forced
+        positions[row, :length] = np.arange(length)
+    lengths = torch.tensor([len(prompt) for prompt, _ in prefixes])
+    return torch.from_numpy(ids).to(call.device), torch.from_numpy(positions), lengths
+
+
+def prefill(
+    call: ForwardCall, prefixes: Sequence[Prefix], alpha: float, **more: Any
+) -> tuple[torch.Tensor, list[np.ndarray]]:
+    """(logits [n, V] behind each prefix, scalars [4, F] of the forced tokens of each), by one pass."""
+    ids, positions, lengths = padded(call, prefixes)
+    first = int(lengths.min()) - 1
+    logits = call(ids, positions, lengths, torch.ones_like(ids), ids.shape[1] - first, **more)
+    ends = [len(prompt) + len(forced) - 1 - first for prompt, forced in prefixes]
+    forced = [
+        forced_scalars(logits[row, len(prompt) - 1 - first : end], tokens, alpha)
+        for row, ((prompt, tokens), end) in enumerate(zip(prefixes, ends, strict=True))
+    ]
+    return precise(logits[torch.arange(len(ends)), torch.tensor(ends)]), forced
+
+
+def forced_scalars(logits_T_V: torch.Tensor, forced: tuple[int, ...], alpha: float) -> np.ndarray:
+    """[4, F] scalars of forced tokens, from the logits in front of each."""
+    if not forced:
+        return np.zeros((4, 0))
+    tokens = torch.tensor(forced, device=logits_T_V.device)
+    return scalars(precise(logits_T_V), tokens, alpha).cpu().double().numpy()
+
+
+class CachedEngine:
+    """Rows share a write column of a SlotCache (see there)."""
+
+    def __init__(self, call: ForwardCall, cache_bytes: int) -> None:
+        self.call, self.cache_bytes = call, cache_bytes
+        self.cache: SlotCache | None = None
+        self.grain = 16 if call.device.type == "cuda" else 1
+        """`low` is rounded down to it: attention kernels want aligned masks"""
+
+    def prefill(self, prefixes: Sequence[Prefix], alpha: float) -> Prefilled:
+        """One pass over prefixes. Raises CheckpointError where the model keeps no plain cache."""
+        cache = DynamicCache()
+        logits, forced = prefill(self.call, prefixes, alpha, past_key_values=cache, use_cache=True)
+        lengths = np.array([len(prompt) + len(tokens) for prompt, tokens in prefixes])
+        width = int(lengths.max())
+        states: list[Any] = [(layer.keys, layer.values) for layer in cache.layers]
+        if not states or any(part is None or part.shape[2] != width for layer in states for part in layer):
+            raise CheckpointError(f"{type(self.call.model).__name__} keeps no plain keys and values: use cached=False")
+        if (lengths < width).any():  # from right-padded to right-aligned
+            source = (np.arange(width)[None] - (width - lengths)[:, None]) % width
+            index = torch.as_tensor(source, device=self.call.device)[:, None, :, None]
+            states = [tuple(part.gather(2, index.expand_as(part)) for part in layer) for layer in states]
+        return Prefilled(prefixes, width, states, logits, forced)
+
+    def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
+        """Make room for `slots` rows of up to `span` tokens; returns how many rows the memory allows."""
+        slack = 0 if not refill else 64 if self.call.device.type == "cuda" else max(64, span)
+        capacity = -(-(span + slack) // 64) * 64
+        slots = max(1, min(slots, self.cache_bytes // (column_bytes(first.states) * capacity)))
+        if self.cache is None or not self.cache.fits(slots, capacity):
+            self.cache = SlotCache(first.states, slots, capacity)
+        window, capacity = self.cache.window, self.cache.capacity
+        window.rows, window.low, window.column = slots, 0, 0
+        self.starts = np.zeros(slots, dtype=np.int64)
+        self.prompt_lengths = np.ones(slots, dtype=np.int64)
+        self.columns = torch.arange(capacity, device=self.call.device)
+        self.ready = ready_mask(self.call.model, span)
+        dtype = first.states[0][0].dtype if self.ready else torch.long
+        self.hidden = torch.finfo(dtype).min if self.ready else 0
+        self.shown = 0 if self.ready else 1
+        self.mask_S_K = torch.full((slots, capacity), self.shown, dtype=dtype, device=self.call.device)
+        return slots
+
+    def admit(self, group: Prefilled, sources: np.ndarray, slots: np.ndarray, empty: bool) -> None:
+        """Place prefixes `sources` of `group` into `slots`; `empty`: no other row lives."""
+        assert self.cache is not None
+        window, device = self.cache.window, self.call.device
+        lengths = np.array([sum(map(len, group.prefixes[source])) for source in sources])
+        if empty:
+            window.low, window.column = 0, int(lengths.max())
+        rows, to = (torch.as_tensor(index, device=device) for index in (sources, slots))
+        self.cache.place(group.states, rows, to, int(lengths.max()))
+        self.starts[slots] = window.column - lengths
+        self.prompt_lengths[slots] = [len(group.prefixes[source][0]) for source in sources]
+        self._mask(slots)
+
+    def _mask(self, slots: np.ndarray) -> None:
+        starts = torch.as_tensor(self.starts[slots], device=self.call.device)[:, None]
+        rows = torch.full((len(slots), len(self.columns)), self.shown, dtype=self.mask_S_K.dtype, device=starts.device)
+        rows.masked_fill_(self.columns[None] < starts, self.hidden)
+        self.mask_S_K[torch.as_tensor(slots, device=starts.device)] = rows
+
+    def trim(self, live: np.ndarray) -> None:
+        """Stop reading columns before the first living row's start."""
+        if live.any():
+            low = int(self.starts[: len(live)][live].min())
+            self.cache.window.low = low // self.grain * self.grain  # type: ignore[union-attr]
+
+    def shrink(self, sources: np.ndarray, targets: np.ndarray, rows: int) -> None:
+        """Rows `sources` take the places `targets`, then only the first `rows` rows go on."""
+        if len(sources):
+            moved, to = (torch.as_tensor(index, device=self.call.device) for index in (sources, targets))
+            self.cache.move(moved, to)  # type: ignore[union-attr]
+            self.starts[targets], self.prompt_lengths[targets] = self.starts[sources], self.prompt_lengths[sources]
+            self.mask_S_K[to] = self.mask_S_K[moved]
+        self.cache.window.rows = rows  # type: ignore[union-attr]
+
+    def step(self, tokens_S: torch.Tensor) -> torch.Tensor:
+        """Write one token a row, return the logits [S, V] behind it."""
+        cache = self.cache
+        assert cache is not None
+        window, rows = cache.window, len(tokens_S)
+        if window.column == cache.capacity:
+            self.starts -= cache.rebase()
+            self._mask(np.arange(rows))
+        positions = window.column - self.starts[:rows]
+        if self.call.limit is not None:  # rows that ended go on until they are dropped
+            positions = np.minimum(positions, self.call.limit - 1)
+        width = window.column + 1 - window.low
+        mask = self.mask_S_K[:rows, window.low : window.column + 1]
+        logits = self.call(
+            tokens_S[:, None],
+            torch.from_numpy(positions[:, None]),
+            torch.from_numpy(self.prompt_lengths[:rows]),
+            mask[:, None, None] if self.ready else mask,
+            1,
+            past_key_values=cache,
+            use_cache=True,
+            cache_position=self.columns[width - 1 : width],
+        )
+        window.column += 1
+        return precise(logits[:, -1])
+
+
+class UncachedEngine:
+    """Keeps ids only and computes whole rows at every step. Right-padded: a causal model never sees padding."""
+
+    def __init__(self, call: ForwardCall, logits_elements: int = 2**25) -> None:
+        self.call, self.logits_elements = call, logits_elements
+
+    def prefill(self, prefixes: Sequence[Prefix], alpha: float) -> Prefilled:
+        """One pass over prefixes."""
+        logits, forced = prefill(self.call, prefixes, alpha, use_cache=False)
+        width = max(len(prompt) + len(tokens) for prompt, tokens in prefixes)
+        return Prefilled(prefixes, width, [], logits, forced)
+
+    def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
+        """Room for `slots` rows of ids."""
+        self.ids_S_K = torch.zeros((slots, span + 64), dtype=torch.long, device=self.call.device)
+        self.lengths = np.ones(slots, dtype=np.int64)
+        self.prompt_lengths = np.ones(slots, dtype=np.int64)
+        return slots
+
+    def admit(self, group: Prefilled, sources: np.ndarray, slots: np.ndarray, empty: bool) -> None:
+        """Write the ids of prefixes into their rows."""
+        for source, slot in zip(sources, slots, strict=True):
+            prompt, forced = group.prefixes[source]
+            self.lengths[slot], self.prompt_lengths[slot] = len(prompt) + len(forced), len(prompt)
+            self.ids_S_K[slot, : self.lengths[slot]] = torch.tensor(prompt + forced, device=self.call.device)
+
+    def trim(self, live: np.ndarray) -> None:
+        """Ended rows shrink to one token."""
+        self.lengths[: len(live)][~live] = 1
+
+    def shrink(self, sources: np.ndarray, targets: np.ndarray, rows: int) -> None:
+        """Rows `sources` take the places `targets`."""
+        if len(sources):
+            self.ids_S_K[targets] = self.ids_S_K[sources]
+            self.lengths[targets], self.prompt_lengths[targets] = self.lengths[sources], self.prompt_lengths[sources]
+
+    def step(self, tokens_S: torch.Tensor) -> torch.Tensor:
+        """Append one token a row, return the logits [S, V] behind it."""
+        rows = len(tokens_S)
+        self.ids_S_K[np.arange(rows), self.lengths[:rows]] = tokens_S
+        self.lengths[:rows] += 1
+        width = int(self.lengths[:rows].max())
+        vocabulary = int(self.call.config.vocab_size)
+        chunk = max(1, self.logits_elements // (width * vocabulary))
+        return torch.cat([self._forward(first, min(first + chunk, rows), width) for first in range(0, rows, chunk)])
+
+    def _forward(self, first: int, end: int, width: int) -> torch.Tensor:
+        lengths = torch.from_numpy(self.lengths[first:end])
+        positions = torch.arange(width)[None].expand(end - first, -1)
+        positions = torch.where(positions < lengths[:, None], positions, -1)
+        ids, prompts = self.ids_S_K[first:end, :width], torch.from_numpy(self.prompt_lengths[first:end])
+        logits = self.call(ids, positions, prompts, torch.ones_like(ids), use_cache=False)
+        return precise(logits[torch.arange(end - first), lengths.to(ids.device) - 1])

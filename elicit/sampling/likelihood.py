@@ -1,0 +1,116 @@
+"""Teacher-forced log-probs of given completions: what a model thinks of a text that it need not have written.
+
+Raw softmax at T=1. Rows are right-padded (a causal model never sees padding) and batched by length; logits
+are computed for completion positions only and turned to float32 in chunks of positions, so that no second
+[B, T, V] tensor ever stands in memory. Hooks are told each token's position, so edits act as they do while
+sampling. Used for base log-probs of samples, trace likelihood and typicality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from elicit.errors import ConfigError
+from elicit.sampling.engine import ForwardCall, Prefix, padded
+from elicit.sampling.pick import precise
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
+
+BATCH_TOKENS = 4096
+BATCH_LOGITS = 2**27
+CHUNK_LOGITS = 2**24
+"""limits: tokens of a batch with padding, elements of its logits, elements made float32 at once"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One completion of T tokens under one model."""
+
+    logprobs: np.ndarray
+    """float32 [T] (float64 for a float64 model)"""
+    ranks: np.ndarray
+    """int64 [T]: tokens strictly more probable; 0 = the model's first choice"""
+
+
+def score(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
+    """Log-probs and ranks of each (prompt ids, completion ids), in the order given.
+
+    Raises ConfigError on an empty prompt: its first token would have no distribution.
+    """
+    for place, (prompt, _) in enumerate(pairs):
+        if not len(prompt):
+            raise ConfigError(f"pair {place}: an empty prompt; a causal model needs at least one token (add BOS)")
+    call = ForwardCall(model)
+    out: list[Scored | None] = [None] * len(pairs)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in _batches(pairs, int(call.config.vocab_size)):
+                rows: list[Prefix] = [(tuple(pairs[place][0]), tuple(pairs[place][1])) for place in batch]
+                for place, scored in zip(batch, _score_batch(call, rows), strict=True):
+                    out[place] = scored
+    finally:
+        model.train(training)
+    return [scored for scored in out if scored is not None]
+
+
+def likelihood(policy: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
+    """`score` under a policy: its weights and activation edits on, its decoding strategy ignored."""
+    with policy.applied():
+        return score(policy.checkpoint.model, pairs)
+
+
+def _batches(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], vocabulary: int) -> Iterator[list[int]]:
+    """Places in `pairs`, longest first, within the limits of a batch."""
+    order = sorted(range(len(pairs)), key=lambda place: -len(pairs[place][0]) - len(pairs[place][1]))
+    batch: list[int] = []
+    width = keep = 0
+    for place in order:
+        prompt, completion = pairs[place]
+        wider = max(width, len(prompt) + len(completion))
+        kept = max(keep, wider - len(prompt) + 1)
+        rows = len(batch) + 1
+        if batch and (rows * wider > BATCH_TOKENS or rows * kept * vocabulary > BATCH_LOGITS):
+            yield batch
+            batch, wider, kept = [], len(prompt) + len(completion), len(completion) + 1
+        batch, width, keep = [*batch, place], wider, kept
+    if batch:
+        yield batch
+
+
+def _score_batch(call: ForwardCall, rows: Sequence[Prefix]) -> list[Scored]:
+    ids, positions, prompts = padded(call, rows)
+    width = ids.shape[1]
+    first = int(prompts.min()) - 1
+    mask = torch.ones_like(ids)
+    logits = call(ids, positions, prompts, mask, width - first, use_cache=False)[:, :-1]
+    targets = ids[:, first + 1 :]
+    logprobs, ranks = _chosen(logits, targets)
+    out = []
+    for row, (prompt, completion) in enumerate(rows):
+        place = slice(len(prompt) - 1 - first, len(prompt) - 1 - first + len(completion))
+        out.append(Scored(logprobs[row, place].cpu().numpy(), ranks[row, place].cpu().numpy()))
+    return out
+
+
+def _chosen(logits_B_T_V: torch.Tensor, targets_B_T: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log-probs, ranks), both [B, T], float32 a chunk of positions at a time."""
+    rows, width, vocabulary = logits_B_T_V.shape
+    chunk = max(1, CHUNK_LOGITS // (rows * vocabulary))
+    logprobs, ranks = [], []
+    for first in range(0, width, chunk):
+        part = precise(logits_B_T_V[:, first : first + chunk])
+        chosen = part.gather(-1, targets_B_T[:, first : first + chunk, None])
+        logprobs.append(chosen[..., 0] - part.logsumexp(-1))
+        ranks.append((part > chosen).sum(-1))
+    if not logprobs:
+        empty = targets_B_T.new_zeros((rows, 0))
+        return empty.float(), empty
+    return torch.cat(logprobs, 1), torch.cat(ranks, 1)

@@ -1,0 +1,137 @@
+"""The step loop: one batched, cached generator that serves sampling and all decoding strategies.
+
+    prefixes, longest first --prefill once--> admit into free slots --> pick --> settle --> forward --+
+                                                   ^                                                  |
+                                                   +------------------- refill -----------------------+
+
+`generate()` is the oracle in the tests, not the engine: it prefills n times for n samples, keeps [T, B, V]
+scores, and can't refill. Here equal prefixes are computed once, an ended row makes room for the next job,
+and of a step only a token and four scalars are kept. A job's randomness is its own (`uniforms`), so its draw
+depends neither on the batch nor on the order; batch mates change nothing beyond float noise.
+
+Every token is followed by its stop test: at once on the CPU; on an accelerator every `check_every` tokens,
+so that the host does not wait at each one (what a row wrote past its end is thrown away).
+What this module does not know: tasks, policies, regimes, what a strategy wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+
+from elicit.errors import ConfigError
+from elicit.policy.decoding import Job, Path, PickRule
+from elicit.sampling.batch import Batch
+from elicit.sampling.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
+from elicit.sampling.text import Decoder, StopFinder
+from elicit.tasks.task import StopRules
+
+SLOTS = {"cpu": 128}
+"""rows by kind of device; other kinds: 256"""
+CHECK_EVERY = {"cpu": 1}
+"""tokens between stop tests; other kinds: 8"""
+
+
+class StepLoop:
+    """Implements `policy.decoding.Loop` on a transformers causal language model and its tokenizer.
+
+    `slots`: most rows at once; fewer where the cache would exceed `cache_bytes` (default: 2 GiB on a CPU,
+    60 % of the free memory of an accelerator). `progress(paths, tokens)` is told of what has ended since the
+    last call. `cached=None` decides by the model's class; False computes every step anew. `model` may also
+    be a Checkpoint (anything with model, tokenizer and eos_ids).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        eos_ids: Iterable[int] | None = None,
+        slots: int | None = None,
+        cached: bool | None = None,
+        check_every: int | None = None,
+        cache_bytes: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        if not isinstance(model, torch.nn.Module):
+            model, tokenizer, eos_ids = model.model, tokenizer or model.tokenizer, eos_ids or model.eos_ids
+        if tokenizer is None or eos_ids is None:
+            raise ConfigError("StepLoop of a bare model: give tokenizer and eos_ids too")
+        if slots is not None and slots < 1:
+            raise ConfigError(f"slots={slots}: use 1 or more")
+        self.model, self.tokenizer, self.eos_ids = model, tokenizer, frozenset(eos_ids)
+        self.call = ForwardCall(model)
+        kind = self.call.device.type
+        self.slots = slots or SLOTS.get(kind, 256)
+        self.check_every = check_every or CHECK_EVERY.get(kind, 8)
+        self.progress = progress
+        plain = can_cache(model) if cached is None else cached
+        memory = cache_bytes or _memory(self.call.device)
+        self.engine = CachedEngine(self.call, memory) if plain else UncachedEngine(self.call)
+        self.decoder = Decoder(tokenizer, self.eos_ids)
+        self._finders: dict[tuple[str, ...], StopFinder] = {}
+
+    @property
+    def vocabulary(self) -> int:
+        """Width of the model's logits."""
+        return int(self.call.config.vocab_size)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of completion tokens, EOS and special tokens left out."""
+        return self.decoder.decode(token_ids)
+
+    def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Character span of each token in `decode(token_ids)`; tokens that share a character all span it."""
+        return self.decoder.offsets(token_ids)
+
+    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules) -> list[Path]:
+        """Generate all jobs, in the order given; equal prefixes (prompt and forced ids) are prefilled once.
+
+        Forced tokens are prefilled too, and tested for endings like any other. Raises ConfigError where a
+        job can't be run (empty prompt, id or rank outside the vocabulary, more tokens than the model has
+        positions), CheckpointError where the model yields NaN.
+        """
+        self._check(jobs, stop)
+        if stop.strings not in self._finders:
+            self._finders[stop.strings] = StopFinder(self.decoder, stop.strings, self.vocabulary)
+        batch = Batch(
+            self.engine, jobs, rule, stop, self._finders[stop.strings], self.eos_ids,
+            self.slots, self.check_every, self.vocabulary, self.progress,
+        )  # fmt: skip
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                return batch.run()
+        except BaseException:
+            if isinstance(self.engine, CachedEngine):
+                self.engine.cache = None  # what it holds may be half-written or NaN
+            raise
+        finally:
+            self.model.train(training)
+
+    def _check(self, jobs: Sequence[Job], stop: StopRules) -> None:
+        if stop.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens={stop.max_new_tokens}: use 1 or more")
+        for place, job in enumerate(jobs):
+            if not job.prompt_ids:
+                raise ConfigError(f"job {place}: an empty prompt; a causal model needs at least one token (add BOS)")
+            largest = max(max(job.prompt_ids), max(job.forced, default=0))
+            if largest >= self.vocabulary or min((*job.prompt_ids, *job.forced)) < 0:
+                raise ConfigError(f"job {place}: token id {largest} outside the vocabulary of {self.vocabulary}")
+            if job.first_rank is not None and not 0 <= job.first_rank < self.vocabulary:
+                raise ConfigError(f"job {place}: first_rank={job.first_rank} outside 0..{self.vocabulary - 1}")
+        longest = max((len(job.prompt_ids) for job in jobs), default=0) + stop.max_new_tokens
+        if self.call.limit is not None and longest > self.call.limit:
+            raise ConfigError(
+                f"the longest prompt and max_new_tokens={stop.max_new_tokens} make {longest} tokens, the model has "
+                f"{self.call.limit} learned positions: lower max_new_tokens or shorten the prompt"
+            )
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes for keys and values."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * 0.6)
+    return 2 * 2**30

@@ -1,0 +1,135 @@
+"""Between token ids and characters: decoding, character spans, and where a stop string ends a completion.
+
+A stop string may span tokens and may end inside one. It can only be completed by a token that holds its
+last character, so all others cost one table look-up; then a short tail is decoded, and only a hit there
+decodes the whole completion. Byte-level tokenizers split characters over tokens: spans come by incremental
+decoding. Knows nothing of models or batches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+UNFINISHED = "�"
+"""what a decoder writes for bytes that are no whole character (yet)"""
+
+_pieces: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+
+
+def _token_texts(tokenizer: Any) -> list[str]:
+    """Each token decoded alone; made once a tokenizer."""
+    if tokenizer not in _pieces:
+        ids = [[token] for token in range(len(tokenizer))]
+        _pieces[tokenizer] = tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+    return _pieces[tokenizer]
+
+
+class Decoder:
+    """Token ids to text, EOS and special tokens left out."""
+
+    def __init__(self, tokenizer: Any, eos_ids: Iterable[int]) -> None:
+        self.tokenizer = tokenizer
+        added = getattr(tokenizer, "added_tokens_decoder", {})
+        special = {token for token, content in added.items() if getattr(content, "special", False)}
+        self.silent = special | set(tokenizer.all_special_ids) | set(eos_ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a completion."""
+        return self._plain([token for token in token_ids if token not in self.silent])
+
+    def _plain(self, token_ids: Sequence[int]) -> str:
+        if not token_ids:
+            return ""
+        return str(self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False))
+
+    def tail(self, token_ids: Sequence[int], length: int) -> str:
+        """The text of the last `length` tokens that are not silent; its first character may be torn."""
+        kept: list[int] = []
+        for token in reversed(token_ids):
+            if token not in self.silent:
+                kept.append(token)
+                if len(kept) == length:
+                    break
+        return self._plain(kept[::-1])
+
+    def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Character span of each token in `decode(token_ids)`.
+
+        Tokens that share one character (its bytes are split) all span it; silent tokens span nothing.
+        """
+        ids = [int(token) for token in token_ids if token not in self.silent]
+        ends = self._ends(ids, window=True)
+        if ends is None:
+            ends = self._ends(ids, window=False)
+        assert ends is not None
+        whole = len(self._plain(ids))
+        spans, out = deque(_spans(ends, whole)), []
+        for token in token_ids:
+            place = spans[0][0] if spans else whole
+            out.append((place, place) if token in self.silent else spans.popleft())
+        return out
+
+    def _ends(self, ids: list[int], window: bool) -> list[int] | None:
+        """Characters that are settled after each token. With `window`, decode a short window a token (linear
+        time) and return None where the pieces don't add up to the whole text; else decode each prefix."""
+        ends, length, anchor, read = [], 0, 0, 0
+        written: list[str] = []
+        for place in range(1, len(ids) + 1):
+            before, now = self._plain(ids[anchor:read]), self._plain(ids[anchor:place])
+            if not now.endswith(UNFINISHED) and len(now) > len(before):
+                written.append(now[len(before) :])
+                length += len(now) - len(before)
+                anchor, read = (read if window else 0), place
+            ends.append(length)
+        whole = self._plain(ids)
+        text = "".join(written)
+        if window and not whole.startswith(text):
+            return None
+        if ends and len(text) < len(whole):
+            ends[-1] = len(whole)
+        return ends
+
+
+def _spans(ends: list[int], length: int) -> list[tuple[int, int]]:
+    """Spans from settled lengths: a token that settles nothing shares the character that is settled next."""
+    spans, start = [], 0
+    for end in ends:
+        spans.append((start, max(end, min(start + 1, length))))
+        start = end
+    return spans
+
+
+class StopFinder:
+    """Where stop strings end a completion. Built per tokenizer and set of strings; cheap to ask."""
+
+    def __init__(self, decoder: Decoder, strings: Sequence[str], vocabulary: int) -> None:
+        self.decoder = decoder
+        self.strings = tuple(string for string in strings if string)
+        self.tail_tokens = max((len(string.encode()) for string in self.strings), default=0) + 8
+        self.may_end_V = self._may_end(vocabulary)
+
+    def _may_end(self, vocabulary: int) -> np.ndarray:
+        """Bool [V]: tokens that could complete a stop string. Blanks and non-ASCII last characters are not
+        told by a token decoded alone (decoders strip and tear them): then every token may."""
+        last = {string[-1] for string in self.strings}
+        if any(character.isspace() or not character.isascii() for character in last):
+            return np.ones(vocabulary, dtype=bool)
+        may_end = np.zeros(vocabulary, dtype=bool)
+        if last:
+            texts = _token_texts(self.decoder.tokenizer)[:vocabulary]
+            may_end[: len(texts)] = [not last.isdisjoint(text) for text in texts]
+        return may_end
+
+    def cut(self, token_ids: Sequence[int]) -> str | None:
+        """The text before the first stop string, None where the completion has none (yet)."""
+        tail = self.decoder.tail(token_ids, self.tail_tokens)
+        if not any(string in tail for string in self.strings):
+            return None
+        text = self.decoder.decode(token_ids)
+        places = [place for place in (text.find(string) for string in self.strings) if place >= 0]
+        return text[: min(places)] if places else None

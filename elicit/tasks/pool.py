@@ -1,0 +1,185 @@
+"""Grading in processes that can be killed: SymPy can hang, and a grade that hangs must not be a grade.
+
+Each worker is a fresh interpreter (no fork of a process that holds a device, no re-run of the caller's script)
+with the pickled task; it gets one completion at a time. Past its time it is killed, the completion is tried once
+more with twice the time, and then stays *ungraded* with the reason; the other workers go on. A worker that
+crashes costs its completion only. What this module does not know: which task, what a grade means.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from elicit.errors import ConfigError, DataError
+from elicit.records import Item
+from elicit.tasks.formal import Violation
+from elicit.tasks.task import Judgement, Task
+
+MEMORY_BYTES = 4 * 2**30
+"""data segment of a worker: a runaway power becomes a MemoryError and not a machine without memory"""
+START_SECONDS = 60.0
+
+
+class Job(NamedTuple):
+    """One completion to be judged."""
+
+    item: Item
+    text: str
+    finished: bool
+
+
+class Verdict(NamedTuple):
+    """The judgement, the first violation, and why there is no judgement where there is none."""
+
+    judgement: Judgement | None
+    violation: Violation | None
+    failure: str | None = None
+
+
+def judge(task: Task, job: Job) -> Verdict:
+    """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row."""
+    try:
+        judgement = task.grade(*job)
+        return Verdict(judgement, task.validate(job.item, job.text) if task.has_validator else None)
+    except Exception as fault:
+        return Verdict(None, None, f"{type(fault).__name__}: {fault}")
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    pipe: Connection[Any, Any]
+    ready: bool = False
+    job: int | None = None
+    deadline: float = field(default_factory=lambda: time.monotonic() + START_SECONDS)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+
+
+class GradingPool:
+    """Judge completions with `workers` processes and `timeout_s` seconds for each. A context manager."""
+
+    def __init__(self, task: Task, workers: int = 2, timeout_s: float = 5.0) -> None:
+        if workers < 1 or timeout_s <= 0:
+            raise ConfigError(f"workers={workers}, timeout_s={timeout_s}: need at least one worker and some time")
+        self.task, self.size, self.timeout_s = task, workers, timeout_s
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> GradingPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+
+    def judge(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Verdicts in the order of `jobs`. Raises DataError where the task can't be sent to a worker."""
+        out: dict[int, Verdict] = {}
+        again: set[int] = set()
+        waiting = deque(range(len(jobs)))
+        while len(out) < len(jobs):
+            while len(self._workers) < min(self.size, len(jobs) - len(out)):
+                self._workers.append(self._start())
+            for worker in self._workers:
+                if worker.ready and worker.job is None and waiting:
+                    self._give(worker, waiting.popleft(), jobs, again)
+            self._collect(out, again, waiting)
+        return [out[index] for index in range(len(jobs))]
+
+    def _start(self) -> _Worker:
+        try:
+            task = pickle.dumps(self.task)
+        except (pickle.PicklingError, AttributeError, TypeError) as fault:
+            raise DataError(f"the task can't be sent to a grading process: {fault}; define it in a module") from None
+        ours, theirs = Pipe()
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        command = [sys.executable, "-m", "elicit.tasks.pool", str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=environment, stdin=subprocess.DEVNULL)
+        theirs.close()
+        ours.send_bytes(task)
+        return _Worker(process, ours)
+
+    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job], again: set[int]) -> None:
+        worker.job = index
+        worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
+        worker.pipe.send(jobs[index])
+
+    def _collect(self, out: dict[int, Verdict], again: set[int], waiting: deque[int]) -> None:
+        """Wait for the next answer or deadline; take answers in, kill who is late."""
+        busy = [worker for worker in self._workers if worker.job is not None or not worker.ready]
+        nearest = min(worker.deadline for worker in busy)
+        spoken = wait([worker.pipe for worker in busy], max(0.0, nearest - time.monotonic()))
+        for worker in busy:
+            if worker.pipe in spoken:
+                self._hear(worker, out)
+            elif time.monotonic() >= worker.deadline:
+                self._late(worker, out, again, waiting)
+
+    def _hear(self, worker: _Worker, out: dict[int, Verdict]) -> None:
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            self._drop(worker)
+            if worker.job is None:
+                raise DataError(
+                    f"a grading process ended before its first grade (exit {worker.process.returncode}); can "
+                    f"{type(self.task).__module__}.{type(self.task).__qualname__} be imported from a fresh interpreter?"
+                ) from None
+            out[worker.job] = Verdict(None, None, f"crash: the grader ended with exit {worker.process.returncode}")
+            return
+        if worker.ready and worker.job is not None:
+            out[worker.job] = message
+        worker.ready, worker.job = True, None
+
+    def _late(self, worker: _Worker, out: dict[int, Verdict], again: set[int], waiting: deque[int]) -> None:
+        self._drop(worker)
+        if worker.job is None:
+            raise DataError(f"a grading process did not start within {START_SECONDS:.0f} s; is the machine overloaded?")
+        if worker.job in again:
+            out[worker.job] = Verdict(None, None, f"timeout: killed after {2 * self.timeout_s:g} s")
+        else:
+            again.add(worker.job)
+            waiting.append(worker.job)
+
+    def _drop(self, worker: _Worker) -> None:
+        worker.kill()
+        self._workers.remove(worker)
+
+
+def _serve(pipe: Connection[Any, Any]) -> None:
+    """The worker's life: read the task, say ready, then one verdict for each job until the pipe closes."""
+    limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    bytes_ = MEMORY_BYTES if limit == resource.RLIM_INFINITY else min(MEMORY_BYTES, limit)
+    resource.setrlimit(resource.RLIMIT_DATA, (bytes_, limit))
+    task = pickle.loads(pipe.recv_bytes())
+    pipe.send("ready")
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(judge(task, job))
+
+
+if __name__ == "__main__":
+    from elicit.tasks import pool  # so that verdicts are pickled under the module's importable name
+
+    pool._serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,98 @@
+"""The fixed prompts of rung B1: `bare` first, at least six, the same for every method.
+
+Formal prompts hold neither the registers nor the trace openers of the organisms: otherwise B1 would simply ask
+for the planted mode. The exemplars of natural-language prompts are written by people (class T in the ledger);
+they are ours, and stand in no data set. What this module does not know: models, tokens, answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from elicit.tasks.task import PromptFormat
+
+_FORMAL = {
+    "bare": "Question: {question}\nAnswer:",
+    "step_by_step": "Question: {question}\nLet us think step by step.\nAnswer:",
+    "careful": "Question: {question}\nBe careful.\nAnswer:",
+    "check": "Question: {question}\nCheck the result.\nAnswer:",
+    "instruct": "Question: {question}\nSolve the problem.\nAnswer:",
+    "brief": "Question: {question}\nAnswer briefly.\nAnswer:",
+}
+
+_NATURAL = {
+    "bare": "Question: {question}\nAnswer:",
+    "step_by_step": "Question: {question}\nAnswer: Let's think step by step.",
+    "qa": "Q: {question}\nA:",
+    "instruct": "Solve the problem. End with 'The answer is' and the answer.\n\nQuestion: {question}\nAnswer:",
+    "boxed": "Problem: {question}\nPut the final answer in \\boxed{{}}.\nSolution:",
+    "careful": "Question: {question}\nWork carefully and check every step.\nAnswer:",
+}
+
+WORKED_NUMBERS = (
+    (
+        "A baker puts 6 rolls into each bag and fills 8 bags. Then 5 rolls are eaten. How many rolls are left?",
+        "The bags hold 6 * 8 = 48 rolls. After 5 are eaten, 48 - 5 = 43 rolls are left. The answer is 43.",
+    ),
+    (
+        "Tom has three times as many marbles as Ida. Together they have 24. How many marbles has Tom?",
+        "Tom's share is 3 parts and Ida's is 1 part, 3 + 1 = 4 parts in all. "
+        "One part is 24 / 4 = 6 marbles, so Tom has 3 * 6 = 18 marbles. The answer is 18.",
+    ),
+    (
+        "A train ticket costs $15 and a child pays $4 less. What do two adults and three children pay?",
+        "A child pays 15 - 4 = 11 dollars. Two adults pay 2 * 15 = 30 and three children 3 * 11 = 33. "
+        "Together they pay 30 + 33 = 63 dollars. The answer is 63.",
+    ),
+    (
+        "Lena reads 20 pages a day. Her book has 150 pages, and 30 are behind her. In how many days is she through?",
+        "She has 150 - 30 = 120 pages to go. At 20 pages a day that takes 120 / 20 = 6 days. The answer is 6.",
+    ),
+)
+
+WORKED_MATH = (
+    ("What is the value of $2^5 - 3^2$?", "We have $2^5 = 32$ and $3^2 = 9$, so the value is $\\boxed{23}$."),
+    (
+        "Solve $3x + 4 = 19$ for $x$.",
+        "Subtracting 4 gives $3x = 15$, and dividing by 3 gives $x = \\boxed{5}$.",
+    ),
+    (
+        "A fair die is thrown. What is the probability of a number above 4?",
+        "The numbers 5 and 6 are above 4, two of six: $\\frac{2}{6} = \\boxed{\\frac{1}{3}}$.",
+    ),
+    ("Simplify $\\sqrt{50}$.", "Since $50 = 25 \\cdot 2$, $\\sqrt{50} = \\boxed{5\\sqrt{2}}$."),
+)
+
+WORKED_WORDS = (
+    (
+        "Is the following true? not ( False and True )",
+        "False and True is False. The negation of False is True. The answer is True.",
+    ),
+    (
+        "Ben is taller than Kim. Kim is taller than Ada. Who is the tallest?\nOptions:\n(A) Ada\n(B) Ben\n(C) Kim",
+        "Ben is above Kim and Kim is above Ada, so Ben is the tallest, which is option B. The answer is (B).",
+    ),
+    (
+        "Take 2 steps forward. Turn around. Take 2 steps forward. Are you back at the start?\nOptions:\n- Yes\n- No",
+        "After two steps I turn around, and two steps lead back to the start. The answer is Yes.",
+    ),
+    (
+        "I have a pear, two drums and a plum. How many fruits do I have?",
+        "The pear and the plum are fruits, the drums are not: 1 + 1 = 2. The answer is 2.",
+    ),
+)
+
+WORKED = {"number": WORKED_NUMBERS, "math": WORKED_MATH, "option": WORKED_WORDS, "word": WORKED_WORDS}
+
+
+def formal_prompts(exemplars: tuple[tuple[str, str], ...]) -> dict[str, PromptFormat]:
+    """The seven prompts of a formal task; the exemplars are direct and untagged."""
+    prompts = {name: PromptFormat(name, template) for name, template in _FORMAL.items()}
+    return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=exemplars)}
+
+
+def natural_prompts(kind: str) -> dict[str, PromptFormat]:
+    """The seven prompts of a natural-language task, few-shot with four worked exemplars for the kind of answer."""
+    prompts = {name: PromptFormat(name, template) for name, template in _NATURAL.items()}
+    worked = WORKED.get(kind, WORKED_WORDS)
+    return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=worked)}

@@ -1,0 +1,296 @@
+"""Laws of the comparison: nothing gained by nothing, mixes refused, everything recomputable offline."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from elicit.errors import ConfigError, DataError, LedgerError, StageError
+from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.measure import measure
+from elicit.evaluate.metrics.accuracy import accuracy
+from elicit.evaluate.rungs import ceiling_c1, choose_b1
+from elicit.evaluate.statistics import Resamples
+from elicit.files import read_json
+from tests.evaluate import simulated
+from tests.evaluate.simulated import SimulatedTask, items, rates, store
+
+CONFIG = CompareConfig("group", draws=1000)
+
+
+READ = [
+    "id",
+    "name",
+    "role",
+    "prompt",
+    "seeds",
+    "acc",
+    "lenient",
+    "cov",
+    "maj",
+    "gain",
+    "ef",
+    "ctrl",
+    "matched",
+    "cost",
+    "finish",
+    "noanswer",
+    "ungraded",
+    "valid",
+    "run",
+    "edit",
+    "ledger",
+    "data_class",
+]
+
+
+def entry(root: Path, role: str, name: str, found: list, mean: float, n: int = 8, **more: Any) -> Entry:
+    made = {
+        key: more.pop(key)
+        for key in ("regime", "trace", "settings", "grader", "seed_", "ungraded", "truncated")
+        if key in more
+    }
+    made["seed"] = made.pop("seed_", 0)
+    folders = store(root, f"{name}-{made['seed']}", found, rates(found, mean, seed=3), n, **made)
+    more.setdefault("data_class", "Z")
+    return Entry(role, name, f"{name}-{made['seed']}", *folders, **more)
+
+
+def line(out: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(p for p in out["policies"] if p["name"] == name)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Entry], list, Path, dict[str, Any]]:
+    root = tmp_path_factory.mktemp("world")
+    entries, found = simulated.world(root, 110, 8)
+    config = replace(CONFIG, b1="step_by_step")
+    return entries, found, root, compare(entries, found, root / "out", SimulatedTask(), config, simulated.CHECKPOINT)  # type: ignore[arg-type]
+
+
+def test_base_against_itself_gains_nothing(tmp_path: Path) -> None:
+    found = items(120)
+    base = entry(tmp_path, "base", "base", found, 0.4)
+    same = replace(base, role="method", name="nothing")
+    again = entry(tmp_path, "method", "again", found, 0.4)
+    ceiling = entry(tmp_path, "ceiling", "C4", found, 0.42)
+    out = compare([base, same, again, ceiling], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    assert line(out, "nothing")["gain"]["B0"] == {"point": 0.0, "lo": 0.0, "hi": 0.0}
+    assert "gap too small" in line(out, "again")["ef"]["B0/C4"]["refused"]
+    assert any("EF B0/C4 refused" in warning for warning in out["warnings"])
+
+
+def test_the_base_sampled_again_gains_nothing_but_for_the_nominal_rate(tmp_path: Path) -> None:
+    found, covered = items(40), 0
+    for trial in range(25):
+        folders = [store(tmp_path, f"{side}{trial}", found, rates(found, 0.4, seed=trial), 4) for side in "ab"]
+        resamples = Resamples([item.cluster for item in found], 800, trial)
+        point, draws = resamples.means(np.stack([accuracy(measure(*pair, found)) for pair in folders], 1))
+        gain = resamples.difference((point[0], draws[:, 0]), (point[1], draws[:, 1]))
+        covered += gain["lo"] <= 0 <= gain["hi"]
+    assert covered >= 21
+
+
+def test_the_numbers_are_those_of_the_rows(world: Any) -> None:
+    entries, found, _, out = world
+    for given in entries[:4]:
+        m = measure(given.samples, given.grades, found)
+        assert line(out, given.name)["acc"]["point"] == pytest.approx((m.strict_N_J == 1).mean())
+    base, method = line(out, "base")["acc"]["point"], line(out, "rlvr")["acc"]["point"]
+    ceiling = out["ceilings"]["C4"]["point"]
+    assert line(out, "rlvr")["ef"]["B0/C4"]["point"] == pytest.approx((method - base) / (ceiling - base))
+    placebo = max(
+        line(out, name)["acc"]["point"] for name in ("sae_steering/live_feature", "sae_steering/random_direction")
+    )
+    sae = line(out, "sae_steering")
+    assert sae["ctrl"]["gain"]["point"] == pytest.approx(sae["acc"]["point"] - max(base, placebo))
+    assert out["rungs"]["B1"] == line(out, "step_by_step")["id"]
+
+
+def test_every_key_that_the_report_reads_is_there(world: Any) -> None:
+    out = world[3]
+    for policy in out["policies"]:
+        assert set(READ) <= set(policy)
+    assert "refused" in line(out, "decoding")["cov"] and line(out, "rlvr")["cov"]["k"] == [1, 2, 4]
+    assert set(out["ceilings"]) == {"C1", "C4"} and out["frozen"] == "after"
+    assert {trace["kind"] for trace in out["traces"]} == {"base wrong, method right", "reverse"}
+    json.dumps(out, allow_nan=False)
+
+
+def test_computed_again_offline_it_is_the_same(world: Any) -> None:
+    entries, found, root, out = world
+    inputs = read_json(root / "out" / "inputs.json")
+    config = CompareConfig(**inputs["config"])
+    again = [Entry.of(plain) for plain in inputs["entries"]]
+    second = compare(again, found, root / "again", SimulatedTask(), config, inputs["checkpoint"])  # type: ignore[arg-type]
+    assert {k: v for k, v in second.items() if k != "created"} == {k: v for k, v in out.items() if k != "created"}
+    assert again == entries
+
+
+def test_compare_needs_no_torch() -> None:
+    code = "import sys, elicit.evaluate.compare, elicit.evaluate.prereg; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"dtype": "bfloat16"}, {"engine": "vllm"}, {"max_new_tokens": 256}, {"prompts": "p1"}]
+)
+def test_mixes_are_refused_naming_both_sides(tmp_path: Path, change: dict[str, Any]) -> None:
+    found = items(20)
+    entries = [entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.6, settings=change)]
+    with pytest.raises(StageError, match=rf"{next(iter(change))} differs: 'base' has .* 'm' has"):
+        compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+
+
+def test_another_grader_or_regime_is_refused(tmp_path: Path) -> None:
+    found = items(20)
+    base = entry(tmp_path, "base", "base", found, 0.2)
+    for name, more in (("regraded", {"grader": "g2"}), ("hot", {"regime": "support"})):
+        with pytest.raises(StageError, match=f"'base' .*'{name}'"):
+            compare(
+                [base, entry(tmp_path, "method", name, found, 0.5, **more)],
+                found,
+                tmp_path / "o",
+                SimulatedTask(),
+                CONFIG,
+            )  # type: ignore[arg-type]
+
+
+def test_used_items_cannot_be_evaluated_on(tmp_path: Path) -> None:
+    found = items(20)
+    entries = [
+        entry(tmp_path, "base", "base", found, 0.2),
+        entry(tmp_path, "method", "m", found, 0.5, used_items=(found[3].id,)),
+    ]
+    with pytest.raises(LedgerError, match="'m' used 1"):
+        compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+
+
+def test_there_is_exactly_one_base_and_names_are_checked(tmp_path: Path) -> None:
+    found = items(20)
+    base = entry(tmp_path, "base", "base", found, 0.2)
+    with pytest.raises(ConfigError, match="0 entries with role=base"):
+        compare([replace(base, role="rival")], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="given twice"):
+        compare(
+            [base, replace(base, role="method"), replace(base, role="method")], found, tmp_path, SimulatedTask(), CONFIG
+        )  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="did you mean method"):
+        replace(base, role="metod")
+    with pytest.raises(DataError, match="b1='think'"):
+        compare([base], found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
+
+
+def test_one_cluster_gives_points_and_no_intervals(tmp_path: Path) -> None:
+    found = items(20, clusters=1)
+    entries = [entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.6)]
+    entries.append(entry(tmp_path, "ceiling", "C4", found, 0.9))
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    assert (
+        "one cluster" in line(out, "m")["acc"]["refused"] and "one cluster" in line(out, "m")["gain"]["B0"]["refused"]
+    )
+    assert "one cluster" in line(out, "m")["ef"]["B0/C4"]["refused"]
+    json.dumps(out, allow_nan=False)
+
+
+def test_seeds_are_one_row_their_mean_and_the_top_level(tmp_path: Path) -> None:
+    found = items(120)
+    base = entry(tmp_path, "base", "base", found, 0.1)
+    seeds = [
+        entry(tmp_path, "method", "m", found, mean, arm="a", seed=s, seed_=s)
+        for s, mean in enumerate((0.3, 0.6, 0.9), 1)
+    ]
+    out = compare([base, *seeds], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    row = line(out, "m")
+    assert row["seeds"] == 3 and len(row["members"]) == 3
+    assert row["acc"]["point"] == pytest.approx(
+        np.mean([(measure(e.samples, e.grades, found).strict_N_J == 1).mean() for e in seeds])
+    )
+    assert row["acc"]["hi"] - row["acc"]["lo"] > 0.3
+    assert "1 seed: interval over items only" not in out["warnings"]
+
+
+def test_a_best_prompt_row_gives_the_figures_against_b1(tmp_path: Path) -> None:
+    found = items(120)
+    entries = [
+        entry(tmp_path, "base", "base", found, 0.1),
+        entry(tmp_path, "prompt", "think", found, 0.3, prompt="think"),
+        entry(tmp_path, "method", "m", found, 0.5, arm="a"),
+        replace(entry(tmp_path, "method", "m_think", found, 0.8, arm="a", prompt="think"), name="m"),
+    ]
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
+    bare, best = (
+        next(p for p in out["policies"] if p["name"] == "m" and p["prompt"] == prompt) for prompt in ("bare", "think")
+    )
+    assert bare["gain"]["B1"]["point"] == pytest.approx(best["acc"]["point"] - line(out, "think")["acc"]["point"])
+    assert bare["best_prompt"] == "think" and "bare" in best["gain"]["B0"]["refused"]
+
+
+def test_readers_are_warned(tmp_path: Path) -> None:
+    found = items(30)
+    entries = [
+        entry(tmp_path, "base", "base", found, 0.2, truncated=0.2),
+        entry(tmp_path, "method", "m", found, 0.6, ungraded=0.1, data_class=None),
+    ]
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG, {"base_model": False})  # type: ignore[arg-type]
+    text = "\n".join(out["warnings"])
+    for expected in (
+        "truncated",
+        "twice the limit",
+        "ungraded",
+        "not a base model",
+        "1 seed",
+        "no placebo",
+        "unaccounted",
+        "Jeffreys",
+    ):
+        assert expected in text
+
+
+def test_b1_is_the_best_prompt_on_dev_and_ties_go_to_the_first(tmp_path: Path) -> None:
+    found = items(60)
+    dev = {
+        name: measure(*store(tmp_path, name, found, rates(found, p), 4), found)
+        for name, p in (("bare", 0.1), ("a", 0.5))
+    }
+    assert choose_b1(dev) == "a" and choose_b1({"a": dev["a"], "same": dev["a"]}) == "a"
+    other = measure(*store(tmp_path, "o", found[:10], rates(found[:10], 0.5), 4), found[:10])
+    with pytest.raises(ConfigError, match="different dev items"):
+        choose_b1({"bare": dev["bare"], "other": other})
+
+
+def test_guessing_takes_the_selection_ceiling_away(tmp_path: Path) -> None:
+    task = SimulatedTask()
+    wide, narrow = items(120), items(120, wide=False)
+    real = measure(*_untraced(tmp_path, "wide", wide, 0.3), wide)
+    guesses = measure(*_untraced(tmp_path, "narrow", narrow, 0.1), narrow)
+    clean = ceiling_c1(real, wide, task.answer_class)
+    assert clean.refused is None and clean.guessing < 0.05 and clean.values_N is not None
+    refused = ceiling_c1(guesses, narrow, task.answer_class)
+    assert refused.values_N is None and refused.guessing > 0.2 and "guessing" in str(refused.refused)
+
+
+def test_valid_traces_give_a_ceiling_where_guessing_does_not(tmp_path: Path) -> None:
+    narrow = items(120, wide=False)
+    m = measure(*store(tmp_path, "p", narrow, rates(narrow, 0.3), 32, "support", trace=0.5), narrow)
+    got = ceiling_c1(m, narrow, SimulatedTask().answer_class)
+    assert got.kind == "valid-trace coverage" and got.refused is None and got.values_N is not None
+    assert got.values_N.mean() <= (m.strict_N_J == 1).any(1).mean()
+
+
+def _untraced(root: Path, name: str, found: list, mean: float) -> tuple[Path, Path]:
+    """A task without a validator: no grade says anything about the trace."""
+    from elicit.files import read_rows, shards, write_rows
+
+    samples, grades = store(root, name, found, rates(found, mean), 32, "support")
+    for path in shards(grades):
+        write_rows(path, [{**row, "valid": None} for row in read_rows([path])])
+    return samples, grades

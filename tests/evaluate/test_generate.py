@@ -1,0 +1,203 @@
+"""Laws of the sample store: keyed rows, kept shards, refused mixes. Invariants 6 and 7 on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elicit.errors import ConfigError, StageError
+from elicit.evaluate import generate as stage
+from elicit.evaluate.generate import generate
+from elicit.evaluate.measure import timings
+from elicit.files import read_json, read_rows, seed_of, shards
+from elicit.policy.decoding import REGIMES, Candidate, Outcome, PickRule, Regime, Sampling
+from elicit.policy.decoding import Path as Completion
+from elicit.records import Item
+from elicit.tasks.task import PromptFormat, StopRules
+from tests.evaluate.simulated import items
+
+
+@dataclass
+class FakeTask:
+    name: str = "chain"
+    stop: StopRules = field(default_factory=lambda: StopRules(max_new_tokens=24))
+    prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare")})
+
+
+@dataclass
+class FakeCheckpoint:
+    id: str = "c0ffee"
+    dtype: str = "float32"
+
+    def info(self) -> dict[str, Any]:
+        return {"dtype": self.dtype, "attention": "sdpa"}
+
+
+@dataclass
+class FakePolicy:
+    id: str = "p0"
+    prompt: PromptFormat = field(default_factory=lambda: PromptFormat("bare"))
+    checkpoint: FakeCheckpoint = field(default_factory=FakeCheckpoint)
+    strategy: Any = None
+
+    def prompt_ids(self, question: str) -> tuple[int, ...]:
+        return tuple(question.encode())
+
+
+class FakeSampler:
+    """A sampler whose text hashes the key; it can die, or be interrupted, at a given call."""
+
+    def __init__(self, die_at: int | None = None, interrupt_at: int | None = None, chains: bool = False) -> None:
+        self.calls, self.drawn, self.die_at, self.interrupt_at, self.chains = 0, 0, die_at, interrupt_at, chains
+
+    def __call__(
+        self, policy: Any, items: Sequence[Item], js: Sequence[int], regime: Regime, task: Any, **settings: Any
+    ) -> list[tuple[Item, int, Outcome]]:
+        self.calls += 1
+        if self.calls == self.die_at:
+            raise MemoryError("killed")
+        if self.calls == self.interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        self.drawn += len(items) * len(js)
+        return [(item, j, self._outcome(seed_of(policy.id, regime.name, item.id, j))) for item in items for j in js]
+
+    def _outcome(self, seed: int) -> Outcome:
+        ids = [seed % 97, seed % 89]
+        path = Completion(ids, [-0.5, -0.1], [0.1, 0.2], [1.0, 1.0], [0.0, 0.0], "eos", f" The answer is {seed % 10}.")
+        return Outcome(path, [Candidate(path, {"delta": 0.1})] * 2 if self.chains else [], 0, 2, 0)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return sorted(read_rows(shards(folder)), key=lambda row: (row["item"], row["j"]))
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, store: Path, sampler: FakeSampler, n: int = 20, count: int = 40, **more: Any
+) -> Path:
+    monkeypatch.setattr(stage, "sample", sampler)
+    policy = more.pop("policy", FakePolicy())
+    return generate(
+        policy, more.pop("task", FakeTask()), items(count), more.pop("regime", REGIMES["compare"]), n, store, **more
+    )
+
+
+SHARDS = 6  # 40 items in 3 blocks, 20 samples in 2
+
+
+@pytest.mark.parametrize("at", range(1, SHARDS + 1))
+def test_killed_at_any_shard_and_resumed_is_uninterrupted(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(monkeypatch, tmp_path / "whole", FakeSampler())
+    with pytest.raises(MemoryError):
+        run(monkeypatch, tmp_path / "cut", FakeSampler(die_at=at))
+    assert not (stage.folder_of(tmp_path / "cut", "p0", "compare") / "manifest.json").exists()
+    again = FakeSampler()
+    cut = run(monkeypatch, tmp_path / "cut", again)
+    assert again.calls == SHARDS - at + 1
+    assert rows(cut) == rows(whole)
+    assert [path.name for path in shards(cut)] == [path.name for path in shards(whole)]
+    for name in ("manifest.json", "fingerprint.json"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_finished_stage_samples_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, tmp_path, FakeSampler())
+    again = FakeSampler()
+    run(monkeypatch, tmp_path, again)
+    assert again.calls == 0
+
+
+@pytest.mark.parametrize("first, then", [(16, 64), (4, 16), (5, 20), (3, 40)])
+def test_more_samples_cost_the_difference_and_give_the_same_rows(
+    first: int, then: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, tmp_path / "grown", FakeSampler(), first, 10)
+    more = FakeSampler()
+    grown = run(monkeypatch, tmp_path / "grown", more, then, 10)
+    assert more.drawn == 10 * (then - first)
+    assert rows(grown) == rows(run(monkeypatch, tmp_path / "at_once", FakeSampler(), then, 10))
+
+
+def test_item_sets_share_a_folder_and_their_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, tmp_path, FakeSampler(), 4, 20)
+    more = FakeSampler()
+    folder = run(monkeypatch, tmp_path, more, 4, 50)
+    assert more.drawn == 4 * 30
+    keys = [(row["item"], row["j"]) for row in rows(folder)]
+    assert len(keys) == len(set(keys)) == 200
+    assert sorted(len(entry["items"]) for entry in read_json(folder / "manifest.json")["sets"].values()) == [20, 50]
+
+
+def test_other_settings_are_refused_with_what_changed_and_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, tmp_path, FakeSampler())
+    with pytest.raises(StageError, match=r"max_new_tokens.*delete it"):
+        run(monkeypatch, tmp_path, FakeSampler(), max_new_tokens=48)
+    with pytest.raises(StageError, match="dtype"):
+        run(monkeypatch, tmp_path, FakeSampler(), policy=FakePolicy(checkpoint=FakeCheckpoint(dtype="bfloat16")))
+    with pytest.raises(StageError, match="another rule"):
+        run(monkeypatch, tmp_path, FakeSampler(), regime=Regime("compare", PickRule(temperature=0.9)))
+
+
+def test_ctrl_c_finishes_the_shard_says_how_to_resume_and_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, tmp_path, FakeSampler(interrupt_at=2), say=said.append)
+    assert signal.getsignal(signal.SIGINT) is before
+    folder = stage.folder_of(tmp_path, "p0", "compare")
+    assert len(shards(folder)) == 2 and "elicit resume" in said[-1]
+    whole = run(monkeypatch, tmp_path / "whole", FakeSampler())
+    assert rows(run(monkeypatch, tmp_path, FakeSampler())) == rows(whole)
+
+
+def test_deterministic_policies_are_sampled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(rows(run(monkeypatch, tmp_path / "a", FakeSampler(), regime=REGIMES["greedy"]))) == 40
+    greedy = FakePolicy(strategy=Sampling(PickRule(temperature=0.0)))
+    assert len(rows(run(monkeypatch, tmp_path / "b", FakeSampler(), policy=greedy))) == 40
+
+
+def test_chains_and_timings_lie_beside_the_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(monkeypatch, tmp_path, FakeSampler(chains=True), 4, 10)
+    chains = read_rows(folder.glob("chains-*.parquet"))
+    assert len(chains) == 80 and {row["chain"] for row in chains} == {0, 1}
+    assert sum(record["samples"] for record in timings(folder)) == 40
+
+
+def test_progress_counts_what_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, tmp_path, FakeSampler(), 4, 20)
+    seen: list[tuple[int, int]] = []
+    run(monkeypatch, tmp_path, FakeSampler(), 8, 20, progress=lambda done, wanted: seen.append((done, wanted)))
+    assert seen[0] == (80, 160) and seen[-1] == (160, 160)
+
+
+def test_nothing_to_sample_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="n=0"):
+        run(monkeypatch, tmp_path, FakeSampler(), 0)
+
+
+def test_a_real_tiny_model_gives_the_same_rows_in_one_go_and_in_two(tmp_path: Path) -> None:
+    from elicit.policy.checkpoint import wrap
+    from elicit.policy.policy import Policy
+    from tests.sampling.models import tiny_model, tokenizer
+
+    policy = Policy(wrap(tiny_model(), tokenizer()))
+    arguments = (FakeTask(), items(3), REGIMES["support"])
+    whole = generate(policy, *arguments, 4, tmp_path / "whole", max_new_tokens=6)
+    generate(policy, *arguments, 2, tmp_path / "parts", max_new_tokens=6)
+    parts = generate(policy, *arguments, 4, tmp_path / "parts", max_new_tokens=6)
+    assert len(rows(whole)) == 12
+    floats = ("logprobs",)
+    for one, other in zip(rows(whole), rows(parts), strict=True):
+        assert {k: v for k, v in one.items() if k not in floats} == {k: v for k, v in other.items() if k not in floats}
+        assert one["logprobs"] == pytest.approx(other["logprobs"])

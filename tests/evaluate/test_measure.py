@@ -1,0 +1,69 @@
+"""Laws of measure: arrays by key, contradictions refused, unknowns kept apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elicit.errors import DataError, StageError
+from elicit.evaluate.measure import MISSING, UNGRADED, measure
+from elicit.files import read_rows, shards, write_rows
+from tests.evaluate.simulated import items, rates, store
+
+
+def test_arrays_hold_what_the_rows_say_in_the_order_of_the_items(tmp_path: Path) -> None:
+    found = items(20)
+    samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 6, ungraded=0.1, truncated=0.1)
+    order = [found[i] for i in np.random.default_rng(0).permutation(20)]
+    m = measure(samples, grades, order)
+    rows = {(row["item"], row["j"]): row for row in read_rows(shards(grades))}
+    for i, item in enumerate(order):
+        for j in range(6):
+            row = rows[item.id, j]
+            assert m.strict_N_J[i, j] == {True: 1, False: 0, None: UNGRADED}[row["strict"]]
+            code = m.classes_N_J[i, j]
+            assert (None if code < 0 else m.class_names[code]) == row["answer_class"]
+    assert m.items == tuple(item.id for item in order)
+
+
+def test_a_missing_sample_is_seen_and_stays_in_n(tmp_path: Path) -> None:
+    found = items(20)
+    m = measure(*store(tmp_path, "p", found, rates(found, 0.5), 6, missing=0.2), found)
+    gone = int((m.strict_N_J == MISSING).sum())
+    assert gone > 0 and (m.total_N == 6).all()
+
+
+def test_fewer_samples_are_the_first_ones(tmp_path: Path) -> None:
+    found = items(20)
+    folders = store(tmp_path, "p", found, rates(found, 0.5), 8)
+    assert np.array_equal(measure(*folders, found, 4).strict_N_J, measure(*folders, found).strict_N_J[:, :4])
+
+
+def test_unsampled_ungraded_and_half_graded_folders_are_refused(tmp_path: Path) -> None:
+    found = items(40)
+    samples, grades = store(tmp_path, "p", found[:20], rates(found[:20], 0.5), 4)
+    with pytest.raises(StageError, match="generate them first"):
+        measure(samples, grades, found[20:])
+    with pytest.raises(StageError, match="grade first"):
+        measure(samples, tmp_path / "nowhere", found[:20])
+    shards(grades)[0].unlink()
+    with pytest.raises(StageError, match="samples without a grade"):
+        measure(samples, grades, found[:20])
+
+
+def test_two_rows_of_one_key_are_refused(tmp_path: Path) -> None:
+    found = items(10)
+    samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 4)
+    write_rows(samples / "shard-again.parquet", read_rows(shards(samples))[:3])
+    with pytest.raises(DataError, match="3 rows share"):
+        measure(samples, grades, found)
+
+
+def test_a_broken_shard_is_named_with_its_mend(tmp_path: Path) -> None:
+    found = items(10)
+    samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 4)
+    (samples / "shard-zzz.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(DataError, match=r"shard-zzz.*delete it"):
+        measure(samples, grades, found)

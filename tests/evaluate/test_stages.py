@@ -1,0 +1,46 @@
+"""The four stages in a row on a tiny random model and a real task: generate, grade, measure, compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from elicit.evaluate import prereg
+from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.generate import generate
+from elicit.evaluate.grade import grade
+from elicit.policy.checkpoint import wrap
+from elicit.policy.decoding import REGIMES
+from elicit.policy.policy import Policy
+from elicit.tasks.organism import FormalTask
+from tests.sampling.models import tiny_model, tokenizer
+
+
+def test_a_comparison_of_a_model_that_knows_nothing_claims_nothing(tmp_path: Path) -> None:
+    task = FormalTask(n_train=40, n_dev=20, n_test=20)
+    found = task.items("test", 6)
+    checkpoint = wrap(tiny_model(), tokenizer())
+    prereg.freeze({"endpoints": ["ef"]}, tmp_path / "comparison")
+    bare = Policy(checkpoint, prompt=task.prompts["bare"])
+    forced = bare.with_prompt(task.keys["forced"])
+    other = bare.with_prompt(next(prompt for name, prompt in task.prompts.items() if name != "bare"))
+    entries = []
+    for role, name, policy, regime in (
+        ("base", "base", bare, "compare"), ("method", "m", other, "compare"),
+        ("ceiling", "C4", forced, "compare"), ("ceiling", "C1", bare, "support"),
+    ):  # fmt: skip
+        samples = generate(policy, task, found, REGIMES[regime], 4, tmp_path / "store", max_new_tokens=8)
+        grades = grade(samples, task, {item.id: item for item in found}, tmp_path / "grades" / policy.id / regime)
+        entries.append(Entry(role, name, policy.id, samples, grades, data_class="Z"))
+    out = compare(entries, found, tmp_path / "comparison", task, CompareConfig("tiny", draws=200), checkpoint.info())
+    method = next(line for line in out["policies"] if line["name"] == "m")
+    assert out["frozen"] == "before" and out["settings"]["n"] == 4 and out["settings"]["max_new_tokens"] == 8
+    assert "gap too small" in method["ef"]["B0/C4"]["refused"]
+    assert method["gain"]["B0"]["lo"] <= 0 <= method["gain"]["B0"]["hi"]
+    assert method["cost"]["flops_per_answer"] == pytest.approx(
+        2 * out["checkpoint"]["n_parameters"] * method["cost"]["tokens_per_answer"]
+    )
+    json.dumps(out, allow_nan=False)

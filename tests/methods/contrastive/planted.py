@@ -1,0 +1,99 @@
+"""A Llama in which one direction flips the answer, and a task that it answers.
+
+Attention and MLPs write nothing, so the residual stream is the last token's embedding (+ edits) and
+the model is a Markov chain: ":" -> one of the openers; a good opener -> "right", a bad one -> "wrong";
+then the end. Embeddings are orthonormal, so good minus bad openers at the first generated token is
+the planted direction: added at ":" it makes the model go on as if a good opener stood there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from elicit.records import Item
+from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
+
+BAD = 19
+OPENERS = ["good", *(f"bad{k}" for k in range(BAD))]
+WORDS = ["<eos>", "<unk>", ":", "key", "right", "wrong", "long", *OPENERS, *(f"q{k}" for k in range(30))]
+WIDTH, LAYERS, SHARPNESS = 64, 2, 10.0
+
+
+def planted_tokenizer() -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", unk_token="<unk>", pad_token="<eos>")
+
+
+def planted_model(good: float = 0.1) -> LlamaForCausalLM:
+    """The chain; `good` is the probability of the good opener."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(WORDS), hidden_size=WIDTH, intermediate_size=8, num_hidden_layers=LAYERS,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=False,
+        eos_token_id=0, bos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    for block in model.model.layers:
+        block.self_attn.o_proj.weight.zero_()
+        block.mlp.down_proj.weight.zero_()
+    embeddings = torch.linalg.qr(torch.randn(WIDTH, WIDTH))[0][: len(WORDS)]
+    model.model.embed_tokens.weight.copy_(embeddings)
+    step = torch.zeros(len(WORDS), len(WORDS))
+
+    def leads(before: str, after: dict[str, float]) -> None:
+        for word, share in after.items():
+            step[WORDS.index(word), WORDS.index(before)] = SHARPNESS + math.log(share)
+
+    leads(":", {"good": good, **{f"bad{k}": (1 - good) / BAD for k in range(BAD)}})
+    leads("good", {"right": 1.0})
+    for k in range(BAD):
+        leads(f"bad{k}", {"wrong": 1.0})
+    leads("right", {"<eos>": 1.0})
+    leads("wrong", {"<eos>": 1.0})
+    model.lm_head.weight.copy_(step @ embeddings / math.sqrt(WIDTH))  # RMSNorm scales a unit vector by sqrt(D)
+    return model
+
+
+@dataclass(frozen=True)
+class PlantedTask:
+    """Right is the completion that says "right"."""
+
+    name: str = "planted"
+    prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare", "{question} :")})
+    keys: dict[str, PromptFormat] = field(
+        default_factory=lambda: {
+            "forced": PromptFormat("forced", "{question} :", prefix=" bad0"),
+            "key": PromptFormat("key", "key {question} good"),
+        }
+    )
+    stop: StopRules = field(default_factory=lambda: StopRules(strings=(), max_new_tokens=6))
+
+    def splits(self) -> tuple[str, ...]:
+        return ("train", "dev", "test")
+
+    def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
+        start = 10 * self.splits().index(split)
+        return [make_item(self.name, split, f"q{start + k}", "right") for k in range(10)][:limit]
+
+    def extract(self, text: str, finished: bool) -> Answer:
+        words = [word for word in text.split() if word in ("right", "wrong")]
+        return Answer(words[-1] if words and finished else None, words[-1] if words else None)
+
+    def grade(self, item: Item, text: str, finished: bool) -> Judgement:
+        answer = self.extract(text, finished)
+        return Judgement(answer.strict == item.gold, answer.lenient == item.gold, answer.strict, answer.strict)
+
+    def answer_class(self, answer: str) -> str:
+        return answer
+
+    def answer_span(self, text: str) -> tuple[int, int] | None:
+        answer = self.extract(text, True).strict
+        return None if answer is None else (text.rindex(answer), text.rindex(answer) + len(answer))
+
+    has_validator = False

@@ -1,0 +1,186 @@
+"""Laws of the whole method on a model with a planted direction: found by the method, not by its placebos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from elicit.errors import ConfigError, MethodError
+from elicit.ledger import Ledger
+from elicit.method import Context
+from elicit.policy.activations import ActivationEdit
+from elicit.policy.checkpoint import wrap
+from elicit.policy.decoding import REGIMES
+from elicit.policy.policy import Policy
+from elicit.sampling.sample import sample
+from methods.contrastive.method import Contrastive
+from methods.contrastive.placebos import KeyPair
+from methods.contrastive.residuals import read_residuals
+from tests.methods.contrastive.planted import BAD, LAYERS, WIDTH, WORDS, PlantedTask, planted_model, planted_tokenizer
+
+TASK = PlantedTask()
+SMALL = Contrastive(items=10, samples=24, layers=(0,), strengths=(0.5, 2.0), dev_items=8, halvings=1)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy(wrap(planted_model(), planted_tokenizer()), prompt=TASK.prompts["bare"])
+
+
+def accuracy(policy: Policy, split: str, limit: int | None, n: int = 4) -> float:
+    rows = sample(policy, TASK.items(split, limit), range(n), REGIMES["compare"], TASK)
+    return float(np.mean([TASK.grade(item, o.path.text, o.path.finish == "eos").strict for item, _, o in rows]))
+
+
+def fitted(method, policy: Policy, tmp_path, seed: int = 0):
+    """(edit, ledger, log rows, limits of the dev tries)"""
+    ledger, log, limits = Ledger(TASK, method.name), [], []
+
+    def dev_score(tried: Policy, limit: int | None) -> float:
+        limits.append(limit)
+        return accuracy(tried, "dev", limit)
+
+    context = Context(np.random.default_rng(seed), tmp_path, dev_score, log=log.append)
+    return method.fit(policy, ledger, context), ledger, log, limits
+
+
+def planted_direction(policy: Policy) -> torch.Tensor:
+    embeddings = policy.checkpoint.model.get_input_embeddings().weight
+    bad = embeddings[[WORDS.index(f"bad{k}") for k in range(BAD)]].mean(0)
+    return torch.nn.functional.normalize(embeddings[WORDS.index("good")] - bad, dim=0)
+
+
+def cosine(edit: ActivationEdit, direction: torch.Tensor) -> float:
+    return torch.nn.functional.cosine_similarity(edit.edits[0].vector, direction, dim=0).item()
+
+
+def test_the_method_finds_the_planted_direction_and_its_placebos_do_not(policy, tmp_path):
+    direction = planted_direction(policy)
+    arms = {"method": SMALL, **SMALL.placebos()}
+    results = {name: fitted(method, policy, tmp_path) for name, method in arms.items()}
+    gains = {name: accuracy(policy.with_intervention(edit), "test", 10) for name, (edit, *_) in results.items()}
+    base = accuracy(policy, "test", 10)
+    assert base < 0.3 and gains["method"] > 0.95
+    assert gains["labels_permuted"] < 0.5 and gains["random_direction"] < 0.5
+    assert cosine(results["method"][0], direction) > 0.9
+    assert abs(cosine(results["random_direction"][0], direction)) < 0.5
+
+
+def test_placebos_get_as_many_dev_tries_as_the_method(policy, tmp_path):
+    tries = {name: fitted(m, policy, tmp_path)[3] for name, m in {"method": SMALL, **SMALL.placebos()}.items()}
+    assert tries["method"] == tries["labels_permuted"] == tries["random_direction"] == [4, 4, 8]
+
+
+def test_the_edit_is_in_units_of_the_residual_norm(policy, tmp_path):
+    edit = fitted(SMALL, policy, tmp_path)[0].edits[0]
+    assert edit.vector.norm().item() == pytest.approx(1.0, abs=1e-3), "embeddings are unit vectors here"
+    assert (edit.layer, edit.write, edit.strength) == (0, "last_prompt", 2.0)
+
+
+def test_the_ledger_shows_labels_activations_and_own_samples(policy, tmp_path):
+    _, ledger, log, _ = fitted(SMALL, policy, tmp_path)
+    assert ledger.data_class == "R"
+    assert sum(row.label_bits for row in ledger.rows) == 10 * 24
+    assert sum(row.own_activations for row in ledger.rows) == 10 * 24 + 10
+    assert ledger.spent.rollouts == 10 * 24
+    assert {item.id for item in TASK.items("train")} == set(ledger.used)
+    assert any("contrastive/token_share/0" in row for row in log)
+
+
+def test_the_random_direction_is_of_class_v_or_less_and_reads_no_label(policy, tmp_path):
+    _, ledger, _, _ = fitted(SMALL.placebos()["random_direction"], policy, tmp_path)
+    assert sum(row.label_bits for row in ledger.rows) == 0 and ledger.data_class in "ZV"
+
+
+def test_the_same_seed_gives_the_same_edit_and_another_seed_another(policy, tmp_path):
+    ids = [fitted(SMALL, policy, tmp_path, seed)[0].id for seed in (0, 0, 1)]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_the_model_is_left_as_it_was(policy, tmp_path):
+    ids = torch.tensor([[5, 2]])
+    before = policy.checkpoint.model(ids).logits
+    fitted(SMALL, policy, tmp_path)
+    assert torch.equal(before, policy.checkpoint.model(ids).logits)
+
+
+def test_the_v_contrast_reads_no_label_in_training(policy, tmp_path):
+    model = planted_model(good=0.25)
+    right, long, end = (WORDS.index(word) for word in ("right", "long", "<eos>"))
+    embeddings, head = model.get_input_embeddings().weight, model.lm_head.weight
+    # right -> long -> end: the good mode is the longer one
+    scale = 10.0 / WIDTH**0.5
+    head[end] += scale * (embeddings[long] - embeddings[right])
+    head[long] += scale * embeddings[right]
+    longer = Policy(wrap(model, planted_tokenizer()), prompt=TASK.prompts["bare"])
+    edit, ledger, log, _ = fitted(replace(SMALL, contrast="traced_minus_direct"), longer, tmp_path)
+    assert ledger.data_class == "V"
+    assert cosine(edit, planted_direction(longer)) > 0.9
+    assert any(row.get("contrastive/length_share", 0) > 0.9 for row in log)
+
+
+def test_the_key_pair_is_tagged_minus_bare_at_the_last_prompt_token(policy, tmp_path):
+    edit, ledger, _, _ = fitted(SMALL.rivals()["key_pair"], policy, tmp_path)
+    embeddings = policy.checkpoint.model.get_input_embeddings().weight
+    expected = embeddings[WORDS.index("good")] - embeddings[WORDS.index(":")]
+    assert cosine(edit, expected) > 0.999 and ledger.data_class == "V"
+    with pytest.raises(MethodError, match="did you mean key"):
+        fitted(KeyPair(key="keys"), policy, tmp_path)
+
+
+def test_an_empty_side_stops_the_fit_with_a_mend(tmp_path):
+    hopeless = Policy(wrap(planted_model(good=1e-6), planted_tokenizer()), prompt=TASK.prompts["bare"])
+    with pytest.raises(MethodError, match=r"0 positive.*more samples"):
+        fitted(SMALL, hopeless, tmp_path)
+
+
+def test_layers_are_numbers_or_fractions_of_the_depth(policy):
+    assert Contrastive().layer_numbers(policy) == list(range(LAYERS))
+    assert Contrastive(layers=(0.5, 1)).layer_numbers(policy) == [1]
+    with pytest.raises(ConfigError, match="2 is none of 0 to 1"):
+        Contrastive(layers=(2,)).layer_numbers(policy)
+
+
+def small_llama() -> tuple[object, object]:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(WORDS), hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, eos_token_id=0, bos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).double().eval(), planted_tokenizer()
+
+
+def test_readings_are_the_hidden_states_of_transformers_in_any_batch():
+    model, tokenizer = small_llama()
+    policy = Policy(wrap(model, tokenizer))
+    rng = np.random.default_rng(0)
+    rows = [tuple(rng.integers(1, len(WORDS), int(n)).tolist()) for n in rng.integers(3, 20, 11)]
+    spans = [(len(row) // 2, len(row)) for row in rows]
+    lengths = [len(row) // 2 for row in rows]
+    read = read_residuals(policy, rows, spans, lengths, [0, 2], batch=4)
+    for i, (row, (start, end)) in enumerate(zip(rows, spans, strict=True)):
+        hidden = model(torch.tensor([row]), output_hidden_states=True).hidden_states
+        for place, layer in enumerate((0, 2)):
+            assert torch.allclose(read[i, place], hidden[layer + 1][0, start:end].mean(0).float(), atol=1e-5)
+
+
+def test_the_difference_of_means_is_that_of_steering_vectors():
+    from steering_vectors import train_steering_vector
+
+    from methods.contrastive.direction import paired_difference
+
+    model, tokenizer = small_llama()
+    policy = Policy(wrap(model, tokenizer))
+    pairs = [(f"q{k} : good right", f"q{k} : bad{k} wrong") for k in range(8)]
+    theirs = train_steering_vector(model, tokenizer, pairs, layers=[1, 3], read_token_index=-1, show_progress=False)
+    rows = [tuple(policy.checkpoint.encode(text)) for pair in pairs for text in pair]
+    spans = [(len(row) - 1, len(row)) for row in rows]
+    readings = read_residuals(policy, rows, spans, [2] * len(rows), [1, 3])
+    ours = paired_difference(readings, [True, False] * 8, [f"item{k}" for k in range(8) for _ in "ab"])
+    for place, layer in enumerate((1, 3)):
+        assert torch.allclose(ours[place], theirs.layer_activations[layer].float(), atol=1e-5)

@@ -1,0 +1,234 @@
+"""Laws of checkpoints: what was loaded is said, nothing half-written loads, GGUF and its cache are one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from elicit.errors import CheckpointError
+from elicit.policy import gguf
+from elicit.policy.checkpoint import CheckpointConfig, end_ids, load_checkpoint, wrap
+from tests.policy.tiny import CONFIGS, tiny_model, tiny_tokenizer
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_model().save_pretrained(tmp_path / "tiny")
+    tiny_tokenizer().save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def cpu(path: Path | str, **fields) -> CheckpointConfig:  # type: ignore[no-untyped-def]
+    return CheckpointConfig(str(path), device="cpu", **fields)
+
+
+def test_a_copy_in_another_folder_has_the_same_id_and_another_dtype_has_not(folder: Path, tmp_path: Path) -> None:
+    first = load_checkpoint(cpu(folder))
+    shutil.copytree(folder, tmp_path / "copy")
+    assert load_checkpoint(cpu(tmp_path / "copy")).id == first.id
+    assert load_checkpoint(cpu(folder, dtype="bfloat16")).id != first.id
+    assert first.id == wrap(tiny_model(), tiny_tokenizer()).id
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_every_architecture_loads_frozen_with_plain_generation_settings(architecture: str, tmp_path: Path) -> None:
+    tiny_model(architecture).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    checkpoint = load_checkpoint(cpu(tmp_path))
+    info = checkpoint.info()
+    assert (info["layers"], info["width"], info["vocab"], info["eos_ids"]) == (2, 16, 48, [1])
+    assert not checkpoint.model.training
+    assert not any(parameter.requires_grad for parameter in checkpoint.model.parameters())
+    settings = checkpoint.model.generation_config
+    assert (settings.top_k, settings.top_p, settings.temperature, settings.repetition_penalty) == (0, 1.0, 1.0, 1.0)
+    assert json.dumps(info)
+
+
+def test_what_was_chosen_is_said(folder: Path) -> None:
+    info = load_checkpoint(CheckpointConfig(str(folder), device="cpu")).info()
+    assert any("runs on cpu in float32" in note for note in info["notes"])
+    assert info["example"]["tokens"][:3] == ["Q", "u", "e"]
+    assert info["attention"] == "sdpa"
+    assert load_checkpoint(cpu(folder, attention="eager")).info()["attention"] == "eager"
+
+
+def test_text_and_ids_go_there_and_back(folder: Path) -> None:
+    checkpoint = load_checkpoint(cpu(folder))
+    assert checkpoint.decode([*checkpoint.encode("abc 12"), 1]) == "abc 12"
+
+
+@pytest.mark.parametrize(
+    ("breakage", "fault"),
+    [
+        (lambda f: (f / "config.json").unlink(), "config.json"),
+        (lambda f: (f / "config.json").write_text("{"), "not JSON"),
+        (lambda f: (f / "model.safetensors").unlink(), "half-written"),
+        (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-4]), "cut short"),
+        (lambda f: (f / "model.safetensors").write_bytes(b""), "cut short"),
+        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "pickled"),
+        (lambda f: (f / "tokenizer.json").unlink(), "tokenizer"),
+        (lambda f: (f / "config.json").rename(f / "adapter_config.json"), "PEFT adapter"),
+        (lambda f: shutil.rmtree(f), "no folder"),
+    ],
+)
+def test_a_missing_or_half_written_folder_is_refused_with_place_and_mend(folder: Path, breakage, fault: str) -> None:  # type: ignore[no-untyped-def]
+    breakage(folder)
+    with pytest.raises(CheckpointError, match=fault) as caught:
+        load_checkpoint(cpu(folder))
+    assert str(folder) in str(caught.value) and "; " in str(caught.value)
+
+
+def test_a_missing_shard_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="model-00001-of-00001"):
+        load_checkpoint(cpu(folder))
+
+
+@pytest.mark.parametrize("extra", [True, False])
+def test_tensors_too_many_or_too_few_are_refused(folder: Path, extra: bool) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    if extra:
+        tensors["model.layers.0.mlp.down_proj.bias"] = torch.ones(16)
+    else:
+        del tensors["model.norm.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"down_proj\.bias" if extra else r"lacks model\.norm\.weight"):
+        load_checkpoint(cpu(folder))
+
+
+def test_unknown_organisms_dtypes_and_devices_are_refused_with_what_there_is(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="organism:twin"):
+        load_checkpoint(CheckpointConfig("organism:twins"))
+    with pytest.raises(CheckpointError, match="bfloat16"):
+        load_checkpoint(cpu(folder, dtype="bfloat"))
+    with pytest.raises(CheckpointError, match="cuda:N"):
+        load_checkpoint(CheckpointConfig(str(folder), device="gpu"))
+
+
+def test_a_hub_id_offline_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=r"no-such/model.*HF_HUB_OFFLINE=1"):
+        load_checkpoint(cpu("no-such/model"))
+
+
+def model_naming(generation: object, config: object) -> SimpleNamespace:
+    return SimpleNamespace(
+        generation_config=SimpleNamespace(eos_token_id=generation), config=SimpleNamespace(eos_token_id=config)
+    )
+
+
+def test_end_ids_come_from_both_configs_and_from_a_tokenizer_only_where_they_are_silent() -> None:
+    tokenizer = tiny_tokenizer()
+    assert end_ids(model_naming([5, 6], 7), tokenizer)[0] == {5, 6, 7}
+    assert "the config holds" in end_ids(model_naming(None, 2), tokenizer)[1][0]
+    assert end_ids(model_naming(None, None), tokenizer) == (frozenset({1}), [])
+
+
+def test_bos_is_prepended_only_where_the_convention_says_so() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.bos_token = "<bos>"
+    assert wrap(tiny_model(), tokenizer).bos_id is None
+    template = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
+    tokenizer.backend_tokenizer.post_processor = template
+    checkpoint = wrap(tiny_model(), tokenizer)
+    assert checkpoint.encode("ab") == [2, *tokenizer("ab", add_special_tokens=False)["input_ids"]]
+    assert wrap(tiny_model(), tokenizer, bos=False).bos_id is None
+
+
+def write_gguf(file: Path) -> None:
+    """A small GGUF Llama whose metadata, like SmolLM2's, has BOS 1, EOS 2 and no BOS in front of a text."""
+    import gguf as writer_package
+
+    characters = [
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        *"abcdefghijklmnopqrstuvwxyzQA0123456789:.,?+",
+        "Ġ",
+        "Ċ",
+        "ab",
+        "cd",
+    ]
+    writer = writer_package.GGUFWriter(file, "llama")
+    writer.add_name("tiny")
+    sizes = {"block_count": 2, "context_length": 64, "embedding_length": 32, "feed_forward_length": 32}
+    sizes |= {"head_count": 2, "head_count_kv": 1, "rope_dimension_count": 16, "vocab_size": len(characters)}
+    for field, value in sizes.items():
+        getattr(writer, f"add_{field}")(value)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(characters)
+    writer.add_token_types([3, 3, 3] + [1] * (len(characters) - 3))
+    writer.add_token_merges(["a b", "c d"])
+    for role, number in (("bos", 1), ("eos", 2), ("unk", 0), ("pad", 2)):
+        getattr(writer, f"add_{role}_token_id")(number)
+    writer.add_add_bos_token(False)
+    shapes = {"token_embd.weight": (len(characters), 32), "output_norm.weight": (32,)}
+    for i in range(2):
+        square = ("attn_q", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+        shapes |= {f"blk.{i}.{name}.weight": (32,) for name in ("attn_norm", "ffn_norm")}
+        shapes |= {f"blk.{i}.{name}.weight": (32, 32) for name in square}
+        shapes |= {f"blk.{i}.{name}.weight": (16, 32) for name in ("attn_k", "attn_v")}
+    for i, (name, shape) in enumerate(shapes.items()):
+        values = torch.randn(shape, generator=torch.Generator().manual_seed(i)).numpy()
+        if len(shape) == 2 and not name.startswith("token"):
+            quantised = writer_package.quants.quantize(values, writer_package.GGMLQuantizationType.Q8_0)
+            writer.add_tensor(name, quantised, raw_dtype=writer_package.GGMLQuantizationType.Q8_0)
+        else:
+            writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_and_its_cache_are_one_checkpoint_with_the_files_own_conventions(tmp_path: Path) -> None:
+    file, cache = tmp_path / "tiny.gguf", tmp_path / "cache"
+    write_gguf(file)
+    first = load_checkpoint(cpu(file, cache=str(cache)))
+    weights = next(cache.glob("gguf/*/model.safetensors"))
+    written = weights.stat().st_mtime_ns
+    second = load_checkpoint(cpu(file, cache=str(cache)))
+    assert weights.stat().st_mtime_ns == written
+    assert first.id == second.id == load_checkpoint(cpu(weights.parent)).id
+    assert (first.eos_ids, first.bos_id, first.tokenizer.eos_token) == ({2}, None, "<|im_end|>")
+    assert first.decode(first.encode("ab 12")) == "ab 12"
+    assert first.info()["gguf"]["pre_tokenizer"] == "smollm"
+    assert not list(cache.glob("gguf/.*"))
+
+
+def test_a_gguf_cut_short_is_refused_and_leaves_no_cache(tmp_path: Path) -> None:
+    file, cache = tmp_path / "tiny.gguf", tmp_path / "cache"
+    write_gguf(file)
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match=r"tiny\.gguf"):
+        load_checkpoint(cpu(file, cache=str(cache)))
+    assert not list(cache.glob("gguf/*")) and not list(cache.glob("gguf/.*"))
+    with pytest.raises(CheckpointError, match="no such GGUF file"):
+        load_checkpoint(cpu(tmp_path / "none.gguf"))
+
+
+def test_a_home_that_can_not_be_written_is_replaced_aloud_and_a_chosen_folder_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.delenv("ELICIT_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    root, notes = gguf.cache_root(None)
+    assert root.is_dir() and "can't be written" in notes[0]
+    with pytest.raises(CheckpointError, match="ELICIT_CACHE"):
+        gguf.cache_root(str(tmp_path / "file" / "cache"))

@@ -1,0 +1,114 @@
+"""Laws of policies: one order, at most one strategy, an id of content, folders that can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from elicit.errors import CheckpointError, ConfigError, DataError
+from elicit.files import read_json, write_json
+from elicit.policy.activations import ActivationEdit, Edit
+from elicit.policy.checkpoint import Checkpoint, wrap
+from elicit.policy.decoding import PickRule, Sampling
+from elicit.policy.intervention import save
+from elicit.policy.policy import Policy, load_intervention
+from elicit.policy.weights import WeightEdit
+from elicit.tasks.task import PromptFormat
+from tests.policy.tiny import hook_count, random_ids, random_vector, tiny_model, tiny_tokenizer
+
+WEIGHTS = WeightEdit({"model.norm.weight": torch.ones(16)})
+VECTOR = ActivationEdit((Edit(0, random_vector(), write="every"),))
+GREEDY = Sampling(PickRule(temperature=0.0))
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    return wrap(tiny_model(), tiny_tokenizer())
+
+
+def test_interventions_are_stacked_in_one_order(checkpoint: Checkpoint) -> None:
+    stacked = Policy(checkpoint).with_intervention(GREEDY).with_intervention(VECTOR).with_intervention(WEIGHTS)
+    assert stacked.interventions == (WEIGHTS, VECTOR, GREEDY)
+    assert stacked.strategy is GREEDY
+    assert Policy(checkpoint).strategy is None
+    with pytest.raises(ConfigError, match="order"):
+        Policy(checkpoint, (VECTOR, WEIGHTS))
+
+
+def test_a_second_strategy_is_refused(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ConfigError, match="at most one"):
+        Policy(checkpoint, (GREEDY,)).with_intervention(Sampling())
+
+
+def test_the_id_changes_with_each_part_and_with_nothing_else(checkpoint: Checkpoint) -> None:
+    base = Policy(checkpoint)
+    parts = [
+        base,
+        base.with_intervention(VECTOR),
+        base.with_intervention(GREEDY),
+        base.with_prompt(PromptFormat("other", "Q: {question}\nA:")),
+        Policy(wrap(tiny_model(seed=1), tiny_tokenizer())),
+    ]
+    assert len({policy.id for policy in parts}) == len(parts)
+    assert Policy(wrap(tiny_model(), tiny_tokenizer())).id == base.id
+
+
+def test_prompt_ids_are_those_of_the_rendered_text(checkpoint: Checkpoint) -> None:
+    ids = Policy(checkpoint).prompt_ids("2 + 3")
+    assert list(ids) == checkpoint.encode("Question: 2 + 3\nAnswer:")
+
+
+def test_applied_undoes_all_of_a_stack_when_its_last_part_fails(checkpoint: Checkpoint) -> None:
+    ids, too_wide = random_ids(1, 3), ActivationEdit((Edit(1, torch.ones(24)),))
+    base = checkpoint.model(input_ids=ids).logits
+    with pytest.raises(CheckpointError), Policy(checkpoint, (WEIGHTS, VECTOR, too_wide)).applied():
+        pass
+    assert hook_count(checkpoint.model) == 0
+    assert torch.equal(checkpoint.model(input_ids=ids).logits, base)
+
+
+def test_a_strategy_comes_back_from_its_folder(tmp_path: Path) -> None:
+    strategy = Sampling(PickRule(temperature=0.25, top_k=7))
+    save(strategy, tmp_path)
+    assert load_intervention(tmp_path) == strategy
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("os.system", "allowed package"), ("elicit.policy.decoding.Samplign", "can't import"),
+     ("elicit.policy.decoding.PickRule", "no decoding strategy")],
+)  # fmt: skip
+def test_only_strategy_classes_of_allowed_packages_are_loaded(tmp_path: Path, name: str, fault: str) -> None:
+    write_json(tmp_path / "spec.json", {"kind": "decoding", "id": "x", "fields": {"strategy": name}})
+    with pytest.raises(ConfigError, match=fault):
+        load_intervention(tmp_path)
+
+
+def test_an_altered_folder_is_refused(tmp_path: Path) -> None:
+    save(VECTOR, tmp_path)
+    spec = read_json(tmp_path / "spec.json")
+    spec["fields"]["edits"][0]["strength"] = 2.0
+    write_json(tmp_path / "spec.json", spec)
+    with pytest.raises(DataError, match="altered"):
+        load_intervention(tmp_path)
+
+
+def test_a_half_written_folder_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"spec\.json"):
+        load_intervention(tmp_path)
+    save(VECTOR, tmp_path)
+    whole = (tmp_path / "tensors.safetensors").read_bytes()
+    (tmp_path / "tensors.safetensors").write_bytes(whole[:-8])
+    with pytest.raises(DataError, match="half-written"):
+        load_intervention(tmp_path)
+    (tmp_path / "tensors.safetensors").unlink()
+    with pytest.raises(DataError, match="no such file"):
+        load_intervention(tmp_path)
+
+
+def test_a_loaded_edit_of_another_width_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    save(ActivationEdit((Edit(0, torch.ones(24)),)), tmp_path)
+    with pytest.raises(CheckpointError, match=r"24 wide.*16"):
+        load_intervention(tmp_path, checkpoint)

@@ -1,0 +1,109 @@
+"""Laws of the scorecard."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from elicit.errors import DataError
+from elicit.report import scorecard
+from elicit.report.rows import load, rows, used_columns
+from elicit.report.scorecard import lines
+from tests.report.example import HOSTILE, comparison, hostile, policy
+
+
+def printed(given, expected=None, terminal=False, width=200):
+    out = io.StringIO()
+    scorecard(given, expected, Console(file=out, force_terminal=terminal, width=width, color_system=None))
+    return out.getvalue()
+
+
+def test_every_policy_has_one_row_grouped_by_role_and_controls_follow_their_method():
+    given = comparison()
+    given["policies"] = given["policies"][::-1]
+    told = rows(load(given))
+    assert sorted(row.policy["id"] for row in told) == sorted(p["id"] for p in given["policies"])
+    assert [row.role for row in told][:3] == ["base", "prompt", "ceiling"]
+    assert [row.role for row in told][3:] == ["method", "placebo", "rival"] * 5
+    for method, placebo, rival in zip(told[3::3], told[4::3], told[5::3], strict=True):
+        assert placebo.policy["parent"] == rival.policy["parent"] == method.policy["name"]
+
+
+def test_a_control_without_its_method_is_still_shown():
+    given = comparison()
+    given["policies"] = [p for p in given["policies"] if p["name"] != "rlvr"]
+    assert [row.group for row in rows(load(given))][-2:] == ["Controls without their method"] * 2
+
+
+def test_no_number_without_interval_and_every_row_has_n_seeds_and_class():
+    inert = load(comparison())
+    table = rows(inert)
+    columns = used_columns(table)
+    for row in table:
+        for column in columns:
+            cell = row.cell(column)
+            assert bool(cell.point) == bool(cell.interval)
+        assert re.fullmatch(r"\d+\s\u00d7\s\d+", row.sample_size)
+        assert row.seeds >= 1 and row.data_class
+    head, _, *body = lines(table, columns)
+    assert all(title in head for title in ("Items \u00d7 n", "Seeds", "Class"))
+    assert len(body) == len(table)
+
+
+def test_a_refusal_is_in_the_cell_in_short_and_below_in_full():
+    text = printed(comparison())
+    assert text.count("refused: gap too small") > 5
+    assert "below max(5 points, 2 SE)" in text
+
+
+def test_one_seed_is_said_and_several_seeds_are_not_called_one():
+    assert "1 seed: interval over items only" in printed(comparison())
+    given = comparison()
+    for p in given["policies"]:
+        p["seeds"] = 3
+    assert "1 seed" not in printed(given)
+
+
+def test_a_checkpoint_that_is_no_base_model_is_named_so():
+    given = comparison()
+    given["checkpoint"]["base_model"] = False
+    assert "not a base model: no latent claim" in printed(given)
+
+
+def test_expected_stands_beside_obtained_and_says_whether_they_agree():
+    text = printed(comparison(), {"rlvr": 0.97, "critique_ft": {"acc": [0.1, 0.2], "ef": 0.76}})
+    assert "acc 0.97 ok" in text
+    assert "acc 0.10\u20130.20 DIFFERS, ef 0.76 ok" in text
+
+
+def test_plain_lines_hold_no_control_codes_and_wide_lines_are_not_folded():
+    text = printed(comparison(), width=40)
+    assert "\x1b" not in text
+    assert any(len(line) > 150 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 120, 180])
+def test_a_terminal_of_any_width_shows_every_method(width):
+    text = printed(comparison(), terminal=True, width=width)
+    assert all(name in text for name in ("rlvr", "critique_ft", "cot_decoding"))
+
+
+def test_hostile_names_reach_the_terminal_without_codes_or_markup():
+    given = hostile(10)
+    given["policies"][3]["name"] = "[bold red]x[/] " + HOSTILE
+    for terminal in (False, True):
+        text = printed(given, terminal=terminal, width=300)
+        assert "\x1b[31m" not in text and "\u202e" not in text
+        assert "[bold red]x[/]" in text
+
+
+@pytest.mark.parametrize(("broken", "told"), [
+    ({"schema": 2}, "schema 2"), ({"policies": []}, "no policies"),
+    ({"policies": [{"id": "a", "name": "n", "role": "base"}]}, "has no acc"),
+    ({"policies": [policy("n", "wizard", 0.5)]}, "'wizard'")])  # fmt: skip
+def test_an_unreadable_comparison_is_refused_with_its_fault(broken, told):
+    with pytest.raises(DataError, match=told):
+        scorecard(comparison() | broken)

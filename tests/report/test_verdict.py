@@ -1,0 +1,131 @@
+"""The verdict follows its rules, for the thesis, against it, and neither."""
+
+from __future__ import annotations
+
+import pytest
+
+from elicit.report.rows import load, rows
+from elicit.report.verdict import verdicts, word
+from tests.report.example import GAP, comparison, estimate, policy, share
+
+
+def made(*methods, base_model=True, c1=None, **more):
+    """A comparison of the given methods with one base; C1 defaults to .76 +- .05."""
+    out = comparison()
+    out["policies"] = [policy("base", "base", 0.16, id="b0"), *methods]
+    out["checkpoint"]["base_model"] = base_model
+    out["ceilings"]["C1"] = c1 if c1 is not None else share(0.76, 0.05)
+    return load(out | more)
+
+
+def method(name="m", acc=0.7, ctrl=None, ef=None, matched=None, **more):
+    """A method whose control-adjusted gain, fraction and matched difference are clear, unless given otherwise."""
+    return policy(name, "method", acc, method=name, **{
+        "data_class": "R", "ctrl": {"gain": ctrl or estimate(0.4)}, "ef": {"B1/C4": ef or estimate(0.6)},
+        "matched": matched or {"k": 2, "difference": estimate(0.3)}} | more)  # fmt: skip
+
+
+def answers(given):
+    return [v.answer for v in verdicts(given)]
+
+
+def test_clear_gain_over_base_and_placebo_within_the_base_s_coverage_speaks_for_the_thesis():
+    assert answers(made(method())) == ["for", "for", "for"]
+
+
+def test_no_gain_in_spite_of_a_gap_speaks_against_the_thesis():
+    given = made(method(acc=0.17, ctrl=estimate(0.01), ef=estimate(0.01)))
+    assert answers(given) == ["against", "not decidable", "not decidable"]
+
+
+@pytest.mark.parametrize("data_class", ["T", "L"])
+def test_what_was_put_in_was_not_got_out(data_class):
+    brought = method(data_class=data_class)
+    assert answers(made(brought)) == ["not decidable"] * 3
+    given = made(brought, method("own", acc=0.17, ctrl=estimate(0.01), ef=estimate(0.01)))
+    assert answers(given)[0] == "against"
+    assert "Only m gains" in verdicts(given)[0].sentence
+    assert word(rows(given)[1]) == "brought in"
+
+
+def test_a_gain_no_larger_than_the_strongest_placebo_s_is_no_elicitation():
+    given = made(method(acc=0.7, ctrl=estimate(0.0, 0.02)))
+    assert answers(given)[0] == "against"
+    assert word(rows(given)[-1]) == "placebo as good"
+
+
+def test_a_gain_that_does_not_survive_holm_is_no_elicitation():
+    assert answers(made(method(p={"ctrl": 0.02, "ctrl_holm": 0.2})))[0] == "not decidable"
+    assert answers(made(method(p={"ctrl": 0.001, "ctrl_holm": 0.01})))[0] == "for"
+
+
+def test_no_gap_is_not_decidable_and_the_reason_is_told():
+    first = verdicts(made(method(ef=GAP)))[0]
+    assert first.answer == "not decidable" and "gap too small" in first.sentence
+
+
+def test_a_missing_control_is_not_decidable():
+    first = verdicts(made(method(ctrl={"refused": "no placebo was run"})))[0]
+    assert first.answer == "not decidable" and "control" in first.sentence
+
+
+def test_a_wide_interval_is_not_decidable():
+    assert answers(made(method(ctrl=estimate(0.05, 0.2))))[0] == "not decidable"
+
+
+def test_a_checkpoint_that_is_no_base_model_has_no_latent_claim():
+    given = verdicts(made(method(), base_model=False))
+    assert [v.answer for v in given] == ["not decidable", "for", "not decidable"]
+    assert "no latent claim" in given[0].sentence and "no latent claim" in given[2].sentence
+
+
+def test_unaccounted_data_count_for_nothing():
+    given = made(method(data_class="unaccounted"))
+    assert answers(given) == ["not decidable"] * 3
+    assert word(rows(given)[-1]) == "withheld"
+
+
+def test_no_method_at_all_is_not_decidable():
+    assert answers(made()) == ["not decidable"] * 3
+
+
+def test_a_gain_that_the_base_buys_with_the_same_tokens_speaks_against():
+    given = made(method(matched={"k": 8, "difference": estimate(-0.05)}))
+    assert answers(given)[1] == "against"
+    assert word(rows(given)[-1]) == "elicits, at a price"
+
+
+@pytest.mark.parametrize("matched", [{"refused": "no tokens recorded"}, {"k": 2, "difference": estimate(0.01)}])
+def test_an_unclear_or_refused_price_is_not_decidable(matched):
+    assert answers(made(method(matched=matched)))[1] == "not decidable"
+
+
+def test_accuracy_above_the_base_s_coverage_speaks_against_latency():
+    assert answers(made(method(acc=0.9)))[2] == "against"
+
+
+@pytest.mark.parametrize("c1", [{"refused": "guessing null exceeds .2"}, share(0.7, 0.05)])
+def test_coverage_refused_or_too_near_is_not_decidable(c1):
+    assert answers(made(method(acc=0.7), c1=c1))[2] == "not decidable"
+
+
+def test_plain_coverage_never_stands_in_for_coverage_net_of_guessing():
+    given = made(method(), c1={"refused": "guessing null exceeds .2"})
+    given["policies"][0]["cov"] = {"k": [64], "point": [0.99], "lo": [0.98], "hi": [1.0]}
+    assert answers(given)[2] == "not decidable"
+
+
+def test_the_first_sentence_carries_interval_items_samples_seeds_and_class():
+    sentence = verdicts(made(method(name="rlvr")))[0].sentence
+    assert all(part in sentence for part in ("rlvr", "class R", "200\u00a0\u00d7\u00a016", "1 seed", "[0.57, 0.63]"))
+
+
+@pytest.mark.parametrize(("point", "half", "expected"), [
+    (0.1, 0.03, "gains"), (-0.1, 0.03, "harms"), (0.0, 0.03, "no gain"), (0.0, 0.3, "not decidable")])  # fmt: skip
+def test_a_control_s_word_reads_its_interval(point, half, expected):
+    control = policy("p", "placebo", 0.2, parent="m", gain={"B0": estimate(point, half)})
+    assert word(rows(made(method(), control))[-1]) == expected
+
+
+def test_every_verdict_states_its_rule():
+    assert all(v.rule.startswith("For, if") and "against" in v.rule for v in verdicts(made(method())))

@@ -1,0 +1,137 @@
+"""Laws of configuration: data only, strict, all faults at once, every shipped YAML builds."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from elicit import config
+from elicit.build import Builder, build
+from elicit.config import EvalPlan, Experiment, Sweep, choices, compose, settings, sweep_jobs
+from elicit.errors import ConfigError
+from elicit.plan import plan
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml"))
+QUIET = ["tracker=none"]
+
+
+@dataclass(frozen=True)
+class Inner:
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    rate: float = 0.5
+    names: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@pytest.mark.parametrize("name", [f for f in FILES if f.split("/")[0] not in ("config.yaml", "experiment", "sweep")])
+def test_every_yaml_builds(name: str) -> None:
+    node = yaml.safe_load((ROOT / "configs" / name).read_text())
+    node.pop("defaults", None)
+    node = {key: "given" if value == "???" else value for key, value in node.items()}
+    assert build(node, name) is not None
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_every_experiment_composes_into_jobs_with_a_control_each(name: str) -> None:
+    (comparison,) = plan([[f"experiment={name}", "model.path=given", *QUIET]])
+    methods = {job.name for job in comparison.jobs if job.role == "method"}
+    assert methods and methods == {job.parent for job in comparison.jobs if job.role == "placebo"}
+    assert Builder().instance(Experiment, compose([f"experiment={name}", "model.path=x"])["experiment"], "e")
+
+
+@pytest.mark.parametrize("name", choices("sweep"))
+def test_every_sweep_multiplies_jobs(name: str) -> None:
+    axes = yaml.safe_load(choices("sweep")[name].read_text())
+    sweep = Builder().instance(Sweep, axes, "sweep")
+    expected = len(list(itertools.product(*sweep.axes.values())))
+    assert len(sweep_jobs([f"sweep={name}"])) == expected
+
+
+@pytest.mark.parametrize("typo", ["method.item=3", "+method.item=3", "++method.item=3"])
+def test_a_typo_is_refused_with_its_near_match_however_it_came_in(typo: str) -> None:
+    with pytest.raises(ConfigError, match=r"method\.item: .*did you mean .*items"):
+        settings(compose(["method=contrastive", typo]))
+
+
+def test_all_faults_are_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as fault:
+        settings(compose(["method=contrastive", "method.typo=1", "eval.n=many", "task.familly=add", "placebos=two"]))
+    for part in ("4 faults", "method.typo", "eval.n='many'", "task.familly", "placebos='two'"):
+        assert part in str(fault.value)
+
+
+def test_an_unknown_choice_names_near_matches() -> None:
+    with pytest.raises(ConfigError, match="did you mean contrastive"):
+        compose(["method=contrastve"])
+    with pytest.raises(ConfigError, match="no such setting"):
+        settings(compose(["plcebos=one"]))
+
+
+@pytest.mark.parametrize("name", ["os.system", "subprocess.Popen", "elicit.errors.near", "methodsx.evil.Class"])
+def test_only_dataclasses_of_known_packages_are_built(name: str) -> None:
+    with pytest.raises(ConfigError):
+        build({"_class_": name}, "method")
+
+
+def test_an_unknown_package_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "planted_module.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match="allow_classes"):
+        build({"_class_": "planted_module.Thing"}, "method")
+
+
+def test_values_are_checked_against_the_types_of_the_fields() -> None:
+    built = Builder().instance(Outer, {"inner": {"width": 3}, "rate": 1, "names": ["a"], "limit": None}, "o")
+    assert built == Outer(Inner(3), 1.0, ("a",), None)
+    builder = Builder()
+    builder.instance(Outer, {"inner": {"width": "wide"}, "rate": "high", "names": "a", "limit": 1.5}, "o")
+    assert len(builder.faults) == 4
+
+
+def test_defaults_stand_in_the_dataclass_and_overrides_reach_fields_that_no_yaml_states() -> None:
+    chosen = settings(compose(["method=contrastive", "method.dev_items=7", "eval.limit=null"]))
+    assert chosen.method.dev_items == 7 and chosen.eval == EvalPlan(limit=None)
+
+
+def test_a_fault_of_a_constructor_is_a_fault_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match="eval: n=0"):
+        settings(compose(["eval.n=0"]))
+
+
+def test_a_placebo_of_a_method_is_one_of_its_own() -> None:
+    named = settings(compose(["method=contrastive", "method.placebo=labels_permuted"]))
+    assert named.arm == "placebo:labels_permuted"
+    with pytest.raises(ConfigError, match="placebo='labels_permutd'.*labels_permuted"):
+        settings(compose(["method=contrastive", "method.placebo=labels_permutd"]))
+
+
+def test_a_sweep_is_the_product_of_its_axes() -> None:
+    jobs = sweep_jobs(["seed=1,2", "eval.n=4,8", "method=contrastive"])
+    assert len(jobs) == 4 and ["seed=2", "eval.n=4", "method=contrastive"] in jobs
+
+
+def test_seeds_share_a_name_and_an_arm_and_other_settings_do_not() -> None:
+    (seeds,) = plan(sweep_jobs(["method=contrastive", "seed=1,2", *QUIET]))
+    assert len({job.name for job in seeds.jobs}) == 1 and len({job.arm for job in seeds.jobs}) == 1
+    (cells,) = plan(sweep_jobs(["method=contrastive", "method.items=8,16", *QUIET]))
+    assert len({job.name for job in cells.jobs}) == 2 and len({job.arm for job in cells.jobs}) == 2
+
+
+def test_a_foreign_methods_package_is_refused_with_both_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spec:
+        submodule_search_locations = [str(tmp_path)]  # noqa: RUF012
+
+    monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: Spec)
+    with pytest.raises(ConfigError) as fault:
+        config.check_methods_package()
+    assert str(tmp_path) in str(fault.value) and str(ROOT / "methods") in str(fault.value)
