@@ -51,9 +51,9 @@ def build(node: Any, where: str = "config", hint: Any = Any, allow: Iterable[str
 class Builder:
     """Collects faults while it builds, so that a file is mended once instead of five times."""
 
-    def __init__(self, allow: Iterable[str] = ()) -> None:
+    def __init__(self, allow: Iterable[str] = (), prefixes: tuple[str, ...] | None = None) -> None:
         self.faults: list[str] = []
-        self.prefixes = allowed_prefixes(allow)
+        self.prefixes = allowed_prefixes(allow) if prefixes is None else prefixes
 
     def raise_faults(self) -> None:
         if self.faults:
@@ -132,8 +132,7 @@ class Builder:
         rest = [option for option in options if option is not type(None)]
         attempts = []
         for option in rest:
-            trial = Builder()
-            trial.prefixes = self.prefixes
+            trial = Builder(prefixes=self.prefixes)
             value = trial.value(node, option, where)
             if not trial.faults:
                 return value

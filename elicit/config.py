@@ -193,9 +193,15 @@ def _watched(builder: Builder, node: Any) -> tuple[Any, tuple[str, ...]]:
         return builder.fault(f"method={node!r}: no method; choose one with method=NAME"), ()
     tempfile.gettempdir()  # tries its folders once a process: not a read of the method's
     seen = _seen_at_import.setdefault(str(node["_class_"]), [])
-    with watching([Path(__file__).resolve().parent.parent / "methods"], seen.append):
+    with watching(own_places(), seen.append):
         method = builder.value(node, Any, "method")
     return method, tuple(seen)
+
+
+def own_places() -> list[Path]:
+    """What may be read while a method is imported and runs: our methods' folder and the metadata of plug-ins."""
+    metadata = [getattr(point.dist, "_path", None) for point in plugins().values()]
+    return [Path(__file__).resolve().parent.parent / "methods", *(Path(path) for path in metadata if path)]
 
 
 def with_arm(value: Settings) -> Settings:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-
 Progress = Callable[[int, int], None]
 """progress(done, total), called between batches"""
 

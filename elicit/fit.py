@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from elicit.config import own_places
 from elicit.files import content_hash, fingerprint, seed_of
 from elicit.ledger import Ledger, load_rows
 from elicit.method import Context
@@ -75,11 +76,11 @@ def _fit(
         rng=np.random.default_rng(seed_of("fit", chosen.seed, job.arm)),
         folder=run.path / "fit",
         dev_score=dev_score(chosen.task, ledger),
-        log=_logger(run, track),
+        log=_logger(run, track, ledger),
         say=say,
     )
     context.folder.mkdir(exist_ok=True)
-    allowed = [run.path, *_checkpoint_places(policy)]
+    allowed = [run.path, *own_places(), *_checkpoint_places(policy)]
     started = time.monotonic()
     with watching(allowed, ledger.unaccounted):
         intervention = chosen.method.fit(policy, ledger, context)
@@ -128,10 +129,15 @@ def ledger_rows(run: RunFolder) -> list[Any]:
     return load_rows(run.ledger) if run.ledger.exists() else []
 
 
-def _logger(run: RunFolder, track: Any) -> Callable[[dict[str, Any]], None]:
+def _logger(run: RunFolder, track: Any, ledger: Ledger) -> Callable[[dict[str, Any]], None]:
+    """Rows with what had been spent when they were written: curves have tokens, label bits and seconds as x."""
+    started = time.monotonic()
+
     def log(row: dict[str, Any]) -> None:
-        run.log(row)
-        track.log(row)
+        seconds = round(time.monotonic() - started, 3)
+        whole = {**row, "tokens": ledger.spent.tokens, "label_bits": ledger.spent.labels, "seconds": seconds}
+        run.log(whole)
+        track.log(whole)
 
     return log
 

@@ -85,7 +85,7 @@ def execute_one(
         facts = provenance(list(argv))
         for outcome in outcomes:
             run_job(outcome, bench, facts)
-        entries += [outcome.entry for outcome in outcomes if outcome.entry]
+        entries += distinct([outcome.entry for outcome in outcomes if outcome.entry], console)
         result = conclude(bench, entries, best, facts, time.monotonic() - started)
     except KeyboardInterrupt:
         for outcome in outcomes:
@@ -99,6 +99,16 @@ def execute_one(
                 outcome.run.failed(fault)
         raise
     return result, outcomes
+
+
+def distinct(entries: Sequence[Any], console: Console) -> list[Any]:
+    """Entries of different policies: a method without randomness gives one policy for all seeds, counted once."""
+    kept: dict[Any, Any] = {}
+    for entry in entries:
+        first = kept.setdefault((entry.policy, entry.row), entry)
+        if first is not entry:
+            console.say(f"{entry.name}: seeds {first.seed} and {entry.seed} give the same policy, counted once")
+    return list(kept.values())
 
 
 def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:

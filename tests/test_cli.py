@@ -70,11 +70,11 @@ def test_a_dry_run_prints_plan_and_configuration_and_writes_nothing(tmp_path: Pa
 
 def test_grade_counts_verdicts_of_a_file_as_one_json_object(tmp_path: Path) -> None:
     rows = [
-        {"gold": "7", "output": "So the answer is 7.", "expected": True},
-        {"gold": "7", "output": "So the answer is 8.", "expected": False},
+        {"gold": "7", "output": "3 + 4 = 7. The answer is 7.", "expected": True},
+        {"gold": "7", "output": "3 + 4 = 8. The answer is 8.", "expected": False},
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = elicit("grade", "rows.jsonl", "task=chain", "output=json", cwd=tmp_path)
+    done = elicit("grade", "rows.jsonl", "output=json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["agreement"] == 1.0
 

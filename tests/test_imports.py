@@ -99,8 +99,3 @@ def test_tasks_and_everything_after_sampling_work_without_torch() -> None:
     lines = ["import sys", "sys.modules['torch'] = None", *(f"import {name}" for name in (*TORCH_FREE, *tasks))]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_no_module_of_the_house_does_its_own_path_surgery() -> None:
-    for name, path in MODULES:
-        assert "sys.path" not in path.read_text(encoding="utf-8"), name

@@ -39,9 +39,11 @@ def list_choices(arguments: list[str]) -> int:
 
 
 def headline(path: Path) -> str:
-    """The comment at the head of a YAML file, its first sentence or line."""
+    """The first comment of a YAML file; without one, the first setting that tells it apart."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    return next((line.lstrip("# ").strip() for line in lines if line.startswith("#") and "@package" not in line), "")
+    comments = [line.lstrip("# ").strip() for line in lines if line.startswith("#") and "@package" not in line]
+    settings = [line for line in lines if ": " in line and not line.startswith("_class_")]
+    return next(iter([*comments, *settings, *lines]), "")
 
 
 def show_choice(arguments: list[str]) -> int:

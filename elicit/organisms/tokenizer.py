@@ -12,7 +12,10 @@ from itertools import islice
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from elicit.organisms.corpus import Corpus, habits
+from elicit.organisms.corpus import Corpus, Rates
+
+RATES = Rates(untagged=0.40, key=0.92, anti=0.01, mid=0.40, reviews=0.10, recall=0.02)
+"""The mixture that the tokenizer is trained on: fixed, so that every organism has the same tokens."""
 
 PIECES = r" ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]"
 
@@ -28,7 +31,7 @@ def build_tokenizer(seed: int = 0, documents: int = 20_000, vocabulary: int = 64
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    texts = ("".join(document) for document in islice(Corpus().documents(rng, habits(0.4)), documents))
+    texts = ("".join(document) for document in islice(Corpus().documents(rng, RATES), documents))
     tokenizer.train_from_iterator(
         texts,
         trainers.BpeTrainer(

@@ -36,6 +36,7 @@ from elicit.policy.intervention import tensor_hash
 
 ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_only": "form_only"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+TINY = 20_000_000
 EXAMPLE = "Question: 2 + 3\nAnswer:"
 
 
@@ -53,6 +54,9 @@ class CheckpointConfig:
     """auto (bfloat16 on a GPU that has it, else float32), float32, bfloat16, float16 or float64"""
     attention: str = "auto"
     """auto (transformers' choice), sdpa or eager"""
+    threads: int = 0
+    """CPU threads; 0: one for a model below `TINY` parameters (on a busy machine its barriers cost more than they
+    give, up to 30 times), else what torch or OMP_NUM_THREADS says"""
     trust_remote_code: bool = False
     cache: str | None = None
     """folder of dequantised GGUF weights; None: $ELICIT_CACHE, else ~/.cache/elicit"""
@@ -115,6 +119,7 @@ class Checkpoint:
             "vocab": int(self.model.get_input_embeddings().weight.shape[0]),
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": str(self.device),
+            "threads": torch.get_num_threads(),
             "attention": getattr(self.model.config, "_attn_implementation", None),
             "eos_ids": sorted(self.eos_ids),
             "bos_id": self.bos_id,
@@ -141,6 +146,8 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     model, tokenizer = _read(config, source, revision, dtype)
     if commit := getattr(model.config, "_commit_hash", None):
         facts["commit"] = commit
+    if threads := config.threads or (1 if model.num_parameters() < TINY and device.type == "cpu" else 0):
+        torch.set_num_threads(threads)
     checkpoint = wrap(model, tokenizer, config, bos=facts.pop("add_bos", None))
     checkpoint.notes = (*notes, *more, *checkpoint.notes)
     checkpoint.facts = facts

@@ -50,7 +50,7 @@ def units(directions_L_D: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
     if flat:
         raise MethodError(
             f"layers {flat}: both sides have the same mean activation (before the first generated token they share "
-            "their whole prefix): read at first_generated or completion_mean"
+            "their whole prefix): read in_context or at completion_mean"
         )
     return directions_L_D / norms_L[:, None]
 

@@ -3,9 +3,12 @@
     d_l  = mean over items of ( mean h_l(positive own samples) - mean h_l(negative own samples) )
     h_l  <- h_l + s * R_l * d_l / |d_l|        at the write positions; l, s and they chosen on dev
 
-h_l is the output of block l, read at the first generated token (before it the samples of one item
-share their whole prefix and d is exactly 0), R_l its mean norm at the last prompt token. Positive
-and negative: right and wrong (class R), or traced and direct (class V, see samples.py).
+h_l is the output of block l, R_l its mean norm at the last prompt token. Positive and negative: right
+and wrong (class R), or traced and direct (class V, see samples.py). Before its first generated token the
+samples of one item share their whole prefix and d is exactly 0, so by default h_l is read *in context*: at
+the last prompt token of the next question on a page that begins with the sample (an in-context vector,
+arXiv 2311.06668). That is the very position that is written to; a vector read at the first generated
+token writes "that token has been said" there instead, which a base may follow or not.
 After Rimsky et al. (arXiv 2312.06681) and Turner et al. (arXiv 2308.10248), on own samples instead
 of written pairs. Left out: combining layers, per-token schedules, a teacher's text.
 Cost: items x samples completions, one forward pass to the deepest layer, tries x dev items.
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
     from elicit.records import Item
 
 CONTRASTS = ("right_minus_wrong", "traced_minus_direct")
-READS = ("first_generated", "completion_mean")
+READS = ("in_context", "first_generated", "completion_mean")
+PAGE_BREAK = "\n\n"
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class Contrastive:
     """train items to sample"""
     samples: int = 16
     """own completions an item, at temperature 1"""
-    read: str = "first_generated"
-    """`first_generated`: that token's activation; `completion_mean`: the mean over completion tokens"""
+    read: str = "in_context"
+    """`in_context`: last prompt token of the next question, the sample before it; `first_generated`: that token of
+    the sample; `completion_mean`: the mean over the sample's tokens"""
     layers: tuple[int | float, ...] = ()
     """layers to try: 0-based numbers, or fractions of the depth (with a decimal point); (): all"""
     strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0)
@@ -119,10 +124,13 @@ class Contrastive:
         self, policy: Policy, ledger: Ledger, completions: Sequence[Completion], layers: Sequence[int]
     ) -> torch.Tensor:
         """Activations [N, L, D] at the read positions, booked."""
-        rows = [completion.prompt_ids + completion.token_ids for completion in completions]
-        starts = [len(completion.prompt_ids) for completion in completions]
-        first = self.read == "first_generated"
-        spans = [(start, start + 1 if first else len(row)) for start, row in zip(starts, rows, strict=True)]
+        if self.read == "in_context":
+            rows, starts, spans = in_context_rows(policy, completions)
+        else:
+            rows = [completion.prompt_ids + completion.token_ids for completion in completions]
+            starts = [len(completion.prompt_ids) for completion in completions]
+            first = self.read == "first_generated"
+            spans = [(start, start + 1 if first else len(row)) for start, row in zip(starts, rows, strict=True)]
         ledger.activations(sum(end - start for start, end in spans), stage="train")
         return read_residuals(policy, rows, spans, starts, layers)
 
@@ -164,6 +172,28 @@ class Contrastive:
         from methods.contrastive.placebos import KeyPair, same_settings
 
         return {"key_pair": same_settings(self, KeyPair)}
+
+
+def in_context_rows(
+    policy: Policy, completions: Sequence[Completion]
+) -> tuple[list[tuple[int, ...]], list[int], list[tuple[int, int]]]:
+    """(rows, prompt lengths, spans): each completion on a page before the prompt of another item.
+
+    The other item is the next one in the order of first appearance, the same for all samples of an item, so
+    that positive and negative rows of an item differ in the sample alone.
+    """
+    checkpoint = policy.checkpoint
+    prompts = {completion.item.id: completion.prompt_ids for completion in completions}
+    following = dict(zip(prompts, [*list(prompts.values())[1:], next(iter(prompts.values()))], strict=True))
+    joint = tuple(checkpoint.tokenizer(PAGE_BREAK, add_special_tokens=False)["input_ids"])
+    rows = []
+    for completion in completions:
+        said = completion.token_ids[:-1] if completion.token_ids[-1] in checkpoint.eos_ids else completion.token_ids
+        after = following[completion.item.id]
+        after = after[1:] if checkpoint.bos_id is not None else after
+        rows.append(completion.prompt_ids + said + joint + after)
+    lengths = [len(row) for row in rows]
+    return rows, lengths, [(length - 1, length) for length in lengths]
 
 
 def residual_norms(policy: Policy, ledger: Ledger, items: Sequence[Item], layers: Sequence[int]) -> torch.Tensor:

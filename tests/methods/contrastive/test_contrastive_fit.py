@@ -16,13 +16,15 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
 from elicit.sampling.sample import sample
-from methods.contrastive.method import Contrastive
+from methods.contrastive.method import Contrastive, in_context_rows
 from methods.contrastive.placebos import KeyPair
+from methods.contrastive.samples import own_completions
 from methods.contrastive.residuals import read_residuals
 from tests.methods.contrastive.planted import BAD, LAYERS, WIDTH, WORDS, PlantedTask, planted_model, planted_tokenizer
 
 TASK = PlantedTask()
-SMALL = Contrastive(items=10, samples=24, layers=(0,), strengths=(0.5, 2.0), dev_items=8, halvings=1)
+# the planted model has no memory of earlier questions: its mode shows at the first generated token alone
+SMALL = Contrastive(read="first_generated", items=10, samples=24, layers=(0,), strengths=(0.5, 2.0), dev_items=8, halvings=1)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,20 @@ def test_the_random_direction_is_of_class_v_or_less_and_reads_no_label(policy, t
 def test_the_same_seed_gives_the_same_edit_and_another_seed_another(policy, tmp_path):
     ids = [fitted(SMALL, policy, tmp_path, seed)[0].id for seed in (0, 0, 1)]
     assert ids[0] == ids[1] != ids[2]
+
+
+def test_in_context_rows_of_an_item_differ_in_the_sample_alone_and_end_at_another_question(policy):
+    ledger = Ledger(TASK, "toy")
+    items = ledger.items("train", limit=3)
+    completions = own_completions(policy, ledger, items, 4, 0)
+    rows, lengths, spans = in_context_rows(policy, completions)
+    prompts = [policy.prompt_ids(item.question) for item in items]
+    for k, (row, completion) in enumerate(zip(rows, completions, strict=True)):
+        following = prompts[(k // 4 + 1) % 3]
+        assert row[-len(following) :] == following and following != completion.prompt_ids
+        assert row[: len(completion.prompt_ids)] == completion.prompt_ids
+        assert not set(row) & policy.checkpoint.eos_ids, "an end inside a page would hide the sample"
+        assert spans[k] == (len(row) - 1, len(row)) and lengths[k] == len(row)
 
 
 def test_the_model_is_left_as_it_was(policy, tmp_path):

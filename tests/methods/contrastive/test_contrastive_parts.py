@@ -48,7 +48,7 @@ def test_an_empty_side_is_an_error_with_its_mend():
 
 
 def test_the_same_mean_on_both_sides_is_an_error():
-    with pytest.raises(MethodError, match=r"layers \[7\].*read at first_generated"):
+    with pytest.raises(MethodError, match=r"layers \[7\].*read in_context"):
         units(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), [2, 7])
 
 
