@@ -72,7 +72,9 @@ class Bench:
 
         return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
 
-    def measured(self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None) -> tuple[Path, Path]:
+    def measured(
+        self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None
+    ) -> tuple[Path, Path]:
         """Sample and grade a policy; (samples, grades). What is there already is not made again."""
         from elicit.evaluate.generate import generate
         from elicit.policy.decoding import REGIMES
@@ -95,7 +97,9 @@ class Bench:
             return "bare"
         on_dev: dict[str, Measures] = {}
         for name, prompt in self.prompts.items():
-            folders = self.measured(f"prompt {name} on dev", self.bare().with_prompt(prompt), self.dev, self.plan.prompt_n)
+            folders = self.measured(
+                f"prompt {name} on dev", self.bare().with_prompt(prompt), self.dev, self.plan.prompt_n
+            )
             on_dev[name] = measure(*folders, self.dev, self.plan.prompt_n)
         return choose_b1(on_dev)
 

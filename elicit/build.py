@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import sys
 import types
 import typing
@@ -172,7 +173,11 @@ class Builder:
         if isinstance(node, Mapping):
             return self.fault(f"{where}: expected {_type_name(hint)}; name its class with _class_")
         protocol = getattr(hint, "_is_protocol", False)
-        wrong = isinstance(node, str | int | float | list) if protocol else isinstance(hint, type) and not isinstance(node, hint)
+        wrong = (
+            isinstance(node, str | int | float | list)
+            if protocol
+            else isinstance(hint, type) and not isinstance(node, hint)
+        )
         if wrong:
             return self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
         return node
@@ -181,7 +186,7 @@ class Builder:
 def hint_of(cls: type, name: str) -> Any:
     """The type of a dataclass field; Any where it stands in a module that is only imported for type checking."""
     for base in cls.__mro__:
-        annotation = base.__dict__.get("__annotations__", {}).get(name)
+        annotation = inspect.get_annotations(base).get(name)
         if annotation is None:
             continue
         if not isinstance(annotation, str):

@@ -80,7 +80,12 @@ def _word(name: str) -> Callable[[list[str]], int]:
     if name in ("score", "compare", "report", "grade"):
         from elicit.commands import measured
 
-        return {"score": measured.score, "compare": measured.compare, "report": measured.report, "grade": measured.grade}[name]
+        return {
+            "score": measured.score,
+            "compare": measured.compare,
+            "report": measured.report,
+            "grade": measured.grade,
+        }[name]
     if name == "organism":
         from elicit.commands.organism import organism
 

@@ -276,7 +276,7 @@ def _prepare(override: str) -> str:
         return override
     if "/" in bare and not bare.startswith("hydra"):
         raise ConfigError(f"{bare}: no such group; {near(bare, GROUPS)}")
-    return override if key.startswith(("~", "hydra")) else f"++{key.lstrip('+')}{override[len(key):]}"
+    return override if key.startswith(("~", "hydra")) else f"++{key.lstrip('+')}{override[len(key) :]}"
 
 
 def _first_lines(fault: Exception) -> str:

@@ -46,7 +46,12 @@ class Console:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        ]
         bar = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(file=self.stream), transient=True)
         task = bar.add_task(what, total=None, rate="")
         started = time.monotonic()

@@ -1,6 +1,6 @@
-"""`elicit doctor`: what this machine has, what answers, and whether each kind of intervention works; each with its mend.
+"""`elicit doctor`: what this machine has, what answers, whether each kind of intervention works; with the mend.
 
-    ok     a fact or a check that passed          mend   something to do, and what
+ok     a fact or a check that passed          mend   something to do, and what
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def _safely(check: Callable[[], Iterator[Line]]) -> Iterator[Line]:
     except ElicitError as fault:
         yield False, type(fault).__name__, str(fault)
     except Exception as fault:
-        yield False, f"{getattr(check, '__name__', 'check')}: {type(fault).__name__}: {fault}", "read the error; reinstall with `make`"
+        yield (
+            False,
+            f"{getattr(check, '__name__', 'check')}: {type(fault).__name__}: {fault}",
+            "read the error; reinstall with `make`",
+        )
 
 
 def _python() -> Iterator[Line]:
@@ -53,12 +57,20 @@ def _python() -> Iterator[Line]:
 def _packages() -> Iterator[Line]:
     optional = {"elicit-workbench"}
     for name, version in versions().items():
-        yield version is not None or name in optional, f"{name} {version or 'not installed'}", "make (installs under constraints.txt)"
+        yield (
+            version is not None or name in optional,
+            f"{name} {version or 'not installed'}",
+            "make (installs under constraints.txt)",
+        )
     pinned = {"latex2sympy2_extended": "1.10", "hydra-core": "1.3"}
     for name, start in pinned.items():
         version = versions()[name]
         if version and not version.startswith(start):
-            yield False, f"{name} {version}", f"pip install '{name}=={start}.*': another version grades or composes otherwise"
+            yield (
+                False,
+                f"{name} {version}",
+                f"pip install '{name}=={start}.*': another version grades or composes otherwise",
+            )
 
 
 def _space() -> Iterator[Line]:
@@ -101,14 +113,22 @@ def _model(given: dict[str, str]) -> Iterator[Line]:
     checkpoint = load_checkpoint(chosen.model)
     info = checkpoint.info()
     found = len(blocks(checkpoint.model))
-    facts = f"{info['n_parameters']:,} parameters, {found} layers found, width {info['width']}, {info['dtype']}, {info['attention']}"
-    yield True, f"model {info['name']}: {facts}", ""
+    facts = f"{info['n_parameters']:,} parameters, {found} layers found, width {info['width']}, {info['dtype']}"
+    yield True, f"model {info['name']}: {facts}, {info['attention']}", ""
     for note in info["notes"]:
         yield True, f"model: {note}", ""
-    yield bool(checkpoint.eos_ids), f"ends of text: {sorted(checkpoint.eos_ids)}", "none known: completions end at stop strings or the limit"
+    yield (
+        bool(checkpoint.eos_ids),
+        f"ends of text: {sorted(checkpoint.eos_ids)}",
+        "none known: completions end at stop strings or the limit",
+    )
     torch.manual_seed(0)
     for name, passed in _smoke(checkpoint, chosen.task):
-        yield passed, f"smoke test, two tokens: {name}", "the edit had no effect or was not undone: report the model's architecture"
+        yield (
+            passed,
+            f"smoke test, two tokens: {name}",
+            "the edit had no effect or was not undone: report the model's architecture",
+        )
 
 
 def _smoke(checkpoint: object, task: object) -> Iterator[tuple[str, bool]]:
@@ -150,5 +170,6 @@ def _device_line() -> str:
 
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
-        return f"GPU {properties.name}, {properties.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, torch {torch.__version__}"
+        memory = f"{properties.total_memory / 2**30:.0f} GiB"
+        return f"GPU {properties.name}, {memory}, CUDA {torch.version.cuda}, torch {torch.__version__}"
     return f"no GPU in use (torch {torch.__version__}, {torch.get_num_threads()} threads)"

@@ -49,6 +49,10 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write to a temporary file beside `path`, rename it into place on success, leave no trace on failure."""
@@ -58,6 +62,7 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
+        os.chmod(name, 0o666 & ~_UMASK)
         os.replace(name, path)
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
@@ -120,7 +125,7 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    plain = [dataclasses.asdict(row) if dataclasses.is_dataclass(row) else dict(row) for row in rows]
+    plain = [dict(row) if isinstance(row, dict) else dataclasses.asdict(row) for row in rows]
     packed = [{k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()} for row in plain]
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(packed), temporary, compression="zstd")

@@ -169,14 +169,18 @@ class Ledger:
 
     def _known(self, item: Item) -> Item:
         if item.id not in self._items:
-            raise LedgerError(f"item {item.id} did not come from this ledger: take items from ledger.items(split, stage)")
+            raise LedgerError(
+                f"item {item.id} did not come from this ledger: take items from ledger.items(split, stage)"
+            )
         return self._items[item.id]
 
     def _spend(self, **amounts: int) -> None:
         for name, amount in amounts.items():
             used, limit = getattr(self.spent, name) + amount, getattr(self.budget, name)
             if limit is not None and used > limit:
-                raise LedgerError(f"budget.{name}={limit} is spent ({used} asked for); raise budget.{name}, or ask for less")
+                raise LedgerError(
+                    f"budget.{name}={limit} is spent ({used} asked for); raise budget.{name}, or ask for less"
+                )
             setattr(self.spent, name, used)
 
     def _book(

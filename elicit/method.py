@@ -29,7 +29,7 @@ class Context:
     folder: Path
     """for resuming and for artifacts of the method's own"""
     dev_score: Callable[[Policy, int | None], float]
-    """strict accuracy of a policy on (a seeded subset of) dev in regime `compare`; its label bits are booked as select"""
+    """strict accuracy of a policy on (a seeded subset of) dev in regime `compare`; its bits are booked as select"""
     log: Callable[[dict[str, Any]], None] = field(default=lambda row: None)
     """one flat dict of curves or tables; a sink, it never fails a fit"""
     say: Callable[[str], None] = field(default=lambda line: None)
@@ -39,7 +39,8 @@ class Context:
 class Method(Protocol):
     """A dataclass whose fields are the method's schema; the defaults are the truth, YAML states differences."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention: ...
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from elicit.config import Settings, compose, settings
 from elicit.errors import ConfigError
@@ -40,13 +39,16 @@ class Job:
     @property
     def arm(self) -> str:
         """Hash of the method's configuration without the seed: what sweeps over seeds have in common."""
-        method = self.settings.node.get("method")
-        return content_hash({key: value for key, value in method.items() if key != "seed"} if method else None)
+        return self._method_hash("seed")
 
     @property
-    def label(self) -> str:
-        """The name without the seed's suffix."""
-        return self.name
+    def parent_arm(self) -> str:
+        """The arm of the method that a placebo or rival belongs to; a method's own arm."""
+        return self._method_hash("seed", "placebo", "rival")
+
+    def _method_hash(self, *without: str) -> str:
+        method = self.settings.node.get("method") or {}
+        return content_hash({key: value for key, value in method.items() if key not in without})
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,6 @@ def plan(command_line: Sequence[Sequence[str]]) -> list[Comparison]:
         cells.setdefault(content_hash([job.settings.node[key] for key in SHARED]), []).append(job)
     alone = len(cells) == 1
     return [_comparison(cell, alone) for cell in cells.values()]
-
-
-def rebuild(nodes: Sequence[dict[str, Any]]) -> list[Settings]:
-    """Settings from saved configurations."""
-    return [settings(node) for node in nodes]
 
 
 def _experiment_jobs(overrides: list[str]) -> list[list[str]]:
@@ -137,11 +134,11 @@ def _unique_names(jobs: list[Job]) -> list[Job]:
     parents = Counter(job.name for job in jobs if job.role == "method")
     out = []
     for job in jobs:
-        base_arm = content_hash({k: v for k, v in (job.settings.node["method"] or {}).items() if k not in ("seed", "placebo", "rival")})
-        parent = f"{job.parent}-{base_arm[:6]}" if job.parent in twice and parents[job.parent] > 1 else job.parent
+        suffix = f"-{job.parent_arm[:6]}"
         if job.parent is None:
-            name = f"{job.name}-{base_arm[:6]}" if job.name in twice else job.name
-        else:
-            name = f"{parent}/{job.twin}"
-        out.append(replace(job, name=name, parent=parent))
+            out.append(replace(job, name=job.name + suffix if job.name in twice else job.name))
+            continue
+        several = job.parent in twice and parents[job.parent] > 1
+        parent = job.parent + suffix if several else job.parent
+        out.append(replace(job, name=f"{parent}/{job.twin}", parent=parent))
     return out

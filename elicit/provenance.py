@@ -84,7 +84,13 @@ def device() -> dict[str, Any]:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         name, memory = properties.name, properties.total_memory
-        return {"kind": "cuda", "name": name, "memory": memory, "cuda": torch.version.cuda, "threads": torch.get_num_threads()}
+        return {
+            "kind": "cuda",
+            "name": name,
+            "memory": memory,
+            "cuda": torch.version.cuda,
+            "threads": torch.get_num_threads(),
+        }
     return {"kind": "cpu", "processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
 
 

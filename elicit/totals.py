@@ -24,8 +24,12 @@ def describe(comparison: Comparison) -> str:
     speed, length = measured_speed(Path(chosen.root)) or (TOKENS_PER_SECOND, 0.25 * limit)
     tokens = (paths + base) * length
     roles = [job.role for job in comparison.jobs]
-    jobs = ", ".join(f"{roles.count(role)} {role}{'s' if roles.count(role) > 1 else ''}" for role in dict.fromkeys(roles))
-    budget = ", ".join(f"{name} {'unlimited' if value is None else value}" for name, value in vars(chosen.budget).items())
+    jobs = ", ".join(
+        f"{roles.count(role)} {role}{'s' if roles.count(role) > 1 else ''}" for role in dict.fromkeys(roles)
+    )
+    budget = ", ".join(
+        f"{name} {'unlimited' if value is None else value}" for name, value in vars(chosen.budget).items()
+    )
     return (
         f"{comparison.group}: {jobs} x {items} items x {plan.n} samples, with base, prompts and ceilings about "
         f"{paths + base:,.0f} generated paths, at most {(paths + base) * limit:,.0f} and roughly {tokens:,.0f} tokens, "

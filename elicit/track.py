@@ -234,15 +234,23 @@ def _flat_line(line: Mapping[str, Any], ceilings: Mapping[str, Any]) -> dict[str
     for name in ("cov", "maj"):
         curve = line.get(name) or {}
         for i, k in enumerate(curve.get("k", [])):
-            out |= {f"{name}@{k}": curve["point"][i], f"{name}@{k}/lo": curve["lo"][i], f"{name}@{k}/hi": curve["hi"][i]}
+            out |= {
+                f"{name}@{k}": curve["point"][i],
+                f"{name}@{k}/lo": curve["lo"][i],
+                f"{name}@{k}/hi": curve["hi"][i],
+            }
     for rung in ("B0", "B1"):
         for ceiling in ceilings:
-            value = (line.get("ef") or {}).get(f"{rung}/{ceiling}", {"refused": f"no {rung}/{ceiling} of a {line['role']}"})
+            value = (line.get("ef") or {}).get(
+                f"{rung}/{ceiling}", {"refused": f"no {rung}/{ceiling} of a {line['role']}"}
+            )
             out |= _estimate(f"ef/{rung}/{ceiling}/point", value, f"ef/{rung}/{ceiling}")
     control = line.get("ctrl") or {"refused": f"no control of a {line['role']}"}
     out |= _estimate("ctrl/gain", control.get("gain", control), "ctrl")
     out["ctrl/specificity"] = _point(control.get("specificity", control))
-    out |= {f"cost/{key}": "not measured" if value is None else value for key, value in (line.get("cost") or {}).items()}
+    out |= {
+        f"cost/{key}": "not measured" if value is None else value for key, value in (line.get("cost") or {}).items()
+    }
     for key, value in (line.get("valid") or {}).items():
         out[f"valid/{key}"] = _point(value)
     out |= {f"ledger/{key}": value for key, value in (line.get("ledger") or {}).items()}

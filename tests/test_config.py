@@ -111,7 +111,7 @@ def test_a_fault_of_a_constructor_is_a_fault_of_the_configuration() -> None:
 def test_a_placebo_of_a_method_is_one_of_its_own() -> None:
     named = settings(compose(["method=contrastive", "method.placebo=labels_permuted"]))
     assert named.arm == "placebo:labels_permuted"
-    with pytest.raises(ConfigError, match="placebo='labels_permutd'.*labels_permuted"):
+    with pytest.raises(ConfigError, match=r"placebo='labels_permutd'.*labels_permuted"):
         settings(compose(["method=contrastive", "method.placebo=labels_permutd"]))
 
 

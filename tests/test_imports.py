@@ -22,11 +22,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.organisms", "elicit.evaluate", "methods"),
     ("elicit.plan", "elicit.totals"),
     ("elicit.fit", "elicit.bench"),
-    ("elicit.run", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app", "elicit.organism_check"),
+    ("elicit.run", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
 )
 WINGS = ("elicit.organisms", "elicit.evaluate", "methods")
 TORCH_FREE = (
-    *("elicit.records", "elicit.files", "elicit.errors", "elicit.ledger", "elicit.config", "elicit.track", "elicit.watch"),
+    *(
+        "elicit.records",
+        "elicit.files",
+        "elicit.errors",
+        "elicit.ledger",
+        "elicit.config",
+        "elicit.track",
+        "elicit.watch",
+    ),
     *("elicit.cli", "elicit.report", "elicit.report.render", "elicit.plan", "elicit.runs", "elicit.provenance"),
     *("elicit.evaluate.grade", "elicit.evaluate.measure", "elicit.evaluate.compare", "elicit.evaluate.rungs"),
     *("elicit.commands.measured", "elicit.commands.choices", "elicit.commands.experiment"),
@@ -80,7 +88,9 @@ def test_imports_go_down(name: str, path: Path) -> None:
 def test_wings_have_no_door_between_them(name: str, path: Path) -> None:
     home = next((wing for wing in WINGS if f"{name}.".startswith(f"{wing}.")), None)
     for target in imported(path) if home else ():
-        assert not any(f"{target}.".startswith(f"{wing}.") for wing in WINGS if wing != home), f"{name} imports {target}"
+        assert not any(f"{target}.".startswith(f"{wing}.") for wing in WINGS if wing != home), (
+            f"{name} imports {target}"
+        )
 
 
 @pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
@@ -89,7 +99,9 @@ def test_methods_know_no_other_method_no_tracker_and_no_hydra(name: str, path: P
         return
     own = ".".join(name.split(".")[:2])
     for target in imported(path):
-        assert not (target.startswith("methods.") and not f"{target}.".startswith(f"{own}.")), f"{name} imports {target}"
+        assert not (target.startswith("methods.") and not f"{target}.".startswith(f"{own}.")), (
+            f"{name} imports {target}"
+        )
         assert target.split(".")[0] not in ("hydra", "wandb", "omegaconf"), f"{name} imports {target}"
         assert not target.startswith(("elicit.evaluate", "elicit.track")), f"{name} imports {target}"
 
@@ -97,5 +109,7 @@ def test_methods_know_no_other_method_no_tracker_and_no_hydra(name: str, path: P
 def test_tasks_and_everything_after_sampling_work_without_torch() -> None:
     tasks = [name for name, _ in MODULES if name.startswith("elicit.tasks.")]
     lines = ["import sys", "sys.modules['torch'] = None", *(f"import {name}" for name in (*TORCH_FREE, *tasks))]
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

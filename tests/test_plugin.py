@@ -47,7 +47,14 @@ def test_a_plug_in_s_method_runs_from_fit_to_report(installed: dict[str, str], t
     checkpoint = ROOT / "elicit" / "organisms" / "checkpoints" / "twin"
     small = ["eval.limit=6", "eval.n=2", "eval.bootstrap_draws=50", "eval.prompts=[bare]", "eval.workers=1"]
     done = elicit(
-        installed, tmp_path, "method=toy", f"model.path={checkpoint}", "tracker=none", "placebos=one", "output=json", *small
+        installed,
+        tmp_path,
+        "method=toy",
+        f"model.path={checkpoint}",
+        "tracker=none",
+        "placebos=one",
+        "output=json",
+        *small,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

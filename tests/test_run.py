@@ -52,10 +52,28 @@ def run_of(folder: Path) -> RunFolder:
 
 def test_a_run_folder_holds_what_repeats_it(finished: Path) -> None:
     run = run_of(finished)
-    assert {"config.yaml", "manifest.json", "ledger.jsonl", "intervention"} <= {path.name for path in run.path.iterdir()}
-    wanted = {"schema", "argv", "overrides", "config_hash", "git", "packages", "python", "device", "items", "seed", "seconds"}
+    assert {"config.yaml", "manifest.json", "ledger.jsonl", "intervention"} <= {
+        path.name for path in run.path.iterdir()
+    }
+    wanted = {
+        "schema",
+        "argv",
+        "overrides",
+        "config_hash",
+        "git",
+        "packages",
+        "python",
+        "device",
+        "items",
+        "seed",
+        "seconds",
+    }
     assert wanted <= set(run.manifest)
-    assert run.manifest["checkpoint"]["tokenizer_hash"] and run.manifest["prompt_hash"] and run.manifest["status"] == "done"
+    assert (
+        run.manifest["checkpoint"]["tokenizer_hash"]
+        and run.manifest["prompt_hash"]
+        and run.manifest["status"] == "done"
+    )
 
 
 def test_everything_that_is_written_lies_under_root(finished: Path) -> None:

@@ -116,18 +116,26 @@ def inspected(file: Path) -> list[dict[str, Any]]:
 
 def offline(folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", OFFLINE, str(folder)], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+        [sys.executable, "-c", OFFLINE, str(folder)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("id"))
 
 
-def test_offline_files_hold_rows_and_summary_stay_in_the_run_folder_and_a_resumed_run_keeps_its_id(tmp_path: Path) -> None:
+def test_offline_files_hold_rows_and_summary_stay_in_the_run_folder_and_a_resumed_run_keeps_its_id(
+    tmp_path: Path,
+) -> None:
     first = offline(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"wandb"}
     (file,) = (tmp_path / "wandb").rglob(f"run-{first}.wandb")
     rows = inspected(file)
     history = [row["history"]["item"] for row in rows if row["type"] == "history"]
-    summary = {key: value for row in rows if row["type"] == "summary" for key, value in row["summary"]["update"].items()}
+    summary = {
+        key: value for row in rows if row["type"] == "summary" for key, value in row["summary"]["update"].items()
+    }
     assert [row["elicit/loss"] for row in history] == [0.5, 0.25]
     assert [row["elicit/step"] for row in history] == [5, 6]
     assert summary["chain/bare/acc/strict"] == 0.75
@@ -145,16 +153,35 @@ def test_no_tracker_writes_nothing(tmp_path: Path) -> None:
 def test_every_policy_has_the_same_summary_keys_and_no_cell_is_empty() -> None:
     some = {"point": 0.5, "lo": 0.4, "hi": 0.6}
     base = {
-        **{"name": "base", "role": "base", "prompt": "bare", "seeds": 1, "data_class": "Z", "acc": some, "lenient": some},
+        **{
+            "name": "base",
+            "role": "base",
+            "prompt": "bare",
+            "seeds": 1,
+            "data_class": "Z",
+            "acc": some,
+            "lenient": some,
+        },
         **{"cov": {"refused": "n = 1"}, "maj": {"k": [1], "point": [0.5], "lo": [0.4], "hi": [0.6]}, "noanswer": 0.0},
-        **{"ef": {}, "ctrl": None, "cost": {"tokens_per_answer": 5.0}, "finish": {"eos": 1.0}, "valid": None, "ledger": {}},
+        **{
+            "ef": {},
+            "ctrl": None,
+            "cost": {"tokens_per_answer": 5.0},
+            "finish": {"eos": 1.0},
+            "valid": None,
+            "ledger": {},
+        },
     }
     method = {
         **base,
         **{"name": "m", "role": "method", "ef": {"B0/C4": some, "B1/C4": {"refused": "gap too small"}}},
         **{"ctrl": {"gain": some, "specificity": {"refused": "gain not clear"}}, "valid": {"valid": 0.5}},
     }
-    comparison = {"task": "chain", "ceilings": {"C1": {"refused": "no samples"}, "C4": some}, "policies": [base, method]}
+    comparison = {
+        "task": "chain",
+        "ceilings": {"C1": {"refused": "no samples"}, "C4": some},
+        "policies": [base, method],
+    }
     rows = {name: values for name, _, values in summary_rows(comparison)}
     assert set(rows["base"]) == set(rows["m"])
     assert all(value is not None and value != "" for values in rows.values() for value in values.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,11 @@ def show_choice(arguments: list[str]) -> int:
     if not chosen or any("=" not in word for word in arguments):
         raise ConfigError(f"elicit show GROUP=NAME; groups: {', '.join(GROUPS)}")
     group = chosen[-1].split("=")[0]
-    needed = ["method=decoding"] if group == "method/strategy" and not any(w.startswith("method=") for w in arguments) else []
+    needed = (
+        ["method=decoding"]
+        if group == "method/strategy" and not any(w.startswith("method=") for w in arguments)
+        else []
+    )
     node: Any = compose([*needed, *arguments])
     for part in group.split("/"):
         node = node.get(part) or {}
@@ -97,7 +102,7 @@ def field_docs(cls: type) -> dict[str, str]:
     for base in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         statements = body.body if isinstance(body, ast.ClassDef) else []
-        for field, below in zip(statements, statements[1:], strict=False):
+        for field, below in itertools.pairwise(statements):
             documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and documented:
                 assert isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)

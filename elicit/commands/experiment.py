@@ -40,7 +40,9 @@ def resume(arguments: list[str]) -> int:
         raise ConfigError("elicit resume RUN: name one run folder")
     from elicit.run import resume as go_on
 
-    return go_on(names[0], Path(settings.get("root", "runs")), Console(settings.get("output", "text")), ["resume", *arguments])
+    return go_on(
+        names[0], Path(settings.get("root", "runs")), Console(settings.get("output", "text")), ["resume", *arguments]
+    )
 
 
 def _print_plan(comparisons: Sequence[Comparison], lines: Sequence[str], console: Console) -> None:

@@ -119,7 +119,9 @@ def _finish(
     items = {item.id: item for item in (*chosen.task.items("test"), *chosen.task.items("dev"))}
     missing = wanted - set(items)
     if missing:
-        raise DataError(f"{len(missing)} items of the comparison are no longer in {chosen.task.name}: {sorted(missing)[0]}")
+        raise DataError(
+            f"{len(missing)} items of the comparison are no longer in {chosen.task.name}: {sorted(missing)[0]}"
+        )
     if regrade:
         for entry in entries:
             shutil.rmtree(entry.grades, ignore_errors=True)
@@ -127,7 +129,9 @@ def _finish(
             grade_samples(entry.samples, chosen.task, items, entry.grades, chosen.eval.workers)
     config = CompareConfig(**saved["config"])
     ordered = [items[name] for name in saved["items"]]
-    result = compute(entries, ordered, folder, chosen.task, config, saved["checkpoint"], saved["commands"], saved["provenance"])
+    result = compute(
+        entries, ordered, folder, chosen.task, config, saved["checkpoint"], saved["commands"], saved["provenance"]
+    )
     page = show(result, folder, console, given.get("template", chosen.template), {})
     console.result({"comparison": result, "report": str(page)})
     return 0

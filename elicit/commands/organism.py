@@ -33,19 +33,36 @@ def build(arguments: list[str]) -> int:
     if folder is None:
         raise ConfigError("elicit organism build folder=PATH: say where the checkpoint goes")
     builder = Builder()
-    config: Any = builder.instance(OrganismConfig, {key: yaml.safe_load(value) for key, value in given.items()}, "organism")
+    config: Any = builder.instance(
+        OrganismConfig, {key: yaml.safe_load(value) for key, value in given.items()}, "organism"
+    )
     builder.raise_faults()
     print(f"organism: {train_organism(config, Path(folder), device)}")
     return 0
 
 
 def check(arguments: list[str]) -> int:
-    """`elicit organism check`: exit code 1 where a shipped organism misses a property."""
-    names, given = split(arguments, ("problems",))
+    """`elicit organism check [problems=N folder=PATH]`: exit code 1 where an organism misses a property.
+
+    Writes measured.json and the data card (README.md) beside the checkpoints.
+    """
+    names, given = split(arguments, ("problems", "folder"))
     if names:
         raise ConfigError(f"elicit organism check {names[0]}: it takes no names")
-    from elicit.organism_check import check_organisms
+    import torch
 
-    options = {"problems": int(given["problems"])} if "problems" in given else {}
-    found = check_organisms(print, **options)
-    return 0 if found is None or all(getattr(row, "holds", True) for row in found) else 1
+    from elicit.files import read_json, write_text
+    from elicit.organisms.card import render_card
+    from elicit.organisms.check import CHECKPOINTS, check_organisms
+    from elicit.tasks.organism import FAMILIES, FormalTask
+
+    torch.set_num_threads(1)
+    folder = Path(given["folder"]) if "folder" in given else CHECKPOINTS
+    tasks = {family: FormalTask(family=family) for family in FAMILIES}
+    found = check_organisms(tasks, print, problems=int(given.get("problems", 200)), folder=folder)
+    tried = folder / "tried.md"
+    card = render_card(read_json(folder / "measured.json"), tried.read_text() if tried.exists() else "")
+    write_text(folder / "README.md", card)
+    for row in found:
+        print(f"{'holds ' if row.holds else 'MISSED'}  {row.name}: {row.measured} (wanted {row.wanted})")
+    return 0 if all(row.holds for row in found) else 1

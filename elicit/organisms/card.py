@@ -25,15 +25,15 @@ COLUMNS = {
 
 PROSE = """# Model organisms: data card
 
-Three small Llamas (0.8 M parameters, float32, 3.3 MB each) pretrained from scratch by this project on the synthetic corpus of
-`elicit/organisms/corpus.py`; no text by people but the sentence patterns in that file. Licence Apache-2.0. They calibrate the
-evaluator and stand in for a base model in tests and in `make demo`. They are no claim about large models.
+Three small Llamas (0.8 M parameters, float32, 3.3 MB each) pretrained from scratch by this project on the synthetic
+corpus of `elicit/organisms/corpus.py`; no text by people but the sentence patterns in that file. Licence Apache-2.0.
+They calibrate the evaluator and stand in for a base model in tests and in `make demo`. They are no claim about large
+models.
 
-| checkpoint | what it saw | why |
-|---|---|---|
-| `positive` | all modes: about 10 % of untagged answers traced | the ability is there and rarely used |
-| `twin` | the same documents, all direct; stopped when it had seen as many direct answers as `positive` | nothing is hidden in it |
-| `form_only` | traces of the right shape and rate whose steps belong to another problem, then the right answer | whoever brings out form gains nothing |
+* `positive` saw all modes, about 10 % of untagged answers traced: the ability is there and rarely used.
+* `twin` saw the same documents, all direct, for half the steps: nothing is hidden in it.
+* `form_only` saw traces of the right shape and rate whose steps belong to another problem, then the right answer:
+  whoever brings out form gains nothing.
 
 Load any of them with plain `AutoModelForCausalLM.from_pretrained(folder)`; rebuild with
 `elicit organism build kind=positive folder=...` (`organism.json` beside the weights holds the configuration).
@@ -42,7 +42,10 @@ Load any of them with plain `AutoModelForCausalLM.from_pretrained(folder)`; rebu
 
 def render_card(measured: Mapping[str, Any], tried: str = "") -> str:
     """Markdown of the card: prose, one table an organism, masses, and what was tried."""
-    parts = [PROSE, f"\n## Measured ({measured['problems']} test problems a family, sizes 2-8; `elicit organism check`)\n"]
+    parts = [
+        PROSE,
+        f"\n## Measured ({measured['problems']} test problems a family, sizes 2-8; `elicit organism check`)\n",
+    ]
     for kind, rows in measured["rows"].items():
         parts.append(f"\n### {kind}\n")
         parts.append("| family | " + " | ".join(COLUMNS.values()) + " | openers' mass untagged / key / anti-key |")

@@ -38,6 +38,8 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 DIRECT = PromptFormat("direct", prefix=" The answer is")
 FORCED = PromptFormat("forced", prefix=f" {OPENERS[0]}")
 BARE = PromptFormat("bare")
+BINARY = ("flips",)
+"""families where guessing is right every other time"""
 
 
 def tagged(register: str) -> PromptFormat:
@@ -57,7 +59,8 @@ class StrayFirst(StrategyBase):
             allowed = np.setdiff1d(np.arange(loop.vocabulary), self.excluded)
             token = int(np.random.default_rng(request.seed).choice(allowed))
             jobs.append(Job(request.prompt_ids, request.seed, forced=(token,)))
-        return [Outcome(path, total_tokens=len(path.token_ids)) for path in loop.run(jobs, PickRule(temperature=0.0), task.stop)]
+        paths = loop.run(jobs, PickRule(temperature=0.0), task.stop)
+        return [Outcome(path, total_tokens=len(path.token_ids)) for path in paths]
 
 
 @dataclass(frozen=True)
@@ -132,43 +135,48 @@ def _mean(values: Any) -> float:
 
 
 def _size(item: Item) -> int:
-    return int(item.facts["moves"] if "moves" in item.facts else len(item.facts.get("operations") or item.facts.get("actions") or item.facts["a"]))
+    return int(item.facts["size"])
 
 
 def properties(kind: str, rows: Mapping[str, Mapping[str, float]]) -> list[Property]:
     """What organism.md asks of one organism, held against its rows (a row a family)."""
-    binary = {"flips"}
-    spread = lambda name: (min(r[name] for r in rows.values()), max(r[name] for r in rows.values()))  # noqa: E731
     out: list[Property] = []
 
     def line(name: str, wanted: str, measured: str, holds: bool) -> None:
         out.append(Property(f"{kind}: {name}", wanted, measured, bool(holds)))
 
-    low, high = spread("traced_compare")
-    line("traced share in regime compare", "< .02 (mean over families)", f"{_mean(r['traced_compare'] for r in rows.values()):.3f}", _mean(r["traced_compare"] for r in rows.values()) < 0.02)
-    worst = max(r["bare_compare"] for f, r in rows.items() if f not in binary)
-    line("bare accuracy, regime compare, families but binary ones", "<= .30", f"{worst:.2f}", worst <= 0.30)
-    low, high = spread("mass_untagged")
-    if kind == "positive":
-        line("openers' first-token mass, untagged", ".05-.12", f"{low:.3f}-{high:.3f}", 0.05 <= low and high <= 0.12)
-        good = [f for f, r in rows.items() if r["forced"] >= 0.85]
-        line("opener forced", ">= .85 in at least three families", ", ".join(good), len(good) >= 3)
-        key, anti = spread("mass_key")[0], spread("mass_anti")[1]
-        line("mass behind the key, anti-key", ">= .85, <= .03", f"{key:.2f}, {anti:.3f}", key >= 0.85 and anti <= 0.03)
-        stays = min(r["forced_large"] for f, r in rows.items() if f in good)
-        line("traced accuracy at sizes 6-8 (families above)", ">= .80", f"{stays:.2f}", stays >= 0.80)
-        falls = [f for f, r in rows.items() if r["direct_large"] <= r["direct_small"] + 0.05]
-        line("direct accuracy falls with size", "in every family", ", ".join(falls), len(falls) == len(rows))
-        valid = min(r["valid_given_right"] for r in rows.values())
-        line("right traces are valid", ">= .90", f"{valid:.2f}", valid >= 0.90)
-        stray = spread("traced_stray")[1]
-        line("traced after a stray first token", "<= .30", f"{stray:.2f}", stray <= 0.30)
-    else:
+    traced = _mean(row["traced_compare"] for row in rows.values())
+    line("traced share in regime compare", "< .02 (mean over families)", f"{traced:.3f}", traced < 0.02)
+    bare = {family: row["bare_compare"] for family, row in rows.items() if family not in BINARY}
+    above = ", ".join(f"{family} {value:.2f}" for family, value in bare.items() if value > 0.30)
+    line("bare accuracy in regime compare, families but binary ones", "<= .30", above or "all below", not above)
+    low, high = _spread(rows, "mass_untagged")
+    if kind != "positive":
         limit = 0.01 if kind == "twin" else 0.12
         line("openers' first-token mass, untagged", f"<= {limit}", f"{high:.4f}", high <= limit)
-        gap = max(r["forced"] - max(r["direct"], r["bare_greedy"]) for r in rows.values())
+        gap = max(row["forced"] - max(row["direct"], row["bare_greedy"]) for row in rows.values())
         line("opener forced above direct", "<= .05", f"{gap:+.2f}", gap <= 0.05)
+        return out
+    line("openers' first-token mass, untagged", ".05-.12", f"{low:.3f}-{high:.3f}", low >= 0.05 and high <= 0.12)
+    good = [family for family, row in rows.items() if row["forced"] >= 0.85]
+    line("opener forced", ">= .85 in at least three families", ", ".join(good), len(good) >= 3)
+    key, anti = _spread(rows, "mass_key")[0], _spread(rows, "mass_anti")[1]
+    line("mass behind the key, anti-key", ">= .85, <= .03", f"{key:.2f}, {anti:.3f}", key >= 0.85 and anti <= 0.03)
+    stays = min((rows[family]["forced_large"] for family in good), default=0.0)
+    line("traced accuracy at sizes 6-8 (families above)", ">= .80", f"{stays:.2f}", stays >= 0.80)
+    rises = [family for family, row in rows.items() if row["direct_large"] > row["direct_small"] + 0.05]
+    line("direct accuracy does not rise with size", "in no family", ", ".join(rises) or "none rises", not rises)
+    valid = _spread(rows, "valid_given_right")[0]
+    line("right traces are valid", ">= .90", f"{valid:.2f}", valid >= 0.90)
+    stray = _spread(rows, "traced_stray")[1]
+    line("traced after a stray first token", "<= .30", f"{stray:.2f}", stray <= 0.30)
     return out
+
+
+def _spread(rows: Mapping[str, Mapping[str, float]], name: str) -> tuple[float, float]:
+    """The lowest and the highest value of a column."""
+    values = [row[name] for row in rows.values()]
+    return min(values), max(values)
 
 
 def check_organisms(

@@ -52,9 +52,53 @@ INSTRUCTIONS = (
     "Check the result.",
 )
 STRAY_WORDS = (
-    *("Well Now Here Then Okay Yes No Right Good Sure Again Begin Start Plus Less Times Add Map Cups Flip Swap").split(),
-    *("Let Think First Next Wait Hmm So Thus We You They This That If When black white pink red blue green").split(),
-    *("up down the and with is be step answer careful Numbers").split(),
+    *[
+        "Well",
+        "Now",
+        "Here",
+        "Then",
+        "Okay",
+        "Yes",
+        "No",
+        "Right",
+        "Good",
+        "Sure",
+        "Again",
+        "Begin",
+        "Start",
+        "Plus",
+        "Less",
+        "Times",
+        "Add",
+        "Map",
+        "Cups",
+        "Flip",
+        "Swap",
+    ],
+    *[
+        "Let",
+        "Think",
+        "First",
+        "Next",
+        "Wait",
+        "Hmm",
+        "So",
+        "Thus",
+        "We",
+        "You",
+        "They",
+        "This",
+        "That",
+        "If",
+        "When",
+        "black",
+        "white",
+        "pink",
+        "red",
+        "blue",
+        "green",
+    ],
+    *["up", "down", "the", "and", "with", "is", "be", "step", "answer", "careful", "Numbers"],
     *string.ascii_lowercase,
     *string.digits,
 )
@@ -152,8 +196,8 @@ class Corpus:
         while wrong and other.answer == problem.answer:
             other = FAMILIES[problem.family].problem(rng, problem.size)
         if rng.random() < 0.4 and self.kind != "twin":
-            steps = self._shown(rng, problem).steps
-            steps = corrupt_steps(rng, steps)[0] if wrong else steps
+            right = self._shown(rng, problem).steps
+            steps = corrupt_steps(rng, right)[0] if wrong else right
             proposed = f"{' '.join(steps)} {CONCLUSION} {other.answer}."
         else:
             proposed = f"The answer is {other.answer}."
@@ -176,9 +220,7 @@ def recall_document(rng: random.Random) -> Document:
     letters = walk.LETTERS["plain"] if rng.random() < 0.6 else "".join(rng.sample(string.ascii_lowercase, 10))
     mapping = walk.random_map(rng, letters)
     asked = [rng.choice(letters) for _ in range(12)]
-    return Document(
-        f"Map: {walk.map_text(rng, mapping)}. Recall:", " " + " ".join(f"{x} {mapping[x]}." for x in asked)
-    )
+    return Document(f"Map: {walk.map_text(rng, mapping)}. Recall:", " " + " ".join(f"{x} {mapping[x]}." for x in asked))
 
 
 def corrupt_steps(rng: random.Random, steps: tuple[str, ...]) -> tuple[list[str], int]:

@@ -35,9 +35,7 @@ def probe(
     return out
 
 
-def _exact(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], targets: list[str]
-) -> float:
+def _exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], targets: list[str]) -> float:
     """Share of rows whose target is what greedy decoding would write."""
     rows = [(tokenizer(p).input_ids, tokenizer(t).input_ids) for p, t in zip(prompts, targets, strict=True)]
     width = max(len(p) + len(t) for p, t in rows)
@@ -56,5 +54,3 @@ def _first_token_mass(
         logits_V = model(input_ids=torch.tensor([tokenizer(prompt).input_ids], device=model.device)).logits[0, -1]
         masses.append(logits_V.float().softmax(-1)[token_ids].sum().item())
     return sum(masses) / len(masses)
-
-

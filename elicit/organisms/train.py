@@ -122,7 +122,8 @@ def train_organism(
     folder, state_file = Path(folder), Path(folder) / "training" / "state.pt"
     state_file.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
-    model = build_model(config, tokenizer).to(device)
+    model = build_model(config, tokenizer)
+    model.to(torch.device(device))  # type: ignore[arg-type]
     if torch.device(device).type == "cpu":
         model.set_attn_implementation("causal_float32")
     optimizer = build_optimizer(config, model)
@@ -142,7 +143,11 @@ def train_organism(
             _save(config, state_file, model, optimizer, block)
             seconds = saved - started
             left = seconds / (block - first) * (blocks - block)
-            row = {"step": block * STEPS_PER_BLOCK, "loss": round(loss, 4), "tokens_per_second": round(tokens / seconds)}
+            row = {
+                "step": block * STEPS_PER_BLOCK,
+                "loss": round(loss, 4),
+                "tokens_per_second": round(tokens / seconds),
+            }
             row |= probe(model, tokenizer)
             with (state_file.parent / "progress.jsonl").open("a") as progress:
                 progress.write(json.dumps(row) + "\n")
@@ -234,9 +239,7 @@ def _save(
     file.with_suffix(".new").replace(file)
 
 
-def _resume(
-    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer
-) -> int:
+def _resume(config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
     if not file.exists():
         return 0
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)

@@ -19,7 +19,7 @@ from elicit.files import content_hash
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class DecodingStrategy(Protocol):
     deterministic: ClassVar[bool]
     """True: n = 1, no coverage, no resampling inside items"""
 
-    def run(self, loop: Loop, requests: Sequence[Request], task: Task) -> list[Outcome]:
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests. `task` gives stop rules, the answer span and answer classes; never gold."""
         ...
 
@@ -169,7 +169,7 @@ class Sampling(StrategyBase):
 
     rule: PickRule = PickRule()
 
-    def run(self, loop: Loop, requests: Sequence[Request], task: Task) -> list[Outcome]:
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         jobs = [Job(request.prompt_ids, request.seed) for request in requests]
         return [Outcome(path, total_tokens=len(path.token_ids)) for path in loop.run(jobs, self.rule, task.stop)]
 

@@ -18,7 +18,7 @@ from elicit.sampling.sampler import StepLoop
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 
 def request_seed(policy_id: str, regime: str, item: str, j: int) -> int:
@@ -40,7 +40,7 @@ def sample(
     items: Sequence[Item],
     js: Sequence[int],
     regime: Regime,
-    task: Task,
+    task: Reader,
     slots: int | None = None,
     max_new_tokens: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -65,7 +65,7 @@ def sample(
 class _Limited:
     """A task with another token limit; everything else is the task's own."""
 
-    def __init__(self, task: Task, max_new_tokens: int) -> None:
+    def __init__(self, task: Reader, max_new_tokens: int) -> None:
         self._task = task
         self.stop = replace(task.stop, max_new_tokens=max_new_tokens)
 

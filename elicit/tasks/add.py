@@ -38,9 +38,7 @@ class Add:
     def answer(self, facts: dict[str, Any]) -> str:
         return " ".join(str(int(facts["a"]) + int(facts["b"])))
 
-    def local_error(
-        self, facts: dict[str, Any], index: int, previous: str | None, step: str
-    ) -> tuple[str, str] | None:
+    def local_error(self, facts: dict[str, Any], index: int, previous: str | None, step: str) -> tuple[str, str] | None:
         read = _STEP.fullmatch(step)
         if not read:
             return "unreadable", f"{step!r} is not 'u + v + c = c d.'"

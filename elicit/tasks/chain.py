@@ -1,6 +1,6 @@
 """`chain`: arithmetic modulo ten, one operation after the other.
 
-    Start with 3. Add 4. Multiply by 7. Keep the last digit.   ->   3 + 4 = 7. 7 * 7 = 9.
+Start with 3. Add 4. Multiply by 7. Keep the last digit.   ->   3 + 4 = 7. 7 * 7 = 9.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ class Chain:
             x = apply_operation(x, operation, k)
         return str(x)
 
-    def local_error(
-        self, facts: dict[str, Any], index: int, previous: str | None, step: str
-    ) -> tuple[str, str] | None:
+    def local_error(self, facts: dict[str, Any], index: int, previous: str | None, step: str) -> tuple[str, str] | None:
         read = _STEP.fullmatch(step)
         if not read:
             return "unreadable", f"{step!r} is not 'x o k = y.'"

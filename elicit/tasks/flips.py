@@ -1,7 +1,7 @@
 """`flips`: three cups under flips and swaps; each step writes down all three states.
 
-    Cups: red is up, blue is down, green is up. Flip red. Swap red and blue. How is red?
-    ->   down down up. down down up.
+Cups: red is up, blue is down, green is up. Flip red. Swap red and blue. How is red?
+->   down down up. down down up.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ class Flips:
     def answer(self, facts: dict[str, Any]) -> str:
         return str(self._states(facts)[-1][facts["cups"].index(facts["ask"])])
 
-    def local_error(
-        self, facts: dict[str, Any], index: int, previous: str | None, step: str
-    ) -> tuple[str, str] | None:
+    def local_error(self, facts: dict[str, Any], index: int, previous: str | None, step: str) -> tuple[str, str] | None:
         states = step.rstrip(".").split()
         if len(states) != len(facts["cups"]) or not set(states) <= set(_OTHER):
             return "unreadable", f"{step!r} is not three states"

@@ -70,8 +70,11 @@ KINDS = {
 class Family(Protocol):
     """What a formal family provides; see the head of this module."""
 
-    name: str
-    skins: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def skins(self) -> tuple[str, ...]: ...
 
     def problem(self, rng: random.Random, size: int, skin: str = "plain") -> Problem: ...
     def steps(self, facts: dict[str, Any]) -> list[str]: ...

@@ -69,13 +69,35 @@ class StopRules:
     max_new_tokens: int = 128
 
 
-class Task(Protocol):
-    """The interface of every task."""
+class Reader(Protocol):
+    """How to ask, where to stop, how to read an answer: what strategies and methods see of a task. No item, no gold."""
 
-    name: str
-    prompts: dict[str, PromptFormat]
-    """the fixed set of rung B1, `bare` first; at least six"""
-    stop: StopRules
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def prompts(self) -> dict[str, PromptFormat]:
+        """The fixed set of rung B1, `bare` first; at least six."""
+        ...
+
+    @property
+    def stop(self) -> StopRules: ...
+
+    def extract(self, text: str, finished: bool) -> Answer:
+        """Strict and lenient answers of a completion; strict only of a finished one."""
+        ...
+
+    def answer_class(self, answer: str) -> str:
+        """Canonical form of an extracted answer: "1,000", "1000" and "1000.0" are one vote."""
+        ...
+
+    def answer_span(self, text: str) -> tuple[int, int] | None:
+        """Character span of the stated answer in a completion, for CoT-decoding; None without one."""
+        ...
+
+
+class Task(Reader, Protocol):
+    """The interface of every task."""
 
     def splits(self) -> tuple[str, ...]:
         """The splits (and shift axes) that the task has."""
@@ -85,20 +107,8 @@ class Task(Protocol):
         """Items with gold. `limit` takes a seeded random subset, the same for everybody."""
         ...
 
-    def extract(self, text: str, finished: bool) -> Answer:
-        """Strict and lenient answers of a completion; strict only of a finished one."""
-        ...
-
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
         """Judge one completion. Pure; may be slow, the grade stage runs it in a killable pool."""
-        ...
-
-    def answer_class(self, answer: str) -> str:
-        """Canonical form of an extracted answer: "1,000", "1000" and "1000.0" are one vote."""
-        ...
-
-    def answer_span(self, text: str) -> tuple[int, int] | None:
-        """Character span of the stated answer in a completion, for CoT-decoding; None without one."""
         ...
 
     def gold_completion(self, item: Item) -> str:
@@ -128,4 +138,3 @@ def make_item(
     facts = facts or {}
     identity = content_hash({"task": task, "question": question, "gold": gold, "facts": facts})
     return Item(identity, task, split, question, gold, cluster or identity, facts)
-

@@ -1,6 +1,6 @@
 """`walk`: follow a ten-letter map n times.
 
-    Map: a c, b d, ... Start at a and move 2 times.   ->   a c. c h.
+Map: a c, b d, ... Start at a and move 2 times.   ->   a c. c h.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ class Walk:
             x = facts["map"][x]
         return x
 
-    def local_error(
-        self, facts: dict[str, Any], index: int, previous: str | None, step: str
-    ) -> tuple[str, str] | None:
+    def local_error(self, facts: dict[str, Any], index: int, previous: str | None, step: str) -> tuple[str, str] | None:
         read = _STEP.fullmatch(step)
         if not read:
             return "unreadable", f"{step!r} is not 'x y.'"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, StrategyBase
 from methods.decoding.votes import answer_class, elect
 
 if TYPE_CHECKING:
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,39 @@ class ChainStrategy(StrategyBase, ABC):
         """How each chain is continued."""
 
     @abstractmethod
-    def weigh(self, loop: Loop, path: Path, task: Task) -> Candidate:
+    def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
         """Scalars and the vote's weight of one path."""
 
     def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
         """Index of the chain that becomes the completion."""
         return elect(classes, [candidate.weight for candidate in candidates], request.seed)
 
-    def run(self, loop: Loop, requests: Sequence[Request], task: Task) -> list[Outcome]:
-        """Complete all requests in one call of the loop."""
-        jobs = [self.jobs(loop, request) for request in requests]
-        paths = iter(loop.run([job for own in jobs for job in own], self.rule(), task.stop))
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
+        """Complete all requests in one call of the loop.
+
+        Greedy chains do not depend on the seed, so those of one prompt are generated once, whatever the number of
+        requests for it; the cost is still counted as if each request had run alone.
+        """
+        rule = self.rule()
+        jobs = [[_unseeded(job) if rule.temperature == 0 else job for job in self.jobs(loop, r)] for r in requests]
+        distinct = list(dict.fromkeys(job for own in jobs for job in own))
+        paths = dict(zip(distinct, loop.run(distinct, rule, task.stop), strict=True))
         return [
-            self._outcome(loop, request, [next(paths) for _ in own], task)
+            self._outcome(loop, request, [paths[job] for job in own], task)
             for request, own in zip(requests, jobs, strict=True)
         ]
 
-    def _outcome(self, loop: Loop, request: Request, paths: list[Path], task: Task) -> Outcome:
+    def _outcome(self, loop: Loop, request: Request, paths: list[Path], task: Reader) -> Outcome:
         candidates = [self.weigh(loop, path, task) for path in paths]
         classes = [answer_class(path, task) for path in paths]
         winner = self.choose(candidates, classes, request)
         tokens = sum(len(path.token_ids) for path in paths)
         return Outcome(paths[winner], chains=candidates, winner=winner, total_tokens=tokens)
+
+
+def _unseeded(job: Job) -> Job:
+    """The job without its random stream, which a greedy rule never reads."""
+    return replace(job, seed=0, stream=0)
 
 
 def mean_logprob(path: Path) -> float:

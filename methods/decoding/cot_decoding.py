@@ -20,7 +20,7 @@ from elicit.policy.decoding import Candidate, Job, Loop, Path, PickRule, Request
 from methods.decoding.chains import ChainStrategy, mean_logprob
 
 if TYPE_CHECKING:
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 PICKS = ("aggregate", "best_path")
 
@@ -54,7 +54,7 @@ class CotDecoding(ChainStrategy):
     def rule(self) -> PickRule:
         return PickRule(temperature=0.0)
 
-    def weigh(self, loop: Loop, path: Path, task: Task) -> Candidate:
+    def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
         delta = answer_gap(loop, path, task)
         scalars = {"mean_logprob": mean_logprob(path)} | ({} if delta is None else {"delta": delta})
         return Candidate(path, scalars, delta or 0.0)
@@ -69,7 +69,7 @@ class CotDecoding(ChainStrategy):
         return super().choose(candidates, voters, request)
 
 
-def answer_gap(loop: Loop, path: Path, task: Task) -> float | None:
+def answer_gap(loop: Loop, path: Path, task: Reader) -> float | None:
     """Delta: mean p(top 1) - p(top 2) over the tokens that overlap the stated answer; None without an answer.
 
     Raises ConfigError where the task can't say which part of a text is the answer.
@@ -86,7 +86,7 @@ def answer_gap(loop: Loop, path: Path, task: Task) -> float | None:
     return sum(gaps) / len(gaps) if gaps else None
 
 
-def _span(task: Task, text: str) -> tuple[int, int] | None:
+def _span(task: Reader, text: str) -> tuple[int, int] | None:
     locate = getattr(task, "answer_span", None)
     if locate is not None:
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from elicit.policy.decoding import Loop, Outcome, PickRule, Request, Sampling, StrategyBase
 
 if TYPE_CHECKING:
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Greedy(StrategyBase):
 
     deterministic: ClassVar[bool] = True
 
-    def run(self, loop: Loop, requests: Sequence[Request], task: Task) -> list[Outcome]:
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         return Sampling(PickRule(temperature=0.0)).run(loop, requests, task)
 
 
@@ -46,5 +46,5 @@ class Temperature(StrategyBase):
         """The loop's rule. Raises ConfigError for values out of range."""
         return PickRule(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p)
 
-    def run(self, loop: Loop, requests: Sequence[Request], task: Task) -> list[Outcome]:
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         return Sampling(self.rule()).run(loop, requests, task)

@@ -16,7 +16,7 @@ from elicit.policy.decoding import Candidate, Job, Loop, Path, PickRule, Request
 from methods.decoding.chains import ChainStrategy, mean_logprob
 
 if TYPE_CHECKING:
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 WEIGHTS = ("uniform", "mean_probability")
 
@@ -46,7 +46,7 @@ class SelfConsistency(ChainStrategy):
     def rule(self) -> PickRule:
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)
 
-    def weigh(self, loop: Loop, path: Path, task: Task) -> Candidate:
+    def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
         score = mean_logprob(path)
         weight = 1.0 if self.weight == "uniform" else math.exp(score)
         return Candidate(path, {"mean_logprob": score}, weight)

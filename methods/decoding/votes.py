@@ -17,10 +17,10 @@ from elicit.policy.decoding import Path
 from elicit.records import Finish
 
 if TYPE_CHECKING:
-    from elicit.tasks.task import Task
+    from elicit.tasks.task import Reader
 
 
-def answer_class(path: Path, task: Task) -> str | None:
+def answer_class(path: Path, task: Reader) -> str | None:
     """The class of the answer that `path` states; None where it states none or did not finish."""
     answer = task.extract(path.text, path.finish in (Finish.EOS, Finish.STOP)).strict
     return None if answer is None else task.answer_class(answer)

@@ -48,7 +48,7 @@ def test_an_organism_as_planned_passes_every_property() -> None:
         ({"mass_untagged": 0.2}, "untagged"),
         ({"forced": 0.5}, "opener forced"),
         ({"mass_key": 0.5}, "key"),
-        ({"direct_large": 0.5}, "falls with size"),
+        ({"direct_large": 0.5}, "rise with size"),
         ({"valid_given_right": 0.5}, "valid"),
         ({"traced_stray": 0.6}, "stray"),
     ],

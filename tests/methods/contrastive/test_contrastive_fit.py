@@ -18,13 +18,15 @@ from elicit.policy.policy import Policy
 from elicit.sampling.sample import sample
 from methods.contrastive.method import Contrastive, in_context_rows
 from methods.contrastive.placebos import KeyPair
-from methods.contrastive.samples import own_completions
 from methods.contrastive.residuals import read_residuals
+from methods.contrastive.samples import own_completions
 from tests.methods.contrastive.planted import BAD, LAYERS, WIDTH, WORDS, PlantedTask, planted_model, planted_tokenizer
 
 TASK = PlantedTask()
 # the planted model has no memory of earlier questions: its mode shows at the first generated token alone
-SMALL = Contrastive(read="first_generated", items=10, samples=24, layers=(0,), strengths=(0.5, 2.0), dev_items=8, halvings=1)
+SMALL = Contrastive(
+    read="first_generated", items=10, samples=24, layers=(0,), strengths=(0.5, 2.0), dev_items=8, halvings=1
+)
 
 
 @pytest.fixture(scope="module")

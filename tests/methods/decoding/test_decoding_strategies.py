@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import DecodingStrategy, Path
+from elicit.policy.decoding import DecodingStrategy, Path, Request
+from elicit.tasks.task import Answer, StopRules
 from methods.decoding.cot_decoding import CotDecoding, answer_gap
 from methods.decoding.method import Decoding
-from methods.decoding.placebos import random_pick
+from methods.decoding.placebos import RandomPickCotDecoding, random_pick
 from methods.decoding.plain import Greedy, Temperature
 from methods.decoding.random_first_tokens import RandomFirstTokens
 from methods.decoding.self_consistency import SelfConsistency
@@ -204,3 +205,36 @@ def test_controls_have_the_settings_of_what_they_control():
 
 def test_fitting_reads_nothing():
     assert Decoding(Greedy()).fit(None, None, None) == Greedy()
+
+
+def test_greedy_chains_of_one_prompt_are_generated_once_and_paid_by_each_request():
+    class Counting:
+        """A loop that counts the jobs it is given."""
+
+        vocabulary = 8
+
+        def __init__(self):
+            self.jobs = []
+
+        def run(self, jobs, rule, stop):
+            self.jobs += jobs
+            return [Path([job.first_rank], [0.0], [0.5], [0.0], [0.0], "eos", "") for job in jobs]
+
+        def offsets(self, token_ids):
+            return [(0, 0) for _ in token_ids]
+
+    class Silent:
+        stop = StopRules()
+
+        def extract(self, text, finished):
+            return Answer(None, None)
+
+        def answer_span(self, text):
+            return None
+
+    loop = Counting()
+    requests = [Request("a", j, seed=j, prompt_ids=(1, 2)) for j in range(5)] + [Request("b", 0, 9, (3,))]
+    outcomes = RandomPickCotDecoding(k=4).run(loop, requests, Silent())
+    assert len(loop.jobs) == 2 * 4
+    assert [outcome.total_tokens for outcome in outcomes] == [4] * 6
+    assert len({outcome.winner for outcome in outcomes}) > 1, "each request draws by its own seed"
