@@ -53,3 +53,21 @@ def test_the_installed_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Pat
         assert done.returncode == 0, done.stderr
         assert wanted in done.stdout
     assert list(empty.iterdir()) == []
+
+    run = "method=decoding method/strategy=greedy eval.limit=4 eval.n=2 eval.prompt_limit=2 eval.prompt_n=1"
+    command = [sys.executable, "-m", "elicit.cli", *run.split(), "eval.ceilings=[C4]", "tracker=none", "group=short"]
+    done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (
+        str(site)
+        in subprocess.run(
+            [sys.executable, "-c", "import elicit; print(elicit.__file__)"],
+            cwd=empty,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    ), "the wheel and not the checkout was tested"
+    assert (empty / "runs" / "comparisons" / "short" / "report" / "report.html").exists()
+    assert [path.name for path in empty.iterdir()] == ["runs"], "nothing lands outside root"
