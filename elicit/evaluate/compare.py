@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,11 @@ from elicit.evaluate.measure import Measures, measure, timings
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage, powers
 from elicit.evaluate.metrics.majority import majorities, majority
-from elicit.evaluate.metrics.matched import Match, matched_k
+from elicit.evaluate.metrics.matched import matched_k
 from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
 from elicit.evaluate.rungs import Ceiling, ceiling_c1, describe
-from elicit.evaluate.statistics import DRAWS, Resamples
+from elicit.evaluate.statistics import Resamples
+from elicit.evaluate.table import CompareConfig, Row, Table
 from elicit.evaluate.traces import side_by_side
 from elicit.evaluate.warnings import collect
 from elicit.files import write_json, write_rows
@@ -38,58 +38,6 @@ from elicit.records import Item
 from elicit.tasks.task import Task
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class CompareConfig:
-    """Settings of one comparison."""
-
-    group: str
-    b1: str | None = None
-    """name of the fixed prompt chosen on dev (`rungs.choose_b1`); None: no rung B1"""
-    n: int | None = None
-    """samples wanted of each item; None: as many as were asked for"""
-    draws: int = DRAWS
-    seed: int = 0
-    limit: int | None = None
-    """the seeded subset of items that was asked for, for the record"""
-
-
-@dataclass
-class Row:
-    """One line of the comparison: the seeds of one arm at one prompt."""
-
-    key: str
-    entries: list[Entry]
-    measures: list[Measures]
-    ks: list[int]
-    """powers of two with 2k <= n; empty for deterministic policies"""
-    match: Match | None = None
-    tied: list[float] = field(default_factory=list)
-    """share of votes with a tie at the top, by k"""
-    silent: list[float] = field(default_factory=list)
-    """share of votes without any answer, by k"""
-
-    @property
-    def first(self) -> Entry:
-        return self.entries[0]
-
-
-@dataclass
-class Table:
-    """Everything a row's numbers are made from."""
-
-    rows: list[Row]
-    items: list[Item]
-    joint: Joint
-    base: Row
-    b1: Row | None
-    c1: Ceiling | None
-    c4: Row | None
-    config: CompareConfig
-    checkpoint: Mapping[str, Any]
-    dropped: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def compare(

@@ -21,7 +21,7 @@ from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, s
 from elicit.evaluate.statistics import Estimate, refusal
 
 if TYPE_CHECKING:
-    from elicit.evaluate.compare import Row, Table
+    from elicit.evaluate.table import Row, Table
 
 FITTED = ("method", "placebo", "rival")
 

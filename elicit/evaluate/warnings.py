@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elicit.evaluate.compare import Table
+    from elicit.evaluate.table import Table
 
 TRUNCATED = 0.02
 

@@ -1,0 +1,70 @@
+"""What a comparison is made of: its settings, its rows, and the table that all numbers come from.
+
+Plain records below `compare`, `rows` and `warnings`, which fill, render and judge them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.joint import Joint
+from elicit.evaluate.measure import Measures
+from elicit.evaluate.metrics.matched import Match
+from elicit.evaluate.rungs import Ceiling
+from elicit.evaluate.statistics import DRAWS
+from elicit.records import Item
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Settings of one comparison."""
+
+    group: str
+    b1: str | None = None
+    """name of the fixed prompt chosen on dev (`rungs.choose_b1`); None: no rung B1"""
+    n: int | None = None
+    """samples wanted of each item; None: as many as were asked for"""
+    draws: int = DRAWS
+    seed: int = 0
+    limit: int | None = None
+    """the seeded subset of items that was asked for, for the record"""
+
+
+@dataclass
+class Row:
+    """One line of the comparison: the seeds of one arm at one prompt."""
+
+    key: str
+    entries: list[Entry]
+    measures: list[Measures]
+    ks: list[int]
+    """powers of two with 2k <= n; empty for deterministic policies"""
+    match: Match | None = None
+    tied: list[float] = field(default_factory=list)
+    """share of votes with a tie at the top, by k"""
+    silent: list[float] = field(default_factory=list)
+    """share of votes without any answer, by k"""
+
+    @property
+    def first(self) -> Entry:
+        return self.entries[0]
+
+
+@dataclass
+class Table:
+    """Everything a row's numbers are made from."""
+
+    rows: list[Row]
+    items: list[Item]
+    joint: Joint
+    base: Row
+    b1: Row | None
+    c1: Ceiling | None
+    c4: Row | None
+    config: CompareConfig
+    checkpoint: Mapping[str, Any]
+    dropped: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
