@@ -28,7 +28,7 @@ from elicit.policy.decoding import (
     Request,
     StrategyBase,
 )
-from elicit.policy.policy import Policy
+from elicit.policy.policy import BARE, Policy
 from elicit.records import Finish, Item
 from elicit.sampling.sample import sample
 from elicit.tasks.formal import OPENERS
@@ -37,7 +37,6 @@ from elicit.tasks.task import PromptFormat, Task
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 DIRECT = PromptFormat("direct", prefix=" The answer is")
 FORCED = PromptFormat("forced", prefix=f" {OPENERS[0]}")
-BARE = PromptFormat("bare")
 BINARY = ("flips",)
 """families where guessing is right every other time"""
 

@@ -26,10 +26,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from elicit.tasks import add, chain, flips, walk
-from elicit.tasks.formal import CONCLUSION, OPENERS, Family, Problem
+from elicit.tasks import walk
+from elicit.tasks.formal import CONCLUSION, OPENERS, Problem
+from elicit.tasks.organism import FAMILIES
 
-FAMILIES: dict[str, Family] = {f.name: f for f in (chain.FAMILY, walk.FAMILY, add.FAMILY, flips.FAMILY)}
 SIZES = range(2, 9)
 
 OPENER_WEIGHTS = (0.70, 0.15, 0.15)
