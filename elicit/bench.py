@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.console import Console
+from elicit.errors import ConfigError, near
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.grade import grade
 from elicit.evaluate.measure import Measures, measure
@@ -61,8 +62,10 @@ class Bench:
 
     @functools.cached_property
     def prompts(self) -> dict[str, PromptFormat]:
-        """The fixed prompts of rung B1, `bare` first."""
+        """The fixed prompts of rung B1, `bare` first. Raises ConfigError on one that the task has not."""
         chosen = self.plan.prompts
+        if unknown := sorted(set(chosen or ()) - set(self.task.prompts)):
+            raise ConfigError(f"eval.prompts={unknown[0]!r}: {near(unknown[0], self.task.prompts)}")
         names = list(self.task.prompts) if chosen is None else ["bare", *(name for name in chosen if name != "bare")]
         return {name: self.task.prompts[name] for name in names}
 
@@ -71,6 +74,12 @@ class Bench:
         from elicit.policy.policy import Policy
 
         return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
+
+    def fitted_on(self, prompt: str) -> Policy:
+        """The base as a method is fitted on it. Raises ConfigError where the task has no such prompt."""
+        if prompt not in self.task.prompts:
+            raise ConfigError(f"fit.prompt={prompt!r}: {near(prompt, self.task.prompts)}")
+        return self.bare().with_prompt(self.task.prompts[prompt])
 
     def measured(
         self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None
@@ -91,25 +100,27 @@ class Bench:
         known = {item.id: item for item in (*self.items, *self.dev)}
         return grade(samples, self.task, known, out, self.plan.workers)
 
-    def best_prompt(self) -> str:
-        """Rung B1's prompt, by strict dev accuracy."""
-        if len(self.prompts) < 2:
-            return "bare"
+    def best_prompt(self, policy: Policy, what: str) -> str:
+        """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""
         on_dev: dict[str, Measures] = {}
         for name, prompt in self.prompts.items():
-            folders = self.measured(
-                f"prompt {name} on dev", self.bare().with_prompt(prompt), self.dev, self.plan.prompt_n
-            )
-            on_dev[name] = measure(*folders, self.dev, self.plan.prompt_n)
+            asked = policy.with_prompt(prompt)
+            folders = self.measured(f"{what}, prompt {name} on dev", asked, self.dev, self.plan.prompt_n)
+            on_dev[name] = measure(*folders, self.dev)
         return choose_b1(on_dev)
+
+    @property
+    def choice_bits(self) -> int:
+        """Label bits that choosing one of the fixed prompts takes."""
+        return len(self.prompts) * len(self.dev) * self.plan.prompt_n
 
     def base_entries(self) -> tuple[list[Entry], str | None]:
         """B0, B1 and the ceilings, and the name of B1's prompt."""
         entries = [self._entry("base", "base", "bare", self.bare(), self.plan.n)]
-        best = self.best_prompt() if len(self.prompts) > 1 else None
+        best = self.best_prompt(self.bare(), "base") if len(self.prompts) > 1 else None
         if best not in (None, "bare"):
             policy = self.bare().with_prompt(self.prompts[best])
-            entries.append(self._entry("prompt", best, best, policy, self.plan.n))
+            entries.append(self._entry("prompt", best, best, policy, self.plan.n, select_bits=self.choice_bits))
         return entries + self._ceilings(), best
 
     def _ceilings(self) -> list[Entry]:
@@ -121,7 +132,16 @@ class Bench:
             found.append(self._entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
         return found
 
-    def _entry(self, role: str, name: str, prompt: str, policy: Policy, n: int, regime: str | None = None) -> Entry:
+    def _entry(
+        self,
+        role: str,
+        name: str,
+        prompt: str,
+        policy: Policy,
+        n: int,
+        regime: str | None = None,
+        select_bits: int = 0,
+    ) -> Entry:
         samples, grades = self.measured(name, policy, self.items, n, regime)
         rows = prompt_rows(name, policy.prompt)
         return Entry(
@@ -132,5 +152,5 @@ class Bench:
             grades=grades,
             prompt=prompt,
             data_class=data_class(rows),
-            ledger=summary(rows),
+            ledger={**summary(rows), "select_bits": select_bits},
         )

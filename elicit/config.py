@@ -53,6 +53,8 @@ class EvalPlan:
     """dev items on which B1's prompt is chosen"""
     prompt_n: int = 2
     """samples an item for that choice"""
+    own_prompts: bool = True
+    """methods are measured at their own dev-best fixed prompt as well: EF against B1 compares best with best"""
     support_n: int | None = None
     """base samples an item at temperature 1 for C1; null: C1 is not measured"""
 
@@ -63,6 +65,14 @@ class EvalPlan:
         for name in ("limit", "max_new_tokens", "support_n"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: null, or 1 or more")
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How methods are fitted, besides what each says itself."""
+
+    prompt: str = "bare"
+    """fixed prompt of the task that a method is fitted on; it is evaluated at the bare one and at its own best"""
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,7 @@ class Settings:
     task: Any
     eval: EvalPlan
     tracker: Any
+    fit: FitPlan = FitPlan()
     experiment: Experiment | None = None
     sweep: Sweep | None = None
     seed: int = 0

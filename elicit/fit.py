@@ -72,6 +72,8 @@ def _fit(
     ledger = Ledger(chosen.task, job.name, chosen.budget)
     for what in chosen.smuggled:
         ledger.unaccounted(what)
+    for text in (part for exemplar in policy.prompt.exemplars for part in exemplar):
+        ledger.foreign(text, f"exemplars of {policy.prompt.name}", "-", stage="prompt")
     context = Context(
         rng=np.random.default_rng(seed_of("fit", chosen.seed, job.arm)),
         folder=run.path / "fit",

@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class Outcome:
 
     job: Job
     run: RunFolder
-    entry: Any = None
+    entries: list[Any] = field(default_factory=list)
+    """at the bare prompt, and at its own dev-best one where that is another"""
     fault: BaseException | None = None
 
 
@@ -85,7 +86,7 @@ def execute_one(
         facts = provenance(list(argv))
         for outcome in outcomes:
             run_job(outcome, bench, facts)
-        entries += distinct([outcome.entry for outcome in outcomes if outcome.entry], console)
+        entries += distinct([entry for outcome in outcomes for entry in outcome.entries], console)
         result = conclude(bench, entries, best, facts, time.monotonic() - started)
     except KeyboardInterrupt:
         for outcome in outcomes:
@@ -125,8 +126,8 @@ def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
     config = {key: value for key, value in job.settings.node.items() if key not in ("experiment", "sweep")}
     track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, _once(say))
     try:
-        intervention = fit_job(job, run, bench.bare(), say, track)
-        outcome.entry = measure_job(job, run, bench, intervention)
+        intervention = fit_job(job, run, bench.fitted_on(job.settings.fit.prompt), say, track)
+        outcome.entries = measure_job(job, run, bench, intervention)
         run.update(status=DONE, seconds=round(time.monotonic() - started, 3), wandb=track.id)
         track.artifact(f"intervention-{intervention.id}", "intervention", run.intervention)
     except Exception as fault:
@@ -137,8 +138,11 @@ def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
         track.finish()
 
 
-def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> Any:
-    """The entry of a fitted job at the bare prompt. Raises LedgerError where it was fitted on evaluated items."""
+def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list[Any]:
+    """The entries of a fitted job: at the bare prompt, and for a method at its own dev-best prompt if that is another.
+
+    Raises LedgerError where it was fitted on evaluated items.
+    """
     from elicit.evaluate.entry import Entry
     from elicit.fit import ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
@@ -167,8 +171,29 @@ def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> Any:
         run=str(run.path),
         edit=edit,
     )
-    run.update(policy_id=policy.id, prompt="bare", prompt_hash=policy.prompt.id, entry=entry.plain(), edit=edit)
-    return entry
+    entries = [entry]
+    if job.role == "method" and bench.plan.own_prompts and len(bench.prompts) > 1:
+        entries = at_own_prompt(entry, policy, rows, bench)
+    plain = [each.plain() for each in entries]
+    run.update(policy_id=policy.id, prompt="bare", prompt_hash=policy.prompt.id, entries=plain, edit=edit)
+    return entries
+
+
+def at_own_prompt(entry: Any, policy: Any, rows: list[Any], bench: Any) -> list[Any]:
+    """`entry` with the name of its dev-best prompt, and the entry there if that is another than the bare one."""
+    from elicit.ledger import data_class, prompt_rows, summary
+
+    best = bench.best_prompt(policy, entry.name)
+    entry = replace(entry, own_prompt=best)
+    if best == "bare":
+        return [entry]
+    asked = policy.with_prompt(bench.prompts[best])
+    samples, grades = bench.measured(f"{entry.name}, prompt {best}", asked, bench.items, bench.plan.n)
+    whole = [*rows, *prompt_rows(entry.name, asked.prompt)]
+    bits = summary(whole)
+    bits["select_bits"] += bench.choice_bits
+    there = replace(entry, policy=asked.id, samples=samples, grades=grades, prompt=best)
+    return [entry, replace(there, data_class=data_class(whole), ledger=bits)]
 
 
 def relative_norm(intervention: Any, bench: Any) -> dict[str, float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from elicit.config import Settings
 from elicit.files import read_json
 from elicit.plan import Comparison, Job
 
@@ -19,7 +20,11 @@ def describe(comparison: Comparison) -> str:
     items = plan.limit or "all"
     counted = plan.limit or 500
     paths = sum(counted * plan.n * chains(job) for job in comparison.jobs if job.role != "base")
-    base = counted * (plan.n * 3 + (plan.support_n or 0)) + 7 * plan.prompt_limit * plan.prompt_n
+    base = counted * (plan.n * 3 + (plan.support_n or 0)) + _choice(chosen)
+    if plan.own_prompts:
+        paths += sum(
+            (counted * plan.n + _choice(chosen)) * chains(job) for job in comparison.jobs if job.role == "method"
+        )
     limit = plan.max_new_tokens or chosen.task.stop.max_new_tokens
     speed, length = measured_speed(Path(chosen.root)) or (TOKENS_PER_SECOND, 0.25 * limit)
     tokens = (paths + base) * length
@@ -35,6 +40,12 @@ def describe(comparison: Comparison) -> str:
         f"{paths + base:,.0f} generated paths, at most {(paths + base) * limit:,.0f} and roughly {tokens:,.0f} tokens, "
         f"roughly {max(1, round(tokens / speed / 60))} min and the fits; budget of a fit: {budget}"
     )
+
+
+def _choice(chosen: Settings) -> int:
+    """Samples that choosing among the fixed prompts takes."""
+    names = chosen.task.prompts if chosen.eval.prompts is None else chosen.eval.prompts
+    return len(names) * chosen.eval.prompt_limit * chosen.eval.prompt_n
 
 
 def chains(job: Job) -> float:

@@ -94,12 +94,12 @@ def _compare_runs(runs: list[RunFolder], root: Path, given: dict[str, str]) -> i
     """A new comparison of chosen runs, with the base, prompts and ceilings of the first one's group."""
     from elicit.evaluate.entry import Entry
 
-    unfinished = [run.path.name for run in runs if "entry" not in run.manifest]
+    unfinished = [run.path.name for run in runs if "entries" not in run.manifest]
     if unfinished:
         raise DataError(f"{', '.join(unfinished)}: not measured yet; elicit resume {unfinished[0]}")
     saved = read_json(runs[0].path.parent / "comparisons" / runs[0].manifest["group"] / "inputs.json")
     rungs = [Entry.of(plain) for plain in saved["entries"] if plain["role"] in ("base", "prompt", "ceiling")]
-    entries = [*rungs, *(Entry.of(run.manifest["entry"]) for run in runs)]
+    entries = [*rungs, *(Entry.of(plain) for run in runs for plain in run.manifest["entries"])]
     group = given.get("group") or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in runs))
     saved["config"]["group"] = group
     return _finish(root / "comparisons" / group, entries, saved, settings(runs[0].config()), given, regrade=False)

@@ -37,6 +37,8 @@ class Entry:
     """name of the method that a placebo or rival belongs to"""
     arm: str | None = None
     prompt: str = "bare"
+    own_prompt: str | None = None
+    """the fixed prompt it is best at on dev; None: not looked for"""
     seed: int | None = None
     data_class: str | None = None
     ledger: dict[str, int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The lines of a comparison: one policy (or arm with several seeds) each, with every number it owes.
 
 EF against B0 compares bare with bare, EF against B1 best with best: where a method was also measured at its
-own dev-best prompt, that line gives the figures against B1, and says so in `best_prompt`.
+own dev-best prompt, that line gives the figures against B1, and `own_prompt` names it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     first, proportion = row.first, table.joint.resamples.proportion
     accuracy = table.joint.mean(row.key)
     shares = _mean_shares([endings(m) for m in row.measures])
+    bare = first.prompt == table.base.first.prompt
+    elsewhere = refusal("controls were measured at the bare prompt: see the line there")
     line = {
         **_identity(row),
         "n_items": len(table.items),
@@ -83,12 +85,13 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     if first.role in FITTED or row is table.b1:
         line.update(_against(table, row))
     if first.role in FITTED:
-        line["matched"] = _matched(table, row)
+        line["matched"] = _matched(table, row) if bare else elsewhere
         line["support"] = support(row.measures[0], table.base.measures[0])
-    if first.role == "method":
-        line["ctrl"] = control_adjusted(
-            table.joint.resamples, accuracy, table.joint.mean(_floor(table, row).key), _placebos(table, row)
-        )
+    if first.role == "method" and not bare:
+        line["ctrl"] = elsewhere
+    elif first.role == "method":
+        base = table.joint.mean(table.base.key)
+        line["ctrl"] = control_adjusted(table.joint.resamples, accuracy, base, _placebos(table, row))
         line["p"] = _p_values(table, row)
     return line
 
@@ -123,7 +126,7 @@ def _against(table: Table, row: Row) -> dict[str, Any]:
     """Gains and fractions against both rungs."""
     joint, resamples = table.joint, table.joint.resamples
     best = _best_prompt_row(table, row)
-    out: dict[str, Any] = {"gain": {}, "ef": {}, "best_prompt": best.first.prompt if best is not row else None}
+    out: dict[str, Any] = {"gain": {}, "ef": {}, "own_prompt": row.first.own_prompt}
     levels = {"B0": (table.base, row), "B1": (table.b1, best)}
     for rung, (base, own) in levels.items():
         if base is None:
@@ -156,16 +159,10 @@ def _best_prompt_row(table: Table, row: Row) -> Row:
     return row
 
 
-def _floor(table: Table, row: Row) -> Row:
-    """The base that a method has to beat: B0 at the bare prompt, else B1 where there is one."""
-    return table.base if row.first.prompt == table.base.first.prompt or table.b1 is None else table.b1
-
-
 def _placebos(table: Table, row: Row) -> dict[str, Any]:
-    """Means of a method's placebos, at the same prompt where they were measured there."""
+    """Means of a method's placebos."""
     own = [r for r in table.rows if r.first.role == "placebo" and r.first.parent == row.first.name]
-    same = [r for r in own if r.first.prompt == row.first.prompt]
-    return {r.first.name: table.joint.mean(r.key) for r in same or own}
+    return {r.first.name: table.joint.mean(r.key) for r in own}
 
 
 def _matched(table: Table, row: Row) -> dict[str, Any]:
@@ -202,7 +199,7 @@ def _p_values(table: Table, row: Row) -> dict[str, Any]:
     placebos = [r for r in table.rows if r.first.role == "placebo" and r.first.parent == row.first.name]
     if placebos:
         own_N = joint.values_N(row.key)
-        bars = [joint.values_N(r.key) for r in [_floor(table, row), *placebos]]
+        bars = [joint.values_N(r.key) for r in [table.base, *placebos]]
         out["ctrl"] = max(sign_flip(own_N - bar_N, clusters_N, draws, one_sided=True) for bar_N in bars)
     return out
 

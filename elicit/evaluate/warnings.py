@@ -51,14 +51,14 @@ def _of_line(table: Table, line: dict[str, Any]) -> list[str]:
         out.append(f"{name}: {line['ungraded']:.2%} ungraded, left out of its accuracy; grade again (elicit score)")
     if line["missing"] > 0:
         out.append(f"{name}: {line['missing']:.2%} of the samples are missing and count as not right; elicit resume")
-    if line["role"] != "method":
+    if line["role"] != "method" or line["prompt"] != "bare":
         return out
     for pair, estimate in line["ef"].items():
         if "refused" in estimate and "gap" in estimate:
             out.append(f"{name}: EF {pair} refused, {estimate['refused']}")
     if "refused" in line["ctrl"]:
         out.append(f"{name}: no control-adjusted gain, {line['ctrl']['refused']}")
-    if table.b1 is not None and table.b1 is not table.base and not line.get("best_prompt") and line["prompt"] == "bare":
+    if table.b1 is not None and table.b1 is not table.base and line["own_prompt"] is None:
         out.append(f"{name}: measured at the bare prompt only; against B1 it has no prompt of its own")
     if line["data_class"] in (None, "unaccounted"):
         out.append(f"{name}: its use of data is unaccounted for: no headline")

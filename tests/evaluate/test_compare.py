@@ -223,15 +223,18 @@ def test_a_best_prompt_row_gives_the_figures_against_b1(tmp_path: Path) -> None:
     entries = [
         entry(tmp_path, "base", "base", found, 0.1),
         entry(tmp_path, "prompt", "think", found, 0.3, prompt="think"),
-        entry(tmp_path, "method", "m", found, 0.5, arm="a"),
+        entry(tmp_path, "method", "m", found, 0.5, arm="a", own_prompt="think"),
         replace(entry(tmp_path, "method", "m_think", found, 0.8, arm="a", prompt="think"), name="m"),
+        entry(tmp_path, "placebo", "m/p", found, 0.2, parent="m"),
     ]
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
     bare, best = (
         next(p for p in out["policies"] if p["name"] == "m" and p["prompt"] == prompt) for prompt in ("bare", "think")
     )
     assert bare["gain"]["B1"]["point"] == pytest.approx(best["acc"]["point"] - line(out, "think")["acc"]["point"])
-    assert bare["best_prompt"] == "think" and "bare" in best["gain"]["B0"]["refused"]
+    assert bare["own_prompt"] == "think" and "bare" in best["gain"]["B0"]["refused"]
+    assert bare["ctrl"]["gain"]["point"] == pytest.approx(bare["acc"]["point"] - line(out, "m/p")["acc"]["point"])
+    assert "bare prompt" in best["ctrl"]["refused"] and "bare prompt" in best["matched"]["refused"]
 
 
 def test_readers_are_warned(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Laws of prompts: a method is compared with rung B1 at its own dev-best prompt, and fitted where `fit.prompt` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elicit.cli import main
+from elicit.files import read_json, read_rows, shards
+from elicit.ledger import load_rows
+from elicit.runs import RunFolder
+from tests.test_run import GREEDY, SMALL, elicit
+
+PROMPTS = ["eval.prompts=[few_shot,check]", "eval.prompt_limit=12", "eval.prompt_n=1"]
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("asked")
+    code, result = elicit(*GREEDY, *SMALL, *PROMPTS, cwd=folder)
+    assert code == 0
+    return folder, result["comparisons"][0]
+
+
+def method_lines(comparison: dict[str, Any]) -> list[dict[str, Any]]:
+    return [line for line in comparison["policies"] if line["role"] == "method"]
+
+
+def dev_accuracy(folder: Path, policy: str, test_items: set[str]) -> float:
+    """Share of right dev answers of a policy, straight from its grade shards."""
+    rows = read_rows(shards(folder / "runs" / "store" / "grades" / policy / "compare"))
+    grades = [row["strict"] for row in rows if row["item"] not in test_items]
+    return sum(grades) / len(grades)
+
+
+def test_a_method_is_measured_at_the_prompt_it_is_best_at_on_dev(asked: tuple[Path, dict[str, Any]]) -> None:
+    from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
+    from elicit.policy.policy import Policy, load_intervention
+    from elicit.tasks.organism import FormalTask
+
+    folder, comparison = asked
+    (manifest,) = folder.glob("runs/*decoding*/manifest.json")
+    run, task = RunFolder(manifest.parent), FormalTask()
+    checkpoint = load_checkpoint(CheckpointConfig(path=run.config()["model"]["path"], device="cpu", dtype="float32"))
+    greedy = load_intervention(run.intervention, checkpoint)
+    test_items = set(comparison["solves"]["items"])
+    accuracy = {
+        name: dev_accuracy(folder, Policy(checkpoint, (greedy,), task.prompts[name]).id, test_items)
+        for name in ("bare", "few_shot", "check")
+    }
+    own = method_lines(comparison)[0]["own_prompt"]
+    assert accuracy[own] == max(accuracy.values())
+    assert {line["prompt"] for line in method_lines(comparison)} == {"bare", own}
+
+
+def test_choosing_a_prompt_on_dev_is_paid_for_in_select_bits(asked: tuple[Path, dict[str, Any]]) -> None:
+    for line in asked[1]["policies"]:
+        chosen = line["prompt"] not in ("bare", "forced")
+        assert line["ledger"].get("select_bits", 0) == (3 * 12 if chosen else 0), line["name"]
+
+
+def test_a_method_may_be_fitted_on_another_prompt_and_its_exemplars_are_foreign_text(tmp_path: Path) -> None:
+    code, result = elicit(*GREEDY, *SMALL, "fit.prompt=few_shot", cwd=tmp_path)
+    run = RunFolder(tmp_path / result["runs"][0]["run"])
+    assert code == 0 and run.manifest["data_class"] == "T"
+    assert {row.stage for row in load_rows(run.ledger) if row.foreign_tokens} == {"prompt"}
+    assert method_lines(result["comparisons"][0])[0]["prompt"] == "bare"
+
+
+def test_an_unknown_prompt_to_fit_on_is_named_with_the_known_ones(tmp_path: Path) -> None:
+    code, result = elicit(*GREEDY, *SMALL, "fit.prompt=few_shots", cwd=tmp_path)
+    assert code == 2
+    error = read_json(tmp_path / result["runs"][0]["run"] / "error.json")
+    assert "few_shots" in error["message"] and "few_shot" in error["message"]
+
+
+def test_an_unknown_prompt_of_rung_b1_is_named_with_the_known_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*GREEDY, *SMALL, "eval.prompts=[chekc]"]) == 2
+    assert "eval.prompts='chekc': did you mean check?" in capsys.readouterr().err
