@@ -84,8 +84,11 @@ def _fit(
     context.folder.mkdir(exist_ok=True)
     allowed = [run.path, *own_places(), *_checkpoint_places(policy)]
     started = time.monotonic()
-    with watching(allowed, ledger.unaccounted):
-        intervention = chosen.method.fit(policy, ledger, context)
+    try:
+        with watching(allowed, ledger.unaccounted):
+            intervention = chosen.method.fit(policy, ledger, context)
+    finally:
+        ledger.close()
     seconds = time.monotonic() - started
     ledger.save(run.ledger)
     save(intervention, run.intervention, ledger.used)
@@ -106,7 +109,8 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
     An ungraded answer is left out of the mean. Raises ZeroDivisionError never: no graded answer is a LedgerError.
     """
     from elicit.policy.decoding import REGIMES
-    from elicit.records import Finish
+    from elicit.records import FINISHED
+    from elicit.tasks.pool import Job
 
     def score(policy: Policy, limit: int | None = None) -> float:
         from elicit.errors import LedgerError
@@ -116,8 +120,8 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
             items = task.items("dev", limit)
         ledger.selected(len(items), [item.id for item in items])
         drawn = sample(policy, items, [0], REGIMES["compare"], task)
-        with door():
-            grades = [task.grade(item, o.path.text, o.path.finish != Finish.LENGTH).strict for item, _, o in drawn]
+        jobs = [Job(item, o.path.text, o.path.finish in FINISHED) for item, _, o in drawn]
+        grades = [judgement.strict for judgement in ledger.judge(jobs)]
         known = [grade for grade in grades if grade is not None]
         if not known:
             raise LedgerError(f"dev score of {len(items)} items of {task.name}: not one answer could be graded")

@@ -24,7 +24,9 @@ from pathlib import Path
 from elicit.errors import LedgerError
 from elicit.files import content_hash, read_jsonl, write_text
 from elicit.records import Item, LedgerRow
-from elicit.tasks.task import Answer, PromptFormat, StopRules, Task
+from elicit.tasks.grader import Grader
+from elicit.tasks.pool import Job
+from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task
 from elicit.watch import door
 
 STAGES = ("prompt", "train", "select", "infer")
@@ -79,12 +81,13 @@ class TaskView:
 class Ledger:
     """One fit's account. Raises LedgerError on a closed split, an unknown item or a spent budget."""
 
-    def __init__(self, task: Task, method: str, budget: Budget | None = None) -> None:
+    def __init__(self, task: Task, method: str, budget: Budget | None = None, grader: Grader | None = None) -> None:
         self.method = method
         self.budget = budget or Budget()
         self.spent = Spent()
         self.accounted = True
         self._task = task
+        self._grader = grader or Grader(task, workers=1)
         self._rows: dict[tuple[str, str, str, str], LedgerRow] = {}
         self._items: dict[str, Item] = {}
 
@@ -109,7 +112,17 @@ class Ledger:
         known = self._known(item)
         self._spend(labels=1)
         self._book(stage, known.split, _licence(self._task), label_bits=1, items=[item.id])
-        return self._task.grade(known, text, finished).strict
+        return self.judge([Job(known, text, finished)])[0].strict
+
+    def judge(self, jobs: Sequence[Job]) -> list[Judgement]:
+        """Judgements by the evaluator's own grader, unbooked: for `grade` and for dev scores. A hang is ungraded."""
+        with door():
+            verdicts = self._grader.judge(jobs)
+        return [v.judgement or Judgement(None, None, None, None, v.failure) for v in verdicts]
+
+    def close(self) -> None:
+        """End the grading processes, where any were started."""
+        self._grader.__exit__(None, None, None)
 
     def valid(self, item: Item, text: str, stage: str = "train") -> bool:
         """Whether the trace has no violation: one label bit. Raises LookupError without a validator."""

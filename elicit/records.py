@@ -31,6 +31,10 @@ class Finish:
     """ended by a strategy (a DeepConf threshold, a rejected suffix)"""
 
 
+FINISHED = (Finish.EOS, Finish.STOP)
+"""endings that an answer can stand in: a truncated or cut output has no strict answer"""
+
+
 @dataclass(frozen=True)
 class Item:
     """One problem. `id` is a content hash of task, question, gold and facts: renaming a folder makes no new item."""

@@ -4,87 +4,28 @@
     out/shard-*.parquet           records.Grade, one row a sample, same order
     out/{fingerprint,manifest}.json
 
-What a task decides exactly (`grade_quick`) is graded here; the rest goes to a pool of processes that can be killed
-(`elicit.tasks.pool`). A grade that hangs, crashes or trips a guard is *ungraded* with its reason: never wrong, tried
-again by the next call. A better grader (`GRADER_VERSION`) means grading again, never sampling again.
+Completions are judged by `elicit.tasks.grader`, the one that training rewards come from. A grade that hangs,
+crashes or trips a guard is *ungraded* with its reason: never wrong, tried again by the next call. A better grader (`GRADER_VERSION`) means grading again, never sampling again.
 What this module does not know: how an answer is judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from elicit import files
 from elicit.errors import DataError, StageError
-from elicit.records import SCHEMA, Finish, Grade, Item
-from elicit.tasks.pool import GradingPool, Job, Verdict, judge
+from elicit.records import FINISHED, SCHEMA, Grade, Item
+from elicit.tasks.grader import Grader
+from elicit.tasks.pool import Job, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
-from elicit.tasks.verify import PENDING
 
 GRADER_VERSION = 1
 """raised by whoever changes a verdict of any task; the golden file shows which"""
 
-FINISHED = (Finish.EOS, Finish.STOP)
-"""endings that an answer can stand in: a truncated or cut output has no strict answer"""
-
 _COLUMNS = ["policy", "regime", "item", "j", "text", "finish"]
-
-
-@runtime_checkable
-class QuickTask(Protocol):
-    """A task that decides most completions without slow libraries; `ungraded="pending"` asks for the pool."""
-
-    def grade_quick(self, item: Item, text: str, finished: bool) -> Judgement: ...
-
-
-class _Quick:
-    """The quick grader of a task behind the interface of `pool.judge`."""
-
-    def __init__(self, task: Task) -> None:
-        self.grade = task.grade_quick if isinstance(task, QuickTask) else None
-        self.validate, self.has_validator = task.validate, task.has_validator
-
-
-class Grader:
-    """Judge completions: from the cache, exactly, or in the pool. A context manager, for the pool's sake."""
-
-    def __init__(self, task: Task, workers: int = 2, timeout_s: float = 5.0) -> None:
-        self._quick = _Quick(task)
-        self._pool = GradingPool(task, workers, timeout_s)
-        self._cache: dict[str, Verdict] = {}
-
-    def __enter__(self) -> Grader:
-        return self
-
-    def __exit__(self, *fault: Any) -> None:
-        self._pool.__exit__(*fault)
-
-    def judge(self, jobs: Sequence[Job]) -> list[Verdict]:
-        """Verdicts in the order of `jobs`; equal completions of one item are judged once."""
-        keys = [files.content_hash([job.item.id, job.item.gold, job.text, job.finished]) for job in jobs]
-        new = {key: job for key, job in zip(keys, jobs, strict=True) if key not in self._cache}
-        slow: dict[str, tuple[Job, Verdict]] = {}
-        for key, job in new.items():
-            verdict = judge(self._quick, job) if self._quick.grade else Verdict(None, None, PENDING)  # type: ignore[arg-type]
-            if verdict.failure == PENDING or (verdict.judgement and verdict.judgement.ungraded == PENDING):
-                slow[key] = job, verdict
-            else:
-                self._cache[key] = verdict
-        answers = self._pool.judge([job for job, _ in slow.values()])
-        for (key, (_, first)), answer in zip(slow.items(), answers, strict=True):
-            self._cache[key] = _completed(first, answer)
-        return [self._cache[key] for key in keys]
-
-
-def _completed(first: Verdict, answer: Verdict) -> Verdict:
-    """The pool's verdict, or where it failed what was known before with the reason."""
-    if answer.judgement is not None or first.judgement is None:
-        return answer
-    reason = answer.failure if first.judgement.strict is None else f"lenient: {answer.failure}"
-    return Verdict(replace(first.judgement, ungraded=reason), first.violation)
 
 
 def grade(
@@ -155,7 +96,7 @@ def _grade(row: dict[str, Any], verdict: Verdict, grader: Grader) -> Grade:
     judged, fault = verdict.judgement, verdict.violation
     if judged is None:
         judged = Judgement(None, None, None, None, verdict.failure)
-    known = grader._quick.has_validator and verdict.failure is None
+    known = grader.has_validator and verdict.failure is None
     return Grade(
         *_key(row),
         strict=judged.strict,

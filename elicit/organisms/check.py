@@ -29,7 +29,7 @@ from elicit.policy.decoding import (
     StrategyBase,
 )
 from elicit.policy.policy import BARE, Policy
-from elicit.records import Finish, Item
+from elicit.records import FINISHED, Item
 from elicit.sampling.sample import sample
 from elicit.tasks.formal import OPENERS
 from elicit.tasks.task import PromptFormat, Task
@@ -104,7 +104,7 @@ def _accuracy(policy: Policy, task: Task, items: Sequence[Item], regime: Regime,
     traced, valid = [], []
     for item, _, outcome in sample(policy, items, range(n), regime, task):
         text = policy.prompt.prefix + outcome.path.text
-        right = task.grade(item, text, outcome.path.finish != Finish.LENGTH).strict is True
+        right = task.grade(item, text, outcome.path.finish in FINISHED).strict is True
         hits[item.id].append(right)
         traced.append("So the answer is" in text)
         if right and traced[-1]:

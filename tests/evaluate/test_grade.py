@@ -11,6 +11,8 @@ from elicit import files
 from elicit.errors import DataError, StageError
 from elicit.evaluate import grade as stage
 from elicit.evaluate.grade import grade, grade_file
+from elicit.ledger import Ledger
+from elicit.tasks.grader import Grader
 from elicit.records import Finish, Sample
 from elicit.tasks.jsonl import Jsonl
 from elicit.tasks.organism import FormalTask
@@ -149,6 +151,20 @@ def test_a_hanging_grade_is_killed_and_ungraded_and_the_pool_goes_on(tmp_path, s
     assert reasons[1].startswith("timeout: killed") and reasons[3].startswith("crash") and "told to" in reasons[4]
     manifest = files.read_json(out / "manifest.json")
     assert manifest["ungraded"] == 3 and manifest["shards"]["shard-0.parquet"]["retry"] == 2
+
+
+def test_a_grade_that_hangs_while_fitting_is_unknown_and_the_fit_goes_on(tmp_path, slow):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"question": "1 + 1?", "answer": "2", "split": "train"}\n')
+    task = slow.SlowTask(path=str(path))
+    ledger = Ledger(task, "m", grader=Grader(task, workers=1, timeout_s=0.3))
+    (item,) = ledger.items("train", limit=1)
+    try:
+        assert ledger.grade(item, " hang") is None
+        assert ledger.grade(item, " The answer is 77.") is False
+    finally:
+        ledger.close()
+    assert ledger.spent.labels == 2
 
 
 def test_ungraded_rows_are_tried_again_by_the_next_call(tmp_path, slow, monkeypatch):
