@@ -5,13 +5,13 @@
     out/{fingerprint,manifest}.json
 
 Completions are judged by `elicit.tasks.grader`, the one that training rewards come from. A grade that hangs,
-crashes or trips a guard is *ungraded* with its reason: never wrong, tried again by the next call. A better grader (`GRADER_VERSION`) means grading again, never sampling again.
+crashes or trips a guard is *ungraded* with its reason: never wrong, tried again by the next call. A better grader
+(`GRADER_VERSION`) means grading again, never sampling again.
 What this module does not know: how an answer is judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 

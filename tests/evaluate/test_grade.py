@@ -12,8 +12,8 @@ from elicit.errors import DataError, StageError
 from elicit.evaluate import grade as stage
 from elicit.evaluate.grade import grade, grade_file
 from elicit.ledger import Ledger
-from elicit.tasks.grader import Grader
 from elicit.records import Finish, Sample
+from elicit.tasks.grader import Grader
 from elicit.tasks.jsonl import Jsonl
 from elicit.tasks.organism import FormalTask
 from elicit.tasks.pool import GradingPool, Job
