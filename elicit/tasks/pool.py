@@ -49,10 +49,14 @@ class Verdict(NamedTuple):
 
 
 def judge(task: Task, job: Job) -> Verdict:
-    """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row."""
+    """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row.
+
+    An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against.
+    """
     try:
         judgement = task.grade(*job)
-        return Verdict(judgement, task.validate(job.item, job.text) if task.has_validator else None)
+        checkable = task.has_validator and job.item.facts
+        return Verdict(judgement, task.validate(job.item, job.text) if checkable else None)
     except Exception as fault:
         return Verdict(None, None, f"{type(fault).__name__}: {fault}")
 

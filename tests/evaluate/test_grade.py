@@ -277,3 +277,11 @@ def test_a_task_that_workers_cannot_import_is_a_clear_error():
 
     with pytest.raises(DataError, match="Local"), GradingPool(Local()) as pool:
         pool.judge([Job(item_of("1"), "x", True)])
+
+
+def test_a_file_of_a_formal_task_is_graded_by_its_answers(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [("7", " Working. 3 + 4 = 7. So the answer is 7.", True), ("7", " The answer is 8.", False)]
+    path.write_text("".join(json.dumps({"gold": g, "output": o, "expected": e}) + "\n" for g, o, e in rows))
+    found = grade_file(path, CHAIN)
+    assert (found["n"], found["agreement"], found["ungraded"]) == (2, 1.0, 0)
