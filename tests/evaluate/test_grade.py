@@ -143,7 +143,7 @@ def test_a_hanging_grade_is_killed_and_ungraded_and_the_pool_goes_on(tmp_path, s
     rows = [sample(items[0], j, text) for j, text in enumerate(texts)]
     files.write_rows(tmp_path / "samples" / "shard-0.parquet", rows)
     began = time.monotonic()
-    out = grade(tmp_path / "samples", task, by_id(items), tmp_path / "grades", workers=2, timeout_s=0.4)
+    out = grade(tmp_path / "samples", task, by_id(items), tmp_path / "grades", workers=2, timeout_s=1.5)
     graded = files.read_rows(files.shards(out))
     assert time.monotonic() - began < 30
     assert [row["strict"] for row in graded] == [True, None, False, None, None, True]
@@ -157,7 +157,7 @@ def test_a_grade_that_hangs_while_fitting_is_unknown_and_the_fit_goes_on(tmp_pat
     path = tmp_path / "train.jsonl"
     path.write_text('{"question": "1 + 1?", "answer": "2", "split": "train"}\n')
     task = slow.SlowTask(path=str(path))
-    ledger = Ledger(task, "m", grader=Grader(task, workers=1, timeout_s=0.3))
+    ledger = Ledger(task, "m", grader=Grader(task, workers=1, timeout_s=1.5))
     (item,) = ledger.items("train", limit=1)
     try:
         assert ledger.grade(item, " hang") is None
@@ -170,7 +170,7 @@ def test_a_grade_that_hangs_while_fitting_is_unknown_and_the_fit_goes_on(tmp_pat
 def test_ungraded_rows_are_tried_again_by_the_next_call(tmp_path, slow, monkeypatch):
     items = [item_of("7")]
     files.write_rows(tmp_path / "samples" / "shard-0.parquet", [sample(items[0], 0, "hang. The answer is 7.")])
-    out = grade(tmp_path / "samples", slow.SlowTask(), by_id(items), tmp_path / "grades", workers=1, timeout_s=0.2)
+    out = grade(tmp_path / "samples", slow.SlowTask(), by_id(items), tmp_path / "grades", workers=1, timeout_s=1.5)
     assert files.read_rows(files.shards(out))[0]["strict"] is None
     monkeypatch.setattr(GradingPool, "judge", lambda self, jobs: [_right() for _ in jobs])
     assert files.read_rows(files.shards(grade(tmp_path / "samples", slow.SlowTask(), by_id(items), out)))[0]["strict"]
@@ -186,7 +186,7 @@ def _right():
 def test_a_hang_in_the_lenient_reading_leaves_the_strict_verdict(tmp_path, slow):
     items = [item_of("7")]
     files.write_rows(tmp_path / "samples" / "shard-0.parquet", [sample(items[0], 0, "The answer is 8.")])
-    out = grade(tmp_path / "samples", slow.SlowLenient(), by_id(items), tmp_path / "grades", workers=1, timeout_s=0.2)
+    out = grade(tmp_path / "samples", slow.SlowLenient(), by_id(items), tmp_path / "grades", workers=1, timeout_s=1.5)
     (row,) = files.read_rows(files.shards(out))
     assert row["strict"] is False and row["lenient"] is None and row["ungraded"].startswith("lenient: timeout")
 
