@@ -49,7 +49,7 @@ class Hub(BaseHTTPRequestHandler):
         file = self.folders.get(commit, Path("/nowhere")) / name
         if (
             not file.is_file()
-        ):  # whatever else is asked for (chat templates, listings): this repository has no such entry
+        ):  # whatever else is asked for: no such entry
             known = commit in self.folders or place.startswith("/api/")
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound" if known else "RevisionNotFound")
