@@ -112,6 +112,8 @@ class Settings:
     """null: the experiment's name, or method-task-model"""
     output: Literal["text", "json"] = "text"
     dry_run: bool = False
+    parallel: int = 1
+    """processes that fit and measure the jobs of a comparison side by side; more than 1 for tiny models on a CPU"""
     placebos: Literal["none", "one", "all"] = "none"
     rivals: Literal["none", "one", "all"] = "none"
     template: str = "comparison"
@@ -125,6 +127,10 @@ class Settings:
     node: dict[str, Any] = field(default_factory=dict, compare=False)
     smuggled: tuple[str, ...] = ()
     """what was read while the method was imported and built: the ledger counts it as unaccounted"""
+
+    def __post_init__(self) -> None:
+        if self.parallel < 1:
+            raise ConfigError(f"parallel={self.parallel}: 1 process or more")
 
 
 def config_dirs() -> list[Path]:

@@ -90,6 +90,8 @@ def _fit(
     finally:
         ledger.close()
     seconds = time.monotonic() - started
+    if getattr(intervention, "needs_verifier", False) and ledger.data_class != "L":
+        ledger.teacher()  # whatever its method booked: a verifier that is asked at inference is class L
     ledger.save(run.ledger)
     save(intervention, run.intervention, ledger.used)
     run.update(

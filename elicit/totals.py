@@ -10,7 +10,8 @@ from elicit.files import read_json
 from elicit.plan import Comparison, Job
 
 TOKENS_PER_SECOND = 5_000
-"""of the organism on two idle cores; replaced by what the store's own samples took, where there are any"""
+"""of the organism on two idle cores; replaced by what the store's own samples took, where there are any. What another
+model takes on this machine is not guessed"""
 
 
 def describe(comparison: Comparison) -> str:
@@ -26,8 +27,10 @@ def describe(comparison: Comparison) -> str:
             (counted * plan.n + _choice(chosen)) * chains(job) for job in comparison.jobs if job.role == "method"
         )
     limit = plan.max_new_tokens or chosen.task.stop.max_new_tokens
-    speed, length = measured_speed(Path(chosen.root)) or (TOKENS_PER_SECOND, 0.25 * limit)
+    guess = TOKENS_PER_SECOND if str(chosen.model.path).startswith("organism") else None
+    speed, length = measured_speed(Path(chosen.root)) or (guess, 0.25 * limit)
     tokens = (paths + base) * length
+    time = f"roughly {max(1, round(tokens / speed / 60))} min" if speed else "a time not known before the first samples"
     roles = [job.role for job in comparison.jobs]
     jobs = ", ".join(
         f"{roles.count(role)} {role}{'s' if roles.count(role) > 1 else ''}" for role in dict.fromkeys(roles)
@@ -38,7 +41,7 @@ def describe(comparison: Comparison) -> str:
     return (
         f"{comparison.group}: {jobs} x {items} items x {plan.n} samples, with base, prompts and ceilings about "
         f"{paths + base:,.0f} generated paths, at most {(paths + base) * limit:,.0f} and roughly {tokens:,.0f} tokens, "
-        f"roughly {max(1, round(tokens / speed / 60))} min and the fits; budget of a fit: {budget}"
+        f"{time} and the fits; budget of a fit: {budget}"
     )
 
 
