@@ -30,7 +30,7 @@ def method_lines(comparison: dict[str, Any]) -> list[dict[str, Any]]:
 
 def dev_accuracy(folder: Path, policy: str, test_items: set[str]) -> float:
     """Share of right dev answers of a policy, straight from its grade shards."""
-    rows = read_rows(shards(folder / "runs" / "store" / "grades" / policy / "compare"))
+    rows = read_rows(shards(folder / "runs" / "store" / "grades" / policy / "compare-chain"))
     grades = [row["strict"] for row in rows if row["item"] not in test_items]
     return sum(grades) / len(grades)
 
@@ -41,7 +41,7 @@ def test_a_method_is_measured_at_the_prompt_it_is_best_at_on_dev(asked: tuple[Pa
     from elicit.tasks.organism import FormalTask
 
     folder, comparison = asked
-    (manifest,) = folder.glob("runs/*decoding*/manifest.json")
+    (manifest,) = folder.glob("runs/*greedy*/manifest.json")
     run, task = RunFolder(manifest.parent), FormalTask()
     checkpoint = load_checkpoint(CheckpointConfig(path=run.config()["model"]["path"], device="cpu", dtype="float32"))
     greedy = load_intervention(run.intervention, checkpoint)

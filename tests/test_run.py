@@ -46,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_of(folder: Path) -> RunFolder:
-    (path,) = folder.glob("runs/*decoding*/manifest.json")
+    (path,) = folder.glob("runs/*greedy*/manifest.json")
     return RunFolder(path.parent)
 
 
@@ -155,7 +155,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_comes_out_the_same(
     with monkeypatch.context() as patch, contextlib.chdir(tmp_path), contextlib.redirect_stderr(err):
         patch.setattr(bench, "grade", stops)
         assert main([*GREEDY, *SMALL]) == 130
-    (run,) = tmp_path.glob("runs/*decoding*")
+    (run,) = tmp_path.glob("runs/*greedy*")
     assert f"elicit resume {run.relative_to(tmp_path)}" in err.getvalue()
     assert RunFolder(run).manifest["status"] == "interrupted"
     code, result = elicit("resume", run.name, "output=json", cwd=tmp_path)

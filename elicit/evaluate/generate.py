@@ -1,6 +1,7 @@
 """generate: a policy and items -> sample shards on disk. The one stage that needs torch.
 
-    <store>/samples/<policy>/<regime>/
+    <store>/pools/<policy without its strategy>/<regime>/   chains that strategies share (sampling/pool.py)
+    <store>/samples/<policy>/<regime>-<task>/
       fingerprint.json         hashes of what decides the rows; another one is refused
       shard-<keys>.parquet     samples of up to 16 items x 16 j: one sampler call, written whole and renamed
       chains-<keys>.parquet    the paths behind them, where a strategy has more than one
@@ -37,7 +38,8 @@ from elicit.files import (
 )
 from elicit.policy.decoding import Outcome, Regime, Sampling
 from elicit.records import SCHEMA, Chain, Item, Sample
-from elicit.sampling.sample import request_seed, sample
+from elicit.sampling.pool import Pool
+from elicit.sampling.sample import request_seed, sample, without_strategy
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -49,9 +51,9 @@ Block = tuple[list[Item], list[int]]
 """items x sample indices of one shard"""
 
 
-def folder_of(store: Path, policy_id: str, regime: str) -> Path:
-    """Where the samples of a policy live."""
-    return Path(store) / "samples" / policy_id / regime
+def folder_of(store: Path, policy_id: str, regime: str, task: str) -> Path:
+    """Where the samples of a policy live: tasks that are asked alike share the policy, not its limits and prompts."""
+    return Path(store) / "samples" / policy_id / f"{regime}-{task.replace('/', '-')}"
 
 
 def deterministic(policy: Policy, regime: Regime) -> bool:
@@ -81,16 +83,17 @@ def generate(
     if n < 1 or not items:
         raise ConfigError(f"n={n} samples of {len(items)} items: at least one of one")
     n = 1 if deterministic(policy, regime) else n
-    folder = folder_of(store, policy.id, regime.name)
+    folder = folder_of(store, policy.id, regime.name, task.name)
     settings = _settings(policy, task, regime, max_new_tokens)
     with locked(folder), _interruptible(say) as interrupted:
         check_fingerprint(folder, fingerprint(**settings), f"delete it, or take another root= ({folder})")
         blocks = list(_missing(folder, items, n))
+        pool = _pool(policy, regime, store, settings) if blocks else None
         done, wanted = len(items) * n - sum(len(part) * len(js) for part, js in blocks), len(items) * n
         if progress:
             progress(done, wanted)
         for part, js in blocks:
-            _shard(folder, policy, task, part, js, regime, max_new_tokens)
+            _shard(folder, policy, task, part, js, regime, max_new_tokens, pool)
             done += len(part) * len(js)
             if progress:
                 progress(done, wanted)
@@ -124,6 +127,15 @@ def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | 
     }
 
 
+def _pool(policy: Policy, regime: Regime, store: Path, settings: dict[str, Any]) -> Pool | None:
+    """The chains that this policy's strategy shares with others; None without a strategy of several chains."""
+    if not getattr(policy.strategy, "pooled", False):
+        return None
+    base = without_strategy(policy).id
+    decisive = {name: settings[name] for name in ("schema", "engine", "dtype", "attention", "checkpoint", "prompt")}
+    return Pool(Path(store) / "pools" / base / regime.name, {**decisive, "base": base})
+
+
 def _missing(folder: Path, items: Sequence[Item], n: int) -> Iterator[Block]:
     """Blocks of samples that are not there yet: fixed by the list of items, n and what is there, not by time."""
     there: dict[str, set[int]] = {}
@@ -147,11 +159,12 @@ def _shard(
     js: list[int],
     regime: Regime,
     max_new_tokens: int | None,
+    pool: Pool | None = None,
 ) -> None:
     """Sample one block and write it: chains and timings first, the shard itself last."""
-    begun = time.time()
-    outcomes = sample(policy, items, js, regime, task, max_new_tokens=max_new_tokens)
-    seconds = time.time() - begun
+    begun, saved = time.time(), pool.saved_seconds if pool else 0.0
+    outcomes = sample(policy, items, js, regime, task, max_new_tokens=max_new_tokens, pool=pool)
+    seconds = time.time() - begun + (pool.saved_seconds - saved if pool else 0.0)
     identity = policy.id
     prompts = {item.id: content_hash(policy.prompt_ids(item.question)) for item in items}
     rows = [_sample(identity, regime.name, item, j, outcome, prompts[item.id]) for item, j, outcome in outcomes]

@@ -7,18 +7,22 @@ here because every policy without a strategy uses it. A strategy owns its sampli
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
-from elicit.files import content_hash
+from elicit.files import content_hash, seed_of
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:
+    from elicit.sampling.kept import Kept
     from elicit.tasks.task import Reader
 
 
@@ -30,6 +34,8 @@ class Request:
     j: int
     seed: int
     prompt_ids: tuple[int, ...]
+    base: str = ""
+    """the policy without its strategy, and the regime: what chains that strategies share are keyed by (`chain_seed`)"""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,12 @@ class Job:
     stream: int = 0
     forced: tuple[int, ...] = ()
     first_rank: int | None = None
+    shared: bool = False
+    """its path may be kept in the store and handed to other strategies that ask for the same job (sampling/pool.py)"""
+    keep: bool = False
+    """the loop hands out what it computed as `Path.kept` (where the model has plain keys and values)"""
+    kept: Kept | None = field(default=None, compare=False, repr=False)
+    """of a path that begins with `forced`: it is cropped instead of computed again. Saves work, changes no token"""
 
 
 @dataclass
@@ -63,6 +75,8 @@ class Path:
     finish: str
     text: str
     """decoded, special tokens and the stop string left out"""
+    kept: Kept | None = field(default=None, compare=False, repr=False)
+    """for `Job.kept` of a path that goes on from a part of this one; a strategy returns paths without it"""
 
 
 @dataclass
@@ -113,20 +127,74 @@ class PickRule:
             raise ConfigError(f"alpha={self.alpha}: a power above 0")
 
 
+class StepRule(Protocol):
+    """Ends rows before their time. Asked where endings are looked for: what is read is on the host by then, so no
+    step waits for the device; what a row wrote past its cut is thrown away."""
+
+    def cuts(
+        self, jobs_S: NDArray[np.int64], begun_S: NDArray[np.int64], chunk: int, scalars_S_4_T: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Int64 [S]: the length that each row is cut at, in begun+1..begun+chunk; 0: it goes on.
+
+        `jobs_S`: place of each row's job among those given to `run`; `begun_S`: tokens that were looked at before;
+        `scalars_S_4_T`: log-probs, gaps, confidences and log z of all tokens so far.
+        """
+        ...
+
+
 class Loop(Protocol):
     """The step loop as strategies see it (implemented in elicit/sampling/sampler.py)."""
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules) -> list[Path]:
-        """Generate all jobs, batched, in the order given; equal prompts are prefilled once."""
+    def run(
+        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+    ) -> list[Path]:
+        """Generate all jobs, batched, in the order given; equal prompts are prefilled once.
+
+        A row that `step_rule` cuts finishes as `Finish.CUT`.
+        """
         ...
 
     @property
     def vocabulary(self) -> int: ...
 
+    @property
+    def rows(self) -> int:
+        """Paths that are generated side by side, at most."""
+        ...
+
     def decode(self, token_ids: Sequence[int]) -> str: ...
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that continues another one: nothing is added in front or behind."""
+        ...
 
     def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
         """Character span of each token in `decode(token_ids)`."""
+        ...
+
+
+def chain_seed(request: Request, index: int) -> int:
+    """Seed of the chain of this index of a request's item: of the base, not of the strategy, so strategies share it.
+
+    Sample j of a strategy with n chains takes the indices j * n .. j * n + n - 1: no two samples share a chain.
+    """
+    return seed_of(request.base, request.item, index)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verifier says of one completion."""
+
+    right: bool
+    finding: str = ""
+    """the first violation of the trace, where the task can name one"""
+
+
+class Verifier(Protocol):
+    """What a strategy with `needs_verifier` sees besides the `Reader`: its `task` is both. Class L."""
+
+    def verdict(self, item: str, text: str, finished: bool) -> Verdict:
+        """Judge a completion of the item of this id."""
         ...
 
 
@@ -147,6 +215,23 @@ class StrategyBase:
 
     kind: ClassVar[str] = "decoding"
     deterministic: ClassVar[bool] = False
+    pooled: ClassVar[bool] = False
+    """True: its jobs are `shared`, so that the chains are drawn once for all strategies on one policy"""
+    needs_verifier: ClassVar[bool] = False
+    """True: `run` is handed a task with `verdict` (class L); no other strategy gets near gold"""
+
+    adaptive: ClassVar[bool] = False
+    """True: chains may be cut, or left undrawn, by what others say: no independent draws"""
+
+    @property
+    def token_rule(self) -> PickRule | None:
+        """The rule that each token of the completion is drawn by; None: a completion is chosen, its law is another."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """What its row in a comparison is called."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def spec(self) -> dict[str, Any]:
         return {"strategy": f"{type(self).__module__}.{type(self).__qualname__}", **asdict(self)}  # type: ignore[call-overload]
@@ -168,6 +253,10 @@ class Sampling(StrategyBase):
     """Independent samples by one pick rule: the plain regimes, greedy, temperature, top-p, min-p."""
 
     rule: PickRule = PickRule()
+
+    @property
+    def token_rule(self) -> PickRule:
+        return self.rule
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         jobs = [Job(request.prompt_ids, request.seed) for request in requests]

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from elicit.errors import CheckpointError
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Job, Path, PickRule, StepRule
 from elicit.records import Finish
 from elicit.sampling.engine import CachedEngine, Prefilled, Prefix, UncachedEngine
+from elicit.sampling.kept import Kept
 from elicit.sampling.pick import SCALARS, pick, ranked, scalars
 from elicit.sampling.text import StopFinder
 from elicit.sampling.uniforms import UniformTable
@@ -26,6 +27,9 @@ PREFILL_ROWS = 32
 PREFILL_TOKENS = 4096
 PREFILL_LOGITS = 2**25
 """limits of one prefill pass: prefixes, tokens with padding, elements of the logits it keeps"""
+RESUME_ROWS = 256
+RESUME_TOKENS = 8192
+"""limits of one pass that goes on from kept keys and values, one token a prefix"""
 ROWS = ("job_S", "live", "steps", "tokens_S_T", "scalars_S_4_T", "tokens_S", "logits_S_V", "device_steps_S")
 """arrays of a batch with a row a slot"""
 
@@ -45,7 +49,9 @@ class Batch:
         check_every: int,
         vocabulary: int,
         progress: Callable[[int, int], None] | None,
+        step_rule: StepRule | None = None,
     ) -> None:
+        self.step_rule = step_rule
         self.engine, self.jobs, self.rule, self.stop, self.finder = engine, jobs, rule, stop, finder
         self.slots, self.check_every, self.vocabulary, self.progress = slots, check_every, vocabulary, progress
         self.budget = stop.max_new_tokens
@@ -54,6 +60,7 @@ class Batch:
         self.flags_V = self.eos_V | finder.may_end_V
         self.paths: list[Path | None] = [None] * len(jobs)
         self.prefixes, self.waiting = _queue(jobs, self.budget)
+        self.kept = self._kept()
         self.ready: deque[tuple[int, Prefilled, int]] = deque()
         """(job, its prefix's group, place in the group): prefilled, waiting for a slot"""
         self.rows = 0
@@ -102,18 +109,40 @@ class Batch:
 
     def _prefill(self) -> None:
         """Compute the next prefixes together, within the limits of one pass, and make their jobs ready."""
+        if self.prefixes[0] in self.kept:
+            self._resume()
+            return
         group: list[Prefix] = []
         width = keep = 0
-        while self.prefixes and len(group) < PREFILL_ROWS:
+        while self.prefixes and self.prefixes[0] not in self.kept and len(group) < PREFILL_ROWS:
             prompt, forced = self.prefixes[0]
             width, keep = max(width, len(prompt) + len(forced)), max(keep, 1 + len(forced))
             rows = len(group) + 1
             if group and (rows * width > PREFILL_TOKENS or rows * keep * self.vocabulary > PREFILL_LOGITS):
                 break
             group.append(self.prefixes.popleft())
-        done = self.engine.prefill(group, self.rule.alpha)
+        self._make_ready(group, self.engine.prefill(group, self.rule.alpha))
+
+    def _resume(self) -> None:
+        """The same for prefixes whose keys and values were kept."""
+        group: list[Prefix] = []
+        width = sum(map(len, self.prefixes[0]))
+        most = min(RESUME_ROWS, max(1, RESUME_TOKENS // width), max(1, PREFILL_LOGITS // self.vocabulary))
+        while self.prefixes and self.prefixes[0] in self.kept and len(group) < most:
+            group.append(self.prefixes.popleft())
+        self._make_ready(group, self.engine.resume(group, [self.kept.pop(prefix) for prefix in group]))
+
+    def _make_ready(self, group: list[Prefix], done: Prefilled) -> None:
         for place, prefix in enumerate(group):
             self.ready.extend((job, done, place) for job in self.waiting.pop(prefix))
+
+    def _kept(self) -> dict[Prefix, Kept]:
+        """Of each prefix that some job brings keys and values for."""
+        served = {}
+        for job in self.jobs:
+            if job.kept is not None and job.kept.serves(self.rule.alpha):
+                served[tuple(job.prompt_ids), tuple(job.forced[: self.budget])] = job.kept
+        return served
 
     def _admit(self) -> None:
         """Fill free slots with waiting jobs; few free slots are left alone until they are worth a copy."""
@@ -218,11 +247,20 @@ class Batch:
                 place = slice(self.steps[slot], self.steps[slot] + chunk)
                 self.tokens_S_T[slot, place] = tokens_S_K[slot]
                 self.scalars_S_4_T[slot, :, place] = values_4_S_K[:, slot]
-        flagged = self.flags_V[tokens_S_K].any(1) | (self.steps + chunk >= self.budget)
+        cuts_S = self._cuts(chunk)
+        flagged = self.flags_V[tokens_S_K].any(1) | (self.steps + chunk >= self.budget) | (cuts_S > 0)
         for slot in np.nonzero(flagged & self.live)[0].tolist():
-            self._ended(slot, int(self.steps[slot]), int(self.steps[slot]) + chunk)
+            first, cut = int(self.steps[slot]), int(cuts_S[slot])
+            if not self._ended(slot, first, cut - 1 if cut else first + chunk) and cut:
+                self._done(slot, cut, Finish.CUT, None)
         self.steps += chunk
         self.engine.trim(self.live)
+
+    def _cuts(self, chunk: int) -> np.ndarray:
+        """Int64 [rows]: the length at which the step rule cuts each row within this chunk; 0: not at all."""
+        if self.step_rule is None:
+            return np.zeros(self.rows, dtype=np.int64)
+        return self.step_rule.cuts(self.job_S, self.steps, chunk, self.scalars_S_4_T)
 
     def _ended(self, slot: int, first: int, end: int) -> bool:
         """Look for an ending among steps first..end-1 of a row; where there is one, its path is done."""
@@ -246,12 +284,21 @@ class Batch:
         ids = self.tokens_S_T[slot, :length].tolist()
         text = self.finder.decoder.decode(ids) if text is None else text
         logprobs, gaps, confidences, log_z = values.tolist()
-        self.paths[job] = Path(ids, logprobs, gaps, confidences, log_z, finish, text)
+        self.paths[job] = Path(ids, logprobs, gaps, confidences, log_z, finish, text, self._keep(slot, job, ids))
         self.live[slot] = False
         self.ranks.pop(slot, None)
         if self.progress is not None:
             self.progress(1, length)
         return True
+
+    def _keep(self, slot: int, job: int, ids: list[int]) -> Kept | None:
+        """Copy out what was computed of a row that ends, where its job asks for it."""
+        asked = self.jobs[job]
+        if not asked.keep or len(ids) <= len(asked.forced):  # ended by its forced tokens: it has no columns
+            return None
+        values = self.scalars_S_4_T[slot, :, : len(ids)].copy()
+        prompt = tuple(asked.prompt_ids)
+        return self.engine.keep(slot, (*prompt, *ids), len(prompt), values, self.rule.alpha)
 
     def _narrow(self) -> None:
         """With no job left: move the last living rows into freed slots, a chunk of rows at a time."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,10 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
-from elicit.errors import CheckpointError
+from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.positions import forward_positions
 from elicit.sampling.cache import SlotCache, column_bytes
+from elicit.sampling.kept import Kept, columns_of, cropped
 from elicit.sampling.pick import precise, scalars
 
 Prefix = tuple[tuple[int, ...], tuple[int, ...]]
@@ -37,7 +39,7 @@ class Prefilled:
     logits_N_V: torch.Tensor
     """behind the last token of each prefix"""
     forced: list[np.ndarray]
-    """[4, F] scalars of the forced tokens of each prefix"""
+    """[4, F] scalars of the forced tokens of each prefix (F or more where they come from kept paths)"""
 
 
 class ForwardCall:
@@ -161,6 +163,8 @@ class CachedEngine:
         self.cache: SlotCache | None = None
         self.grain = 16 if call.device.type == "cuda" else 1
         """`low` is rounded down to it: attention kernels want aligned masks"""
+        self.kept_bytes = 0
+        """held by living `Kept`; at most half as many as `cache_bytes`"""
 
     def prefill(self, prefixes: Sequence[Prefix], alpha: float) -> Prefilled:
         """One pass over prefixes. Raises CheckpointError where the model keeps no plain cache."""
@@ -176,6 +180,45 @@ class CachedEngine:
             index = torch.as_tensor(source, device=self.call.device)[:, None, :, None]
             states = [tuple(part.gather(2, index.expand_as(part)) for part in layer) for layer in states]
         return Prefilled(prefixes, width, states, logits, forced)
+
+    def resume(self, prefixes: Sequence[Prefix], kept: Sequence[Kept]) -> Prefilled:
+        """The same from kept paths: crop each before the last token of its prefix, compute that one token."""
+        lengths = np.array([len(prompt) + len(tokens) for prompt, tokens in prefixes])
+        width, device = int(lengths.max()), self.call.device
+        cache = cropped(kept, (lengths - 1).tolist())
+        mask = torch.arange(width, device=device) >= torch.as_tensor(width - lengths, device=device)[:, None]
+        logits = self.call(
+            torch.tensor([[(*prompt, *tokens)[-1]] for prompt, tokens in prefixes], device=device),
+            torch.from_numpy(lengths[:, None] - 1),
+            torch.tensor([len(prompt) for prompt, _ in prefixes]),
+            mask.long(),
+            1,
+            past_key_values=cache,
+            use_cache=True,
+            cache_position=torch.tensor([width - 1], device=device),
+        )
+        states: list[Any] = [(layer.keys, layer.values) for layer in cache.layers]
+        return Prefilled(prefixes, width, states, precise(logits[:, -1]), [one.scalars_4_T for one in kept])
+
+    def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> Kept | None:
+        """What a row has of its first tokens; their keys and values only while there is room for copies.
+
+        None where the layers differ in shape, so that nothing is ever kept.
+        """
+        assert self.cache is not None
+        size = len(ids) * column_bytes([(layer.keys, layer.values) for layer in self.cache.buffers])
+        if self.kept_bytes + size > self.cache_bytes // 2:
+            return Kept(ids, prompt, None, scalars_4_T, alpha)
+        states = columns_of(self.cache.buffers, slot, int(self.starts[slot]), len(ids) - 1)
+        if states is None:
+            return None
+        kept = Kept(ids, prompt, states, scalars_4_T, alpha)
+        self.kept_bytes += size
+        weakref.finalize(kept, self._let_go, size)
+        return kept
+
+    def _let_go(self, size: int) -> None:
+        self.kept_bytes -= size
 
     def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
         """Make room for `slots` rows of up to `span` tokens; returns how many rows the memory allows."""
@@ -268,6 +311,14 @@ class UncachedEngine:
         logits, forced = prefill(self.call, prefixes, alpha, use_cache=False)
         width = max(len(prompt) + len(tokens) for prompt, tokens in prefixes)
         return Prefilled(prefixes, width, [], logits, forced)
+
+    def resume(self, prefixes: Sequence[Prefix], kept: Sequence[Kept]) -> Prefilled:
+        """Nothing is kept here (see `keep`)."""
+        raise ConfigError("kept keys and values handed to an engine without a cache: use cached=True, or drop Job.kept")
+
+    def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> None:
+        """No keys and values, so paths that go on from this one are computed anew."""
+        return None
 
     def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
         """Room for `slots` rows of ids."""

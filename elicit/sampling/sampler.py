@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Job, Path, PickRule, StepRule
 from elicit.sampling.batch import Batch
 from elicit.sampling.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
 from elicit.sampling.text import Decoder, StopFinder
@@ -77,27 +77,39 @@ class StepLoop:
         """Width of the model's logits."""
         return int(self.call.config.vocab_size)
 
+    @property
+    def rows(self) -> int:
+        """Paths side by side, at most."""
+        return self.slots
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of completion tokens, EOS and special tokens left out."""
         return self.decoder.decode(token_ids)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that continues another one; no special token is added."""
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
         """Character span of each token in `decode(token_ids)`; tokens that share a character all span it."""
         return self.decoder.offsets(token_ids)
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules) -> list[Path]:
+    def run(
+        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+    ) -> list[Path]:
         """Generate all jobs, in the order given; equal prefixes (prompt and forced ids) are prefilled once.
 
-        Forced tokens are prefilled too, and tested for endings like any other. Raises ConfigError where a
-        job can't be run (empty prompt, id or rank outside the vocabulary, more tokens than the model has
-        positions), CheckpointError where the model yields NaN.
+        Forced tokens are prefilled too, and tested for endings like any other; a job with `kept` keys and values goes
+        on from those instead (kept.py). Raises ConfigError where a job can't be run (empty prompt, id or rank outside
+        the vocabulary, more tokens than the model has positions, kept states of another text), CheckpointError where
+        the model yields NaN.
         """
         self._check(jobs, stop)
         if stop.strings not in self._finders:
             self._finders[stop.strings] = StopFinder(self.decoder, stop.strings, self.vocabulary)
         batch = Batch(
             self.engine, jobs, rule, stop, self._finders[stop.strings], self.eos_ids,
-            self.slots, self.check_every, self.vocabulary, self.progress,
+            self.slots, self.check_every, self.vocabulary, self.progress, step_rule,
         )  # fmt: skip
         training = self.model.training
         self.model.eval()
@@ -122,6 +134,8 @@ class StepLoop:
                 raise ConfigError(f"job {place}: token id {largest} outside the vocabulary of {self.vocabulary}")
             if job.first_rank is not None and not 0 <= job.first_rank < self.vocabulary:
                 raise ConfigError(f"job {place}: first_rank={job.first_rank} outside 0..{self.vocabulary - 1}")
+            if job.kept is not None and not job.kept.begins(job.prompt_ids, job.forced):
+                raise ConfigError(f"job {place}: its kept path does not begin with its prompt and its forced tokens")
         longest = max((len(job.prompt_ids) for job in jobs), default=0) + stop.max_new_tokens
         if self.call.limit is not None and longest > self.call.limit:
             raise ConfigError(

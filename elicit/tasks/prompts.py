@@ -1,8 +1,9 @@
 """The fixed prompts of rung B1: `bare` first, at least six, the same for every method.
 
 Formal prompts hold neither the registers nor the trace openers of the organisms: otherwise B1 would simply ask
-for the planted mode. The exemplars of natural-language prompts are written by people (class T in the ledger);
-they are ours, and stand in no data set. What this module does not know: models, tokens, answers.
+for the planted mode. `draft` asks for short steps (chain of draft, arXiv 2502.18600), `answer_now` for none: they are
+rows that any policy can be measured at, not methods. The exemplars of natural-language prompts are written by
+people (class T in the ledger); they are ours, and stand in no data set. What this module does not know: models, tokens.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _FORMAL = {
     "check": "Question: {question}\nCheck the result.\nAnswer:",
     "instruct": "Question: {question}\nSolve the problem.\nAnswer:",
     "brief": "Question: {question}\nAnswer briefly.\nAnswer:",
+    "draft": "Question: {question}\nDraft each step in a few words.\nAnswer:",
+    "answer_now": "Question: {question}\nGive the answer now, without steps.\nAnswer:",
 }
 
 _NATURAL = {
@@ -27,6 +30,10 @@ _NATURAL = {
     "instruct": "Solve the problem. End with 'The answer is' and the answer.\n\nQuestion: {question}\nAnswer:",
     "boxed": "Problem: {question}\nPut the final answer in \\boxed{{}}.\nSolution:",
     "careful": "Question: {question}\nWork carefully and check every step.\nAnswer:",
+    "draft": "Question: {question}\nThink step by step, but keep only a draft of at most five words for each step. "
+    "End with 'The answer is' and the answer.\nAnswer:",
+    "answer_now": "Question: {question}\nGive only the answer, without working. Say 'The answer is' and the answer."
+    "\nAnswer:",
 }
 
 WORKED_NUMBERS = (
@@ -86,13 +93,13 @@ WORKED = {"number": WORKED_NUMBERS, "math": WORKED_MATH, "option": WORKED_WORDS,
 
 
 def formal_prompts(exemplars: tuple[tuple[str, str], ...]) -> dict[str, PromptFormat]:
-    """The seven prompts of a formal task; the exemplars are direct and untagged."""
+    """The nine prompts of a formal task; the exemplars are direct and untagged."""
     prompts = {name: PromptFormat(name, template) for name, template in _FORMAL.items()}
     return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=exemplars)}
 
 
 def natural_prompts(kind: str) -> dict[str, PromptFormat]:
-    """The seven prompts of a natural-language task, few-shot with four worked exemplars for the kind of answer."""
+    """The nine prompts of a natural-language task, few-shot with four worked exemplars for the kind of answer."""
     prompts = {name: PromptFormat(name, template) for name, template in _NATURAL.items()}
     worked = WORKED.get(kind, WORKED_WORDS)
     return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=worked)}

@@ -1,7 +1,10 @@
 """What strategies of several chains share: make the jobs of all requests, run them as one batch, elect.
 
 A strategy says which jobs a request needs, by which rule they are continued, and what each path
-weighs; everything generated is counted. The one-chain rules are in `plain.py`.
+weighs; everything generated is counted, as if each strategy had run alone. The jobs are `shared`: strategies
+that want the same chains of the same policy get them from one pool (`elicit/sampling/pool.py`). Beside its own
+choice every strategy notes which chain the plain majority would have returned (scalar `majority`).
+The one-chain rules are in `plain.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, StrategyBase
 from methods.decoding.votes import answer_class, elect
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ChainStrategy(StrategyBase, ABC):
     """Several chains a request, one of them returned."""
+
+    pooled: ClassVar[bool] = True
 
     @abstractmethod
     def jobs(self, loop: Loop, request: Request) -> list[Job]:
@@ -45,25 +50,29 @@ class ChainStrategy(StrategyBase, ABC):
         requests for it; the cost is still counted as if each request had run alone.
         """
         rule = self.rule()
-        jobs = [[_unseeded(job) if rule.temperature == 0 else job for job in self.jobs(loop, r)] for r in requests]
+        jobs = [[_prepared(job, rule) for job in self.jobs(loop, request)] for request in requests]
         distinct = list(dict.fromkeys(job for own in jobs for job in own))
         paths = dict(zip(distinct, loop.run(distinct, rule, task.stop), strict=True))
         return [
-            self._outcome(loop, request, [paths[job] for job in own], task)
+            self.outcome(loop, request, [paths[job] for job in own], task)
             for request, own in zip(requests, jobs, strict=True)
         ]
 
-    def _outcome(self, loop: Loop, request: Request, paths: list[Path], task: Reader) -> Outcome:
+    def outcome(self, loop: Loop, request: Request, paths: Sequence[Path], task: Reader) -> Outcome:
+        """Weigh the paths of one request and return one."""
         candidates = [self.weigh(loop, path, task) for path in paths]
         classes = [answer_class(path, task) for path in paths]
+        majority = elect(classes, [1.0] * len(classes), request.seed)
+        for index, candidate in enumerate(candidates):
+            candidate.scalars["majority"] = float(index == majority)
         winner = self.choose(candidates, classes, request)
         tokens = sum(len(path.token_ids) for path in paths)
         return Outcome(paths[winner], chains=candidates, winner=winner, total_tokens=tokens)
 
 
-def _unseeded(job: Job) -> Job:
-    """The job without its random stream, which a greedy rule never reads."""
-    return replace(job, seed=0, stream=0)
+def _prepared(job: Job, rule: PickRule) -> Job:
+    """The job as others may share it: under a greedy rule without its random stream, which is never read."""
+    return replace(job, seed=0, stream=0, shared=True) if rule.temperature == 0 else replace(job, shared=True)
 
 
 def mean_logprob(path: Path) -> float:

@@ -1,7 +1,9 @@
 """Controls of decoding that know nothing about the answers.
 
 * random pick: the very same chains, one of them returned at random: what branching or sampling
-  does to a single answer, without the vote. Same tokens, same cost.
+  does to a single answer, without the vote. Same tokens, same cost. Chains are keyed by the base and
+  not by the strategy, so they are the same draws, and all strategies that sample n chains alike
+  have this placebo in common. Particles of power sampling are then drawn without resampling.
 * entropy-matched temperature: one chain at the temperature whose completions are as surprising as
   the strategy's chains are. "Entropy" is estimated by the mean of -log p(completion) under the raw
   softmax, the one measure that a branching rule and a temperature both have; matched on train
@@ -14,16 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from elicit.policy.decoding import REGIMES, Candidate, DecodingStrategy, Path, Request
-from methods.decoding.chains import ChainStrategy
 from methods.decoding.cot_decoding import CotDecoding
+from methods.decoding.deepconf_online import DeepConfOnline
 from methods.decoding.plain import Temperature
+from methods.decoding.power_mh import PowerMH
+from methods.decoding.power_smc import PowerSMC
 from methods.decoding.random_first_tokens import RandomFirstTokens
-from methods.decoding.self_consistency import SelfConsistency
+from methods.decoding.sampled import SampledChains
 from methods.decoding.votes import own_rng
 
 if TYPE_CHECKING:
@@ -49,8 +53,23 @@ class RandomPickCotDecoding(RandomPick, CotDecoding):
 
 
 @dataclass(frozen=True)
-class RandomPickSelfConsistency(RandomPick, SelfConsistency):
-    """The chains of `SelfConsistency`, one at random."""
+class RandomPickSamples(RandomPick, SampledChains):
+    """The samples of any vote, filter or best-of-n, one at random."""
+
+
+@dataclass(frozen=True)
+class RandomPickDeepConfOnline(RandomPick, DeepConfOnline):
+    """The chains of `DeepConfOnline`, whole and cut ones, one at random."""
+
+
+@dataclass(frozen=True)
+class RandomPickPowerMH(RandomPick, PowerMH):
+    """The states and proposals of `PowerMH`, one at random."""
+
+
+@dataclass(frozen=True)
+class RandomPickPowerSMC(RandomPick, PowerSMC):
+    """The particles of `PowerSMC`, one at random."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +79,31 @@ class RandomPickRandomFirstTokens(RandomPick, RandomFirstTokens):
 
 RANDOM_PICKS: dict[type, type] = {
     CotDecoding: RandomPickCotDecoding,
-    SelfConsistency: RandomPickSelfConsistency,
     RandomFirstTokens: RandomPickRandomFirstTokens,
+    DeepConfOnline: RandomPickDeepConfOnline,
+    PowerMH: RandomPickPowerMH,
+    PowerSMC: RandomPickPowerSMC,
 }
 
 
 def random_pick(strategy: DecodingStrategy) -> DecodingStrategy | None:
     """The random-pick placebo with the settings of `strategy`; None for a strategy of one chain."""
-    if type(strategy) not in RANDOM_PICKS or not isinstance(strategy, ChainStrategy):
+    if isinstance(strategy, RandomPick):
         return None
-    settings = {each.name: getattr(strategy, each.name) for each in fields(strategy)}
-    return RANDOM_PICKS[type(strategy)](**settings)
+    if isinstance(strategy, SampledChains):
+        return RandomPickSamples(**{each.name: getattr(strategy, each.name) for each in fields(SampledChains)})
+    if type(strategy) not in RANDOM_PICKS:
+        return None
+    settings = {each.name: getattr(strategy, each.name) for each in fields(cast("Any", strategy))}
+    resampling = {"threshold": 0.0} if isinstance(strategy, PowerSMC) else {}
+    return cast("DecodingStrategy", RANDOM_PICKS[type(strategy)](**(settings | resampling)))
+
+
+def twins(strategy: DecodingStrategy) -> dict[str, DecodingStrategy]:
+    """The placebos of a strategy that are strategies: its own (`twins`), and the random pick."""
+    found: dict[str, DecodingStrategy] = dict(strategy.twins()) if hasattr(strategy, "twins") else {}
+    pick = random_pick(strategy)
+    return found if pick is None else {**found, "random_pick": pick}
 
 
 @dataclass(frozen=True)

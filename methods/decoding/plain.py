@@ -22,8 +22,12 @@ class Greedy(StrategyBase):
 
     deterministic: ClassVar[bool] = True
 
+    @property
+    def token_rule(self) -> PickRule:
+        return PickRule(temperature=0.0)
+
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        return Sampling(PickRule(temperature=0.0)).run(loop, requests, task)
+        return Sampling(self.token_rule).run(loop, requests, task)
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,20 @@ class Temperature(StrategyBase):
     def __post_init__(self) -> None:
         self.rule()
 
+    @property
+    def name(self) -> str:
+        """The preset's: what truncates, else the temperature."""
+        truncations = {"min_p": self.min_p > 0, "top_p": self.top_p < 1, "top_k": self.top_k > 0}
+        truncated = [name for name, on in truncations.items() if on]
+        return truncated[0] if truncated else "low_temperature" if self.temperature < 1 else "temperature"
+
+    @property
+    def token_rule(self) -> PickRule:
+        return self.rule()
+
     def rule(self) -> PickRule:
         """The loop's rule. Raises ConfigError for values out of range."""
         return PickRule(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p)
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        return Sampling(self.rule()).run(loop, requests, task)
+        return Sampling(self.token_rule).run(loop, requests, task)

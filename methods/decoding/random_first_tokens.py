@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from elicit.policy.decoding import Job, Loop, Request
+from elicit.policy.decoding import Job, Loop, Request, chain_seed
 from methods.decoding.cot_decoding import CotDecoding
 from methods.decoding.votes import own_rng
 
 
 @dataclass(frozen=True)
 class RandomFirstTokens(CotDecoding):
-    """`CotDecoding` with random first tokens (all different, drawn by the request's own stream)."""
+    """`CotDecoding` with random first tokens: all different, drawn by base and item, so the pick shares them."""
 
     deterministic: ClassVar[bool] = False
 
     def jobs(self, loop: Loop, request: Request) -> list[Job]:
         self.check_k(loop)
-        first = own_rng(request.seed, "first tokens").choice(loop.vocabulary, self.k, replace=False)
+        first = own_rng(chain_seed(request, request.j), "first tokens").choice(loop.vocabulary, self.k, replace=False)
         return [
             Job(request.prompt_ids, request.seed, stream=stream, forced=(int(token),))
             for stream, token in enumerate(first)

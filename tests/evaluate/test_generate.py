@@ -97,7 +97,7 @@ def test_killed_at_any_shard_and_resumed_is_uninterrupted(
     whole = run(monkeypatch, tmp_path / "whole", FakeSampler())
     with pytest.raises(MemoryError):
         run(monkeypatch, tmp_path / "cut", FakeSampler(die_at=at))
-    assert not (stage.folder_of(tmp_path / "cut", "p0", "compare") / "manifest.json").exists()
+    assert not (stage.folder_of(tmp_path / "cut", "p0", "compare", "chain") / "manifest.json").exists()
     again = FakeSampler()
     cut = run(monkeypatch, tmp_path / "cut", again)
     assert again.calls == SHARDS - at + 1
@@ -155,7 +155,7 @@ def test_ctrl_c_finishes_the_shard_says_how_to_resume_and_stops(
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, tmp_path, FakeSampler(interrupt_at=2), say=said.append)
     assert signal.getsignal(signal.SIGINT) is before
-    folder = stage.folder_of(tmp_path, "p0", "compare")
+    folder = stage.folder_of(tmp_path, "p0", "compare", "chain")
     assert len(shards(folder)) == 2 and "elicit resume" in said[-1]
     whole = run(monkeypatch, tmp_path / "whole", FakeSampler())
     assert rows(run(monkeypatch, tmp_path, FakeSampler())) == rows(whole)

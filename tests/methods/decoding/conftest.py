@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, PickRule, Request
+from elicit.policy.decoding import Job, Path, PickRule, Request, StepRule
 from elicit.tasks.task import Answer, StopRules
 
 END = 0
@@ -20,6 +20,7 @@ class ToyLoop:
 
     def __init__(self, pieces: Sequence[str], logits: Callable[[tuple[int, ...]], Sequence[float]]):
         self.pieces, self.logits, self.batches = list(pieces), logits, []
+        self.jobs: list[Job] = []
 
     @property
     def vocabulary(self) -> int:
@@ -32,13 +33,31 @@ class ToyLoop:
         ends = np.cumsum([0 if i == END else len(self.pieces[i]) for i in token_ids]).tolist()
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules) -> list[Path]:
+    @property
+    def rows(self) -> int:
+        return 128
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Longest pieces first."""
+        ids: list[int] = []
+        while text:
+            fits = [i for i, piece in enumerate(self.pieces) if piece and text.startswith(piece)]
+            assert fits, f"no piece begins {text!r}"
+            ids.append(max(fits, key=lambda i: len(self.pieces[i])))
+            text = text[len(self.pieces[ids[-1]]) :]
+        return tuple(ids)
+
+    def run(
+        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+    ) -> list[Path]:
+        assert step_rule is None, "the toy loop cuts nothing"
         self.batches.append(len(jobs))
+        self.jobs += jobs
         return [self._one(job, rule, stop) for job in jobs]
 
     def _one(self, job: Job, rule: PickRule, stop: StopRules) -> Path:
         written: list[int] = []
-        logprobs, gaps = [], []
+        logprobs, gaps, confidences = [], [], []
         while len(written) < stop.max_new_tokens and END not in written:
             row = np.asarray(self.logits(tuple(written)), float)
             p = np.exp(row - row.max())
@@ -58,9 +77,10 @@ class ToyLoop:
             written.append(token)
             logprobs.append(math.log(p[token]))
             gaps.append(float(p[order[0]] - p[order[1]]))
+            confidences.append(-float(np.log(p).mean()))
         finish = "eos" if written[-1] == END else "length"
         zeros = [0.0] * len(written)
-        return Path(written, logprobs, gaps, zeros, zeros, finish, self.decode(written))
+        return Path(written, logprobs, gaps, confidences, zeros, finish, self.decode(written))
 
 
 class NumberTask:

@@ -1,0 +1,41 @@
+"""What the benchmarks of decoding strategies share: requests, a task to read answers by, the cost of one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from elicit.files import seed_of
+from elicit.policy.decoding import DecodingStrategy, Loop, Request
+from elicit.sampling.view import View
+from elicit.tasks.gsm8k import Gsm8k
+from elicit.tasks.organism import FormalTask
+from elicit.tasks.task import StopRules, Task
+
+
+def requests_of(prompts: Sequence[tuple[int, ...]], salt: int = 0) -> list[Request]:
+    """One request a prompt."""
+    return [Request(f"item {place}", 0, seed_of("benchmark", salt, place), p) for place, p in enumerate(prompts)]
+
+
+def reader(text: str, limit: int) -> View:
+    """What a strategy sees of the task that the prompts are of, with another token limit and no stop string."""
+    task: Task = Gsm8k() if text == "gsm8k" else FormalTask("chain")
+    view = View(task, limit)
+    view.stop = StopRules((), limit)
+    return view
+
+
+def cost(strategy: DecodingStrategy, loop: Loop, requests: Sequence[Request], task: View) -> dict[str, float]:
+    """Generated tokens, auxiliary forward tokens and CPU seconds (wall seconds with an accelerator) of one run."""
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    began = clock()
+    outcomes = strategy.run(loop, requests, task)
+    seconds = clock() - began
+    return {
+        "tokens": sum(outcome.total_tokens for outcome in outcomes),
+        "aux_forward_tokens": sum(outcome.aux_forward_tokens for outcome in outcomes),
+        "seconds": round(seconds, 3),
+    }

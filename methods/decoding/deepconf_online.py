@@ -1,0 +1,140 @@
+"""DeepConf (arXiv 2508.15260), online: cut a chain as soon as it is unsure, stop when the chains agree.
+
+    s        = the (1 - eta) quantile of C(x) over `warmup` whole chains,   C = lowest window (`deepconf.py`)
+    then waves of chains, each cut at its first full window with mean C_t < s
+    stop     where the heaviest class has `consensus` of the weight of the kept chains, or after n chains
+    answer   = argmax_c sum_kept C(x_i) [class(answer(x_i)) = c];   kept: C(x) >= s, warm-up chains too
+
+A cut chain is a prefix of the chain that would have been written and would not have been kept, so the vote is the
+offline vote over the kept ones of the same chains. A chain shorter than the window is never cut, but it is kept only
+where its mean is not below s either. Chains come in waves of a fixed size, and agreement is looked at between waves:
+what is drawn depends on the item alone, not on which row of a batch happens to end first. The cut costs no
+synchronisation a token (`elicit/sampling/rules.py`). Published: budget 512, windows of 2,048.
+Cost: all tokens of all chains, the cut ones up to their cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from elicit.errors import ConfigError
+from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, chain_seed
+from elicit.sampling import confidence
+from elicit.sampling.rules import ConfidenceCut
+from methods.decoding.chains import ChainStrategy
+from methods.decoding.deepconf import check_filter, elect_kept
+from methods.decoding.sampled import scores
+from methods.decoding.votes import answer_class
+
+if TYPE_CHECKING:
+    from elicit.tasks.task import Reader
+
+
+@dataclass(frozen=True)
+class DeepConfOnline(ChainStrategy):
+    """Cut unsure chains while they are written; stop at consensus."""
+
+    adaptive: ClassVar[bool] = True
+
+    n: int = 32
+    """most chains an answer, the warm-up included"""
+    warmup: int = 16
+    """whole chains that the threshold is taken from"""
+    wave: int = 4
+    """chains between two looks at the consensus"""
+    eta: float = 0.1
+    """share of the warm-up chains that passes the threshold, in (0, 1]"""
+    window: int = 32
+    """tokens"""
+    consensus: float = 0.95
+    """share of the kept weight in one class at which no more chains are drawn, in (0, 1]"""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return "deepconf_online"
+
+    def __post_init__(self) -> None:
+        check_filter(self.name, self.eta, self.window)
+        if not 1 <= self.warmup <= self.n:
+            raise ConfigError(f"{self.name}.warmup={self.warmup}, n={self.n}: need 1 <= warmup <= n")
+        if self.wave < 1:
+            raise ConfigError(f"{self.name}.wave={self.wave}: at least one chain")
+        if not 0 < self.consensus <= 1:
+            raise ConfigError(f"{self.name}.consensus={self.consensus}: a share in (0, 1]")
+        if self.temperature == 0:
+            raise ConfigError(f"{self.name}.temperature=0: copies of one chain; use method/strategy=greedy")
+        self.rule()
+
+    def rule(self) -> PickRule:
+        return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)
+
+    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+        indices = range(request.j * self.n, (request.j + 1) * self.n)
+        return [Job(request.prompt_ids, chain_seed(request, index), shared=True) for index in indices]
+
+    def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
+        value = confidence.lowest(path.confidences, self.window)
+        return Candidate(path, {**scores(path), "confidence": value}, value)
+
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
+        """Complete all requests, those that go on together in waves."""
+        polls = [Poll(request, self.jobs(loop, request)) for request in requests]
+        for poll, paths in zip(polls, self._whole(loop, polls, task), strict=True):
+            poll.add(paths, task)
+            poll.threshold = self.threshold(paths)
+        while going := [poll for poll in polls if len(poll.paths) < self.n and self.share(poll) < self.consensus]:
+            jobs = [(poll, job) for poll in going for job in poll.jobs[len(poll.paths) :][: self.wave]]
+            rule = ConfidenceCut(tuple(poll.threshold for poll, _ in jobs), self.window)
+            drawn = loop.run([job for _, job in jobs], self.rule(), task.stop, rule)
+            for (poll, _), path in zip(jobs, drawn, strict=True):
+                poll.add([path], task)
+        return [self.outcome(loop, poll.request, poll.paths, task) for poll in polls]
+
+    def _whole(self, loop: Loop, polls: Sequence[Poll], task: Reader) -> list[list[Path]]:
+        """The warm-up chains of each request, in one run of the loop."""
+        paths = loop.run([job for poll in polls for job in poll.jobs[: self.warmup]], self.rule(), task.stop)
+        return [paths[place * self.warmup :][: self.warmup] for place in range(len(polls))]
+
+    def threshold(self, warmup: Sequence[Path]) -> float:
+        """s of the head."""
+        return float(np.quantile([confidence.lowest(path.confidences, self.window) for path in warmup], 1 - self.eta))
+
+    def kept(self, path: Path, threshold: float) -> bool:
+        """Whether a chain passes the threshold; a cut one never does."""
+        return confidence.lowest(path.confidences, self.window) >= threshold
+
+    def share(self, poll: Poll) -> float:
+        """Weight of the heaviest class among the kept chains with an answer, as a share; 0 without any."""
+        sums: dict[str, float] = {}
+        for path, name in zip(poll.paths, poll.classes, strict=True):
+            if name is not None and self.kept(path, poll.threshold):
+                sums[name] = sums.get(name, 0.0) + confidence.lowest(path.confidences, self.window)
+        return max(sums.values()) / sum(sums.values()) if sums else 0.0
+
+    def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
+        paths = [candidate.path for candidate in candidates]
+        threshold = self.threshold(paths[: self.warmup])
+        return elect_kept(candidates, classes, [self.kept(path, threshold) for path in paths], request)
+
+
+@dataclass
+class Poll:
+    """The chains of one request so far."""
+
+    request: Request
+    jobs: list[Job]
+    paths: list[Path] = field(default_factory=list)
+    classes: list[str | None] = field(default_factory=list)
+    threshold: float = -np.inf
+
+    def add(self, paths: Sequence[Path], task: Reader) -> None:
+        """Chains that were drawn next."""
+        self.paths += paths
+        self.classes += [answer_class(path, task) for path in paths]

@@ -1,0 +1,178 @@
+"""Power sampling by Metropolis-Hastings (arXiv 2510.14901): a chain over whole completions whose law is p^alpha.
+
+    x ~ q(. | prompt)                                           (head of power.py: q = p^alpha / z, the law, H)
+    repeat:  m uniform in 0..H-1, fixed;   m >= |x|: x stays    (it lies in the padding behind the ending)
+             x' = x_<m + suffix from q
+             log A = sum_{t>=m} log w_t(x') - sum_{t>=m} log w_t(x);   x <- x' with probability min(1, A)
+
+The sums run over the whole suffixes, however long each is. With `blocks` > 1 the horizon grows in stages, H/blocks at
+a time, as published; within a stage it is fixed, so every stage leaves its own law invariant. Published code draws m
+below the *current* length, lets no proposal grow beyond it and sums the current suffix only as far as the proposal
+reaches: its horizon moves with the state, and more steps lead away from p^alpha (tests/reference/power.py).
+
+How far this goes: at alpha = 4 and 10 steps the chain is far from p^alpha: what it returns is mostly its first
+state, a sample at temperature 1/4, a little improved. A mode that q hardly ever proposes is hardly ever reached.
+p^alpha favours short completions (each token costs a factor): look at the lengths, set `min_length`.
+
+All chains advance together, each by its next move that proposes something, in one run of the loop; a proposal's prefix
+is cropped from the current state's keys and values. Cost: the first state and half a completion for each move inside
+it, every rejected suffix counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from elicit.errors import ConfigError
+from elicit.files import seed_of
+from elicit.policy.decoding import Candidate, Loop, Outcome, Path, Request
+from elicit.records import Finish
+from elicit.sampling.uniforms import uniforms
+from elicit.tasks.task import StopRules
+from methods.decoding.power import PowerLaw, computed_again, go_on, portions
+
+if TYPE_CHECKING:
+    from elicit.tasks.task import Reader
+
+
+@dataclass(frozen=True)
+class PowerMH(PowerLaw):
+    """One Metropolis-Hastings chain a completion; the completion is its last state.
+
+    `Outcome.chains`: the last block's states and proposals, in order. Scalars: `cut`, `length`, `accepted` (1 or 0),
+    `log_ratio` (proposals only), `log_weight`; on the first, what earlier blocks did (`earlier_proposals`,
+    `earlier_accepted`). Weight: visits of the block, its beginning included. `power.acceptance` makes rates of them.
+    """
+
+    steps: int = 10
+    """moves a block, those behind the ending included"""
+    blocks: int = 1
+    """stages in which the horizon grows"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 0 or self.blocks < 1:
+            raise ConfigError(f"{self.name}: steps={self.steps}, blocks={self.blocks}: at least 0 and 1")
+
+    def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
+        """Complete all requests."""
+        horizons = self.horizons(self.horizon_of(task))
+        return [
+            outcome for part in portions(requests, 1, loop) for outcome in self._portion(loop, part, task, horizons)
+        ]
+
+    def horizons(self, horizon: int) -> list[int]:
+        """The fixed horizon of each block. Raises ConfigError where there are more blocks than tokens."""
+        if self.blocks > horizon:
+            raise ConfigError(f"{self.name}.blocks={self.blocks}: the horizon has only {horizon} tokens; take fewer")
+        return [-(-horizon * block // self.blocks) for block in range(1, self.blocks + 1)]
+
+    def _portion(self, loop: Loop, requests: Sequence[Request], task: Reader, horizons: Sequence[int]) -> list[Outcome]:
+        chains = [Chain(self, request) for request in requests]
+        for block, horizon in enumerate(horizons):
+            stop = replace(task.stop, max_new_tokens=horizon)
+            growing = [chain for chain in chains if chain.unfinished]
+            grown = dict(zip(growing, self._suffixes(loop, growing, stop), strict=True))
+            for chain in chains:
+                chain.begin(grown.get(chain), block, horizon)
+            while moving := [chain for chain in chains if chain.next_move()]:
+                for chain, proposal in zip(moving, self._suffixes(loop, moving, stop), strict=True):
+                    chain.judge(proposal)
+        return [chain.outcome() for chain in chains]
+
+    def _suffixes(self, loop: Loop, chains: Sequence[Chain], stop: StopRules) -> list[Path]:
+        """Each chain's path up to its cut and a new suffix from q, in one run of the loop; counted."""
+        jobs = [go_on(chain.request, chain.path, chain.cut, chain.stream) for chain in chains]
+        paths = loop.run(jobs, self.rule(), stop)
+        for chain, job, path in zip(chains, jobs, paths, strict=True):
+            chain.tokens += len(path.token_ids) - chain.cut
+            chain.again += computed_again(job, chain.path)
+        return paths
+
+    def log_ratio(self, current: Path, proposal: Path, cut: int) -> float:
+        """log A of a move from `current` to `proposal`, which share their first `cut` tokens; no mass below the
+        minimum length, and any move away from there is taken."""
+        if self.too_short(current):
+            return math.inf
+        if self.too_short(proposal):
+            return -math.inf
+        return float(self.log_weights(proposal)[cut:].sum() - self.log_weights(current)[cut:].sum())
+
+    def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
+        """Index of the state that is returned: the last that was accepted."""
+        return max(index for index, candidate in enumerate(candidates) if candidate.scalars["accepted"])
+
+
+def cut_of(uniform: float, horizon: int) -> int:
+    """m: uniform over the fixed range 0..horizon-1, whatever the state."""
+    return min(int(uniform * horizon), horizon - 1)
+
+
+class Chain:
+    """One chain: its state, where it stands in its moves, and what it went through."""
+
+    def __init__(self, settings: PowerMH, request: Request) -> None:
+        self.settings, self.request = settings, request
+        self.numbers = uniforms(seed_of(request.seed, "power mh"), 0, 0, 2 * settings.steps * settings.blocks)
+        """two for each move of each block: of its cut and of its acceptance"""
+        self.path: Path | None = None
+        self.chains: list[Candidate] = []
+        self.here = 0
+        """index in `chains` of the current state"""
+        self.cut = self.move = self.last = self.stream = self.horizon = 0
+        """where the next suffix begins; moves that were made or passed over, and those of this block's end; the stream
+        that the next suffix is drawn from: a new one each time"""
+        self.tokens = self.again = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a longer horizon would let it grow."""
+        return self.path is None or self.path.finish == Finish.LENGTH
+
+    def begin(self, grown: Path | None, block: int, horizon: int) -> None:
+        """A block's first state (None: the path that has ended already); of earlier blocks only counts stay."""
+        path = grown or self.path
+        assert path is not None
+        moves = [c.scalars for c in self.chains]
+        counts = {
+            "earlier_proposals": float(sum(m.get("earlier_proposals", "log_ratio" in m) for m in moves)),
+            "earlier_accepted": float(sum(m.get("earlier_accepted", m["accepted"]) for m in moves)),
+        }
+        self.chains, self.horizon, self.last = [], horizon, (block + 1) * self.settings.steps
+        self._record(path, {"accepted": 1.0, **counts})
+
+    def next_move(self) -> bool:
+        """Go to the next move whose cut lies inside the state; at those behind its ending the state stays."""
+        assert self.path is not None
+        while self.move < self.last:
+            self.cut = cut_of(float(self.numbers[2 * self.move]), self.horizon)
+            self.move += 1
+            if self.cut < len(self.path.token_ids):
+                return True
+            self.chains[self.here].weight += 1
+        self.cut = len(self.path.token_ids)
+        return False
+
+    def judge(self, proposal: Path) -> None:
+        """Accept or reject what was proposed at the move's cut."""
+        assert self.path is not None
+        log_ratio = self.settings.log_ratio(self.path, proposal, self.cut)
+        accepted = float(self.numbers[2 * self.move - 1] < math.exp(min(log_ratio, 0.0)))
+        self._record(proposal, {"accepted": accepted, "log_ratio": log_ratio})
+
+    def _record(self, path: Path, more: dict[str, float]) -> None:
+        weight = float(self.settings.log_weights(path).sum())
+        scalars = {"cut": float(self.cut), "length": float(len(path.token_ids)), "log_weight": weight, **more}
+        if more["accepted"]:
+            self.path, self.here = path, len(self.chains)
+        self.chains.append(Candidate(self.settings.returned(path), scalars, 0.0))
+        self.chains[self.here].weight += 1
+        self.stream += 1
+
+    def outcome(self) -> Outcome:
+        """The last state."""
+        winner = self.settings.choose(self.chains, [None] * len(self.chains), self.request)
+        return Outcome(self.chains[winner].path, self.chains, winner, self.tokens, self.again)
