@@ -1,0 +1,143 @@
+"""What lenses need from the model: annotations, continuations, plain-text loss, samples on the shift axes.
+
+Every policy of the comparison is put together again from its run folder and checked against its id, so that what is
+measured is what was compared. All passes are resumable: what lies in the store is not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elicit.config import Settings
+from elicit.console import Console
+from elicit.errors import ConfigError, DataError, ElicitError, StageError
+from elicit.evaluate.annotate import annotate
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.lenses import LENSES
+from elicit.evaluate.lenses.forced import chosen
+from elicit.evaluate.lenses.lens import ANNOTATIONS, PROBES, SHIFTS
+from elicit.evaluate.lenses.view import make_view
+from elicit.evaluate.passes import run_sentences, run_texts
+from elicit.evaluate.probes import run_probes
+from elicit.files import read_json
+from elicit.records import Item
+from elicit.tasks.task import SHIFTS as AXES
+
+
+class Runner:
+    """The model passes of one comparison. The checkpoint is loaded at the first need."""
+
+    def __init__(
+        self, settings: Settings, entries: Sequence[Entry], items: Sequence[Item], console: Console, text: str | None
+    ) -> None:
+        self.settings, self.entries, self.items, self.console = settings, list(entries), list(items), console
+        self.task, self.text = settings.task, text
+        self._checkpoint: Any = None
+
+    def run(self, names: Sequence[str]) -> None:
+        """Everything that these lenses need."""
+        needs = {LENSES[name].needs for name in names}
+        able = [entry for entry in self.entries if self._able(entry)]
+        shown = [entry for entry in able if entry.role != "ceiling"]
+        if ANNOTATIONS in needs or "length" in names:
+            for entry in [*shown, *(entry for entry in able if entry.name == "C1")]:
+                self.console.say(f"annotate: {entry.name} ({entry.prompt})")
+                annotate(self.policy(entry), self.base(), self.items, entry.samples)
+        if "side_effects" in names:
+            for entry in shown:
+                run_texts(self.policy(entry), entry.samples, self._texts())
+        if PROBES in needs:
+            self._probe(shown, [name for name in names if LENSES[name].needs == PROBES])
+        if SHIFTS in needs:
+            self._shifts(shown)
+
+    def _able(self, entry: Entry) -> bool:
+        """Whether an entry's policy can be put together again; said where it can't. Without the base nothing can."""
+        try:
+            self.policy(entry)
+        except ElicitError as fault:
+            if entry.role == "base":
+                raise
+            self.console.say(f"{entry.name} is left out: {fault}")
+            return False
+        return True
+
+    def _probe(self, shown: Sequence[Entry], names: Sequence[str]) -> None:
+        view = make_view(shown, self.items, self.task)
+        for side in view.sides:
+            entry = next(entry for entry in shown if entry.samples == side.samples)
+            policy = self.policy(entry)
+            for name in names:
+                lens: Any = LENSES[name]
+                plan = lens.plan(view, side)
+                self.console.say(f"{name}: {side.name}, {len(plan)} prefixes to go on from")
+                run_probes(policy, self.items, entry.samples, name, plan, self.task)
+            if "importance" in names:
+                looks = [(one.item, one.j, one.ends)
+                         for one in chosen(view, side, 1, 1, LENSES["importance"].items)]  # type: ignore[attr-defined]  # fmt: skip
+                try:
+                    run_sentences(policy, self.items, entry.samples, looks)
+                except ConfigError as fault:
+                    self.console.say(f"importance: {side.name}: no attention pass ({fault})")
+
+    def _shifts(self, shown: Sequence[Entry]) -> None:
+        """The shift axes at the comparison's own n, graded beside the rest."""
+        from elicit.evaluate.generate import generate
+        from elicit.evaluate.grade import grade
+        from elicit.policy.decoding import REGIMES
+
+        axes = [axis for axis in AXES if axis in self.task.splits()]
+        known = {item.id: item for split in self.task.splits() for item in self.task.items(split)}
+        for entry in shown:
+            told = read_json(Path(entry.samples) / "manifest.json")
+            store = Path(entry.samples).parent.parent.parent
+            for axis in axes:
+                self.console.say(f"shift: {entry.name} ({entry.prompt}) on {axis}")
+                items = self.task.items(axis, len(self.items))
+                n = max(part["n"] for part in told["sets"].values() if self.items[0].id in part["items"])
+                limit = told["settings"]["max_new_tokens"]
+                generate(self.policy(entry), self.task, items, REGIMES[told["regime"]], n, store, limit)
+            grade(entry.samples, self.task, known, entry.grades, self.settings.eval.workers)
+
+    def _texts(self) -> list[tuple[str, str]]:
+        """Plain texts: the questions, and the paragraphs of a file where one was given."""
+        found = [("questions", item.question) for item in self.items]
+        if self.text is not None:
+            path = Path(self.text)
+            if not path.is_file():
+                raise DataError(f"text={self.text}: no such file; give plain text, paragraphs apart by a blank line")
+            parts = [part.strip() for part in path.read_text(encoding="utf-8").split("\n\n")]
+            found += [(path.name, part) for part in dict.fromkeys(parts) if part]
+        return found
+
+    def base(self) -> Any:
+        """The bare base."""
+        return self.policy(next(entry for entry in self.entries if entry.role == "base"))
+
+    def policy(self, entry: Entry) -> Any:
+        """An entry's policy. Raises StageError where it can't be put together as it was."""
+        from elicit.policy.policy import Policy, load_intervention
+
+        checkpoint = self._loaded()
+        prompts = {**self.task.prompts, **(getattr(self.task, "keys", None) or {})}
+        if entry.prompt not in prompts:
+            raise StageError(f"{entry.name}: {self.task.name} has no prompt {entry.prompt!r} any more; sample it again")
+        if entry.run is None and entry.role not in ("base", "prompt", "ceiling"):
+            raise StageError(f"{entry.name}: no run folder is noted for it, so its intervention can't be loaded")
+        stack = (load_intervention(Path(entry.run) / "intervention", checkpoint),) if entry.run else ()
+        policy = Policy(checkpoint, stack, prompts[entry.prompt])
+        if policy.id != entry.policy:
+            raise StageError(
+                f"{entry.name}: its run folder now gives policy {policy.id}, {entry.policy} was sampled; "
+                "the checkpoint or its prompts changed, run the experiment again"
+            )
+        return policy
+
+    def _loaded(self) -> Any:
+        if self._checkpoint is None:
+            from elicit.policy.checkpoint import load_checkpoint
+
+            self._checkpoint = load_checkpoint(self.settings.model)
+        return self._checkpoint

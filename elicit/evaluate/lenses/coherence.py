@@ -1,0 +1,145 @@
+"""coherence against validity: are single steps right where the whole trace is not? (arXiv 2510.18176)
+
+Every step is judged against the step before it (first-order errors), so an error is charged to the step that makes
+it. A trace may be coherent in all its pairs and still be invalid (it stops early, or answers something else).
+
+    formal families   the family's own check of each step        typed errors, see TYPES
+    gsm8k             the equations that the trace writes down   wrong arithmetic only
+    anything else     refused: formal tasks only
+
+Strata cross the base's and the policy's answers on the same item: each sample of the policy is weighted by the
+share of the base's samples of that item that are right (or wrong): the mean over all pairings, none picked.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
+from elicit.evaluate.lenses.view import Side, View
+from elicit.evaluate.metrics.accuracy import accuracy
+from elicit.evaluate.statistics import Estimate
+from elicit.records import Item
+from elicit.tasks import arithmetic
+from elicit.tasks.extract import own_part
+from elicit.tasks.formal import KINDS, Family, WholeTrace, split_trace
+from elicit.tasks.organism import FORMAL
+
+TYPES = {
+    "wrong_result": "wrong arithmetic",
+    "wrong_premise": "unsupported quantity, or a premise restated wrong",
+    "broken_link": "contradiction of the step before",
+    "wrong_rule": "inapplicable rule",
+    "extra_step": "a step after the work is done",
+    "unreadable": "no step of this family",
+}
+STRATA = tuple(f"base {base}, policy {own}" for base in ("wrong", "right") for own in ("right", "wrong"))
+
+
+@dataclass(frozen=True)
+class Coherence:
+    """Share of steps without a local error, against validity of the whole."""
+
+    name: str = "coherence"
+    about: str = "share of steps that follow from the step before them, against validity of the whole trace"
+    source: str = "2510.18176"
+    needs: str = SAMPLES
+
+    def read(self, view: View) -> Reading:
+        if not all(checkable(view.task, item) for item in view.items):
+            return refusing(self, f"formal tasks only: steps of {view.task.name} can't be checked")
+        base_rate_N = np.nan_to_num(accuracy(view.base.measures))
+        columns, table = {}, []
+        for side in view.sides:
+            pairs_N_J, good_N_J, errors = judged(side, view)
+            columns[side.name] = self._columns(view, side, pairs_N_J, good_N_J, base_rate_N)
+            table += [{"policy": side.name, "error": kind, "means": TYPES.get(kind, KINDS.get(kind)), "steps": count,
+                       "share of steps": count / pairs_N_J.sum()} for kind, count in errors.most_common()]  # fmt: skip
+        figure = of_columns("Steps without a local error, and valid traces", "share", columns, ["coherent", "valid"])
+        said = (f"{name}: {told(c['coherent'])} of the steps hold, {told(c['valid'])} of the traced samples"
+                for name, c in columns.items())  # fmt: skip
+        return reading(self, columns, figure, "; ".join(said) + ".", table)
+
+    def _columns(
+        self, view: View, side: Side, pairs_N_J: NDArray, good_N_J: NDArray, base_N: NDArray
+    ) -> dict[str, Estimate]:
+        traced = (pairs_N_J > 0) & side.graded_N_J
+        share, none = view.bootstrap.share, "no sample with a step"
+        out = {
+            "coherent": share((good_N_J * traced).sum(1), (pairs_N_J * traced).sum(1), none),
+            "coherent throughout": share(((good_N_J == pairs_N_J) & traced).sum(1), traced.sum(1), none),
+            "valid": share(((side.measures.valid_N_J == 1) & traced).sum(1), traced.sum(1), none),
+        }
+        for stratum in STRATA:
+            weight_N = base_N if stratum.startswith("base right") else 1 - base_N
+            of = traced & (side.right_N_J == stratum.endswith("right"))
+            out[stratum] = share(
+                weight_N * (good_N_J * of).sum(1), weight_N * (pairs_N_J * of).sum(1), "no such sample with a step"
+            )
+        return out
+
+
+def checkable(task: Any, item: Item) -> bool:
+    """Whether single steps can be judged."""
+    return item.facts.get("family") in FORMAL or task.name == "gsm8k"
+
+
+def judged(side: Side, view: View) -> tuple[NDArray, NDArray, Counter[str]]:
+    """(steps that can be judged, those without an error, kinds of error), the first two [N, J]."""
+    shape = side.texts_N_J.shape
+    pairs_N_J, good_N_J, errors = np.zeros(shape), np.zeros(shape), Counter[str]()
+    for i, item in enumerate(view.items):
+        family = FORMAL.get(item.facts.get("family", ""))
+        length = step_count(family, item.facts) if family else 0
+        seen: dict[str, list[str | None]] = {}
+        for j, text in enumerate(side.texts_N_J[i]):
+            if text not in seen:
+                part = own_part(text)[0]
+                seen[text] = local_errors(family, item.facts, length, part) if family else equation_errors(part)
+            faults = seen[text]
+            pairs_N_J[i, j], good_N_J[i, j] = len(faults), faults.count(None)
+            errors.update(fault for fault in faults if fault)
+    return pairs_N_J, good_N_J, errors
+
+
+def step_count(family: Family, facts: dict[str, Any]) -> int:
+    """Right steps of an item; no limit where a search or a proof may take several ways."""
+    return sys.maxsize if isinstance(family, WholeTrace) else len(family.steps(facts))
+
+
+def local_errors(family: Family, facts: dict[str, Any], length: int, text: str) -> list[str | None]:
+    """Kind of error of every step that can be judged, None where it has none; `length`: number of right steps.
+
+    A readable step behind an unreadable one is left out: there is nothing that it could follow from.
+    """
+    steps, conclusion = split_trace(text)
+    if len(steps) == 1 and conclusion is None:
+        return []  # an answer without a trace
+    out: list[str | None] = []
+    previous = None
+    for index, step in enumerate(steps):
+        if index >= length:
+            out.append("extra_step")
+            continue
+        fault = family.local_error(facts, index, previous, step)
+        kind = fault[0] if fault else None
+        if index == 0 or previous is not None or kind == "unreadable":
+            out.append(kind)
+        previous = None if kind == "unreadable" else step
+    return out
+
+
+def equation_errors(text: str) -> list[str | None]:
+    """The same for the equations of a trace in words, each by itself."""
+    out: list[str | None] = []
+    for left, right in arithmetic.equations(text):
+        fault = arithmetic.first_error(f"<<{left}={right}>>")
+        if fault is None or fault.kind != "no_trace":
+            out.append(fault.kind if fault else None)
+    return out

@@ -1,0 +1,141 @@
+"""length: do traces grow with the work that an item takes? (arXiv 2509.07339)
+
+Spearman's rho over items of a policy's mean tokens with the true operation count, and with the logit of the base's
+solve rate, (c + 1/2) / (n - c + 1/2); the partial rho takes out the prompt's NLL under the base (a trace may be long
+because the question reads oddly). In distribution, and on each shift axis that was sampled. Knows no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
+from elicit.evaluate.lenses.strata import operation_counts
+from elicit.evaluate.lenses.view import Side, View
+from elicit.evaluate.statistics import Estimate, refusal
+
+DRAWS = 1_000
+"""resamples of a rank correlation: ranks have to be made anew in each"""
+
+
+@dataclass(frozen=True)
+class Length:
+    """Tokens against the work."""
+
+    name: str = "length"
+    about: str = "rank correlation of mean tokens with the true operation count and with the base's solve rate"
+    source: str = "2509.07339"
+    needs: str = SAMPLES
+
+    def read(self, view: View) -> Reading:
+        columns = {side.name: self._columns(view, side) for side in view.sides}
+        for axis, shifted in view.shifted.items():
+            for side in shifted.sides:
+                columns.setdefault(side.name, {})[f"operations, {axis}"] = _operations(shifted, side)
+        table = [row for side in view.sides for row in _by_count(view, side)]
+        figure = of_columns("Length and work", "Spearman's rho", columns, ["operations", "base solve rate"])
+        said = (f"{name}: rho with the operation count {told(c['operations'], False)}" for name, c in columns.items()
+                if "operations" in c)  # fmt: skip
+        return reading(self, columns, figure, "; ".join(said) + ".", table or None)
+
+    def _columns(self, view: View, side: Side) -> dict[str, Estimate]:
+        tokens_N, logit_N = mean_tokens(side), solve_logit(view.base)
+        notes = view.base.annotations
+        out = {"operations": _operations(view, side), "base solve rate": rank_correlation(view, tokens_N, logit_N)}
+        if notes is None:
+            out["operations, given prompt NLL"] = refusal("the base was not annotated: no NLL of the prompts")
+            return out
+        counts_N = operation_counts(view.items)
+        x_N = logit_N if counts_N is None else counts_N
+        name = "base solve rate" if counts_N is None else "operations"
+        out[f"{name}, given prompt NLL"] = rank_correlation(view, tokens_N, x_N, notes.prompt_nll_N)
+        return out
+
+
+def mean_tokens(side: Side) -> NDArray:
+    """Mean tokens of the returned completions by item; nan where an item has none."""
+    known = np.isfinite(side.written_N_J)
+    total = np.where(known, side.written_N_J, 0.0).sum(1)
+    return np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
+
+
+def solve_logit(base: Side) -> NDArray:
+    """Logit of the base's solve rate with half a success and half a failure added."""
+    right_N, total_N = base.measures.right_N, base.measures.total_N
+    return np.where(total_N > 0, np.log((right_N + 0.5) / (total_N - right_N + 0.5)), np.nan)
+
+
+def _operations(view: View, side: Side) -> Estimate:
+    counts_N = operation_counts(view.items)
+    if counts_N is None:
+        return refusal(f"{view.task.name} states no operation count")
+    return rank_correlation(view, mean_tokens(side), counts_N)
+
+
+def rank_correlation(view: View, x_N: NDArray, y_N: NDArray, given_N: NDArray | None = None) -> Estimate:
+    """Spearman's rho, or the partial one given a third variable, with a cluster bootstrap interval."""
+    columns = [x_N, y_N] + ([] if given_N is None else [given_N])
+    known_N = np.all(np.isfinite(columns), axis=0)
+    if known_N.sum() < 3:
+        return refusal(f"{int(known_N.sum())} items with a value: at least three are needed")
+    values_N_V = np.stack([column[known_N] for column in columns], 1)
+    point = float(spearman(values_N_V))
+    if not np.isfinite(point):
+        return refusal("no spread: one of the two is the same for all items")
+    resamples = view.bootstrap.resamples
+    clusters = np.unique(resamples.codes_N[known_N], return_inverse=True)[1]
+    if clusters.max() < 1:
+        return refusal("one cluster: no interval", point=point)
+    draws = _resampled(values_N_V, clusters, np.random.default_rng([resamples.seed, 7]))
+    found = draws[np.isfinite(draws)]
+    if len(found) < 0.95 * DRAWS:
+        return refusal("no spread in many resamples", point=point)
+    return resamples.interval(point, found)
+
+
+def _resampled(values_N_V: NDArray, clusters_N: NDArray, rng: np.random.Generator) -> NDArray:
+    """The correlation in each draw of clusters; draws of equally many items are ranked together."""
+    members = [np.flatnonzero(clusters_N == g) for g in range(clusters_N.max() + 1)]
+    picked_B_G = rng.integers(0, len(members), (DRAWS, len(members)))
+    if all(len(m) == len(members[0]) for m in members):
+        rows_B_N = np.stack(members)[picked_B_G].reshape(DRAWS, -1)
+        return spearman(values_N_V[rows_B_N])
+    return np.array([float(spearman(values_N_V[np.concatenate([members[g] for g in row])])) for row in picked_B_G])
+
+
+def spearman(values_N_V: NDArray) -> NDArray:
+    """rho of the first two columns (last axis), given the third where there is one; nan without spread."""
+    from scipy.stats import rankdata  # slow to import
+
+    ranks = rankdata(values_N_V, axis=-2)
+    ranks -= ranks.mean(-2, keepdims=True)
+    scale = np.sqrt((ranks**2).sum(-2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+
+        def rho(a: int, b: int) -> NDArray:
+            return (ranks[..., a] * ranks[..., b]).sum(-1) / (scale[..., a] * scale[..., b])
+
+        if values_N_V.shape[-1] == 2:
+            return rho(0, 1)
+        rest = (1 - rho(0, 2) ** 2) * (1 - rho(1, 2) ** 2)
+        return np.where(rest > 1e-12, (rho(0, 1) - rho(0, 2) * rho(1, 2)) / np.sqrt(np.maximum(rest, 1e-12)), np.nan)
+
+
+def _by_count(view: View, side: Side) -> list[dict[str, Any]]:
+    """Mean tokens and accuracy at each operation count."""
+    counts_N = operation_counts(view.items)
+    if counts_N is None:
+        return []
+    tokens_N, out = mean_tokens(side), []
+    for count in np.unique(counts_N):
+        at = counts_N == count
+        known, right = side.graded_N_J[at].sum(), side.right_N_J[at].sum()
+        tokens = tokens_N[at][np.isfinite(tokens_N[at])]
+        out.append({"policy": side.name, "operations": int(count), "items": int(at.sum()),
+                    "tokens": float(tokens.mean()) if len(tokens) else None,
+                    "accuracy": float(right / known) if known else None})  # fmt: skip
+    return out

@@ -1,0 +1,144 @@
+"""What a lens is: one question put to traces that lie on disk.
+
+    View      the policies of a comparison on common items: grades, texts, annotations, probes      (view.py)
+    Lens      View -> Reading
+    Reading   columns of estimates by policy, one table, one figure, one sentence
+
+A lens that needs more from the model is split in three: `plan` says what to continue (`sampling.probe.Probe`, plain
+data), `sampling.continue_from` does it, and `read` looks at the rows. Nothing here needs torch. A figure is plain
+data that any drawer can take:
+
+    {"kind": "bars" | "lines" | "heat", "title", "x_label", "y_label", "x": [...],
+     "series": [{"name", "y": [...], "lo": [...] | None, "hi": [...] | None}]}          None where there is no number
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from elicit.evaluate.statistics import Estimate, refused
+
+if TYPE_CHECKING:
+    from elicit.evaluate.lenses.view import Side, View
+    from elicit.sampling.probe import Probe
+
+SAMPLES, ANNOTATIONS, PROBES, SHIFTS = "samples", "annotations", "probes", "shifted samples"
+"""what a lens reads besides grades"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a lens saw."""
+
+    lens: str
+    about: str
+    """what was measured, one sentence"""
+    source: str
+    """arXiv id of the definition"""
+    columns: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    """policy -> column -> {"point", "lo", "hi"} or {"refused": reason}"""
+    table: list[dict[str, Any]] = field(default_factory=list)
+    figure: dict[str, Any] | None = None
+    says: str = ""
+    """what it says, with the figures it rests on"""
+    refused: str | None = None
+    """why the whole lens has nothing to say"""
+
+    def plain(self) -> dict[str, Any]:
+        """JSON-able fields."""
+        return asdict(self)
+
+
+class Lens(Protocol):
+    """One file, one frozen dataclass; its fields are its settings."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def needs(self) -> str:
+        """samples | annotations | probes | shifted samples"""
+        ...
+
+    def read(self, view: View) -> Reading: ...
+
+
+class Probing(Lens, Protocol):
+    """A lens that needs further sampling from each policy."""
+
+    def plan(self, view: View, side: Side) -> list[Probe]:
+        """What to continue; the same list for the same view, so that rows found on disk need not be made again."""
+        ...
+
+
+def refusing(lens: Lens, reason: str) -> Reading:
+    """A reading that says why there is none."""
+    return Reading(lens.name, lens.about, lens.source, says=f"Not measured: {reason}.", refused=reason)
+
+
+def reading(
+    lens: Lens,
+    columns: Mapping[str, Mapping[str, Estimate]],
+    figure: dict[str, Any] | None,
+    says: str,
+    table: Sequence[dict[str, Any]] | None = None,
+) -> Reading:
+    """A reading; the table is one row a policy and column unless given."""
+    plain = {name: dict(of_side) for name, of_side in columns.items()}
+    return Reading(
+        lens.name, lens.about, lens.source, plain, list(rows(plain) if table is None else table), figure, says
+    )
+
+
+def rows(columns: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
+    """Columns as a flat table: one row a policy and column."""
+    return [
+        {"policy": policy, "column": column, **{part: value.get(part) for part in ("point", "lo", "hi", "refused")}}
+        for policy, of_side in columns.items()
+        for column, value in of_side.items()
+    ]
+
+
+def drawing(
+    kind: str, title: str, x_label: str, y_label: str, x: Sequence[Any], series: Mapping[str, Sequence[Estimate]]
+) -> dict[str, Any]:
+    """A figure of estimates: `series` name -> one estimate for each x."""
+    return {
+        "kind": kind,
+        "title": title,
+        "x_label": x_label,
+        "y_label": y_label,
+        "x": list(x),
+        "series": [
+            {"name": name, **{part: [value.get(key) for value in of] for part, key in _PARTS.items()}}
+            for name, of in series.items()
+        ],
+    }
+
+
+_PARTS = {"y": "point", "lo": "lo", "hi": "hi"}
+
+
+def of_columns(title: str, y_label: str, columns: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> Any:
+    """The usual figure: policies along x, a bar for each of some columns."""
+    return drawing("bars", title, "policy", y_label, list(columns), {
+        name: [of_side.get(name, {}) for of_side in columns.values()] for name in names
+    })  # fmt: skip
+
+
+def told(estimate: Estimate, percent: bool = True) -> str:
+    """An estimate in words: `41 % [35, 47]`, or why there is none.
+
+    >>> told({"point": 0.412, "lo": 0.35, "hi": 0.47})
+    '41 % [35, 47]'
+    """
+    if refused(estimate):
+        return f"unknown ({estimate['refused']})"
+    scale, digits = (100, 0) if percent else (1, 2)
+    point, low, high = (f"{scale * estimate[part]:.{digits}f}" for part in ("point", "lo", "hi"))
+    return f"{point}{' %' if percent else ''} [{low}, {high}]"

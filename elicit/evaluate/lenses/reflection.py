@@ -1,0 +1,104 @@
+"""reflection: after a trace has stated an answer, do its further steps change it? (arXiv 2510.08308)
+
+A candidate is every answer that the trace states; a reflection is a step from one candidate to the next one.
+
+    confirmatory    the same answer again             right -> wrong    a right candidate given up
+    changing        another answer                    wrong -> right    a wrong one mended
+
+Read from the text alone: an answer that is thought and not stated is not seen (the commitment lens forces it out).
+Equality of answers is the task's `answer_class`. Knows no model.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
+from elicit.evaluate.lenses.sentences import spans
+from elicit.evaluate.lenses.view import Side, View
+from elicit.evaluate.statistics import Estimate
+from elicit.tasks.extract import own_part
+
+STATED = re.compile(r"answer\b|\\boxed|\\fbox|####|\bIt is\b|\bI would say\b", re.IGNORECASE)
+"""what a sentence that states an answer holds"""
+COUNTS = ("reflections", "confirmatory", "right to wrong", "wrong to right", "wrong to wrong", "right candidates")
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """What stated answers become later in the trace."""
+
+    name: str = "reflection"
+    about: str = "how often a trace that has stated an answer changes it, and to what"
+    source: str = "2510.08308"
+    needs: str = SAMPLES
+
+    def read(self, view: View) -> Reading:
+        counts = {side.name: counted(side, view) for side in view.sides}
+        columns = {name: self._columns(view, of) for name, of in counts.items()}
+        figure = of_columns("What reflections do", "share of reflections", columns,
+                            ["confirmatory", "right to wrong", "wrong to right"])  # fmt: skip
+        size = {name: int(of["reflections"].sum()) for name, of in counts.items()}
+        said = (f"{name}: {told(c['changing'])} of {size[name]} reflections change it" for name, c in columns.items())
+        table: list[dict[str, Any]] = [
+            {"policy": name, **{key: int(values.sum()) for key, values in of.items()}} for name, of in counts.items()
+        ]
+        return reading(self, columns, figure, "; ".join(said) + ".", table)
+
+    def _columns(self, view: View, of: dict[str, NDArray]) -> dict[str, Estimate]:
+        share, every, none = view.bootstrap.share, of["reflections"], "no trace states a second answer"
+        right, wrong = of["right candidates"], every - of["right candidates"]
+        return {
+            "reflecting": share(of["reflecting samples"], of["samples"], "no sample"),
+            "confirmatory": share(of["confirmatory"], every, none),
+            "changing": share(every - of["confirmatory"], every, none),
+            "right to wrong": share(of["right to wrong"], every, none),
+            "wrong to right": share(of["wrong to right"], every, none),
+            "given up": share(of["right to wrong"], right, "no right candidate was reflected upon"),
+            "mended": share(of["wrong to right"], wrong, "no wrong candidate was reflected upon"),
+        }
+
+
+def counted(side: Side, view: View) -> dict[str, NDArray]:
+    """Counts by item."""
+    out = {name: np.zeros(len(view.items)) for name in (*COUNTS, "reflecting samples", "samples")}
+    for i, item in enumerate(view.items):
+        gold = view.task.answer_class(item.gold or "")
+        for text, finish in zip(side.texts_N_J[i], side.measures.finish_N_J[i], strict=True):
+            if not finish:
+                continue
+            out["samples"][i] += 1
+            found = candidates(view.task, text)
+            out["reflecting samples"][i] += len(found) > 1
+            for before, after in pairwise(found):
+                _count(out, i, before, after, gold)
+    return out
+
+
+def _count(out: dict[str, NDArray], i: int, before: str, after: str, gold: str) -> None:
+    out["reflections"][i] += 1
+    out["right candidates"][i] += before == gold
+    if before == after:
+        out["confirmatory"][i] += 1
+    else:
+        was, now = ("right" if answer == gold else "wrong" for answer in (before, after))
+        out[f"{was} to {now}"][i] += 1
+
+
+def candidates(task: Any, text: str) -> list[str]:
+    """Classes of the answers that a trace states, in order: what the task reads off each sentence that states one.
+
+    Each is read from that sentence alone: an earlier answer is not counted again where a later one can't be read.
+    """
+    part = own_part(text)[0]
+    if len(STATED.findall(part)) < 2:
+        return []  # one answer or none: nothing is reflected upon
+    pieces = (part[start:end] for start, end in spans(part))
+    answers = (task.extract(piece, True).strict for piece in pieces if STATED.search(piece))
+    return [task.answer_class(answer) for answer in answers if answer is not None]

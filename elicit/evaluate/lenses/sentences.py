@@ -1,0 +1,29 @@
+"""Sentences of a trace, and where they end. A sentence ends at . ! ? before a blank, or at a line's end: a point inside
+a number ends nothing. Knows no task."""
+
+from __future__ import annotations
+
+import re
+
+_END = re.compile(r"[.!?]+(?=\s|$)|\n+|$")
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Character spans of the sentences, without the blanks around them.
+
+    >>> [" a = 2.5. So b.\\nc"[a:b] for a, b in spans(" a = 2.5. So b.\\nc")]
+    ['a = 2.5.', 'So b.', 'c']
+    """
+    out, start = [], 0
+    for end in _END.finditer(text):
+        piece = text[start : end.end()]
+        if piece.strip():
+            lead = len(piece) - len(piece.lstrip())
+            out.append((start + lead, start + len(piece.rstrip())))
+        start = end.end()
+    return out
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences themselves."""
+    return [text[start:end] for start, end in spans(text)]

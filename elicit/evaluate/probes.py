@@ -1,0 +1,95 @@
+"""Probe rows on disk: what policies wrote when their traces were continued from inside.
+
+    <store>/probes/<policy>/<regime>/<lens>/
+      shard-<plan>.parquet     item, j, key, draw, forced_text, forced_tokens, text, tokens, finish
+      manifest.json            the shards of the present plan; written last
+
+A plan is cut into fixed shards; a shard that exists is kept, so a killed run goes on where it stopped and a larger
+plan adds to a smaller one where their pieces agree. Torch is imported where the pass begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elicit import files
+from elicit.records import SCHEMA, Item
+from elicit.sampling.probe import Probe
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
+    from elicit.tasks.task import Task
+
+VERSION = 1
+SHARD = 256
+"""probes of a shard"""
+
+
+def probes_of(samples: Path, lens: str) -> Path:
+    """Where the probe rows of a samples folder <store>/samples/<policy>/<regime>-<task> live."""
+    samples = Path(samples)
+    return samples.parent.parent.parent / "probes" / samples.parent.name / samples.name / lens
+
+
+def run_probes(
+    policy: Policy,
+    items: Sequence[Item],
+    samples: Path,
+    lens: str,
+    probes: Sequence[Probe],
+    task: Task,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Continue all probes of a lens; returns the folder. `progress(done, wanted)` counts probes."""
+    out = probes_of(samples, lens)
+    begun = Path(samples) / "fingerprint.json"
+    origin = files.read_json(begun) if begun.exists() else None
+    with files.locked(out):
+        now = files.fingerprint(version=VERSION, policy=policy.id, lens=lens, samples=origin)
+        files.check_fingerprint(out, now, f"delete {out} and run the lens again")
+        names = []
+        for first in range(0, len(probes), SHARD):
+            part = probes[first : first + SHARD]
+            names.append(f"shard-{files.content_hash([asdict(probe) for probe in part])}.parquet")
+            if not (out / names[-1]).exists():
+                _shard(policy, items, Path(samples), lens, part, task, out / names[-1])
+            if progress:
+                progress(min(first + SHARD, len(probes)), len(probes))
+        files.write_json(out / "manifest.json", {"schema": SCHEMA, "policy": policy.id, "lens": lens, "shards": names})
+    return out
+
+
+def _shard(
+    policy: Policy, items: Sequence[Item], samples: Path, lens: str, probes: Sequence[Probe], task: Task, target: Path
+) -> None:
+    from elicit.sampling.continue_from import continue_from
+
+    wanted = {probe.item for probe in probes}
+    traces = {(row["item"], row["j"]): row["token_ids"]
+              for row in files.read_rows(files.shards(samples), ["item", "j", "token_ids"])
+              if row["item"] in wanted}  # fmt: skip
+    found = continue_from(policy, {item.id: item for item in items}, traces, probes, task, lens)
+    files.write_rows(target, [
+        {"item": one.probe.item, "j": one.probe.j, "key": one.probe.key, "draw": one.draw,
+         "forced_text": one.forced_text, "forced_tokens": one.forced_tokens, "text": one.text, "tokens": one.tokens,
+         "finish": one.finish}
+        for one in found
+    ])  # fmt: skip
+
+
+def read_probes(samples: Path, lens: str) -> list[dict[str, Any]] | None:
+    """Rows of the present plan; None where the lens was not run."""
+    folder = probes_of(samples, lens)
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        return None
+    return files.read_rows([folder / name for name in files.read_json(manifest)["shards"]])
+
+
+def stored_probes(samples: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows of everything that was run on a samples folder, by lens."""
+    found = sorted(probes_of(samples, "").glob("*/manifest.json"))
+    return {path.parent.name: read_probes(samples, path.parent.name) or [] for path in found}

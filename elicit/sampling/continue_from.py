@@ -1,0 +1,109 @@
+"""Continuing traces from inside: forced prefixes through the step loop, with the policy's edits on.
+
+A prefix is forced token by token (`Job.forced`), so an edit that writes at the last prompt token still writes there.
+Kept text is the sample's own tokens as far as they end inside it; only the rest is encoded anew. Decoding strategies
+are left out: they choose among whole answers and can't be begun in the middle. Probes of like length run together.
+What this module does not know: what the continuations are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from elicit.errors import DataError
+from elicit.files import seed_of
+from elicit.policy.decoding import Job, Path, PickRule
+from elicit.records import Item
+from elicit.sampling.probe import Probe
+from elicit.sampling.sampler import StepLoop
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
+    from elicit.tasks.task import Reader
+
+BUCKET = 32
+"""prefixes that differ by less run in one batch; the token limit of a run is the longest's"""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a policy wrote behind a probe's prefix."""
+
+    probe: Probe
+    draw: int
+    forced_text: str
+    forced_tokens: int
+    text: str
+    """the continuation alone"""
+    tokens: int
+    finish: str
+
+
+def continue_from(
+    policy: Policy,
+    items: Mapping[str, Item],
+    traces: Mapping[tuple[str, int], Sequence[int]],
+    probes: Sequence[Probe],
+    task: Reader,
+    seed: str = "",
+    slots: int | None = None,
+) -> list[Continuation]:
+    """Continuations in the order of the probes, draw by draw.
+
+    `traces`: token ids of (item, sample). `seed` keeps lenses apart: a draw hashes policy, seed, item, sample, key
+    and number. Raises DataError where a probe's item or trace is not given.
+    """
+    checkpoint = policy.checkpoint
+    loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids, slots=slots)
+    jobs: list[tuple[Probe, int, Job]] = []
+    for probe in probes:
+        if probe.item not in items or (probe.kept and (probe.item, probe.j) not in traces):
+            raise DataError(f"probe {probe.key!r}: no item or trace {probe.item}, {probe.j}; was it sampled?")
+        prompt = policy.prompt_ids(items[probe.item].question)
+        forced = forced_ids(policy, loop, traces.get((probe.item, probe.j), ()), probe)
+        for draw in range(probe.n):
+            key = seed_of(policy.id, "probe", seed, probe.item, probe.j, probe.key, draw)
+            jobs.append((probe, draw, Job(prompt, key, forced=forced)))
+    done: dict[int, Path] = {}
+    with policy.applied():
+        for places in _alike(jobs):
+            probe = jobs[places[0]][0]
+            limit = max(len(jobs[place][2].forced) for place in places) + probe.room
+            rule = PickRule(temperature=0.0 if probe.greedy else 1.0)
+            paths = loop.run([jobs[place][2] for place in places], rule, replace(task.stop, max_new_tokens=limit))
+            done.update(zip(places, paths, strict=True))
+    return [_continuation(loop, *job, done[place]) for place, job in enumerate(jobs)]
+
+
+def forced_ids(policy: Policy, loop: StepLoop, trace: Sequence[int], probe: Probe) -> tuple[int, ...]:
+    """Tokens of the prefix: the trace's own as far as they end within `kept` characters, then the rest anew."""
+    own = list(trace)
+    text, count, reached = loop.decode(own), 0, 0
+    if probe.kept:
+        for (_, end), token in zip(loop.offsets(own), own, strict=True):
+            if end > probe.kept or token in policy.checkpoint.eos_ids:
+                break
+            count, reached = count + 1, end
+    rest = text[reached : probe.kept] + probe.text
+    encoded = policy.checkpoint.tokenizer(rest, add_special_tokens=False)["input_ids"] if rest else []
+    return (*own[:count], *encoded)
+
+
+def _alike(jobs: Sequence[tuple[Probe, int, Job]]) -> list[list[int]]:
+    """Places of jobs that run together: same rule and room, prefixes of like length."""
+    groups: dict[tuple[bool, int, int], list[int]] = {}
+    for place, (probe, _, job) in enumerate(jobs):
+        groups.setdefault((probe.greedy, probe.room, len(job.forced) // BUCKET), []).append(place)
+    return list(groups.values())
+
+
+def _continuation(loop: StepLoop, probe: Probe, draw: int, job: Job, path: Path) -> Continuation:
+    """A path without its forced part; text behind the probe's room is cut off with its tokens."""
+    forced = len(job.forced)
+    head = loop.decode(job.forced)
+    ids = path.token_ids[: forced + probe.room]
+    text = path.text if len(ids) == len(path.token_ids) else loop.decode(ids)
+    finish = path.finish if len(ids) == len(path.token_ids) else "length"
+    return Continuation(probe, draw, head, forced, text[len(head) :], max(0, len(ids) - forced), finish)
