@@ -1,7 +1,7 @@
 """Measuring the policies of one comparison: everything is sampled into one store, and graded beside it.
 
-    <root>/store/samples/<policy>/<regime>/     shared by all runs: the base is sampled once
-    <root>/store/grades/<policy>/<regime>/
+    <root>/store/samples/<policy>/<regime>-<task>/   shared by all runs: the base is sampled once
+    <root>/store/grades/<policy>/<regime>-<task>/
 
 The bench owns gold: it reads `test` for the evaluation and `dev` for the choice of rung B1. It fits
 nothing; what it hands out are `Entry` rows for `compare`.
@@ -97,8 +97,13 @@ class Bench:
     def graded(self, samples: Path) -> Path:
         """The grades of a samples folder, brought up to date."""
         out = self.store / "grades" / samples.parent.name / samples.name
-        known = {item.id: item for item in (*self.items, *self.dev)}
-        return grade(samples, self.task, known, out, self.plan.workers)
+        return grade(samples, self.task, self.known, out, self.plan.workers)
+
+    @functools.cached_property
+    def known(self) -> dict[str, Item]:
+        """Everything in the store that may need a grade: other comparisons share it, with other limits."""
+        whole = (*self.task.items("test"), *self.task.items("dev"), *self.items, *self.dev)
+        return {item.id: item for item in whole}
 
     def best_prompt(self, policy: Policy, what: str) -> str:
         """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""

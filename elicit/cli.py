@@ -7,6 +7,7 @@ line on stderr and no traceback; anything else is a bug and keeps its own.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +27,16 @@ elicit: how much reasoning is latent in a base checkpoint, which method gets it 
   elicit resume RUN                                       go on with an interrupted or failed run and its siblings
   elicit score GROUP|RUN                                  grade again and compare again, never sample again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
-  elicit report GROUP [template=comparison]               render the report again
+  elicit report GROUP [template=comparison|method_card|claim|organism|PATH]   render the report again
+  elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of another tool
+  elicit escalate GROUP [levels=64,256,1024]              ask the base again about what only a method solved
+  elicit calibrate simulated=true                         coverage and false positives of the statistics, simulated
+  elicit calibrate [seeds=1,2,3]                          fits on the model organisms: power and false elicitation
+  elicit contamination model=... task=... [eval.limit=N]  has this base seen the evaluation items?
+  elicit lens GROUP [NAME ...] [run=true text=FILE]       look into traces: validity, commitment, causality, ...
+  elicit report GROUP GROUP ... template=bases            methods against several base models
+  elicit workspace [group=NAME save=true]                 a wandb workspace for comparing, as JSON or saved
+  elicit completion bash|zsh|fish                         what your shell sources to complete these words
   elicit grade FILE [task=gsm8k]                          grade a JSONL of {gold, output, expected}
   elicit organism build kind=positive folder=... steps=... rate=...
   elicit organism check
@@ -37,7 +47,10 @@ Settings: seed=0 root=runs group=NAME placebos=none|one|all rivals=none|one|all 
 Exit codes: 0 ok, 1 run failed, 2 bad configuration, 3 sweep partly failed.
 """
 
-WORDS = ("list", "show", "doctor", "grade", "score", "compare", "report", "organism", "resume")
+WORDS = (
+    *("list", "show", "doctor", "grade", "score", "compare", "report", "export", "lens", "organism", "resume"),
+    *("escalate", "calibrate", "contamination", "completion", "workspace"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,6 +99,17 @@ def _word(name: str) -> Callable[[list[str]], int]:
             "report": measured.report,
             "grade": measured.grade,
         }[name]
+    if name == "export":
+        from elicit.commands.export import export
+
+        return export
+    if name in ("escalate", "calibrate", "contamination", "completion", "workspace"):
+        module = importlib.import_module(f"elicit.commands.{name}")
+        return getattr(module, name)
+    if name == "lens":
+        from elicit.commands.lens import lens
+
+        return lens
     if name == "organism":
         from elicit.commands.organism import organism
 

@@ -12,25 +12,42 @@ A method asks here and every use becomes a row; the data class of its claim foll
     L       a teacher or verifier at inference
     unaccounted   something was opened behind the ledger's back (`watch.py`)
 
-Dev tries of a search are bits of stage `select`: their own column, not part of the class.
+Dev tries of a search are bits of stage `select`: their own column, not part of the class. Foreign text is compared
+with the evaluation items when it is booked (whole questions, runs of 13 words): the row says which items it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from elicit.errors import LedgerError
 from elicit.files import content_hash, read_jsonl, write_text
 from elicit.records import Item, LedgerRow
+from elicit.tasks.formal import Violation
 from elicit.tasks.grader import Grader
+from elicit.tasks.overlap import Overlap, OverlapIndex
 from elicit.tasks.pool import Job
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task
 from elicit.watch import door
 
 STAGES = ("prompt", "train", "select", "infer")
 OPEN_SPLITS = ("train", "dev")
+
+
+class ForeignRow(Protocol):
+    """What a row of a foreign file tells about its origin."""
+
+    @property
+    def author(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
+
+
+F = TypeVar("F", bound=ForeignRow)
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,7 @@ class Ledger:
         self._grader = grader or Grader(task, workers=1)
         self._rows: dict[tuple[str, str, str, str], LedgerRow] = {}
         self._items: dict[str, Item] = {}
+        self._index: OverlapIndex | None = None
 
     @property
     def task_view(self) -> TaskView:
@@ -131,11 +149,69 @@ class Ledger:
         self._book(stage, known.split, _licence(self._task), label_bits=1, items=[item.id])
         return self._task.validate(known, text) is None
 
+    def grades(
+        self, items: Sequence[Item], texts: Sequence[str], finished: Sequence[bool], stage: str = "train"
+    ) -> list[bool | None]:
+        """The strict grades of many completions at once, one label bit each."""
+        known = [self._known(item) for item in items]
+        self._book_labels(known, stage)
+        jobs = [Job(item, text, end) for item, text, end in zip(known, texts, finished, strict=True)]
+        return [judgement.strict for judgement in self.judge(jobs)]
+
+    def violations(self, items: Sequence[Item], texts: Sequence[str], stage: str = "train") -> list[Violation | None]:
+        """The first violation of each trace, None for a valid one: a label bit each, and its words are foreign text.
+
+        Raises LookupError where the task has no validator.
+        """
+        known = [self._known(item) for item in items]
+        found = [self._task.validate(item, text) for item, text in zip(known, texts, strict=True)]
+        self._book_labels(known, stage, [violation.message for violation in found if violation])
+        return found
+
+    def solutions(self, items: Sequence[Item], stage: str = "train") -> list[str]:
+        """The right completion of each item: a label bit each, and its words are foreign text."""
+        known = [self._known(item) for item in items]
+        texts = [self._task.gold_completion(item) for item in known]
+        self._book_labels(known, stage, texts)
+        return texts
+
+    def foreign_rows(
+        self, path: Path, read: Callable[[int, str], F | None], limit: int | None = None, stage: str = "train"
+    ) -> list[F]:
+        """Rows of a text file that the base did not write, through `read(line number, line)`; None skips a line.
+
+        What `read` returns names its `author` and `licence`; every group is booked with the file's hash and the words
+        of its lines. Blank lines are no rows. Raises LedgerError where there is no such file.
+        """
+        with door():
+            if not Path(path).is_file():
+                raise LedgerError(f"{path}: no such file; give the path of a JSONL file")
+            text = Path(path).read_text(encoding="utf-8")
+        rows: list[F] = []
+        words: dict[tuple[str, str], int] = {}
+        lines: dict[tuple[str, str], list[str]] = {}
+        for number, line in enumerate(text.split("\n"), 1):
+            if limit is not None and len(rows) == limit:
+                break
+            row = read(number, line) if line.strip() else None
+            if row is not None:
+                rows.append(row)
+                group = (row.author, row.licence)
+                plain = line.replace("\\n", " ")
+                words[group] = words.get(group, 0) + len(plain.split())
+                lines.setdefault(group, []).append(plain)
+        for (author, licence), count in words.items():
+            self._spend(foreign_tokens=count)
+            source = f"{Path(path).name}: {author}"
+            found = lines[author, licence]
+            self._book(stage, source, licence, foreign_tokens=count, content=content_hash(text), texts=found)
+        return rows
+
     def foreign(self, text: str, author: str, licence: str, stage: str = "train", tokens: int | None = None) -> str:
         """Book text that the base did not write and hand it through. Tokens default to its words."""
         count = len(text.split()) if tokens is None else tokens
         self._spend(foreign_tokens=count)
-        self._book(stage, author, licence, foreign_tokens=count, content=content_hash(text))
+        self._book(stage, author, licence, foreign_tokens=count, content=content_hash(text), texts=[text])
         return text
 
     def rollouts(self, count: int, tokens: int) -> None:
@@ -180,6 +256,16 @@ class Ledger:
 
         write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in self.rows))
 
+    def _book_labels(self, known: Sequence[Item], stage: str, texts: Sequence[str] = ()) -> None:
+        """One label bit an item, and the words of `texts` as foreign text of the task."""
+        words = sum(len(text.split()) for text in texts)
+        self._spend(labels=len(known), foreign_tokens=words)
+        for split in sorted({item.split for item in known}):
+            used = [item.id for item in known if item.split == split]
+            licence, told = _licence(self._task), texts if words else ()
+            self._book(stage, split, licence, label_bits=len(used), foreign_tokens=words, items=used, texts=told)
+            words = 0
+
     def _known(self, item: Item) -> Item:
         if item.id not in self._items:
             raise LedgerError(
@@ -208,12 +294,14 @@ class Ledger:
         teacher_calls: int = 0,
         items: Sequence[str] = (),
         content: str = "",
+        texts: Sequence[str] = (),
     ) -> None:
         """Add to the row of (stage, source, licence, content): uses of one kind are one row."""
         _check_stage(stage)
         key = (stage, source, licence, content)
         old = self._rows.get(key)
         used = sorted({*(old.items if old else ()), *items})
+        overlap = self._overlap(texts)
         self._rows[key] = LedgerRow(
             method=self.method,
             stage=stage,
@@ -226,7 +314,19 @@ class Ledger:
             own_activations=own_activations + (old.own_activations if old else 0),
             teacher_calls=teacher_calls + (old.teacher_calls if old else 0),
             items=used,
+            overlap_exact=sorted({*(old.overlap_exact if old else ()), *overlap.exact}),
+            overlap_run=sorted({*(old.overlap_run if old else ()), *overlap.run}),
         )
+
+    def _overlap(self, texts: Sequence[str]) -> Overlap:
+        """What foreign texts share with items that no method may see; nothing is said of them to the method."""
+        if not any(text.strip() for text in texts):
+            return Overlap([], [])
+        if self._index is None:
+            closed = [split for split in self._task.splits() if split not in OPEN_SPLITS]
+            with door():
+                self._index = OverlapIndex(item for split in closed for item in self._task.items(split))
+        return self._index.of(texts)
 
 
 def data_class(rows: Sequence[LedgerRow]) -> str:
@@ -251,6 +351,8 @@ def summary(rows: Sequence[LedgerRow]) -> dict[str, int]:
         "select_bits": sum(row.label_bits for row in rows if row.stage == "select"),
         "foreign_tokens": sum(row.foreign_tokens for row in rows),
         "own_activations": sum(row.own_activations for row in rows),
+        "overlap_exact": len({item for row in rows for item in row.overlap_exact}),
+        "overlap_run": len({item for row in rows for item in row.overlap_run}),
     }
 
 

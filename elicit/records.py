@@ -152,3 +152,7 @@ class LedgerRow:
     teacher_calls: int
     items: list[str] = field(default_factory=list)
     """ids of the items used"""
+    overlap_exact: list[str] = field(default_factory=list)
+    """ids of evaluation items whose question stands whole in the foreign text"""
+    overlap_run: list[str] = field(default_factory=list)
+    """ids of evaluation items that share a run of 13 words with it (those of overlap_exact among them)"""

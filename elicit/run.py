@@ -62,7 +62,7 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
         if other.manifest.get("invocation") == invocation and other.manifest.get("group") == group
     ]
     runs.sort(key=lambda other: other.manifest["index"])
-    jobs = [_job_of(other) for other in runs]
+    jobs = [job_of(other) for other in runs]
     comparison = Comparison(group, tuple(jobs), jobs[0].settings)
     result, outcomes = execute_one(comparison, runs, console, argv)
     return _close([result], outcomes, console)
@@ -72,6 +72,7 @@ def execute_one(
     comparison: Comparison, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[Outcome]]:
     """One comparison from its run folders to its report."""
+    from elicit import workers
     from elicit.bench import Bench
     from elicit.evaluate import prereg
     from elicit.policy.checkpoint import load_checkpoint
@@ -82,10 +83,14 @@ def execute_one(
         checkpoint = load_checkpoint(comparison.settings.model)
         bench = Bench(comparison, checkpoint, console)
         prereg.freeze(frozen_plan(bench), comparison.folder)
-        entries, best = bench.base_entries()
         facts = provenance(list(argv))
+        with workers.helping(comparison.settings.parallel - 1, runs):
+            entries, best = bench.base_entries()
+            for outcome in outcomes:
+                if workers.claim(outcome.run):
+                    run_job(outcome, bench, facts)
         for outcome in outcomes:
-            run_job(outcome, bench, facts)
+            take_over(outcome, bench, facts)
         entries += distinct([entry for outcome in outcomes for entry in outcome.entries], console)
         result = conclude(bench, entries, best, facts, time.monotonic() - started)
     except KeyboardInterrupt:
@@ -110,6 +115,20 @@ def distinct(entries: Sequence[Any], console: Console) -> list[Any]:
         if first is not entry:
             console.say(f"{entry.name}: seeds {first.seed} and {entry.seed} give the same policy, counted once")
     return list(kept.values())
+
+
+def take_over(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
+    """What a worker process made of a job; a job that its worker left unfinished is done here."""
+    from elicit import workers
+    from elicit.evaluate.entry import Entry
+
+    if outcome.entries or outcome.fault:
+        return
+    if not workers.finished(outcome.run):
+        return run_job(outcome, bench, facts)
+    outcome.fault = workers.fault_of(outcome.run)
+    if outcome.fault is None:
+        outcome.entries = [Entry.of(plain) for plain in outcome.run.manifest.get("entries", [])]
 
 
 def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
@@ -212,6 +231,7 @@ def relative_norm(intervention: Any, bench: Any) -> dict[str, float] | None:
 def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Compare, track one score run a policy, report, and print the scorecard."""
     from elicit.evaluate.compare import CompareConfig, compare
+    from elicit.scores import track_comparison
 
     comparison, plan = bench.comparison, bench.plan
     config = CompareConfig(comparison.group, best, plan.n, plan.bootstrap_draws, comparison.settings.seed, plan.limit)
@@ -220,9 +240,9 @@ def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, 
     info = bench.checkpoint.info()
     result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [command], shown)
     chosen = comparison.settings
-    track_scores(result, comparison, bench.console)
     expected = chosen.experiment.expected if chosen.experiment else {}
     show(result, comparison.folder, bench.console, chosen.template, expected)
+    track_comparison(result, comparison.folder, chosen.tracker, _once(bench.console.say))
     bench.console.say(f"{seconds:.0f} s in all")
     return result
 
@@ -238,20 +258,6 @@ def show(result: dict[str, Any], folder: Path, console: Console, template: str, 
     scorecard(result, expected or None, RichConsole(file=console.stream, width=width, highlight=False))
     console.say(f"report: {page}")
     return page
-
-
-def track_scores(result: dict[str, Any], comparison: Comparison, console: Console) -> None:
-    """One tracked run of job_type score a policy, every summary key filled."""
-    from elicit.track import summary_rows
-
-    say = _once(console.say)
-    for name, seeds, values in summary_rows(result):
-        folder = comparison.folder / "tracked" / name.replace("/", "-")
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {"task": result["task"], "settings": result["settings"], "checkpoint": result["checkpoint"].get("id")}
-        run = comparison.settings.tracker.start(folder, "score", f"{name}-s{seeds}", comparison.group, config, say)
-        run.summary(values)
-        run.finish()
 
 
 def frozen_plan(bench: Any) -> dict[str, Any]:
@@ -303,7 +309,7 @@ def _next_index() -> int:
     return _index
 
 
-def _job_of(run: RunFolder) -> Job:
+def job_of(run: RunFolder) -> Job:
     """The job of a run folder, composed again from its config.yaml."""
     saved: Settings = settings(run.config())
     told = run.manifest

@@ -6,8 +6,9 @@
 
 The mode is resolved here and said in one line: an explicit setting, then WANDB_MODE, then online
 where a key is present and the server answers, else offline (`wandb.init` itself raises with neither
-key nor network, and never falls back). Knows nothing about methods or metrics; no torch; wandb is
-imported only when a run starts.
+key nor network, and never falls back). A server that falls silent costs at most `patience` seconds at a run's
+end; what did not arrive lies in the folder for `wandb sync`. What is tracked of a comparison: `elicit/scores.py`.
+Knows nothing about methods or metrics; no torch; wandb is imported only when a run starts.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class WandbTracker:
     tags: tuple[str, ...] = ()
     timeout: float = 2.0
     """seconds to wait for the server's answer in mode auto"""
+    patience: float = 120.0
+    """seconds that a run's end waits for uploads; the rest stays on disk for `wandb sync`"""
 
     def start(self, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any], say: Say) -> Run:
         """Begin (or continue) the wandb run of `folder`; a fault is said once and gives a silent run."""
@@ -199,73 +202,16 @@ def _init(
         resume="allow",
         mode=mode,  # type: ignore[arg-type]
         config={"elicit": dict(config)},
-        settings=wandb.Settings(silent=True, console="off", init_timeout=20),
+        settings=_settings(wandb.Settings, tracker.patience),
         reinit="finish_previous",
     )
-    run.define_metric("elicit/step")
-    run.define_metric("elicit/*", step_metric="elicit/step")
+    kept = "none" if job_type == "score" else None  # last points of curves are no columns of the runs table
+    run.define_metric("elicit/step", summary=kept)
+    run.define_metric("elicit/*", step_metric="elicit/step", summary=kept)
     return run
 
 
-def summary_rows(comparison: Mapping[str, Any]) -> list[tuple[str, int, dict[str, Any]]]:
-    """(policy name, seeds, summary values) of every policy: the same keys for all, prefixed `task/prompt/`.
-
-    An interval is three keys (the point's, /lo, /hi); where a number was refused its keys hold the reason, so no
-    cell of the runs table is empty.
-    """
-    lines = [_flat_line(line, comparison["ceilings"]) for line in comparison["policies"]]
-    every = {key for line in lines for key in line}
-    out = []
-    for line, values in zip(comparison["policies"], lines, strict=True):
-        head = f"{comparison['task']}/{line['prompt']}/"
-        whole = {head + key: values.get(key, "not measured") for key in sorted(every)}
-        out.append((line["name"], int(line.get("seeds") or 1), whole))
-    return out
-
-
-def _flat_line(line: Mapping[str, Any], ceilings: Mapping[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "role": line["role"],
-        "class": line.get("data_class") or "none",
-        "noans/rate": line.get("noanswer"),
-        "trunc/rate": (line.get("finish") or {}).get("length", 0.0),
-    }
-    out |= _estimate("acc/strict", line["acc"]) | _estimate("acc/lenient", line["lenient"])
-    for name in ("cov", "maj"):
-        curve = line.get(name) or {}
-        for i, k in enumerate(curve.get("k", [])):
-            out |= {
-                f"{name}@{k}": curve["point"][i],
-                f"{name}@{k}/lo": curve["lo"][i],
-                f"{name}@{k}/hi": curve["hi"][i],
-            }
-    for rung in ("B0", "B1"):
-        for ceiling in ceilings:
-            value = (line.get("ef") or {}).get(
-                f"{rung}/{ceiling}", {"refused": f"no {rung}/{ceiling} of a {line['role']}"}
-            )
-            out |= _estimate(f"ef/{rung}/{ceiling}/point", value, f"ef/{rung}/{ceiling}")
-    control = line.get("ctrl") or {"refused": f"no control of a {line['role']}"}
-    out |= _estimate("ctrl/gain", control.get("gain", control), "ctrl")
-    out["ctrl/specificity"] = _point(control.get("specificity", control))
-    out |= {
-        f"cost/{key}": "not measured" if value is None else value for key, value in (line.get("cost") or {}).items()
-    }
-    for key, value in (line.get("valid") or {}).items():
-        out[f"valid/{key}"] = _point(value)
-    out |= {f"ledger/{key}": value for key, value in (line.get("ledger") or {}).items()}
-    return {key: "not measured" if value is None else value for key, value in out.items()}
-
-
-def _estimate(key: str, value: Any, stem: str | None = None) -> dict[str, Any]:
-    stem = stem or key
-    bounds = {side: value.get(side) if isinstance(value, Mapping) else None for side in ("lo", "hi")}
-    point = _point(value)
-    fill = point if isinstance(point, str) else "not measured"
-    return {key: point, **{f"{stem}/{side}": fill if bound is None else bound for side, bound in bounds.items()}}
-
-
-def _point(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return f"refused: {value['refused']}" if "refused" in value else value.get("point", "not measured")
-    return "not measured" if value is None else value
+def _settings(settings: Any, patience: float) -> Any:
+    """wandb's own settings; `finish_timeout` only where the installed version has it."""
+    wanted = {"silent": True, "console": "off", "init_timeout": 20, "finish_timeout": patience}
+    return settings(**{key: value for key, value in wanted.items() if key in settings.model_fields})

@@ -34,7 +34,7 @@ def test_an_unknown_word_names_the_near_one(capsys: pytest.CaptureFixture[str]) 
     assert "did you mean report" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", ["calibrate", "export"])
+@pytest.mark.parametrize("word", ["calibrate", "exports"])
 def test_what_is_not_built_is_not_a_word(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 2
     assert f"{word!r} is no command" in capsys.readouterr().err

@@ -16,13 +16,22 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.errors",),
     ("elicit.records", "elicit.watch", "elicit.build", "elicit.config", "elicit.console"),
     ("elicit.files", "elicit.tasks"),
-    ("elicit.ledger", "elicit.track", "elicit.report", "elicit.policy", "elicit.provenance", "elicit.runs"),
+    (
+        "elicit.ledger",
+        "elicit.track",
+        "elicit.scores",
+        "elicit.workspace",
+        "elicit.report",
+        "elicit.policy",
+        "elicit.provenance",
+        "elicit.runs",
+    ),
     ("elicit.sampling",),
     ("elicit.method", "elicit.training"),
     ("elicit.organisms", "elicit.evaluate", "methods"),
     ("elicit.plan", "elicit.totals"),
     ("elicit.fit", "elicit.bench"),
-    ("elicit.run", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
+    ("elicit.run", "elicit.workers", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
 )
 WINGS = ("elicit.organisms", "elicit.evaluate", "methods")
 TORCH_FREE = (
@@ -37,6 +46,8 @@ TORCH_FREE = (
     ),
     *("elicit.cli", "elicit.report", "elicit.report.render", "elicit.plan", "elicit.runs", "elicit.provenance"),
     *("elicit.evaluate.grade", "elicit.evaluate.measure", "elicit.evaluate.compare", "elicit.evaluate.rungs"),
+    *("elicit.evaluate.calibration.simulated", "elicit.evaluate.calibration.fits", "elicit.evaluate.contamination"),
+    *("elicit.evaluate.escalation", "elicit.commands.calibrate", "elicit.commands.escalate"),
     *("elicit.commands.measured", "elicit.commands.choices", "elicit.commands.experiment"),
 )
 

@@ -1,12 +1,15 @@
 """Laws of tracking: the mode is resolved by us, everything stays in its folder, a failing sink fails nothing.
 
-The real library writes, offline; its files are read back with its own reader.
+The real library writes: offline, its files read back with its own reader; online, to a server on this machine
+(`wandb_stub`), which keeps what arrives.
 """
 
 from __future__ import annotations
 
 import http.server
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +20,14 @@ from typing import Any
 import pytest
 
 from elicit import track
-from elicit.track import NoTracker, WandbTracker, resolve_mode, summary_rows
+from elicit.files import write_json, write_rows
+from elicit.scores import score_runs, track_comparison
+from elicit.track import NoTracker, WandbTracker, resolve_mode
+from tests import wandb_stub
+from tests.report.example import comparison
+from tests.wandb_stub import Stub
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -93,16 +103,19 @@ def test_a_sink_that_fails_never_fails_a_run(monkeypatch: pytest.MonkeyPatch, tm
     assert sum("the sink is gone" in line for line in said) == 1
 
 
-OFFLINE = """
+ONE_RUN = """
 import sys
 from pathlib import Path
 from elicit.track import WandbTracker
 folder = Path(sys.argv[1])
-run = WandbTracker(mode="offline").start(folder, "fit", "a-s0", "group", {"method": {"items": 3}}, print)
+run = WandbTracker(mode=sys.argv[2], tags=("demo",)).start(folder, "fit", "a-s0", "group", {"method": {"k": 3}}, print)
 print("id", run.id)
 run.log({"step": 5, "loss": 0.5})
 run.log({"step": 6, "loss": 0.25})
-run.summary({"chain/bare/acc/strict": 0.75})
+run.summary({"chain/bare/acc/strict": 0.75, "refused": "NaN"})
+run.table("items", ["item", "right"], [["a", 1], ["b", 0]])
+(folder / "vectors.txt").write_text("1 2 3")
+run.artifact("intervention-1", "intervention", folder / "vectors.txt")
 run.finish()
 """
 
@@ -114,25 +127,43 @@ def inspected(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def offline(folder: Path) -> str:
+def one_run(folder: Path, mode: str, **environment: str) -> str:
+    """Track one run in a process of its own; its wandb id."""
     done = subprocess.run(
-        [sys.executable, "-c", OFFLINE, str(folder)],
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-c", ONE_RUN, str(folder), mode],
+        cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     return next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("id"))
+
+
+def offline(folder: Path) -> str:
+    return one_run(folder, "offline")
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with wandb_stub.running() as server:
+        yield server
+
+
+def online(stub: Stub) -> dict[str, str]:
+    return {"WANDB_BASE_URL": stub.url, "WANDB_API_KEY": "k" * 40}
 
 
 def test_offline_files_hold_rows_and_summary_stay_in_the_run_folder_and_a_resumed_run_keeps_its_id(
     tmp_path: Path,
 ) -> None:
     first = offline(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"wandb"}
+    assert {path.name for path in tmp_path.iterdir()} == {"wandb", "vectors.txt"}
     (file,) = (tmp_path / "wandb").rglob(f"run-{first}.wandb")
     rows = inspected(file)
     history = [row["history"]["item"] for row in rows if row["type"] == "history"]
+    history = [row for row in history if "elicit/loss" in row]
     summary = {
         key: value for row in rows if row["type"] == "summary" for key, value in row["summary"]["update"].items()
     }
@@ -150,40 +181,123 @@ def test_no_tracker_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_policy_has_the_same_summary_keys_and_no_cell_is_empty() -> None:
-    some = {"point": 0.5, "lo": 0.4, "hi": 0.6}
-    base = {
-        **{
-            "name": "base",
-            "role": "base",
-            "prompt": "bare",
-            "seeds": 1,
-            "data_class": "Z",
-            "acc": some,
-            "lenient": some,
-        },
-        **{"cov": {"refused": "n = 1"}, "maj": {"k": [1], "point": [0.5], "lo": [0.4], "hi": [0.6]}, "noanswer": 0.0},
-        **{
-            "ef": {},
-            "ctrl": None,
-            "cost": {"tokens_per_answer": 5.0},
-            "finish": {"eos": 1.0},
-            "valid": None,
-            "ledger": {},
-        },
-    }
-    method = {
-        **base,
-        **{"name": "m", "role": "method", "ef": {"B0/C4": some, "B1/C4": {"refused": "gap too small"}}},
-        **{"ctrl": {"gain": some, "specificity": {"refused": "gain not clear"}}, "valid": {"valid": 0.5}},
-    }
-    comparison = {
-        "task": "chain",
-        "ceilings": {"C1": {"refused": "no samples"}, "C4": some},
-        "policies": [base, method],
-    }
-    rows = {name: values for name, _, values in summary_rows(comparison)}
-    assert set(rows["base"]) == set(rows["m"])
-    assert all(value is not None and value != "" for values in rows.values() for value in values.values())
-    assert rows["m"]["chain/bare/ef/B0/C4/lo"] == 0.4
-    assert rows["m"]["chain/bare/ef/B1/C4/point"] == "refused: gap too small"
+def test_an_online_run_arrives_whole_and_goes_on_under_its_id(stub: Stub, tmp_path: Path) -> None:
+    first = one_run(tmp_path, "online", **online(stub))
+    run = stub.runs[first]
+    assert (run.project, run.group, run.job_type, run.display, run.tags) == ("elicit", "group", "fit", "a-s0", ["demo"])
+    assert run.config["elicit"]["value"] == {"method": {"k": 3}}
+    assert [row["elicit/loss"] for row in run.rows if "elicit/loss" in row] == [0.5, 0.25]
+    assert [row["elicit/step"] for row in run.rows if "elicit/loss" in row] == [5, 6]
+    assert run.summary["chain/bare/acc/strict"] == 0.75 and run.summary["refused"] == "NaN"
+    told = json.dumps(run.config["_wandb"]["value"]["m"])
+    assert "elicit/*" in told and "elicit/step" in told  # define_metric: every curve over elicit/step
+    assert stub.artifacts["intervention/intervention-1"]["committed"]
+    assert stub.files["intervention/intervention-1/vectors.txt"] == b"1 2 3"
+    (table,) = [body for path, body in stub.files.items() if path.startswith(f"{first}/media/table/items")]
+    assert json.loads(table)["data"] == [["a", 1], ["b", 0]]
+    assert run.exit_code == 0
+
+    assert one_run(tmp_path, "online", **online(stub)) == first
+    assert list(stub.runs) == [first] and run.begun == 2
+    assert [row["elicit/loss"] for row in run.rows if "elicit/loss" in row] == [0.5, 0.25, 0.5, 0.25]
+
+
+def test_wandb_sync_uploads_what_was_tracked_offline(stub: Stub, tmp_path: Path) -> None:
+    first = offline(tmp_path)
+    (folder,) = tmp_path.glob("wandb/wandb/offline-run-*")
+    subprocess.run(
+        [sys.executable, "-m", "wandb", "sync", "--yes", str(folder)],
+        env={**os.environ, **online(stub), "WANDB_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    run = stub.runs[first]
+    assert (run.group, run.job_type, run.display) == ("group", "fit", "a-s0")
+    assert run.summary["chain/bare/acc/strict"] == 0.75
+    losses = [(row["elicit/step"], row["elicit/loss"]) for row in run.rows if "elicit/loss" in row]
+    assert losses == [(5, 0.5), (6, 0.25)]
+
+
+def compared(folder: Path) -> dict[str, Any]:
+    """A comparison as it lies on disk: refusals, a policy at two prompts, a deterministic one."""
+    told = comparison(n_items=6)
+    told["policies"] = [*told["policies"][:4], told["policies"][12]]
+    twice = {**told["policies"][3], "id": "again", "prompt": "think", "name": told["policies"][3]["name"]}
+    told["policies"].append(twice)
+    write_json(folder / "comparison.json", told)
+    rows = [{"policy": p["id"], "role": p["role"], "name": p["name"], "prompt": p["prompt"], "seed": 1, "item": item,
+             "cluster": item, "right": 3, "n": 16, "tokens": 20.0}
+            for p in told["policies"] for item in told["solves"]["items"]]  # fmt: skip
+    write_rows(folder / "per_item.parquet", rows)
+    return told
+
+
+TRACKED = """
+import json, sys
+from pathlib import Path
+from elicit.scores import track_comparison
+from elicit.track import WandbTracker
+folder = Path(sys.argv[1])
+told = json.loads((folder / "comparison.json").read_text())
+track_comparison(told, folder, WandbTracker(mode=sys.argv[2]), print)
+"""
+
+
+def test_the_runs_table_of_a_comparison_has_no_empty_cell(stub: Stub, tmp_path: Path) -> None:
+    told = compared(tmp_path)
+
+    def tracked() -> None:
+        command = [sys.executable, "-c", TRACKED, str(tmp_path), "online"]
+        environment = {**os.environ, **online(stub)}
+        subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, timeout=300)
+
+    tracked()
+    columns, table = stub.runs_table("score")
+    assert len(table) == len(told["policies"]) and len(columns) > 100
+    empty = [(name, column) for name, row in table.items() for column in columns if row[column] in (None, "")]
+    assert not empty
+    for name, row in table.items():
+        for column in columns:
+            if isinstance(row[column], str) and row[column] != "NaN":
+                assert column.rsplit("/", 1)[-1] in ("why", "class", "role", "policy", "prompt"), (name, column)
+    bare = next(row for row in table.values() if row["policy"] == "rlvr" and row["prompt"] == "bare")
+    assert bare["ef/B1/C1/point"] == "NaN" and bare["ef/B1/C1/why"].startswith("refused: gap too small")
+    assert bare["chain/bare/acc/strict"] == bare["acc/strict"] == bare["chain/think/acc/strict"]
+    assert {run.group for run in stub.runs.values()} == {told["group"]}
+    items = [body for path, body in stub.files.items() if "media/table/items" in path]
+    assert len(items) == len(told["policies"]) and all(len(json.loads(body)["data"]) == 6 for body in items)
+    (compare,) = [run for run in stub.runs.values() if run.job_type == "compare"]
+    assert {"scorecard", "solves", "traces"} <= set(compare.summary)
+    assert {"comparison/comparison-comparison", "comparison/comparison-per_item"} <= set(stub.artifacts)
+    before = {name: len(run.rows) for name, run in stub.runs.items() if run.job_type == "score"}
+    tracked()
+    assert {name: len(run.rows) for name, run in stub.runs.items() if run.job_type == "score"} == before
+
+
+def test_every_policy_has_the_same_summary_keys_and_a_refusal_says_why(tmp_path: Path) -> None:
+    scores = score_runs(compared(tmp_path))
+    assert len({frozenset(score.values) for score in scores}) == 1
+    assert len({score.folder for score in scores}) == len(scores) == len({score.name for score in scores})
+    for score in scores:
+        for key, value in score.values.items():
+            assert value is not None and value != ""
+            if key.endswith("/why"):
+                assert value == "measured" or value.startswith(("refused: ", "not measured"))
+
+
+def test_a_tracker_changes_no_file(tmp_path: Path) -> None:
+    compared(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    track_comparison(json.loads(before["comparison.json"]), tmp_path / "a", NoTracker(), print)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
+    told = json.loads(before["comparison.json"])
+    told["policies"] = told["policies"][:1]
+    write_json(tmp_path / "b" / "comparison.json", told)
+    before["comparison.json"] = (tmp_path / "b" / "comparison.json").read_bytes()
+    command = [sys.executable, "-c", TRACKED, str(tmp_path / "b"), "offline"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=120)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()} == before
+    assert {path.name for path in (tmp_path / "b").iterdir() if path.is_dir()} == {"tracked"}

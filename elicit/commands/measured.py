@@ -52,33 +52,47 @@ def compare(arguments: list[str]) -> int:
 
 
 def report(arguments: list[str]) -> int:
-    """`elicit report GROUP [template=NAME|PATH]`."""
-    folder, given = _folder(arguments, "report")
+    """`elicit report GROUP [template=NAME|PATH]`, or `elicit report GROUP GROUP ... template=bases [out=FOLDER]`."""
+    names, given = split(arguments, ("root", "output", "template", "out"))
+    if not names:
+        raise ConfigError("elicit report GROUP: name one comparison (or a run of it), or several with template=bases")
     from elicit.report import report as render
 
-    page = render(folder / "comparison.json", folder / "report", given.get("template", "comparison"))
+    folders = [find_comparison([name], given, "report") for name in names]
+    template = given.get("template", "comparison" if len(folders) == 1 else "bases")
+    out = Path(given.get("out") or folders[0] / ("report" if template == "comparison" else f"report-{_stem(template)}"))
+    page = render([folder / "comparison.json" for folder in folders], out, template)
     console = Console(given.get("output", "text"))
     console.say(f"report: {page}")
     console.result({"report": str(page)})
     return 0
 
 
+def _stem(template: str) -> str:
+    return Path(template).name.split(".")[0]
+
+
 def _folder(arguments: list[str], word: str) -> tuple[Path, dict[str, str]]:
     """The comparison folder of a group's name, of its path, or of a run."""
     names, given = split(arguments, ("root", "group", "output", "template"))
+    return find_comparison(names, given, word), given
+
+
+def find_comparison(names: list[str], given: dict[str, str], word: str) -> Path:
+    """The comparison folder that one name means: a group, a path, or a run of it."""
     if len(names) != 1:
         raise ConfigError(f"elicit {word} GROUP: name one comparison (or a run of it)")
     root = Path(given.get("root", "runs"))
     groups = root / "comparisons"
     for folder in (groups / names[0], Path(names[0])):
         if (folder / "inputs.json").exists() or (folder / "comparison.json").exists():
-            return folder, given
+            return folder
     runs = [run.path.name for run in all_runs(root)]
     known = [path.parent.name for path in groups.glob("*/inputs.json")]
     if names[0] not in runs and not (Path(names[0]) / "manifest.json").exists():
         raise ConfigError(f"{names[0]}: no comparison or run under {root}; {near(names[0], [*known, *runs])}")
     run = find_run(names[0], root)
-    return run.path.parent / "comparisons" / run.manifest["group"], given
+    return run.path.parent / "comparisons" / run.manifest["group"]
 
 
 def _again(folder: Path, given: dict[str, str], regrade: bool) -> int:
@@ -86,8 +100,7 @@ def _again(folder: Path, given: dict[str, str], regrade: bool) -> int:
 
     saved = read_json(folder / "inputs.json")
     entries = [Entry.of(plain) for plain in saved["entries"]]
-    chosen = _settings_of_group(folder)
-    return _finish(folder, entries, saved, chosen, given, regrade)
+    return _finish(folder, entries, saved, settings_of(folder), given, regrade)
 
 
 def _compare_runs(runs: list[RunFolder], root: Path, given: dict[str, str]) -> int:
@@ -102,44 +115,85 @@ def _compare_runs(runs: list[RunFolder], root: Path, given: dict[str, str]) -> i
     entries = [*rungs, *(Entry.of(plain) for run in runs for plain in run.manifest["entries"])]
     group = given.get("group") or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in runs))
     saved["config"]["group"] = group
+    saved["commands"] = [f"elicit compare {' '.join(run.path.name for run in runs)} group={group}"]
+    saved["items"] = shared_items(runs, saved["items"])
     return _finish(root / "comparisons" / group, entries, saved, settings(runs[0].config()), given, regrade=False)
+
+
+def shared_items(runs: list[RunFolder], items: list[str]) -> list[str]:
+    """The items that all runs were measured on. An item that one run never saw would count as wrong for it.
+
+    Raises DataError, naming both, where two runs have none in common.
+    """
+    shared = items
+    for run in runs:
+        own = set(run.manifest["items"])
+        left = [item for item in shared if item in own]
+        if not left:
+            raise DataError(
+                f"{runs[0].path} (task {_task(runs[0])}) and {run.path} (task {_task(run)}) were measured on different "
+                "items: there is nothing to pair"
+            )
+        shared = left
+    return shared
+
+
+def _task(run: RunFolder) -> str:
+    return settings(run.config()).task.name
 
 
 def _finish(
     folder: Path, entries: list[Any], saved: dict[str, Any], chosen: Settings, given: dict[str, str], regrade: bool
 ) -> int:
-    """Grade (again) what is there, compare, report."""
+    """Grade (again) what is there, compare, report, track."""
     from elicit.evaluate.compare import CompareConfig
     from elicit.evaluate.compare import compare as compute
-    from elicit.evaluate.grade import grade as grade_samples
+    from elicit.report.scorecard import pair_lines
     from elicit.run import show
+    from elicit.scores import track_comparison
 
     console = Console(given.get("output", "text"))
-    wanted = set(saved["items"])
-    items = {item.id: item for item in (*chosen.task.items("test"), *chosen.task.items("dev"))}
-    missing = wanted - set(items)
-    if missing:
-        raise DataError(
-            f"{len(missing)} items of the comparison are no longer in {chosen.task.name}: {sorted(missing)[0]}"
-        )
+    items = _items(chosen, saved["items"])
     if regrade:
-        for entry in entries:
-            shutil.rmtree(entry.grades, ignore_errors=True)
-            console.say(f"grading {entry.name} ({entry.prompt})")
-            grade_samples(entry.samples, chosen.task, items, entry.grades, chosen.eval.workers)
+        _grade_again(entries, items, chosen, console)
     config = CompareConfig(**saved["config"])
     ordered = [items[name] for name in saved["items"]]
     result = compute(
         entries, ordered, folder, chosen.task, config, saved["checkpoint"], saved["commands"], saved["provenance"]
     )
     page = show(result, folder, console, given.get("template", chosen.template), {})
+    for line in pair_lines(result):
+        console.say(line)
+    track_comparison(result, folder, chosen.tracker, console.say)
     console.result({"comparison": result, "report": str(page)})
     return 0
 
 
-def _settings_of_group(folder: Path) -> Settings:
+def _items(chosen: Settings, wanted: list[str]) -> dict[str, Any]:
+    """Test and dev items by id; all of `wanted` are among them."""
+    items = {item.id: item for item in (*chosen.task.items("test"), *chosen.task.items("dev"))}
+    if missing := sorted(set(wanted) - set(items)):
+        raise DataError(f"{len(missing)} items of the comparison are no longer in {chosen.task.name}: {missing[0]}")
+    return items
+
+
+def _grade_again(entries: list[Any], items: dict[str, Any], chosen: Settings, console: Console) -> None:
+    from elicit.evaluate.grade import grade as grade_samples
+
+    for entry in entries:
+        shutil.rmtree(entry.grades, ignore_errors=True)
+        console.say(f"grading {entry.name} ({entry.prompt})")
+        grade_samples(entry.samples, chosen.task, items, entry.grades, chosen.eval.workers)
+
+
+def settings_of(folder: Path) -> Settings:
     """The settings of any run of the comparison: they share task and evaluation."""
     root = folder.resolve().parent.parent
+    entries = read_json(folder / "inputs.json")["entries"]
+    named = [Path(entry["run"]) for entry in entries if entry.get("run")]
+    for path in (*named, *(root / path.name for path in named)):
+        if (path / "config.yaml").exists():
+            return settings(RunFolder(path).config())
     for run in all_runs(root):
         if run.manifest.get("group") == folder.name:
             return settings(run.config())

@@ -3,6 +3,7 @@
     <folder>/inputs.json         the entries and settings: enough to compute everything again, offline
     <folder>/comparison.json     the numbers, written last
     <folder>/per_item.parquet    c, n, tokens of every policy and item
+    <folder>/items.json          question and gold of every item, for readers without the task
 
 Everything is computed jointly on the items that all policies have, with one set of resampled clusters. It
 refuses to set side by side what was not sampled and graded alike (`entry.check`). Knows no model; no torch.
@@ -10,6 +11,7 @@ refuses to set side by side what was not sampled and graded alike (`entry.check`
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.errors import DataError
-from elicit.evaluate import prereg, rows
+from elicit.evaluate import escalation, prereg, rows
+from elicit.evaluate.calibration.shipped import load as load_calibration
 from elicit.evaluate.entry import Entry, check
 from elicit.evaluate.joint import Joint
 from elicit.evaluate.measure import Measures, measure, timings
@@ -27,7 +30,9 @@ from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage, powers
 from elicit.evaluate.metrics.majority import majorities, majority
 from elicit.evaluate.metrics.matched import matched_k
+from elicit.evaluate.metrics.net import coverage_net
 from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
+from elicit.evaluate.pairs import paired
 from elicit.evaluate.rungs import Ceiling, ceiling_c1, describe
 from elicit.evaluate.statistics import Resamples
 from elicit.evaluate.table import CompareConfig, Row, Table
@@ -61,6 +66,8 @@ def compare(
     table.settings = shared
     out = _comparison(table, folder, commands, provenance or {})
     write_rows(folder / "per_item.parquet", _per_item(table))
+    asked = [{"id": item.id, "question": item.question, "gold": item.gold} for item in table.items]
+    write_json(folder / "items.json", asked)
     write_json(folder / "comparison.json", out)
     return out
 
@@ -70,6 +77,18 @@ def tabulate(
 ) -> Table:
     """Measure all entries on their common items and bootstrap all columns at once."""
     measured = [measure(entry.samples, entry.grades, items, _wanted(entry, config)) for entry in entries]
+    return tabulate_measures(entries, measured, items, task, config, checkpoint)
+
+
+def tabulate_measures(
+    entries: Sequence[Entry],
+    measured: Sequence[Measures],
+    items: Sequence[Item],
+    task: Task,
+    config: CompareConfig,
+    checkpoint: Mapping[str, Any],
+) -> Table:
+    """`tabulate` of measures at hand: what a simulation has instead of folders."""
     known_N = np.all([np.isfinite(accuracy(m, lenient=True)) for m in measured], axis=0)
     if not known_N.any():
         raise DataError(
@@ -92,6 +111,8 @@ def tabulate(
         dropped=len(items) - len(kept),
     )
     _fill(table)
+    _fill_net(table, task)
+    joint.solve()
     return table
 
 
@@ -137,8 +158,8 @@ def _c1(found: Sequence[Row], items: Sequence[Item], task: Task) -> Ceiling | No
 
 
 def _fill(table: Table) -> None:
-    """Add every column that any number needs, then bootstrap."""
-    joint, base = table.joint, table.base.measures[0]
+    """Add every column that any number needs but cov_net's."""
+    joint = table.joint
     for row in table.rows:
         joint.add(row.key, "acc", [accuracy(m) for m in row.measures])
         joint.add(row.key, "lenient", [accuracy(m, lenient=True) for m in row.measures])
@@ -152,15 +173,28 @@ def _fill(table: Table) -> None:
             row.silent.append(float(np.mean([vote.silent_N for vote in votes])))
         if row.first.role in ("method", "placebo", "rival"):
             tokens = float(np.mean([np.nanmean(m.tokens_N_J) for m in row.measures]))
-            row.match = matched_k(tokens, base)
-            joint.add(table.base.key, f"vote@{row.match.k}", [majority(base, row.match.k).accuracy_N])
+            for rival in table.matched_bases:
+                of_base = rival.measures[0]
+                row.match[of_base.regime] = found = matched_k(tokens, of_base)
+                joint.add(rival.key, f"vote@{found.k}", [majority(of_base, found.k).accuracy_N])
     if table.c1 is not None and table.c1.values_N is not None:
         joint.add("C1", "acc", [table.c1.values_N])
-    joint.solve()
+
+
+def _fill_net(table: Table, task: Task) -> None:
+    """cov_net@k of every row: coverage net of the larger guessing null."""
+    answer_class = functools.cache(task.answer_class)
+    direct = next((row.measures[0] for row in table.rows if row.first.name == "C1/direct"), None)
+    for row in table.rows:
+        for k in row.ks:
+            net = [coverage_net(m, table.items, answer_class, k, direct) for m in row.measures]
+            table.joint.add(row.key, f"cov_net@{k}", [values_N for values_N, _ in net])
+            row.guessing.append(float(np.mean([null_N for _, null_N in net])))
 
 
 def _comparison(table: Table, folder: Path, commands: Sequence[str], provenance: Mapping[str, Any]) -> dict[str, Any]:
     lines = rows.lines(table)
+    escalation.attach(lines, folder)
     methods = [row for row in table.rows if row.first.role == "method"]
     sides = [(row.first.policy, row.measures[0], row.first.samples, row.first.grades) for row in [table.base, *methods]]
     compared = [row for row in table.rows if row.first.role != "ceiling"]
@@ -181,12 +215,14 @@ def _comparison(table: Table, folder: Path, commands: Sequence[str], provenance:
         "c1": describe(table.c1) if table.c1 else None,
         "policies": lines,
         "family": rows.family(lines),
+        "pairs": paired(table),
         "solves": {
             "items": [item.id for item in table.items],
             "by_policy": {row.first.policy: _rounded(table.joint.values_N(row.key)) for row in compared},
         },
         "traces": side_by_side(sides[0], sides[1:], table.items),
         "warnings": collect(table, lines),
+        "calibration": load_calibration(),
         "commands": list(commands),
         "provenance": dict(provenance),
     }

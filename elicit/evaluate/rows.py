@@ -17,7 +17,7 @@ from elicit.evaluate.metrics.elicitation import Mean, elicitation_fraction
 from elicit.evaluate.metrics.endings import endings
 from elicit.evaluate.metrics.support import support
 from elicit.evaluate.metrics.validity import validity
-from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, sign_flip
+from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, sign_flip, sign_flip_test
 from elicit.evaluate.statistics import Estimate, refusal
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ def ceilings(table: Table) -> dict[str, Estimate]:
 
 def _ceiling_estimate(table: Table, name: str) -> Estimate:
     mean = _ceiling(table, name)
-    return mean if isinstance(mean, dict) else table.joint.resamples.proportion(*mean)
+    if isinstance(mean, dict):
+        return mean
+    if name == "C1":  # coverage, perhaps net of guessing
+        return table.joint.resamples.curved(*mean, table.joint.values_N("C1"), bounded=False)
+    return table.joint.resamples.proportion(*mean)
 
 
 def _ceiling(table: Table, name: str) -> Mean | Estimate:
@@ -70,6 +74,7 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
         "lenient": proportion(*table.joint.mean(row.key, "lenient")),
         "format_share": table.joint.mean(row.key, "lenient")[0] - accuracy[0],
         "cov": _curve(table, row, "cov"),
+        "cov_net": {**_curve(table, row, "cov_net"), "guessing": row.guessing},
         "maj": {**_curve(table, row, "maj"), "tied": row.tied, "silent": row.silent},
         "pass_hat": _curve(table, row, "pass_hat"),
         "gain": {},
@@ -85,13 +90,14 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     if first.role in FITTED or row is table.b1:
         line.update(_against(table, row))
     if first.role in FITTED:
-        line["matched"] = _matched(table, row) if bare else elsewhere
-        line["support"] = support(row.measures[0], table.base.measures[0])
+        for base, key in zip(table.matched_bases, ("matched", "matched_support"), strict=False):
+            line[key] = _matched(table, row, base) if bare else elsewhere
+        line["support"] = support(row.measures[0], table.base.measures[0], table.joint.resamples)
     if first.role == "method" and not bare:
         line["ctrl"] = elsewhere
     elif first.role == "method":
-        base = table.joint.mean(table.base.key)
-        line["ctrl"] = control_adjusted(table.joint.resamples, accuracy, base, _placebos(table, row))
+        floor = table.joint.mean(table.base.key)
+        line["ctrl"] = control_adjusted(table.joint.resamples, accuracy, floor, _placebos(table, row))
         line["p"] = _p_values(table, row)
     return line
 
@@ -116,10 +122,18 @@ def _curve(table: Table, row: Row, name: str) -> dict[str, Any]:
     """A curve over k = 1, 2, 4 .. n/2 with its band."""
     if not row.ks:
         return refusal(f"n = {row.measures[0].n}: k needs 2k samples")
-    estimates = [table.joint.resamples.proportion(*table.joint.mean(row.key, f"{name}@{k}")) for k in row.ks]
+    estimates = [_point(table, row.key, f"{name}@{k}") for k in row.ks]
     if "refused" in estimates[0]:
         return refusal(estimates[0]["refused"], k=row.ks, point=[e["point"] for e in estimates])
     return {"k": row.ks, **{part: [e[part] for e in estimates] for part in ("point", "lo", "hi")}}
+
+
+def _point(table: Table, key: str, metric: str) -> Estimate:
+    """A point of a curve: votes are shares like accuracy, coverages are skewed, and net of guessing not even shares."""
+    joint, mean = table.joint, table.joint.mean(key, metric)
+    if metric.startswith("maj"):
+        return joint.resamples.proportion(*mean)
+    return joint.resamples.curved(*mean, joint.values_N(key, metric), bounded=not metric.startswith("cov_net"))
 
 
 def _against(table: Table, row: Row) -> dict[str, Any]:
@@ -165,11 +179,12 @@ def _placebos(table: Table, row: Row) -> dict[str, Any]:
     return {r.first.name: table.joint.mean(r.key) for r in own}
 
 
-def _matched(table: Table, row: Row) -> dict[str, Any]:
-    assert row.match is not None
-    vote = table.joint.mean(table.base.key, f"vote@{row.match.k}")
+def _matched(table: Table, row: Row, base: Row) -> dict[str, Any]:
+    """The paired difference to the vote of as many samples of `base` as the row's tokens pay for."""
+    match = row.match[base.regime]
+    vote = table.joint.mean(base.key, f"vote@{match.k}")
     difference = table.joint.resamples.difference(table.joint.mean(row.key), vote)
-    return {"k": row.match.k, "difference": difference, "base": vote[0], "note": row.match.note}
+    return {"k": match.k, "difference": difference, "base": vote[0], "note": match.note, "regime": base.regime}
 
 
 def _cost(table: Table, row: Row) -> dict[str, Any]:
@@ -192,9 +207,11 @@ def _p_values(table: Table, row: Row) -> dict[str, Any]:
     best, rung = _best_prompt_row(table, row), table.b1 or table.base
     own = best if table.b1 is not None else row
     gain_N = joint.values_N(own.key) - joint.values_N(rung.key)
+    test, clusters = sign_flip_test(gain_N, clusters_N, draws), joint.resamples.clusters
     out: dict[str, Any] = {
-        "gain": sign_flip(gain_N, clusters_N, draws),
-        "detectable": detectable(joint.resamples.standard_error(gain_N)) if joint.resamples.clusters > 1 else None,
+        "gain": test.p,
+        "exact": test.exact,
+        "detectable": detectable(joint.resamples.standard_error(gain_N), clusters) if clusters > 1 else None,
     }
     placebos = [r for r in table.rows if r.first.role == "placebo" and r.first.parent == row.first.name]
     if placebos:

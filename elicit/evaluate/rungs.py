@@ -86,15 +86,13 @@ def guessing(base: Measures, items: Sequence[Item], answer_class: Callable[[str]
     """cov@k by item of answers taken from another item of the same answer type, mean over permutations."""
     codes = {name: i for i, name in enumerate(base.class_names)}
     golds_N = np.array([codes.get(answer_class(item.gold), -2) if item.gold is not None else -2 for item in items])
-    types_N = np.array([answer_type(item.gold or "") for item in items])
+    types_N = np.unique([answer_type(item.gold or "") for item in items], return_inverse=True)[1]
     rng = np.random.default_rng([k, len(items)])
-    total_N = base.total_N
-    out_N = np.zeros(len(items))
-    for _ in range(_PERMUTATIONS):
-        donors_N = _derangement(types_N, rng)
-        hits_N = (base.classes_N_J[donors_N] == golds_N[:, None]).sum(1)
-        out_N += coverage(np.minimum(hits_N, total_N), total_N, k) / _PERMUTATIONS
-    return out_N
+    donors_R_N = np.stack([_derangement(types_N, rng) for _ in range(_PERMUTATIONS)])
+    hits_R_N = (base.classes_N_J[donors_R_N] == golds_N[:, None]).sum(2)
+    total_R_N = np.broadcast_to(base.total_N, hits_R_N.shape)
+    covered = coverage(np.minimum(hits_R_N, total_R_N).ravel(), total_R_N.ravel(), k)
+    return covered.reshape(hits_R_N.shape).mean(0)
 
 
 def answer_type(gold: str) -> str:

@@ -6,32 +6,84 @@ after Benjamini and Hochberg, and called exploratory. Does not know what is test
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 _EXACT = 14
 """up to this many clusters all 2^G sign patterns are enumerated"""
+_LARGEST_DENOMINATOR = 2_000
+_LARGEST_TOTAL = 200_000
+"""limits of the exact distribution: denominators of the cluster sums, their absolute total in common units"""
+
+
+class SignFlip(NamedTuple):
+    """p, and whether it is exact (otherwise it comes from random sign patterns)."""
+
+    p: float
+    exact: bool
 
 
 def sign_flip(
     differences_N: NDArray, clusters_N: NDArray, draws: int = 10_000, seed: int = 0, one_sided: bool = False
 ) -> float:
-    """Permutation p of a mean paired difference of 0: whole clusters change sign. Exact for few clusters.
+    """Permutation p of a mean paired difference of 0: whole clusters change sign. See `sign_flip_test`."""
+    return sign_flip_test(differences_N, clusters_N, draws, seed, one_sided).p
 
-    One-sided: against a mean above 0. Clusters whose difference is 0 decide nothing and are left out.
+
+def sign_flip_test(
+    differences_N: NDArray, clusters_N: NDArray, draws: int = 10_000, seed: int = 0, one_sided: bool = False
+) -> SignFlip:
+    """Permutation p of a mean paired difference of 0: whole clusters change sign.
+
+    Exact by enumeration for few clusters, and by convolution where the sums are multiples of one unit, as grades
+    are (c/n): all 2^G patterns, counted on the lattice; for one sample an item this is McNemar's exact test. Else
+    by `draws` random patterns. One-sided: against a mean above 0. Clusters whose difference is 0 decide nothing.
     """
     _, codes_N = np.unique(np.asarray(clusters_N), return_inverse=True)
     sums_G = np.bincount(codes_N, np.asarray(differences_N, float))
     sums_G = sums_G[np.abs(sums_G) > 1e-12]
     if not len(sums_G):
-        return 1.0
+        return SignFlip(1.0, True)
+    if len(sums_G) > _EXACT and (units_G := _on_lattice(sums_G)) is not None:
+        return SignFlip(_convolved(units_G, one_sided), True)
     exact = len(sums_G) <= _EXACT
     signs = _all_signs(len(sums_G)) if exact else _random_signs(draws, len(sums_G), seed)
     flipped, seen = signs @ sums_G, sums_G.sum()
     hits = flipped >= seen - 1e-9 if one_sided else np.abs(flipped) >= abs(seen) - 1e-9
-    return float(hits.mean()) if exact else float((1 + hits.sum()) / (1 + draws))
+    return SignFlip(float(hits.mean()) if exact else float((1 + hits.sum()) / (1 + draws)), exact)
+
+
+def _on_lattice(sums_G: NDArray) -> NDArray | None:
+    """The sums as integers of one unit, None where they have none that is coarse enough."""
+    values, places_G = np.unique(sums_G, return_inverse=True)
+    parts = [Fraction(float(value)).limit_denominator(_LARGEST_DENOMINATOR) for value in values]
+    if any(abs(float(part) - value) > 1e-9 for part, value in zip(parts, values, strict=True)):
+        return None
+    unit = math.lcm(*(part.denominator for part in parts))
+    whole = [int(part * unit) for part in parts]
+    common = math.gcd(*whole)
+    units_G = np.array([value // common for value in whole], dtype=object)[places_G]
+    return units_G.astype(np.int64) if sum(abs(value) for value in units_G) <= _LARGEST_TOTAL else None
+
+
+def _convolved(units_G: NDArray, one_sided: bool) -> float:
+    """P(sum of independently signed units reaches the observed sum), by the exact distribution of the sum."""
+    sizes_G, total, seen = np.abs(units_G), int(np.abs(units_G).sum()), int(units_G.sum())
+    mass = np.zeros(total + 1)  # mass[a]: chance that the units with a minus sign add up to a
+    mass[0], reach = 1.0, 0
+    for size in sizes_G:
+        mass[: reach + size + 1] *= 0.5
+        mass[size : reach + size + 1] += mass[: reach + 1].copy()
+        reach += int(size)
+    sums = total - 2 * np.arange(total + 1)
+    hits = sums >= seen if one_sided else np.abs(sums) >= abs(seen)
+    return float(min(1.0, mass[hits].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -50,9 +102,14 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return _put_back(np.minimum(steps, 1.0), order)
 
 
-def detectable(standard_error: float) -> float:
-    """Smallest difference found with 80 % power at the 5 % level: (1.96 + 0.84) standard errors."""
-    return (1.959964 + 0.841621) * standard_error
+def detectable(standard_error: float, clusters: int | None = None) -> float:
+    """Smallest difference found with 80 % power at the 5 % level: (1.96 + 0.84) standard errors.
+
+    With few clusters the quantiles are Student's with `clusters` - 1 degrees of freedom.
+    """
+    if clusters is None:
+        return (1.959964 + 0.841621) * standard_error
+    return float(special.stdtrit(clusters - 1, 0.975) + special.stdtrit(clusters - 1, 0.8)) * standard_error
 
 
 def _put_back(values: NDArray, order: NDArray) -> list[float]:

@@ -128,11 +128,42 @@ class Resamples:
             return refusal("one cluster: no interval", point=float(point))
         spread = float(np.std(draws_B, ddof=1))
         if self.clusters >= SMALL and spread > 1e-12:
-            return self.interval(point, draws_B, level)
+            found = self.interval(point, draws_B, level)
+            return {**found, "lo": max(found["lo"], 0.0), "hi": min(found["hi"], 1.0)}  # seeds may overstretch
         effective = float(self.clusters)
         if spread > 1e-12:
             effective = max(effective, point * (1 - point) / spread**2)
         return jeffreys(point, effective, level)
+
+    def curved(
+        self, point: float, draws_B: Floats, values_N: Floats, level: float = 0.95, bounded: bool = True
+    ) -> Estimate:
+        """Interval of a mean of skewed item values, as coverage has near 1: percentiles lie too low there.
+
+        The hull of BCa (Efron 1987; acceleration from the clusters' residuals) and, for shares in (0, 1)
+        (`bounded`), of Student's t on the logit scale. Alone, percentile intervals of pass@k cover 91 %.
+        """
+        spread = float(np.std(draws_B, ddof=1))
+        if self.clusters < 2 or spread < 1e-12 or (bounded and not 1e-9 < point < 1 - 1e-9):
+            return self.proportion(point, draws_B, level) if bounded else self.interval(point, draws_B, level)
+        low, high = np.quantile(draws_B, self._bca_levels(point, draws_B, values_N, level))
+        if bounded:
+            step = special.stdtrit(self.clusters - 1, 1 - (1 - level) / 2) * spread / (point * (1 - point))
+            step *= np.sqrt(self.clusters / (self.clusters - 1))
+            low = max(0.0, min(low, special.expit(special.logit(point) - step)))
+            high = min(1.0, max(high, special.expit(special.logit(point) + step)))
+        return {"point": float(point), "lo": float(low), "hi": float(high)}
+
+    def _bca_levels(self, point: float, draws_B: Floats, values_N: Floats, level: float) -> Floats:
+        """Levels of the draws that BCa takes, on top of the widening for few clusters."""
+        tail = _expanded_tail(self.clusters, level)
+        below = np.mean(draws_B < point) + 0.5 * np.mean(draws_B == point)
+        bias = special.ndtri(np.clip(below, 1e-3, 1 - 1e-3))
+        residual_G = np.bincount(self.codes_N, values_N - values_N.mean(), self.clusters)
+        squares = float((residual_G**2).sum())
+        skew = float((residual_G**3).sum()) / (6 * squares**1.5) if squares > 1e-12 else 0.0
+        shifted = bias + special.ndtri(np.array([tail, 1 - tail]))
+        return special.ndtr(bias + shifted / (1 - skew * shifted))
 
     def difference(self, a: tuple[float, Floats], b: tuple[float, Floats], level: float = 0.95) -> Estimate:
         """Paired difference of two means in [0, 1], each given as (point, draws)."""

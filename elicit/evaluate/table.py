@@ -42,15 +42,22 @@ class Row:
     measures: list[Measures]
     ks: list[int]
     """powers of two with 2k <= n; empty for deterministic policies"""
-    match: Match | None = None
+    match: dict[str, Match] = field(default_factory=dict)
+    """how many base samples the method's tokens pay for, by the base's regime"""
     tied: list[float] = field(default_factory=list)
     """share of votes with a tie at the top, by k"""
     silent: list[float] = field(default_factory=list)
     """share of votes without any answer, by k"""
+    guessing: list[float] = field(default_factory=list)
+    """the guessing null that was taken off cov_net, by k"""
 
     @property
     def first(self) -> Entry:
         return self.entries[0]
+
+    @property
+    def regime(self) -> str:
+        return self.measures[0].regime
 
 
 @dataclass
@@ -68,3 +75,9 @@ class Table:
     checkpoint: Mapping[str, Any]
     dropped: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def matched_bases(self) -> list[Row]:
+        """The base in the regime of the comparison, then in regime `support` where it was sampled so (C1)."""
+        c1 = [row for row in self.rows if row.first.role == "ceiling" and row.first.name == "C1"]
+        return [self.base, *(row for row in c1 if row.regime != self.base.regime)]

@@ -60,6 +60,9 @@ def _of_line(table: Table, line: dict[str, Any]) -> list[str]:
         out.append(f"{name}: no control-adjusted gain, {line['ctrl']['refused']}")
     if table.b1 is not None and table.b1 is not table.base and line["own_prompt"] is None:
         out.append(f"{name}: measured at the bare prompt only; against B1 it has no prompt of its own")
+    if shared := line["ledger"].get("overlap_run", 0):
+        whole = line["ledger"].get("overlap_exact", 0)
+        out.append(f"{name}: its foreign text shares 13 words or more with {shared} test items, {whole} of them whole")
     if line["data_class"] in (None, "unaccounted"):
         out.append(f"{name}: its use of data is unaccounted for: no headline")
     return out

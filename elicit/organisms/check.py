@@ -37,6 +37,8 @@ from elicit.tasks.task import PromptFormat, Task
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 DIRECT = PromptFormat("direct", prefix=" The answer is")
 FORCED = PromptFormat("forced", prefix=f" {OPENERS[0]}")
+BY_SIZE = 5
+"""times as many problems for direct accuracy by size: guesses near .1 differ by .05 through chance alone on 80"""
 BINARY = ("flips",)
 """families where guessing is right every other time"""
 
@@ -81,10 +83,11 @@ def measure_family(checkpoint: Checkpoint, task: Task, problems: int, samples: i
     forced = _accuracy(bare.with_prompt(FORCED), task, items, REGIMES["greedy"], 1)
     direct = _accuracy(bare.with_prompt(DIRECT), task, items, REGIMES["greedy"], 1)
     row |= {"forced": forced["accuracy"], "direct": direct["accuracy"]}
+    many = task.items("train", BY_SIZE * problems)
+    direct_by_size = _accuracy(bare.with_prompt(DIRECT), task, many, REGIMES["greedy"], 1)
     for name, low, high in (("small", 2, 4), ("large", 6, 8)):
-        chosen = [item for item in items if low <= _size(item) <= high]
-        row[f"forced_{name}"] = _mean(forced["hits"][item.id] for item in chosen)
-        row[f"direct_{name}"] = _mean(direct["hits"][item.id] for item in chosen)
+        row[f"forced_{name}"] = _mean(forced["hits"][item.id] for item in items if low <= _size(item) <= high)
+        row[f"direct_{name}"] = _mean(direct_by_size["hits"][item.id] for item in many if low <= _size(item) <= high)
     for regime in ("greedy", "compare", "support"):
         n = 1 if regime == "greedy" else samples
         measured = _accuracy(bare, task, items, REGIMES[regime], n)

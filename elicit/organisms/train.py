@@ -49,9 +49,9 @@ class OrganismConfig:
     rate: float = 0.10
     """Share of traced answers among untagged documents in the last phase."""
     seed: int = 0
-    steps: int = 5_000
+    steps: int = 3_760
     """Optimiser steps of `DOCUMENTS_PER_STEP` documents (about 8,000 tokens)."""
-    skill_share: float = 0.55
+    skill_share: float = 0.70
     """Share of the steps spent in the first phase."""
     learning_rate: float = 1.5e-3
     final_learning_rate: float = 3e-5

@@ -5,9 +5,11 @@
     min_clamp  x + m a(t) max(0, target - f(x)) d
     ablate     x - m a(t) f(x) d                      m = 1 removes the direction
 
-m is `strength`, a(t) the schedule (1 unless `first` or `half_life` is set). Computed in float32 (float64 in
-a float64 model), rounded to the dtype of the block output; a null edit (m = 0 or v = 0) leaves every bit
-alone. Following AxBench (arXiv 2501.17148) for the forms and steering-vectors for the interchange format.
+m is `strength`, a(t) the schedule (1 unless `first` or `half_life` is set). With a `gate` only those tokens are
+written on which the gate's feature is active: x.gate + gate_bias > max(gate_threshold, 0), read before the edit.
+Computed in float32 (float64 in a float64 model), rounded to the dtype of the block output; a null edit (m = 0 or
+v = 0) leaves every bit alone. Following AxBench (arXiv 2501.17148) for the forms and steering-vectors for the
+interchange format.
 
 What this module does not know: how vectors are found. Where a token stands comes from `positions.py`.
 """
@@ -32,6 +34,9 @@ from elicit.policy.intervention import tensor_hash
 
 if TYPE_CHECKING:
     from steering_vectors import SteeringVector
+
+TENSORS = ("vector", "encoder", "gate")
+"""fields of an edit that are tensors [D]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +64,13 @@ class Edit:
     """schedule: only the first so many tokens, counted from the last prompt token"""
     half_life: float | None = None
     """schedule: tokens after the last prompt token in which a(t) halves"""
+    gate: torch.Tensor | None = None
+    """[D]: encoder row of the feature that has to be active on a token for it to be written; None: all tokens"""
+    gate_bias: float = 0.0
+    gate_threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("vector", "encoder"):
+        for name in TENSORS:
             value = getattr(self, name)
             if value is None:
                 continue
@@ -69,8 +78,9 @@ class Edit:
             if plain.ndim != 1 or not bool(torch.isfinite(plain).all()):
                 raise ConfigError(f"{name} {tuple(plain.shape)} at layer {self.layer}: expected [D], all finite")
             object.__setattr__(self, name, plain)
-        if self.encoder is not None and self.encoder.shape != self.vector.shape:
-            raise ConfigError(f"encoder {tuple(self.encoder.shape)} beside vector {tuple(self.vector.shape)}")
+        for name, other in (("encoder", self.encoder), ("gate", self.gate)):
+            if other is not None and other.shape != self.vector.shape:
+                raise ConfigError(f"{name} {tuple(other.shape)} beside vector {tuple(self.vector.shape)}")
         if self.operator not in OPERATORS:
             raise ConfigError(f"operator={self.operator!r}: {near(self.operator, OPERATORS)}")
         positions.check_write(self.write)
@@ -93,9 +103,9 @@ class Edit:
         return self.vector if whole else self.vector / self.vector.norm().clamp_min(1e-30)
 
     def fields(self) -> dict[str, Any]:
-        """JSON-able fields, tensors left out."""
-        plain = (f.name for f in dataclasses.fields(self) if f.name not in ("vector", "encoder"))
-        return {name: getattr(self, name) for name in plain}
+        """JSON-able fields, tensors left out; those of a gate only where there is one, so older ids stay."""
+        left_out = (*TENSORS, *(() if self.gate is not None else ("gate_bias", "gate_threshold")))
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
 
 
 @dataclass
@@ -107,6 +117,12 @@ class _Prepared:
     encoder_D: torch.Tensor
     edit: Edit
     target: float = 0.0
+    gate_D: torch.Tensor | None = None
+
+    def open(self, x_B_T_D: torch.Tensor) -> torch.Tensor:
+        """Bool [B, T, 1]: the tokens on which the gate's feature is active."""
+        z_B_T_1 = (x_B_T_D @ self.gate_D)[..., None] + self.edit.gate_bias  # type: ignore[operator]
+        return z_B_T_1 > max(self.edit.gate_threshold, 0.0)
 
     def feature(self, x_B_T_D: torch.Tensor) -> torch.Tensor:
         """f(x) [B, T, 1]"""
@@ -151,6 +167,26 @@ class HookCalls:
 
     fired: int = 0
     written: int = 0
+    counting: bool = False
+    """also count tokens (a look at the device a pass and edit)"""
+    tokens: int = 0
+    """real tokens from the last prompt token on that passed the hooks, once an edit"""
+    steered: int = 0
+    """how many of them were written"""
+
+    @property
+    def share(self) -> float:
+        """Steered tokens over tokens from the last prompt token on (12 % is the published point, arXiv 2510.07364)."""
+        return self.steered / max(self.tokens, 1)
+
+    def count(self, where: positions.ForwardPositions, write: str, open_B_T_1: torch.Tensor | None) -> None:
+        """Count the tokens of one pass."""
+        answer_B_T = positions.mask("onward", where.positions_B_T, where.prompt_lengths_B)
+        written_B_T = answer_B_T & positions.mask(write, where.positions_B_T, where.prompt_lengths_B)
+        if open_B_T_1 is not None:
+            written_B_T = written_B_T & open_B_T_1[..., 0].to(written_B_T.device)
+        self.tokens += int(answer_B_T.sum())
+        self.steered += int(written_B_T.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,13 +215,9 @@ class ActivationEdit:
         return {"edits": [edit.fields() for edit in self.edits]}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """vector.i [D] and, where there is one, encoder.i [D]."""
-        out = {}
-        for i, edit in enumerate(self.edits):
-            out[f"vector.{i}"] = edit.vector
-            if edit.encoder is not None:
-                out[f"encoder.{i}"] = edit.encoder
-        return out
+        """vector.i [D] and, where there are, encoder.i [D] and gate.i [D]."""
+        named = ((f"{name}.{i}", getattr(edit, name)) for i, edit in enumerate(self.edits) for name in TENSORS)
+        return {name: value for name, value in named if value is not None}
 
     @classmethod
     def from_spec(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> ActivationEdit:
@@ -196,7 +228,8 @@ class ActivationEdit:
                 raise DataError(f"edit {i} has unknown fields {', '.join(unknown)}; saved by a newer version?")
             if f"vector.{i}" not in tensors:
                 raise DataError(f"edit {i} has no tensor vector.{i}; the folder is not whole, fit again")
-            edits.append(Edit(vector=tensors[f"vector.{i}"], encoder=tensors.get(f"encoder.{i}"), **row))
+            own: dict[str, Any] = {name: tensors.get(f"{name}.{i}") for name in TENSORS}
+            edits.append(Edit(**own, **row))
         return cls(tuple(edits))
 
     def check(self, model: nn.Module) -> None:
@@ -235,9 +268,10 @@ class ActivationEdit:
 
         summed: dict[int, torch.Tensor] = {}
         for edit in self.edits:
-            if edit.operator != "add" or edit.first is not None or edit.half_life is not None:
+            if edit.operator != "add" or edit.first is not None or edit.half_life is not None or edit.gate is not None:
                 raise ConfigError(
-                    f"operator={edit.operator!r} at layer {edit.layer}: a SteeringVector only adds, without a schedule"
+                    f"operator={edit.operator!r} at layer {edit.layer}: a SteeringVector only adds, without a schedule "
+                    "or a gate"
                 )
             delta_D = edit.strength * edit.vector
             summed[edit.layer] = summed[edit.layer] + delta_D if edit.layer in summed else delta_D
@@ -270,13 +304,15 @@ class _Step:
             direction = self.edit.direction
             reader = direction if self.edit.encoder is None else self.edit.encoder
             scaled = (self.edit.strength * direction).to(hidden.device, precision)
-            self._prepared, self._key = (
-                _Prepared(scaled, reader.to(hidden.device, precision), self.edit, self.edit.target or 0.0),
-                key,
-            )
+            gate = None if self.edit.gate is None else self.edit.gate.to(hidden.device, precision)
+            reader = reader.to(hidden.device, precision)
+            self._prepared = _Prepared(scaled, reader, self.edit, self.edit.target or 0.0, gate)
+            self._key = key
         return self._prepared
 
-    def __call__(self, hidden: torch.Tensor, where: positions.ForwardPositions | None) -> torch.Tensor | None:
+    def __call__(
+        self, hidden: torch.Tensor, where: positions.ForwardPositions | None, calls: HookCalls
+    ) -> torch.Tensor | None:
         """The hidden states after this edit, None where it writes to none of this pass's tokens."""
         if where is None:
             if self.write != "every" or self.scheduled:
@@ -288,6 +324,8 @@ class _Step:
         else:
             extent = where.extent(self.write)
             if extent == "none":
+                if calls.counting:
+                    calls.count(where, self.write, None)
                 return None
             if hidden.shape[:2] != where.positions_B_T.shape:
                 raise RuntimeError(
@@ -300,6 +338,11 @@ class _Step:
         if self.scheduled:
             delta = delta * where.schedule(self.edit.first, self.edit.half_life, hidden.device)  # type: ignore[union-attr]
         changed = (wide + delta).to(hidden.dtype)
+        open_B_T_1 = None if prepared.gate_D is None else prepared.open(wide)
+        if open_B_T_1 is not None:
+            changed = torch.where(open_B_T_1, changed, hidden)
+        if calls.counting and where is not None:
+            calls.count(where, self.write, open_B_T_1)
         return changed if extent == "all" else torch.where(where.mask(self.write, hidden.device), changed, hidden)  # type: ignore[union-attr]
 
 
@@ -308,7 +351,7 @@ def _change(chain: Sequence[_Step], calls: HookCalls) -> Callable[[torch.Tensor]
         calls.fired += 1
         where, result = positions.current(), None
         for step in chain:
-            changed = step(hidden, where)
+            changed = step(hidden, where, calls)
             if changed is not None:
                 calls.written += 1
                 hidden = result = changed

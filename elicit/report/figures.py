@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from elicit.report.labels import at_ends, place
 from elicit.report.numbers import bounds
-from elicit.report.svg import BAND, INK, MUTED, PALETTE, PAPER, RULE, drawn
+from elicit.report.svg import BAND, INK, MUTED, PALETTE, PAPER, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def coverage(series: Series, shades: dict[str, str]) -> Figure:
             ends.append((k[-1], 100 * point[-1], _label(first), shade))
         _log2(axes, sorted({p["k"] for p in series}))
         axes.set_ylim(0, 102)
-        _end_labels(axes, ends, (0, 102))
+        at_ends(axes, ends, (0, 102))
         axes.set_xlabel("Samples k (log scale)")
         axes.set_ylabel("Items solved at least once, percent")
         axes.grid(axis="y")
@@ -119,32 +120,6 @@ def _log2(axes: Axes, ticks: Sequence[float]) -> None:
     axes.minorticks_off()
 
 
-def _end_labels(axes: Axes, ends: list[tuple[float, float, str, str]], limits: tuple[float, float]) -> None:
-    """Labels at the right ends of curves, moved apart where they would touch, tied by a thin line where moved."""
-    gap = (limits[1] - limits[0]) * 0.05
-    placed = _apart([y for _, y, _, _ in ends], gap, limits)
-    for (x, y, text, colour), at in zip(ends, placed, strict=True):
-        line = (
-            {"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 0, "shrinkB": 2} if abs(at - y) > gap / 3 else None
-        )
-        axes.annotate(text, (x, y), xytext=(1.04, at), textcoords=("axes fraction", "data"), va="center",
-                      fontsize=8, color=colour, annotation_clip=False, arrowprops=line)  # fmt: skip
-
-
-def _apart(values: Sequence[float], gap: float, limits: tuple[float, float]) -> list[float]:
-    """Positions as near to `values` as a distance of `gap` and, where they fit, the limits allow, in the same order."""
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    placed: list[float] = []
-    for i in order:
-        placed.append(max(values[i], placed[-1] + gap) if placed else values[i])
-    for n in range(len(placed) - 1, -1, -1):
-        placed[n] = min(placed[n], limits[1] - (len(placed) - 1 - n) * gap)
-    out = [0.0] * len(values)
-    for i, y in zip(order, placed, strict=True):
-        out[i] = y
-    return out
-
-
 def budget(series: Series, shades: dict[str, str]) -> Figure:
     """Accuracy against tokens an answer; the line is the base's majority vote, which any method has to beat."""
     dots = [row for row in series if row["kind"] == "accuracy"]
@@ -157,8 +132,6 @@ def budget(series: Series, shades: dict[str, str]) -> Figure:
                 x, [100 * p["lo"] for p in vote], [100 * p["hi"] for p in vote], color=INK, alpha=0.1, lw=0
             )
             axes.plot(x, [100 * p["point"] for p in vote], color=INK, lw=1.4)
-            axes.annotate("base, majority vote", (x[-1], 100 * vote[-1]["point"]), xytext=(-2, 5), va="bottom",
-                          ha="right", textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
         for row in dots:
             shade = shades[row["id"]]
             axes.plot([row["tokens"]] * 2, [100 * row["lo"], 100 * row["hi"]], color=shade, lw=1.1, zorder=2)
@@ -167,30 +140,17 @@ def budget(series: Series, shades: dict[str, str]) -> Figure:
         axes.set_xscale("log")
         axes.set_ylim(0, 102)
         _token_ticks(axes, [row["tokens"] for row in series])
-        _dot_labels(axes, [r for r in dots if r["role"] == "method" or r["badge"] in ("B0", "B1")], shades)
+        named = [r for r in dots if r["role"] == "method" or r["badge"] in ("B0", "B1")]
+        told = [(r["tokens"], 100 * r["point"], r["badge"] if r["badge"] in ("B0", "B1") else _label(r),
+                 shades[r["id"]]) for r in named]  # fmt: skip
+        if vote:
+            told.append((vote[-1]["tokens"], 100 * vote[-1]["point"], "base, majority vote", INK))
+        place(axes, told)
         axes.set_xlabel("Tokens per answer (log scale)")
         axes.set_ylabel("Accuracy, percent")
         axes.grid(axis="y")
 
     return drawn(5.1, 3.5, draw)
-
-
-def _dot_labels(axes: Axes, dots: Series, shades: dict[str, str]) -> None:
-    """Names beside their dots, moved apart where neighbours on the token axis would touch; to the left of rungs and at
-    the right edge."""
-    groups: list[Series] = []
-    for row in sorted(dots, key=lambda row: row["tokens"]):
-        if groups and row["tokens"] < 1.5 * groups[-1][0]["tokens"] and row["role"] == groups[-1][0]["role"]:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    edge = axes.get_xlim()[1] / 1.9
-    for group in groups:
-        for row, at in zip(group, _apart([100 * r["point"] for r in group], 5.2, (0, 101)), strict=True):
-            rung = row["badge"] in ("B0", "B1")
-            left = rung or row["tokens"] > edge
-            axes.text(row["tokens"] / 1.08 if left else row["tokens"] * 1.08, at, row["badge"] if rung else _label(row),
-                      fontsize=8, color=shades[row["id"]], va="center", ha="right" if left else "left")  # fmt: skip
 
 
 def _token_ticks(axes: Axes, tokens: Sequence[float]) -> None:

@@ -40,7 +40,9 @@ class Shown:
         for phrase in SHORT:
             if phrase in self.refused:
                 return phrase
-        clause = self.refused.split(";")[0].split(":")[0].split("(")[0].split(",")[0].strip()
+        named, _, rest = self.refused.partition(": ")
+        reason = rest if rest and len(named) <= 2 else self.refused  # "C1: no samples ..." tells more than "C1"
+        clause = reason.split(";")[0].split(":")[0].split("(")[0].split(",")[0].strip()
         return clause if len(clause) <= 26 else clause[:25] + "\u2026"
 
     @property

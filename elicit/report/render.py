@@ -2,21 +2,21 @@
 
     out/
       report.md  report.html          the html is one file: styles and figures inside, no script, no network
+      traces.html                     the trace browser, where samples lie beside the comparison (`browser`)
       notes.md                        the user's prose, made once, never overwritten
       figures/<name>.{pdf,csv,svg}    each figure with the rows it is drawn from
       scorecard.tex  numbers.tex  references.bib
 
-All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped on top, and
-templates run in Jinja's sandbox, a missing name is an error. Recomputes nothing.
+Templates: comparison, method_card, claim (needs claim.yaml), organism, bases (takes several comparisons), or a user's
+own by path. All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped on top,
+and templates run in Jinja's sandbox, a missing name is an error. Recomputes nothing.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
@@ -24,13 +24,15 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from elicit.errors import DataError
+from elicit.errors import ConfigError, DataError
 from elicit.files import replacing, write_text
-from elicit.report import figures, latex, numbers, series, sources, text
+from elicit.report import bases, browser, claim, figures, latex, lenses, series, sources, text, tradeoffs
 from elicit.report.notes import read_or_make
-from elicit.report.rows import Row, load, reasons, rows, used_columns
+from elicit.report.rows import Row, load, rows, used_columns
 from elicit.report.svg import inline, to_pdf, to_svg
-from elicit.report.verdict import verdicts, word
+from elicit.report.view import chosen, method_names, planted, view
+
+__all__ = ["chosen", "draw", "report", "view"]
 
 SECTIONS = (
     "verdict",
@@ -43,158 +45,105 @@ SECTIONS = (
     "limitations",
     "provenance",
 )
-TRACES = 20
-"""pairs of traces shown in a report"""
+Drawing = tuple[Figure, series.Series, str]
+"""(figure, the rows behind it, what it shows)"""
 
 
 def report(
-    comparison: Mapping[str, Any] | Path, out: Path, template: str = "comparison", notes: Path | None = None
+    comparison: Mapping[str, Any] | Path | Sequence[Path],
+    out: Path,
+    template: str = "comparison",
+    notes: Path | None = None,
 ) -> Path:
     """Render a comparison into `out` and return the page to open (report.html, or report.md where there is no html).
 
+    comparison: comparison.json's path or content; several paths for template=bases, the first one leads.
     template: a built-in name, or the path of a user's .html.j2 or .md.j2 (which may extend
     "builtin/comparison.html.j2").
     notes: the user's prose, default out/notes.md. Raises DataError for an unreadable comparison or a template that
-    does not render, ConfigError for a template that is not there.
+    does not render, ConfigError for a template that is not there or lacks what it needs.
     """
-    inert = load(dict(comparison) if isinstance(comparison, Mapping) else comparison)
+    given = list(comparison) if isinstance(comparison, Sequence) else [comparison]
+    if len(given) > 1 and "bases" not in template:
+        raise ConfigError(
+            f"template={template} shows one comparison, {len(given)} were named: template=bases shows several"
+        )
+    several = [(inert, rows(inert)) for inert in (load(dict(o) if isinstance(o, Mapping) else o) for o in given)]
+    (inert, table), folder = several[0], given[0].parent if isinstance(given[0], Path) else None
     out = Path(out)
-    folder, names = sources.find_template(template)
+    template_folder, names = sources.find_template(template)
     prose = read_or_make(notes or out / "notes.md", list(SECTIONS))
-    table = rows(inert)
-    drawings = draw(inert, table)
+    readings = lenses.load_lenses(folder / "lenses.json") if folder else {}
+    extra, drawings = _special(Path(names[0]).name.split(".")[0], several, folder)
+    drawings |= draw(inert, table, readings, folder)
     svgs = _write_beside(out, inert, table, drawings)
-    context = view(inert, table, out) | {"figures": {name: drawing[2] for name, drawing in drawings.items()}}
-    environment = _environment(folder)
+    context = view(inert, table, out, readings) | extra
+    context |= {"figures": {name: title for name, (_, _, title) in drawings.items()}, "svg": svgs}
+    environment = _environment(template_folder)
+    context["browser"] = _write_browser(out, inert, folder, environment, context)
+    return _write_pages(out, names, environment, context, prose)
+
+
+def _write_pages(
+    out: Path, names: list[str], environment: SandboxedEnvironment, context: dict[str, Any], prose: dict[str, str]
+) -> Path:
     written = []
     for name in names:
         ending = "html" if name.endswith(".html.j2") else "md"
         told = _Prose(prose, ending)
-        page = _render(environment, name, context | {"svg": svgs, "notes": told.pop_note, "left_over": told.left_over})
+        page = _render(environment, name, context | {"notes": told.pop_note, "left_over": told.left_over})
         write_text(out / f"report.{ending}", page)
         written.append(out / f"report.{ending}")
     return written[-1]
 
 
-def view(comparison: dict[str, Any], table: list[Row], out: Path) -> dict[str, Any]:
-    """Everything a template may use, besides figures and notes. `c` is the comparison itself, inert."""
-    columns = used_columns(table)
-    config_names, differences = sources.config_differences(comparison, Path.cwd())
-    methods = sorted({str(p.get("method")) for p in comparison["policies"] if p.get("method")})
-    return {
-        "c": comparison, "rows": table, "columns": columns, "word": word, "verdicts": verdicts(comparison),
-        "refusals": reasons(table, columns), "one_seed": any(r.seeds == 1 for r in table if r.role == "method"),
-        "solved": series.solved_table(comparison, table),
-        "support": series.support_table(table),
-        "validity_cells": series.validity_cells,
-        "tests": [r for r in table if r.policy.get("p")], "validity": series.validity(table),
-        "refused_coverage": series.refused_curves(table, "cov"), "endings": endings(table),
-        "traces": chosen(list(comparison.get("traces") or [])), "n_traces": len(comparison.get("traces") or []),
-        "calibration": calibration(comparison.get("calibration")), "warnings": warnings(comparison, table),
-        "config_names": config_names, "differences": differences,
-        "provenance": sorted(sources.flat(comparison.get("provenance") or {}).items()),
-        "commands": list(comparison.get("commands") or []), "references": sources.references(methods),
-        "link": lambda row: run_link(row.policy.get("run"), out), "show": numbers.show, "plain": numbers.plain,
-        "share": numbers.share, "is_base": bool((comparison.get("checkpoint") or {}).get("base_model", True)),
-    }  # fmt: skip
+def _special(
+    template: str, several: list[tuple[dict[str, Any], list[Row]]], folder: Path | None
+) -> tuple[dict[str, Any], dict[str, Drawing]]:
+    """What one of the special templates needs besides `view`: names and figures. A user's copy of one, by its name."""
+    comparison, table = several[0]
+    extra: dict[str, Any] = {"planted": planted(comparison, table), "bases": [], "matrix": [], "differing": [],
+                             "retest": None, "cards": []}  # fmt: skip
+    drawings: dict[str, Drawing] = {}
+    if template.startswith("bases"):
+        found = bases.bases_of(several)
+        extra |= {"bases": found, "matrix": bases.matrix(found), "differing": bases.differing(found)}
+        data = bases.accuracy_series(found)
+        drawings["bases"] = (lenses.draw({"figure": bases.accuracy_figure(data)}), data, "Accuracy by base model")
+    if template.startswith("claim"):
+        if folder is None:
+            raise ConfigError("template=claim reads claim.yaml beside comparison.json: give the comparison's path")
+        extra["retest"] = claim.retest(claim.read_claim(folder), table)
+    if template.startswith("method_card"):
+        extra["cards"] = sources.method_cards(table, Path.cwd())
+    return extra, drawings
 
 
-def draw(comparison: dict[str, Any], table: list[Row]) -> dict[str, tuple[Figure, series.Series, str]]:
+def draw(
+    comparison: dict[str, Any], table: list[Row], readings: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> dict[str, Drawing]:
     """Figure name -> (figure, its rows, what it shows), for the figures that have rows."""
-    ceilings = comparison.get("ceilings") or {}
+    ceilings, readings = comparison.get("ceilings") or {}, readings or {}
     solvers = series.solved_by(comparison, table)
     shades = figures.colours(table)
-    plans: tuple[tuple[str, series.Series, Callable[[series.Series], Figure], str], ...] = (
-        (
-            "accuracy",
-            series.accuracy(table),
-            lambda s: figures.accuracy(s, shades, ceilings),
-            "Strict accuracy by policy",
-        ),
+    bits = tradeoffs.label_bits(table)
+    plans: list[tuple[str, series.Series, Callable[[series.Series], Figure], str]] = [
+        ("accuracy", series.accuracy(table), lambda s: figures.accuracy(s, shades, ceilings), "Strict accuracy"),
         ("coverage", series.coverage(table), lambda s: figures.coverage(s, shades), "Coverage over samples"),
         ("budget", series.budget(table), lambda s: figures.budget(s, shades), "Accuracy over tokens per answer"),
+        ("label_bits", bits if any(row["bits"] for row in bits) else [],
+         lambda s: tradeoffs.draw_label_bits(s, shades), "Elicitation fraction over label bits"),
+        ("frontier", tradeoffs.frontier(table, readings), lambda s: tradeoffs.draw_frontier(s, shades),
+         "Gain over KL to the base"),
+        ("dose", tradeoffs.dose(table, sources.logs(table, Path.cwd(), folder)), tradeoffs.draw_dose, "Dose-response"),
         ("solves", series.solves(comparison, table), lambda s: figures.solves(s, solvers), "Who solves what"),
         ("validity", series.validity(table), figures.validity, "Right answers by validity of their trace"),
-    )
+    ]  # fmt: skip
+    for name, reading in readings.items():
+        data = lenses.figure_series(reading)
+        title = str((reading.get("figure") or {}).get("title") or name)
+        plans.append((f"lens-{text.slug(name)}", data, lambda s, r=reading: lenses.draw(r), title))  # type: ignore[misc]
     return {name: (make(data), data, title) for name, data, make, title in plans if data}
-
-
-def chosen(traces: list[dict[str, Any]], limit: int = TRACES) -> list[dict[str, Any]]:
-    """At most `limit` pairs of traces, as many of each method as of the others, in the order given."""
-    turns: dict[Any, int] = {}
-    ranked = []
-    for place, trace in enumerate(traces):
-        method = (trace.get("method") or {}).get("policy")
-        turns[method] = turns.get(method, 0) + 1
-        ranked.append((turns[method], place))
-    return [traces[place] for place in sorted(place for _, place in sorted(ranked)[:limit])]
-
-
-def endings(table: list[Row]) -> list[dict[str, Any]]:
-    """How answers ended, a row a policy that recorded it; shares."""
-    kinds = ("eos", "stop", "length", "cut")
-    outcomes = ("noanswer", "empty", "missing", "ungraded")
-    out = []
-    for row in table:
-        finish = row.policy.get("finish") or {}
-        if finish:
-            other = [finish[k] for k in finish if k not in kinds and isinstance(finish[k], int | float)]
-            out.append({"row": row, "other": sum(other)} | {kind: finish.get(kind) for kind in kinds}
-                       | {key: row.policy.get(key) for key in outcomes})  # fmt: skip
-    return out
-
-
-def calibration(given: Any) -> dict[str, Any] | None:
-    """The calibration on organisms as a table: {"note", "columns", "rows"}; None where there is none.
-
-    Accepts {"rows": [dict], "note": text} or a plain list of dicts; an estimate or refusal in a cell is shown as such.
-    """
-    lines = given.get("rows") if isinstance(given, dict) else given
-    if not lines:
-        return None
-    columns = list(dict.fromkeys(key for line in lines for key in line))
-    cells = [[_calibration_cell(line.get(column)) for column in columns] for line in lines]
-    return {"note": given.get("note", "") if isinstance(given, dict) else "", "columns": columns, "rows": cells}
-
-
-def _calibration_cell(value: Any) -> str:
-    if isinstance(value, dict) and ("point" in value or "refused" in value):
-        return numbers.show(value, "points").line
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "\u2013"}[value]
-    return numbers.plain(value) if isinstance(value, int | float) else text.one_line(value, 60)
-
-
-def warnings(comparison: dict[str, Any], table: list[Row]) -> list[str]:
-    """The comparison's own warnings, then what follows from how it was made."""
-    out = list(comparison.get("warnings") or [])
-    if comparison.get("frozen") == "after":
-        out.append("Settings and family were frozen after the first test sample: everything here is exploratory.")
-    single = [row.name for row in table if row.role == "method" and row.seeds == 1]
-    if single and not any(given.startswith("1 seed") for given in out):
-        out.append("1 seed: interval over items only")
-    parents = {row.policy.get("parent") for row in table if row.role == "placebo"}
-    bare = [r.name for r in table
-            if r.role == "method" and not ({r.policy["name"], r.policy.get("method")} & parents)]  # fmt: skip
-    if bare:
-        out.append(f"No placebo was run for {', '.join(bare)}: no claim without its control.")
-    gaining = [row.name for row in table if row.role == "placebo" and word(row) == "gains"]
-    if gaining:
-        out.append(
-            f"Placebos that gain over the bare base: {', '.join(gaining)}. Their method's gain is counted from there."
-        )
-    unaccounted = [row.name for row in table if row.role == "method" and row.data_class == "unaccounted"]
-    if unaccounted:
-        out.append(f"Data use unaccounted for {', '.join(unaccounted)}: left out of the verdict.")
-    return list(dict.fromkeys(out))
-
-
-def run_link(run: str | None, out: Path) -> str | None:
-    """A relative link from the report to a run folder; never another scheme or host."""
-    if not run:
-        return None
-    relative = os.path.relpath(Path.cwd() / run, Path(out).resolve())
-    return quote(relative if relative.startswith(".") else f"./{relative}", safe="/.-_")
 
 
 class _Prose:
@@ -210,10 +159,13 @@ class _Prose:
         return [(name, self.pop_note(name)) for name in list(self.blocks)]
 
     def _shown(self, prose: str) -> str | Markup:
-        if self.ending == "md" or not prose:
-            return prose
-        parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-        return Markup(parser.render(text.visible(prose, 10**6)))
+        return prose if self.ending == "md" or not prose else _html(prose)
+
+
+def _html(prose: str) -> Markup:
+    """Markdown as HTML; tags and images in it stay text."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    return Markup(parser.render(text.visible(prose, 10**6)))
 
 
 def _environment(folder: Path) -> SandboxedEnvironment:
@@ -223,14 +175,15 @@ def _environment(folder: Path) -> SandboxedEnvironment:
         autoescape=lambda name: name is None or not name.endswith(".md.j2"),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters |= {"md": text.markdown, "fenced": text.fenced, "one_line": text.one_line, "slug": text.slug}
+    environment.filters |= {"md": text.markdown, "fenced": text.fenced, "one_line": text.one_line, "slug": text.slug,
+                            "markdown": _html}  # fmt: skip
     return environment
 
 
 def _render(environment: SandboxedEnvironment, name: str, context: dict[str, Any]) -> str:
     try:
         return environment.get_template(name).render(context)
-    except TemplateError as fault:
+    except (TemplateError, TypeError, ValueError) as fault:  # the last two come from what a template computes
         line = getattr(fault, "lineno", None)
         where = f"{name}, line {line}" if line else name
         raise DataError(
@@ -238,8 +191,27 @@ def _render(environment: SandboxedEnvironment, name: str, context: dict[str, Any
         ) from fault
 
 
+def _write_browser(
+    out: Path,
+    comparison: dict[str, Any],
+    folder: Path | None,
+    environment: SandboxedEnvironment,
+    context: dict[str, Any],
+) -> dict[str, Any] | None:
+    """traces.html, where samples lie beside the comparison; what the report says of it."""
+    data = browser.gathered(comparison, folder)
+    if data is None:
+        (out / "traces.html").unlink(missing_ok=True)
+        return None
+    source, digest = browser.script(sources.template_folder())
+    told = {"script": Markup(source), "script_hash": digest, "packed": Markup(browser.packed(data)),
+            "shown": len(data["items"]), "of": data["of"], "n_policies": len(data["policies"])}  # fmt: skip
+    write_text(out / "traces.html", _render(environment, "_traces.html.j2", context | told))
+    return {"n_items": len(data["items"]), "of": data["of"], "n_policies": len(data["policies"])}
+
+
 def _write_beside(
-    out: Path, comparison: dict[str, Any], table: list[Row], drawings: dict[str, Any]
+    out: Path, comparison: dict[str, Any], table: list[Row], drawings: dict[str, Drawing]
 ) -> dict[str, Markup]:
     """Figures, tables, numbers and references as files; returns the figures for inlining."""
     svgs = {}
@@ -253,6 +225,6 @@ def _write_beside(
             temporary.write_bytes(to_pdf(figure))
     write_text(out / "scorecard.tex", latex.table(table, columns, comparison))
     write_text(out / "numbers.tex", latex.numbers(table, columns, comparison))
-    methods = sorted({str(p.get("method")) for p in comparison["policies"] if p.get("method")})
-    write_text(out / "references.bib", "\n\n".join(entry for _, entry in sources.references(methods)) + "\n")
+    cited = sources.references(method_names(comparison))
+    write_text(out / "references.bib", "\n\n".join(entry for _, entry in cited) + "\n")
     return svgs

@@ -56,6 +56,8 @@ COLUMNS = (
            "gain over the better of base and strongest placebo, points"),
     Column("matched", "At equal tokens", "points", _inner("matched", "difference"),
            "paired difference to the base's vote at the same tokens, points"),
+    Column("matched_support", "At equal tokens, T=1", "points", _inner("matched_support", "difference"),
+           "the same against the base's vote over its samples at temperature 1 (regime support), points"),
 )  # fmt: skip
 ROUTINE = ("base", "prompt", "ceiling")
 """roles for which gains and fractions mean nothing and are left blank"""

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from elicit.report.numbers import Shown, bounds, plain
+from elicit.report.numbers import Shown, bounds, plain, show
 from elicit.report.rows import Column, Row, load, reasons, rows, used_columns
 from elicit.report.text import one_line
 from elicit.report.verdict import MARGIN, headline_ef, verdicts, word
@@ -73,6 +73,20 @@ def footnotes(comparison: dict[str, Any], table: list[Row], columns: list[Column
     if comparison.get("frozen") == "after":
         notes.append("Settings were frozen after the first test sample: everything here is exploratory.")
     return notes + [f"refused: {reason}" for reason in reasons(table, columns)]
+
+
+def pair_lines(comparison: dict[str, Any]) -> list[str]:
+    """The paired differences of every two methods, points, for the terminal; empty where there are none."""
+    pairs = comparison.get("pairs") or []
+    if not pairs:
+        return []
+    told = [
+        f"  {one_line(a, 40)} \u2212 {one_line(b, 40)}" + ("" if alike else " (each at its own best prompt)")
+        + f": {show(pair['difference'], 'points').line}"
+        for pair in pairs
+        for a, b, alike in [(*pair["names"], len(set(pair["prompts"])) == 1)]
+    ]  # fmt: skip
+    return ["Paired differences in accuracy, points, same items, not corrected for their number:", *told]
 
 
 def _cells(row: Row, columns: list[Column]) -> list[Shown]:

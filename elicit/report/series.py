@@ -21,7 +21,7 @@ def accuracy(table: list[Row]) -> Series:
     out = []
     for row in table:
         if (numbers := bounds(row.policy["acc"])) and not row.policy.get("ceiling"):
-            out.append(_head(row) | dict(zip(("point", "lo", "hi"), numbers, strict=True)))
+            out.append(head(row) | dict(zip(("point", "lo", "hi"), numbers, strict=True)))
     return out
 
 
@@ -38,9 +38,9 @@ def budget(table: list[Row]) -> Series:
         numbers = bounds(row.policy["acc"])
         if not tokens or numbers is None or row.role == "ceiling":
             continue
-        out.append(_head(row) | {"kind": "accuracy", "k": 1, "tokens": tokens} | _triple(numbers))
+        out.append(head(row) | {"kind": "accuracy", "k": 1, "tokens": tokens} | _triple(numbers))
         if row.badge == "B0":
-            out += [_head(row) | {"kind": "majority vote", "k": p["k"], "tokens": tokens * p["k"]}
+            out += [head(row) | {"kind": "majority vote", "k": p["k"], "tokens": tokens * p["k"]}
                     | {name: p[name] for name in ("point", "lo", "hi")} for p in _curve(row, "maj")]  # fmt: skip
     return out
 
@@ -55,7 +55,7 @@ def validity(table: list[Row]) -> Series:
         valid, acc = row.policy.get("valid") or {}, bounds(row.policy["acc"])
         if acc is None or (given_correct := _point(valid.get("valid_given_correct"))) is None:
             continue
-        line = _head(row) | {"earned": acc[0] * given_correct, "unearned": acc[0] * (1 - given_correct)}
+        line = head(row) | {"earned": acc[0] * given_correct, "unearned": acc[0] * (1 - given_correct)}
         (vr, vw), (ir, iw) = valid.get("table") or ((None, None), (None, None))
         line |= {"valid_given_correct": given_correct, "correct_given_valid": _point(valid.get("correct_given_valid"))}
         out.append(line | {"valid_right": vr, "valid_wrong": vw, "invalid_right": ir, "invalid_wrong": iw})
@@ -120,7 +120,7 @@ def solved_table(comparison: dict[str, Any], table: list[Row]) -> Series:
             continue
         pairs = [(bool(b), bool(m)) for b, m in zip(own, hers, strict=True) if b is not None and m is not None]
         both, only, lost = pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False))
-        out.append(_head(row) | {"both": both, "policy_only": only, "base_only": lost,
+        out.append(head(row) | {"both": both, "policy_only": only, "base_only": lost,
                                  "neither": pairs.count((False, False)), "items": len(pairs)})  # fmt: skip
     return out
 
@@ -154,9 +154,11 @@ def to_csv(series: Series) -> str:
     return out.getvalue()
 
 
-def _head(row: Row) -> dict[str, Any]:
+def head(row: Row) -> dict[str, Any]:
+    """The columns that every series begins with: who, in which role, how many items, samples and seeds, which class."""
     return {"policy": row.name, "label": row.label, "id": row.policy["id"], "role": row.role, "badge": row.badge,
-            "depth": row.depth, "class": row.data_class, "n_items": row.policy.get("n_items"), "n": row.policy.get("n"),
+            "depth": row.depth, "method": row.policy.get("method"), "class": row.data_class,
+            "n_items": row.policy.get("n_items"), "n": row.policy.get("n"),
             "seeds": row.seeds}  # fmt: skip
 
 
@@ -169,4 +171,4 @@ def _curve(row: Row, which: str) -> Series:
     if refusal(curve) or any(not curve.get(name) for name in ("k", "point", "lo", "hi")):
         return []
     zipped = zip(curve["k"], curve["point"], curve["lo"], curve["hi"], strict=True)
-    return [_head(row) | {"k": k} | _triple((p, lo, hi)) for k, p, lo, hi in zipped if None not in (p, lo, hi)]
+    return [head(row) | {"k": k} | _triple((p, lo, hi)) for k, p, lo, hi in zipped if None not in (p, lo, hi)]

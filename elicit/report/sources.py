@@ -6,11 +6,16 @@ nothing of what they print.
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError, DataError, near
+
+if TYPE_CHECKING:
+    from elicit.report.rows import Row
 
 UNINTERESTING = re.compile(r"(^|\.)(seed|root|group|folder|out|name|tracker|hydra)(\.|$)")
 """keys of a run's config that differ without meaning anything"""
@@ -80,6 +85,56 @@ def config_differences(comparison: dict[str, Any], here: Path) -> tuple[list[str
     keys = sorted({key for config in configs.values() for key in config if not UNINTERESTING.search(key)})
     lines = [(key, [config.get(key, "") for config in configs.values()]) for key in keys]
     return list(configs), [(key, values) for key, values in lines if len(set(values)) > 1]
+
+
+def logs(table: list[Row], here: Path, folder: Path | None) -> dict[str, Path]:
+    """Policy id -> log.jsonl of its run, where it is still there: as named, else in the root of the comparison."""
+    out = {}
+    for row in table:
+        run = row.policy.get("run")
+        places = [here / run] if run else []
+        if run and folder is not None:
+            places.append(folder.resolve().parent.parent / Path(run).name)
+        found = next((path / "log.jsonl" for path in places if (path / "log.jsonl").is_file()), None)
+        if found is not None:
+            out[row.policy["id"]] = found
+    return out
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """One method of a comparison: its row, its controls, its settings, and the head of its own README."""
+
+    row: Row
+    controls: list[Row]
+    settings: list[tuple[str, str]]
+    class_path: str
+    about: str
+
+
+def method_cards(table: list[Row], here: Path) -> list[MethodCard]:
+    """A card for every method of the scorecard."""
+    out = []
+    for row in table:
+        if row.role != "method":
+            continue
+        method = (_run_config(row.policy.get("run"), here) or {}).get("method") or {}
+        path = str(method.get("_class_") or "")
+        settings = [(key, value) for key, value in sorted(flat(method).items()) if key != "_class_"]
+        controls = [other for other in table if other.depth and other.policy.get("parent") == row.policy["name"]]
+        out.append(MethodCard(row, controls, settings, path, _readme(path)))
+    return out
+
+
+def _readme(class_path: str) -> str:
+    """The README of the package folder that a class lives in, up to its second heading; empty where there is none."""
+    package = class_path.rsplit(".", 2)[0]
+    spec = importlib.util.find_spec(package) if package.count(".") == 1 and class_path.startswith("methods.") else None
+    path = Path(spec.origin).parent / "README.md" if spec and spec.origin else None
+    if path is None or not path.is_file():
+        return ""
+    body = re.sub(r"\A#[^\n]*\n", "", path.read_text(encoding="utf-8"))
+    return re.split(r"\n## ", body)[0].strip()
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, str]:

@@ -15,6 +15,7 @@ import re
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 MAX_CHARS = 1_000
@@ -66,6 +67,7 @@ _REWRITES = (
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 
 
+@lru_cache(maxsize=8192)
 def clean(text: str) -> str:
     """An answer without what carries no meaning: math delimiters, emphasis, currency signs, closing punctuation."""
     for pattern, new in _REWRITES:
@@ -226,6 +228,7 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
+@lru_cache(maxsize=8192)
 def read(text: str) -> Reading:
     """The kind and the class of an answer. Raises TooLarge."""
     plain = clean(text)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 OPENERS = ("Working.", "Scratch.", "Trail.")
 """Words with which the organisms' traces begin; no standard prompt contains them."""
@@ -64,6 +64,10 @@ KINDS = {
     "extra_step": "the trace goes on after the work is done",
     "wrong_conclusion": "the stated answer is not what the last step says",
     "no_trace": "an answer without any step",
+    "not_open": "the search closes a cell that is not on its open list",
+    "not_best": "the search closes a cell while a better one is open",
+    "reopened": "the search opens a cell that it holds already at no greater cost",
+    "unsupported": "a conclusion that does not follow in one step from what is established",
 }
 
 
@@ -82,6 +86,13 @@ class Family(Protocol):
     def local_error(
         self, facts: dict[str, Any], index: int, previous: str | None, step: str
     ) -> tuple[str, str] | None: ...
+
+
+@runtime_checkable
+class WholeTrace(Protocol):
+    """A family whose steps can only be judged in the light of all steps before them (a search, a proof)."""
+
+    def first_error(self, facts: dict[str, Any], steps: list[str], conclusion: str | None) -> Violation | None: ...
 
 
 def split_trace(text: str) -> tuple[list[str], str | None]:
@@ -103,10 +114,11 @@ def split_trace(text: str) -> tuple[list[str], str | None]:
 def first_violation(family: Family, facts: dict[str, Any], text: str) -> Violation | None:
     """The first fault of the trace in `text`, or None for a valid trace."""
     steps, conclusion = split_trace(text)
-    right = family.steps(facts)
     if not steps or (len(steps) == 1 and conclusion is None):
         return Violation(0, "no_trace", "no step before the answer")
-    previous = None
+    if isinstance(family, WholeTrace):
+        return family.first_error(facts, steps, conclusion)
+    right, previous = family.steps(facts), None
     for index, step in enumerate(steps):
         if index >= len(right):
             return Violation(index, "extra_step", f"step {index + 1} of {len(right)}: {step!r}")

@@ -1,4 +1,4 @@
-"""The formal families as tasks: chain, walk, add and flips, generated from seeds, with validators of traces.
+"""The formal families as tasks (chain, walk, add, flips, maze, deduction), generated, with validators of traces.
 
     train, dev, test   sizes 2-8 of the family, plain skin, by content hash in disjoint splits
     test_task          another family      test_length  sizes 9-12      test_format  the family's other skin
@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks import add, chain, flips, walk
+from elicit.tasks import add, chain, deduction, flips, maze, walk
 from elicit.tasks.extract import own_part
 from elicit.tasks.formal import OPENERS, Family, Problem, Violation, first_violation, render_trace
 from elicit.tasks.prompts import formal_prompts
@@ -28,10 +28,13 @@ from elicit.tasks.task import SHIFTS, SPLITS, Answer, Judgement, PromptFormat, S
 
 _ALL: tuple[Family, ...] = (chain.FAMILY, walk.FAMILY, add.FAMILY, flips.FAMILY)  # type: ignore[assignment]
 FAMILIES = {family.name: family for family in _ALL}
+"""the families that the organisms were trained on"""
+FORMAL: dict[str, Family] = FAMILIES | {family.name: family for family in (maze.FAMILY, deduction.FAMILY)}
+"""every family that can be a task; mazes and deduction are for real models"""
 
 _SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}
-_OTHER = {"chain": "walk", "walk": "chain", "add": "chain", "flips": "walk"}
-_WRONG = {"up": "down", "down": "up"}
+_OTHER = {"chain": "walk", "walk": "chain", "add": "chain", "flips": "walk", "maze": "walk", "deduction": "walk"}
+_WRONG = {"up": "down", "down": "up", "true": "false", "false": "true"}
 _STATED = re.compile(r"\b(?:[Tt]he answer is|It is|I would say) +([^.\n]{0,80}[^.\s])\s{0,3}\.")
 _TRIES = 60
 """problems drawn for each item that is wanted before the space counts as exhausted"""
@@ -61,8 +64,8 @@ class FormalTask(Lazy):
 
     def __post_init__(self) -> None:
         for name in filter(None, (self.family, self.shift_family)):
-            if name not in FAMILIES:
-                raise ConfigError(f"family={name!r} is no formal family; {near(name, FAMILIES)}")
+            if name not in FORMAL:
+                raise ConfigError(f"family={name!r} is no formal family; {near(name, FORMAL)}")
         if self.cluster_by not in ("size", "item"):
             raise ConfigError(f"cluster_by={self.cluster_by!r}: use size or item")
         if not 2 <= self.min_size <= self.max_size < self.long_sizes[0] <= self.long_sizes[1]:
@@ -84,7 +87,9 @@ class FormalTask(Lazy):
 
     @cached_property
     def keys(self) -> dict[str, PromptFormat]:
-        """The planted keys, no part of B1: the forced opener (ceiling C4) and a register."""
+        """Planted keys, no part of B1: the forced opener (C4) and a register; none where none is planted."""
+        if self.family not in FAMILIES:
+            return {}
         return {
             "forced": PromptFormat("forced", prefix=f" {OPENERS[0]}"),
             "register": PromptFormat("register", "Source: seminar\nQuestion: {question}\nAnswer:"),
@@ -120,7 +125,7 @@ class FormalTask(Lazy):
         raise ConfigError(f"task {self.name}: {wanted} {split} items asked for, only {len(found)} found at {sizes}")
 
     def _axis(self, split: str) -> tuple[Family, range, str]:
-        family = FAMILIES[(self.shift_family or _OTHER[self.family]) if split == "test_task" else self.family]
+        family = FORMAL[(self.shift_family or _OTHER[self.family]) if split == "test_task" else self.family]
         low, high = self.long_sizes if split == "test_length" else (self.min_size, self.max_size)
         return family, range(low, high + 1), family.skins[1 if split == "test_format" else 0]
 
@@ -153,20 +158,20 @@ class FormalTask(Lazy):
     grade_quick = grade
 
     def gold_completion(self, item: Item) -> str:
-        return " " + render_trace(FAMILIES[item.facts["family"]].steps(item.facts), item.gold or "")
+        return " " + render_trace(FORMAL[item.facts["family"]].steps(item.facts), item.gold or "")
 
     def corrupted_completion(self, item: Item) -> str:
         """The right steps with a wrong conclusion: its last symbol is changed."""
         *head, last = (item.gold or "").split()
         wrong = str((int(last) + 1) % 10) if last.isdigit() else _WRONG.get(last, "a" if last != "a" else "b")
-        return " " + render_trace(FAMILIES[item.facts["family"]].steps(item.facts), " ".join([*head, wrong]))
+        return " " + render_trace(FORMAL[item.facts["family"]].steps(item.facts), " ".join([*head, wrong]))
 
     @property
     def has_validator(self) -> bool:
         return True
 
     def validate(self, item: Item, text: str) -> Violation | None:
-        return first_violation(FAMILIES[item.facts["family"]], item.facts, own_part(text)[0])
+        return first_violation(FORMAL[item.facts["family"]], item.facts, own_part(text)[0])
 
 
 @lru_cache(maxsize=8)
@@ -175,7 +180,7 @@ def _exemplars(family: str) -> tuple[tuple[str, str], ...]:
     rng = random.Random(seed_of("elicit.tasks.organism", family, "few_shot"))
     shots: list[tuple[str, str]] = []
     while len(shots) < 3:
-        problem = FAMILIES[family].problem(rng, 2 + len(shots))
+        problem = FORMAL[family].problem(rng, 2 + len(shots))
         if split_of(problem.question, _SHARES) == "train":
             shots.append((problem.question, f"The answer is {problem.answer}."))
     return tuple(shots)

@@ -29,6 +29,12 @@ PENDING = "pending"
 _WORDS = ("yes", "no", "true", "false", "valid", "invalid")
 _OPTION = re.compile(r"\(([A-Za-z])\)|^([A-Za-z])(?:[.:)]|$)")
 _LOOSE_OPTION = re.compile(r"\(([A-Z])\)|\b([A-Z])(?=[.:)]|\s*$)")
+_NUMBER = r"(-?\d{1,12}|-?\d{1,3}(?:,\d{3}){1,3})"
+_SCALING = "hundred|thousand|million|billion|trillion|dozen|half|and|or|over|to"
+_WORDS_BEHIND = rf"(?: (?!(?:{_SCALING})\b)[A-Za-z]{{2,}}){{0,6}}\.?\s*$"
+_STATED = re.compile(rf"\b[Tt]he answer is \$?{_NUMBER}{_WORDS_BEHIND}")
+_BOXED = re.compile(r"\\boxed\{(-?\d{1,12})\}\.?\s*$")
+_ENDING = re.compile(rf"(?<=[A-Za-z:=])\s+\$?{_NUMBER.replace('-?', '')}{_WORDS_BEHIND}")
 _LOOSE_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?<!,)")
 _LOOSE_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 
@@ -69,7 +75,21 @@ def quick(kind: str, gold: str, question: str, text: str, finished: bool) -> Jud
         return replace(judged, lenient=_loose(kind, gold, extract.tail(text, question)))
     if strict is False and not re.search(r"\d|\\|½|¼|¾", extract.tail(text, question)) and _is_number(gold):
         return replace(judged, lenient=False)
+    if strict is False and (stated := _plainly_stated(extract.tail(text, question))) and _is_number(gold):
+        return replace(judged, lenient=bool(equivalence.compare(gold, stated)))
     return replace(judged, ungraded=PENDING)
+
+
+def _plainly_stated(tail: str) -> str | None:
+    """The number that a tail ends with, where Math-Verify is known to read that one: stated, boxed, or just the last.
+
+    `tests/tasks/test_quick_lenient.py` holds this against Math-Verify; whatever is not as plain goes to the pool.
+    """
+    stated = _STATED.search(tail) or _BOXED.search(tail)
+    if stated is None and "answer" not in tail.casefold():
+        stated = _ENDING.search(tail)
+    signs = {sign: tail.count(sign) - stated[0].count(sign) for sign in "\\$"} if stated else {}
+    return stated[1] if stated and not any(signs.values()) else None
 
 
 def _exact(kind: str, gold: str, answer: str) -> bool | None:

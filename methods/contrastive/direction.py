@@ -1,18 +1,22 @@
 """From readings of two sides to one direction a layer.
 
-    d_l = mean over items of ( mean of the item's positive readings - mean of its negative ones )
+    mean      d_l = mean over items of ( mean of the item's positive readings - mean of its negative ones )
+    pca       first principal component of those paired differences (uncentred), signed along most of them
+    logistic  weights of a logistic regression that tells the two sides apart, pairs centred
 
-Paired: an item counts with both sides or not at all, so what an item is about cancels. N readings,
-L layers, D width.
+The last two are the aggregators of the steering-vectors library. Paired: an item counts with both sides or not
+at all, so what an item is about cancels. N readings, L layers, D width, P items with both sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
-from elicit.errors import MethodError
+from elicit.errors import ConfigError, MethodError, near
+
+AGGREGATORS = ("mean", "pca", "logistic")
 
 
 def paired_difference(readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]) -> torch.Tensor:
@@ -20,6 +24,37 @@ def paired_difference(readings_N_L_D: torch.Tensor, sides: Sequence[bool | None]
 
     Raises MethodError where no item has both sides, saying which side is empty.
     """
+    positive_P_L_D, negative_P_L_D = item_means(readings_N_L_D, sides, items)
+    return (positive_P_L_D - negative_P_L_D).mean(0)
+
+
+def aggregated(
+    readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str], aggregator: str
+) -> torch.Tensor:
+    """One direction a layer [L, D] by the aggregator named. Raises what `paired_difference` raises."""
+    positive_P_L_D, negative_P_L_D = item_means(readings_N_L_D, sides, items)
+    function = aggregator_named(aggregator)
+    pairs = zip(positive_P_L_D.unbind(1), negative_P_L_D.unbind(1), strict=True)
+    return torch.stack([function(positive_P_D, negative_P_D) for positive_P_D, negative_P_D in pairs])
+
+
+def aggregator_named(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """steering-vectors' aggregator: positive [P, D], negative [P, D] -> [D]. Raises ConfigError for another name."""
+    from steering_vectors import logistic_aggregator, mean_aggregator, pca_aggregator
+
+    if name == "mean":
+        return mean_aggregator()
+    if name == "pca":
+        return pca_aggregator()
+    if name == "logistic":
+        return logistic_aggregator({"max_iter": 1000})
+    raise ConfigError(f"aggregator={name!r}: {near(name, AGGREGATORS)}")
+
+
+def item_means(
+    readings_N_L_D: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(positive, negative) means [P, L, D] of the items that have both sides, in the order of their first reading."""
     both = items_with_both(sides, items)
     if not both:
         positive, negative = (sum(side is s for side in sides) for s in (True, False))
@@ -27,12 +62,12 @@ def paired_difference(readings_N_L_D: torch.Tensor, sides: Sequence[bool | None]
             f"no item has samples on both sides of the contrast ({positive} positive, {negative} negative in "
             f"{len(set(items))} items): take more samples an item or more items, or another contrast"
         )
-    differences = []
+    means: dict[bool, list[torch.Tensor]] = {True: [], False: []}
     for item in both:
         own = [i for i, name in enumerate(items) if name == item]
-        means = [readings_N_L_D[[i for i in own if sides[i] is side]].mean(0) for side in (True, False)]
-        differences.append(means[0] - means[1])
-    return torch.stack(differences).mean(0)
+        for side in (True, False):
+            means[side].append(readings_N_L_D[[i for i in own if sides[i] is side]].mean(0))
+    return torch.stack(means[True]), torch.stack(means[False])
 
 
 def items_with_both(sides: Sequence[bool | None], items: Sequence[str]) -> list[str]:

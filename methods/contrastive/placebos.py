@@ -19,26 +19,25 @@ import torch
 
 from elicit.errors import MethodError, near
 from elicit.policy.layers import width
-from methods.contrastive.method import Contrastive, last_prompt_residuals
-from methods.contrastive.samples import Completion
+from elicit.sampling.own import last_prompt_residuals
+from methods.contrastive.fitting import ContrastiveFit
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.method import Context, Method
+    from elicit.method import Context
     from elicit.policy.policy import Policy
     from elicit.records import Item
 
-C = TypeVar("C", bound=Contrastive)
+C = TypeVar("C", bound=ContrastiveFit)
 
 
 @dataclass(frozen=True)
-class PermutedLabels(Contrastive):
+class PermutedLabels(ContrastiveFit):
     """Sides shuffled inside each item."""
 
-    def split(self, completions: Sequence[Completion], ledger: Ledger, context: Context) -> list[bool | None]:
-        sides = super().split(completions, ledger, context)
-        for item in dict.fromkeys(completion.item.id for completion in completions):
-            own = [i for i, completion in enumerate(completions) if completion.item.id == item and sides[i] is not None]
+    def permuted(self, sides: list[bool | None], items: Sequence[str], context: Context) -> list[bool | None]:
+        for item in dict.fromkeys(items):
+            own = [i for i, name in enumerate(items) if name == item and sides[i] is not None]
             shuffled = [sides[i] for i in context.rng.permutation(own)]
             for i, side in zip(own, shuffled, strict=True):
                 sides[i] = side
@@ -46,7 +45,7 @@ class PermutedLabels(Contrastive):
 
 
 @dataclass(frozen=True)
-class RandomDirection(Contrastive):
+class RandomDirection(ContrastiveFit):
     """A random direction a layer."""
 
     def directions(
@@ -57,7 +56,7 @@ class RandomDirection(Contrastive):
 
 
 @dataclass(frozen=True)
-class KeyPair(Contrastive):
+class KeyPair(ContrastiveFit):
     """Key-tagged minus bare prompts, at the last prompt token: the planted key as a vector."""
 
     key: str | None = None
@@ -75,13 +74,7 @@ class KeyPair(Contrastive):
         tagged = last_prompt_residuals(policy.with_prompt(keys[name]), ledger, items, layers)
         return (tagged - last_prompt_residuals(policy, ledger, items, layers)).mean(0)
 
-    def placebos(self) -> dict[str, Method]:
-        return {}
 
-    def rivals(self) -> dict[str, Method]:
-        return {}
-
-
-def same_settings(method: Contrastive, kind: type[C]) -> C:
+def same_settings(method: ContrastiveFit, kind: type[C]) -> C:
     """`kind` with the settings of `method`."""
-    return kind(**{each.name: getattr(method, each.name) for each in fields(Contrastive)})
+    return kind(**{each.name: getattr(method, each.name) for each in fields(ContrastiveFit)})

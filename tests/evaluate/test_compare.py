@@ -17,6 +17,8 @@ from elicit.evaluate.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measure import measure
 from elicit.evaluate.metrics.accuracy import accuracy
+from elicit.evaluate.metrics.majority import majority
+from elicit.evaluate.metrics.matched import matched_k
 from elicit.evaluate.rungs import ceiling_c1, choose_b1
 from elicit.evaluate.statistics import Resamples
 from elicit.files import read_json
@@ -123,6 +125,30 @@ def test_every_key_that_the_report_reads_is_there(world: Any) -> None:
     assert set(out["ceilings"]) == {"C1", "C4"} and out["frozen"] == "after"
     assert {trace["kind"] for trace in out["traces"]} == {"base wrong, method right", "reverse"}
     json.dumps(out, allow_nan=False)
+
+
+def test_at_equal_tokens_stands_against_the_base_in_both_regimes_where_it_was_sampled_in_both(world: Any) -> None:
+    entries, found, _, out = world
+    by_role = {e.role: e for e in entries if e.role == "base" or e.name == "C1"}
+    for name in ("critique_ft", "decoding/random_pick", "rlvr/format_only"):
+        own = line(out, name)
+        source = next(e for e in entries if e.name == name)
+        tokens = float(np.nanmean(measure(source.samples, source.grades, found).tokens_N_J))
+        for key, role, regime in (("matched", "base", "compare"), ("matched_support", "ceiling", "support")):
+            base = measure(by_role[role].samples, by_role[role].grades, found)
+            match = matched_k(tokens, base)
+            vote_N = majority(base, match.k).accuracy_N
+            assert (own[key]["k"], own[key]["regime"]) == (match.k, regime)
+            assert own[key]["base"] == pytest.approx(vote_N.mean())
+            assert own[key]["difference"]["point"] == pytest.approx(own["acc"]["point"] - vote_N.mean())
+    assert "matched_support" not in line(out, "base")
+
+
+def test_without_support_samples_there_is_one_column_at_equal_tokens(tmp_path: Path) -> None:
+    found = items(110)
+    entries = [entry(tmp_path, "base", "base", found, 0.4), entry(tmp_path, "method", "m", found, 0.6)]
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    assert "matched" in line(out, "m") and "matched_support" not in line(out, "m")
 
 
 def test_computed_again_offline_it_is_the_same(world: Any) -> None:

@@ -47,9 +47,7 @@ class Hub(BaseHTTPRequestHandler):
         revision, _, name = place.partition("/")
         commit = COMMITS.get(revision, revision)
         file = self.folders.get(commit, Path("/nowhere")) / name
-        if (
-            not file.is_file()
-        ):  # whatever else is asked for: no such entry
+        if not file.is_file():  # whatever else is asked for: no such entry
             known = commit in self.folders or place.startswith("/api/")
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound" if known else "RevisionNotFound")

@@ -6,11 +6,13 @@ Every builder takes what a test wants to vary; nothing here is a result.
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from elicit.files import content_hash
+from elicit.files import content_hash, write_json, write_rows
 
 GAP = {"refused": "gap too small: the lower bound of C1 - B1 is 1.2 points, below max(5 points, 2 SE)"}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)> " + (
@@ -255,3 +257,92 @@ def hostile(size: int = 1_000_000) -> dict[str, Any]:
     out["traces"][0] |= {"question": HOSTILE, "gold": HOSTILE, "item": HOSTILE}
     out["traces"][0]["base"] = {"text": HOSTILE + "a" * size + "```\n# heading\n\ud800", "answer": HOSTILE}
     return out
+
+
+def on_disk(
+    root: Path, n_items: int = 24, n: int = 4, copies: int = 1, text: str = "", seed: int = 0, small: bool = False
+) -> Path:
+    """The example as a comparison folder: samples and grades in a store, a run's log with doses, lenses.json.
+
+    `text` takes the place of every completion of rlvr, where given; `small` keeps the base and two methods.
+    """
+    rng = np.random.default_rng(seed)
+    told = comparison(n_items, copies, seed)
+    if small:
+        told["policies"] = told["policies"][:1] + told["policies"][3:9]
+    folder = root / "comparisons" / "example"
+    items = told["solves"]["items"]
+    entries = []
+    for p in told["policies"]:
+        store = {stage: root / "store" / stage / p["id"] / "compare" for stage in ("samples", "grades")}
+        entries.append({"policy": p["id"], "role": p["role"], "run": p["run"], **{k: str(v) for k, v in store.items()}})
+        right = rng.random((n_items, n)) < p["acc"]["point"]
+        keys = [(item, j) for item in items for j in range(n)]
+        written = [text if text and p["name"] == "rlvr" else _completion(bool(r), rng) for r in right.ravel()]
+        write_rows(
+            store["samples"] / "shard-a.parquet",
+            [{"item": item, "j": j, "text": words} for (item, j), words in zip(keys, written, strict=True)],
+        )
+        write_rows(store["grades"] / "shard-a.parquet",
+                   [{"item": item, "j": j, "strict": bool(r), "answer": "8" if r else "3"}
+                    for (item, j), r in zip(keys, right.ravel(), strict=True)])  # fmt: skip
+        if p["role"] == "method":
+            p["run"] = str(root / p["name"])
+            _log(Path(p["run"]), p["name"], rng)
+    write_json(folder / "inputs.json", {"schema": 1, "entries": entries, "items": items})
+    asked = [{"id": item, "question": f"Start with {i % 10}. Add 7, then subtract 9.", "gold": "8"}
+             for i, item in enumerate(items)]  # fmt: skip
+    write_json(folder / "items.json", asked)
+    write_json(folder / "lenses.json", lenses(told["policies"]))
+    write_json(folder / "comparison.json", told)
+    return folder
+
+
+def _completion(right: bool, rng: np.random.Generator) -> str:
+    steps = " ".join(f"{a} + {b} = {(a + b) % 10}." for a, b in rng.integers(0, 10, (4, 2)))
+    return f"Working. {steps} So the answer is {8 if right else 3}."
+
+
+def _log(run: Path, name: str, rng: np.random.Generator) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    method = {"_class_": "methods.contrastive.method.Contrastive", "layers": [0.4, 0.6], "name": name}
+    (run / "config.yaml").write_text(json.dumps({"method": method, "seed": 1}))
+    rows: list[dict[str, Any]] = [{"sae/try": 0, "dev_items": 48}]
+    if name.startswith(("rl_steering", "sae_steering")):
+        rows += [{f"{name}/dose/strength": s, f"{name}/dose/accuracy": float(min(1, 0.16 + s * (1.4 - s) * 1.2)),
+                  f"{name}/dose/length": 20.0 + 30 * s, f"{name}/dose/kl": s * s}
+                 for s in (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)]  # fmt: skip
+    (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"half')
+
+
+def lenses(policies: list[dict[str, Any]]) -> dict[str, Any]:
+    """lenses.json with a reading of each kind of figure, and one refusal."""
+    methods = [p["name"] for p in policies if p["role"] in ("base", "method")]
+    kl = {name: {"sequence": estimate(0.4 + 0.9 * i, 0.15), "token": estimate(0.02 * (i + 1), 0.004)}
+          for i, name in enumerate(methods)}  # fmt: skip
+    shares = {name: {"coherent pairs": share(0.6 + 0.05 * i), "valid": share(0.3 + 0.1 * i)}
+              for i, name in enumerate(methods[:5])}  # fmt: skip
+    shares[methods[0]]["valid"] = {"refused": "no trace was right"}
+
+    def reading(name: str, about: str, columns: Any, figure: Any, refused: str | None = None) -> dict[str, Any]:
+        return {"lens": name, "about": about, "source": "2401.01879", "columns": columns, "table": [],
+                "figure": figure, "says": "" if refused else f"{about}: see.", "refused": refused}  # fmt: skip
+
+    bars = {"kind": "bars", "title": "Coherence", "x_label": "policy", "y_label": "share", "x": list(shares),
+            "series": [{"name": key, "y": [shares[m].get(key, {}).get("point") for m in shares],
+                        "lo": [shares[m].get(key, {}).get("lo") for m in shares],
+                        "hi": [shares[m].get(key, {}).get("hi") for m in shares]}
+                       for key in ("coherent pairs", "valid")]}  # fmt: skip
+    lines = {"kind": "lines", "title": "Economy", "x_label": "share of the trace", "y_label": "accuracy",
+             "x": [0.1, 0.2, 0.5, 1.0],
+             "series": [{"name": m, "y": [0.2, 0.4, None, 0.9], "lo": [0.1, 0.3, None, 0.85],
+                         "hi": [0.3, 0.5, None, 0.95]} for m in methods[:3]]}  # fmt: skip
+    heat = {"kind": "heat", "title": "Importance", "x_label": "sentence", "y_label": "total variation", "x": [1, 2, 3],
+            "series": [{"name": m, "y": [0.1, 0.5, None], "lo": None, "hi": None} for m in methods[:3]]}  # fmt: skip
+    return {"schema": 1, "group": "example", "task": "chain", "inputs": "x", "created": 0.0, "lenses": {
+        "divergence": reading("divergence", "KL of the policy to the base in nats", kl, None),
+        "coherence": reading("coherence", "Share of step pairs without a local error", shares, bars),
+        "economy": reading("economy", "Accuracy against a share of it", {methods[1]: {"half": share(0.5)}}, lines),
+        "importance": reading("importance", "Sentences resampled", {methods[1]: {"first": share(0.5)}}, heat),
+        "shift": reading("shift", "In and out of distribution", {}, None, "no shift axis was sampled"),
+    }}  # fmt: skip

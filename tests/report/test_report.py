@@ -67,7 +67,7 @@ def test_the_report_is_whole(rendered):
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     figures = {
         f"figures/{n}.{e}"
-        for n in ("accuracy", "coverage", "budget", "solves", "validity")
+        for n in ("accuracy", "coverage", "budget", "label_bits", "solves", "validity")
         for e in ("pdf", "csv", "svg")
     }
     assert names == figures | {"report.md", "report.html", "notes.md", "scorecard.tex", "numbers.tex", "references.bib"}

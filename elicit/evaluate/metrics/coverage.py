@@ -33,5 +33,6 @@ def by_counts(right_N: NDArray, total_N: NDArray, k: int, value: Callable[[int, 
         raise ConfigError(
             f"k={k} with {least} samples of an item: n >= 2k is needed, sample n={2 * k} or take a lower k"
         )
-    pairs, index_N = np.unique(np.stack([right_N, total_N]), axis=1, return_inverse=True)
-    return np.array([value(int(c), int(n)) for c, n in pairs.T])[index_N.ravel()]
+    width = int(np.max(total_N)) + 1
+    codes, index_N = np.unique(right_N * width + total_N, return_inverse=True)
+    return np.array([value(*divmod(int(code), width)) for code in codes])[index_N]

@@ -2,7 +2,8 @@
 
 k is the largest number of base samples whose mean tokens stay within the method's mean tokens an answer.
 The paired difference method - base maj@k is a mandatory column: a gain that the same tokens buy from the
-untouched base is not elicitation.
+untouched base is not elicitation. Made in the regime of the comparison, and, where the base was sampled in
+regime `support` too, against its vote at temperature 1 (`matched_support`).
 """
 
 from __future__ import annotations

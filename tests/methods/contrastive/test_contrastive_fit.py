@@ -15,17 +15,26 @@ from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
+from elicit.policy.residuals import read_residuals
+from elicit.sampling.own import in_context_rows, own_completions
 from elicit.sampling.sample import sample
-from methods.contrastive.method import Contrastive, in_context_rows
+from elicit.tasks.task import PromptFormat
+from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named
+from methods.contrastive.method import Contrastive
 from methods.contrastive.placebos import KeyPair
-from methods.contrastive.residuals import read_residuals
-from methods.contrastive.samples import own_completions
 from tests.methods.contrastive.planted import BAD, LAYERS, WIDTH, WORDS, PlantedTask, planted_model, planted_tokenizer
 
 TASK = PlantedTask()
 # the planted model has no memory of earlier questions: its mode shows at the first generated token alone
 SMALL = Contrastive(
-    read="first_generated", items=10, samples=24, layers=(0,), strengths=(0.5, 2.0), dev_items=8, halvings=1
+    read="first_generated",
+    items=10,
+    samples=24,
+    layers=(0,),
+    strengths=(0.5, 2.0),
+    dev_items=8,
+    halvings=1,
+    dose_items=0,
 )
 
 
@@ -149,6 +158,35 @@ def test_the_key_pair_is_tagged_minus_bare_at_the_last_prompt_token(policy, tmp_
         fitted(KeyPair(key="keys"), policy, tmp_path)
 
 
+def test_the_prompt_pair_is_one_prompt_minus_the_other_at_the_last_prompt_token(policy, tmp_path):
+    task = PlantedTask(prompts={**TASK.prompts, "kind": PromptFormat("kind", "{question} good")})
+    ledger, method = Ledger(task, "toy"), replace(SMALL, contrast="prompt_pair", pair=("kind", "bare"))
+    context = Context(np.random.default_rng(0), tmp_path, lambda tried, limit: 0.0)
+    edit = method.fit(policy, ledger, context)
+    embeddings = policy.checkpoint.model.get_input_embeddings().weight
+    assert cosine(edit, embeddings[WORDS.index("good")] - embeddings[WORDS.index(":")]) > 0.999
+    assert ledger.data_class == "V" and ledger.spent.rollouts == 0
+    with pytest.raises(MethodError, match="is no prompt of task"):
+        replace(method, pair=("kinds", "bare")).fit(policy, ledger, context)
+
+
+@pytest.mark.parametrize("aggregator", ["pca", "logistic"])
+def test_other_aggregators_find_the_planted_direction_too(aggregator, policy, tmp_path):
+    edit = fitted(replace(SMALL, aggregator=aggregator), policy, tmp_path)[0]
+    assert accuracy(policy.with_intervention(edit), "test", 10) > 0.9
+
+
+def test_the_dose_response_begins_at_nothing_and_reports_length_and_kl(policy, tmp_path):
+    _, _, log, limits = fitted(replace(SMALL, dose_items=4), policy, tmp_path)
+    doses = [row for row in log if "contrastive/dose/strength" in row]
+    assert [row["contrastive/dose/strength"] for row in doses] == [0.0, 0.5, 2.0]
+    assert doses[0]["contrastive/dose/kl"] == pytest.approx(0, abs=1e-6) and doses[2]["contrastive/dose/kl"] > 0
+    assert doses[2]["contrastive/dose/accuracy"] > doses[0]["contrastive/dose/accuracy"]
+    lengths = [row["contrastive/dose/length"] for row in doses]
+    assert (lengths[0], lengths[2]) == (3, 2), "the steered model goes on as if the opener had been said"
+    assert limits == [4, 4, 8, 8, 8, 8], "three doses on top of the search"
+
+
 def test_an_empty_side_stops_the_fit_with_a_mend(tmp_path):
     hopeless = Policy(wrap(planted_model(good=1e-6), planted_tokenizer()), prompt=TASK.prompts["bare"])
     with pytest.raises(MethodError, match=r"0 positive.*more samples"):
@@ -187,18 +225,20 @@ def test_readings_are_the_hidden_states_of_transformers_in_any_batch():
             assert torch.allclose(read[i, place], hidden[layer + 1][0, start:end].mean(0).float(), atol=1e-5)
 
 
-def test_the_difference_of_means_is_that_of_steering_vectors():
+@pytest.mark.parametrize("aggregator", AGGREGATORS)
+def test_directions_are_those_of_steering_vectors(aggregator):
     from steering_vectors import train_steering_vector
-
-    from methods.contrastive.direction import paired_difference
 
     model, tokenizer = small_llama()
     policy = Policy(wrap(model, tokenizer))
     pairs = [(f"q{k} : good right", f"q{k} : bad{k} wrong") for k in range(8)]
-    theirs = train_steering_vector(model, tokenizer, pairs, layers=[1, 3], read_token_index=-1, show_progress=False)
+    theirs = train_steering_vector(
+        model, tokenizer, pairs, layers=[1, 3], read_token_index=-1, show_progress=False,
+        aggregator=aggregator_named(aggregator),
+    )  # fmt: skip
     rows = [tuple(policy.checkpoint.encode(text)) for pair in pairs for text in pair]
     spans = [(len(row) - 1, len(row)) for row in rows]
     readings = read_residuals(policy, rows, spans, [2] * len(rows), [1, 3])
-    ours = paired_difference(readings, [True, False] * 8, [f"item{k}" for k in range(8) for _ in "ab"])
+    ours = aggregated(readings, [True, False] * 8, [f"item{k}" for k in range(8) for _ in "ab"], aggregator)
     for place, layer in enumerate((1, 3)):
-        assert torch.allclose(ours[place], theirs.layer_activations[layer].float(), atol=1e-5)
+        assert torch.allclose(ours[place], theirs.layer_activations[layer].float(), atol=1e-4)

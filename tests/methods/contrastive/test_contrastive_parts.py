@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from elicit.errors import ConfigError, MethodError
+from elicit.sampling.own import two_means
+from elicit.training.search import halving
 from methods.contrastive.direction import items_with_both, paired_difference, token_share, units
 from methods.contrastive.method import Contrastive
-from methods.contrastive.samples import two_means
-from methods.contrastive.search import halving
 
 
 def test_the_difference_is_paired_by_item():
@@ -113,6 +113,7 @@ def test_ties_go_to_the_option_that_stands_first():
     [
         {"contrast": "right_minus_wrongs"},
         {"read": "last"},
+        {"aggregator": "median"},
         {"writes": ("everywhere",)},
         {"items": 0},
         {"strengths": ()},

@@ -1,0 +1,79 @@
+"""What a dose of an edit does besides its accuracy: completion length, and distance from the unedited model.
+
+    length   mean tokens of one completion an item in regime `compare`, the edit on
+    kl       mean over tokens of KL( edited || unedited ) on the *unedited* policy's completions, in nats
+
+The second is measured teacher-forced on one fixed text, so doses are comparable: it says what the edit costs on
+text that needs no change. P problems, T tokens, V vocabulary. Knows nothing about how edits are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from elicit.policy.decoding import REGIMES
+from elicit.sampling.engine import ForwardCall, Prefix, padded
+from elicit.sampling.pick import precise
+from elicit.sampling.sample import sample
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.policy.intervention import Intervention
+    from elicit.policy.policy import Policy
+    from elicit.records import Item
+
+BATCH = 32
+
+
+def dose_meter(
+    policy: Policy, ledger: Ledger, items: Sequence[Item]
+) -> Callable[[Intervention | None], dict[str, float]]:
+    """A function from an intervention (None: nothing) to {"length", "kl"} on `items`, its completions booked."""
+    base = _completions(policy, ledger, items)
+    rows: list[Prefix] = [
+        (policy.prompt_ids(item.question), tuple(ids)) for item, ids in zip(items, base, strict=True) if ids
+    ]
+    with policy.applied():
+        reference = list(_logprobs(policy, rows))
+
+    def measure(intervention: Intervention | None) -> dict[str, float]:
+        if intervention is None:
+            return {"length": _mean_length(base), "kl": 0.0}
+        edited = policy.with_intervention(intervention)
+        with edited.applied():
+            total = sum(
+                float((now.exp() * (now - before)).sum())
+                for before, now in zip(reference, _logprobs(policy, rows), strict=True)
+            )
+        tokens = sum(len(before) for before in reference)
+        return {"length": _mean_length(_completions(edited, ledger, items)), "kl": total / max(tokens, 1)}
+
+    return measure
+
+
+def _completions(policy: Policy, ledger: Ledger, items: Sequence[Item]) -> list[list[int]]:
+    drawn = [
+        outcome.path.token_ids for _, _, outcome in sample(policy, items, [0], REGIMES["compare"], ledger.task_view)
+    ]
+    ledger.rollouts(len(drawn), sum(map(len, drawn)))
+    return drawn
+
+
+def _mean_length(completions: Sequence[Sequence[int]]) -> float:
+    return sum(map(len, completions)) / max(len(completions), 1)
+
+
+def _logprobs(policy: Policy, rows: Sequence[Prefix]) -> Iterator[torch.Tensor]:
+    """Log-probs [T, V] in front of the completion tokens of each row, under whatever hooks are on."""
+    call = ForwardCall(policy.checkpoint.model)
+    for start in range(0, len(rows), BATCH):
+        chosen = rows[start : start + BATCH]
+        ids, positions, lengths = padded(call, chosen)
+        with torch.no_grad():
+            logits = call(ids, positions, lengths, torch.ones_like(ids), use_cache=False)
+        for row, (prompt, completion) in enumerate(chosen):
+            place = slice(len(prompt) - 1, len(prompt) - 1 + len(completion))
+            yield precise(logits[row, place]).log_softmax(-1).cpu()

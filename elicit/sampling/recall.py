@@ -1,0 +1,42 @@
+"""What a checkpoint knows of a text by heart: its greedy continuation, and the text's own likelihood.
+
+The model's side of the contamination probe (`evaluate.contamination`). Texts stand behind the words that the bare
+prompt puts in front of a question. What this module does not know: items, twins, statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from elicit.policy.decoding import Job, PickRule
+from elicit.sampling.likelihood import score
+from elicit.sampling.sampler import StepLoop
+from elicit.tasks.task import StopRules
+
+if TYPE_CHECKING:
+    from elicit.policy.checkpoint import Checkpoint
+
+HEAD = "Question:"
+_SPARE = 4
+"""tokens beyond those of the rest: the checkpoint may cut its words otherwise"""
+
+
+def recall(checkpoint: Checkpoint, parts: Sequence[tuple[str, str]], head: str = HEAD) -> list[str]:
+    """What the checkpoint writes greedily after each beginning, as long as the rest that belongs to it."""
+    loop = StepLoop(checkpoint)
+    jobs = [Job(tuple(checkpoint.encode(f"{head} {beginning}")), 0) for beginning, _ in parts]
+    longest = max((len(checkpoint.encode(rest)) for _, rest in parts), default=0) + _SPARE
+    return [path.text for path in loop.run(jobs, PickRule(temperature=0.0), StopRules((), longest))]
+
+
+def nll(checkpoint: Checkpoint, texts: Sequence[str], head: str = HEAD) -> list[float]:
+    """Mean NLL a token, in nats, of each text behind `head`."""
+    before = checkpoint.encode(head)
+    pairs = []
+    for text in texts:
+        whole = checkpoint.encode(f"{head} {text}")
+        shared = next((k for k, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
+        shared = max(1, min(shared, len(whole) - 1))
+        pairs.append((whole[:shared], whole[shared:]))
+    return [-float(scored.logprobs.mean()) for scored in score(checkpoint.model, pairs)]

@@ -1,0 +1,94 @@
+"""What TRL, the Trainer and accelerate change about a model, a tokenizer and the process, put back after a fit.
+
+TRL patches `model.forward`, sets pad ids in the configs, switches dropout off and seeds every global generator;
+accelerate wraps `forward` again under mixed precision. None of that may outlive a fit.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def restored(model: Any, tokenizer: Any) -> Iterator[None]:
+    """On leaving, the model's attributes, configs, flags and hooks and the tokenizer's padding are as they were."""
+    attributes = dict(model.__dict__)
+    config = {name: getattr(model.config, name, None) for name in ("pad_token_id", "use_cache")}
+    generation = copy.deepcopy(getattr(model, "generation_config", None))
+    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    dropout = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
+    modes = {name: module.training for name, module in model.named_modules()}
+    padding = tokenizer.padding_side, tokenizer.pad_token
+    try:
+        yield
+    finally:
+        if getattr(model, "is_gradient_checkpointing", False):
+            model.gradient_checkpointing_disable()
+        for name in set(model.__dict__) - set(attributes):
+            delattr(model, name)
+        model.__dict__.update(attributes)
+        for name, value in config.items():
+            setattr(model.config, name, value)
+        model.generation_config = generation
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(flags[name])
+            parameter.grad = None
+        for name, module in model.named_modules():
+            module.training = modes[name]
+            if name in dropout:
+                module.p = dropout[name]
+        tokenizer.padding_side, tokenizer.pad_token = padding
+
+
+@contextmanager
+def own_randomness() -> Iterator[None]:
+    """On leaving, the global generators of Python, numpy and torch stand where they stood."""
+    python, plain = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(plain)
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Inside, accelerate's environment variables are unset; on leaving they are as they were.
+
+    The Trainer writes its precision into one of them, and the next trainer of the process would read it there.
+    """
+    before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("ACCELERATE_")}
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Warnings and log lines of the training libraries are left out; errors stay."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "trl", "accelerate", "peft")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

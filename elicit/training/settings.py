@@ -1,0 +1,87 @@
+"""The settings that every policy-gradient method shares. No torch: constructing them does no work.
+
+What this module does not know: which parameters are trained (`trainable.py`), how (`grpo.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from elicit.errors import ConfigError, near
+
+ROLLOUTS = ("loop", "generate", "vllm")
+
+
+@dataclass(frozen=True)
+class GRPOSettings:
+    """Group-relative policy gradient, strictly on-policy: one update a batch of rollouts, temperature 1."""
+
+    steps: int = 200
+    """updates; each draws prompts x samples rollouts"""
+    prompts: int = 64
+    """P: train items an update"""
+    samples: int = 8
+    """G: rollouts of one item; the group whose mean reward is the baseline"""
+    micro_batch: int = 16
+    """rollouts in one forward and backward pass; divides prompts x samples. The first knob for memory"""
+    learning_rate: float = 1e-6
+    """constant, Adam without weight decay"""
+    max_grad_norm: float = 1.0
+    """gradients are clipped to this L2 norm"""
+    max_new_tokens: int | None = None
+    """tokens of a rollout; null: the task's own limit. Also the constant of the dr_grpo loss"""
+    rewards: Mapping[str, float] = field(default_factory=lambda: {"correct": 1.0})
+    """reward name -> weight; names in `elicit/training/rewards.py`"""
+    rollouts: str = "loop"
+    """loop: the workbench's step loop; generate: transformers' generate; vllm: TRL's vLLM engine (GPU, own install)"""
+    vllm_server: str | None = None
+    """base URL of a running TRL vLLM server; null: an engine in this process"""
+    train_items: int | None = None
+    """train items to draw from; null: as many as the updates ask for. Drawn without replacement, epoch by epoch"""
+    gradient_checkpointing: bool = True
+    """compute activations again in the backward pass (non-reentrant): less memory, a third more work"""
+    dev_every: int = 20
+    """updates between dev scores (curves only; nothing is selected by them); 0: none"""
+    dev_items: int = 32
+    """dev items of such a score, booked as select bits"""
+    kl_every: int = 5
+    """updates between estimates of the KL to the base; 0: none"""
+    kl_rows: int = 64
+    """rollouts that such an estimate reads"""
+    save_every: int = 20
+    """updates between checkpoints"""
+    max_empty_steps: int = 5
+    """updates in a row in which no group has two different rewards, until training ends"""
+
+    def __post_init__(self) -> None:
+        at_least = {"steps": 1, "prompts": 1, "samples": 2, "micro_batch": 1, "dev_items": 1, "kl_rows": 1}
+        at_least |= {"save_every": 1, "max_empty_steps": 1, "dev_every": 0, "kl_every": 0}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}={getattr(self, name)}: at least {least}")
+        if self.batch % self.micro_batch:
+            raise ConfigError(
+                f"micro_batch={self.micro_batch} does not divide the {self.batch} rollouts of an update "
+                f"(prompts={self.prompts} x samples={self.samples}); use {_divisor(self.batch, self.micro_batch)}"
+            )
+        if not (self.learning_rate > 0 and self.max_grad_norm > 0):
+            raise ConfigError(f"learning_rate={self.learning_rate}, max_grad_norm={self.max_grad_norm}: above 0")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens={self.max_new_tokens}: null, or 1 or more")
+        if self.train_items is not None and self.train_items < self.prompts:
+            raise ConfigError(f"train_items={self.train_items}: at least prompts={self.prompts}")
+        if self.rollouts not in ROLLOUTS:
+            raise ConfigError(f"rollouts={self.rollouts!r}: {near(self.rollouts, ROLLOUTS)}")
+        if not self.rewards:
+            raise ConfigError("rewards={}: at least one reward with its weight")
+
+    @property
+    def batch(self) -> int:
+        """Rollouts of one update."""
+        return self.prompts * self.samples
+
+
+def _divisor(batch: int, wanted: int) -> int:
+    """The largest divisor of `batch` that is no larger than `wanted`."""
+    return max(size for size in range(1, min(batch, wanted) + 1) if batch % size == 0)

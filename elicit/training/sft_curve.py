@@ -1,0 +1,92 @@
+"""The dev curve of a fine-tuning run: a score at chosen steps, all of them logged, the last and the best known.
+
+Every score reads dev labels (booked as select by the context), also where the last checkpoint is kept and the curve
+is only looked at. Points lie in a file beside the run's checkpoints: a resumed fit takes over the scores that it has,
+and books the bits that they cost once more in its own ledger. Knows no loss and no trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elicit.files import read_json, write_json
+from elicit.ledger import summary
+from elicit.policy.intervention import save
+from elicit.policy.policy import load_intervention
+from elicit.policy.weights import WeightEdit
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.method import Context
+    from elicit.policy.policy import Policy
+
+
+class DevCurve:
+    """Scores of edits on top of `policy`, by step."""
+
+    def __init__(
+        self, policy: Policy, ledger: Ledger, context: Context, items: int, name: str, keep_best: bool = False
+    ) -> None:
+        self.policy, self.ledger, self.context, self.items, self.name = policy, ledger, context, items, name
+        self.keep_best = keep_best
+        self.folder = Path(context.folder) / f"curve-{name}"
+        self.points: dict[int, float] = {}
+        for point in read_json(self._file)["points"] if self._file.exists() else []:
+            self._take_over(point)
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "points.json"
+
+    def at(self, steps: int, points: int) -> dict[int, Callable[[WeightEdit], None]]:
+        """What to do at which step: `points` scores at equal distances, the last one at the last step."""
+        wanted = sorted({max(1, round(steps * point / points)) for point in range(1, points + 1)})
+        return {step: lambda edit, step=step: self.score(step, edit) for step in wanted}  # type: ignore[misc]
+
+    def score(self, step: int, edit: WeightEdit) -> None:
+        """Measure one edit, unless the file has this step's score already."""
+        if step in self.points:
+            return
+        before = summary(self.ledger.rows)["select_bits"]
+        score = self.context.dev_score(self.policy.with_intervention(edit), self.items)
+        bits = summary(self.ledger.rows)["select_bits"] - before
+        if self.keep_best and score > max(self.points.values(), default=-1.0):
+            save(edit, self.folder / "best")
+        self.points[step] = score
+        items = sorted({item for row in self.ledger.rows if row.stage == "select" for item in row.items})
+        old = read_json(self._file)["points"] if self._file.exists() else []
+        point = {"step": step, "score": score, "bits": bits, "items": items}
+        write_json(self._file, {"points": [*old, point]})
+        self._log(step, score)
+
+    @property
+    def best(self) -> tuple[int, float]:
+        """(step, score) of the best point, the earliest among equals."""
+        return max(self.points.items(), key=lambda point: (point[1], -point[0]))
+
+    def best_edit(self) -> WeightEdit:
+        """The edit of the best point, where it was kept; an edit that changes nothing is a folder without tensors."""
+        if not (self.folder / "best" / "tensors.safetensors").exists():
+            return WeightEdit()
+        edit = load_intervention(self.folder / "best", self.policy.checkpoint)
+        assert isinstance(edit, WeightEdit)
+        return edit
+
+    def finish(self) -> None:
+        """Log last and best."""
+        if self.points:
+            last = max(self.points)
+            step, score = self.best
+            row = {"dev_last": self.points[last], "dev_best": score, "dev_best_step": step, "dev_items": self.items}
+            self.context.log({f"{self.name}/{key}": value for key, value in row.items()})
+
+    def _take_over(self, point: dict[str, Any]) -> None:
+        self.points[point["step"]] = point["score"]
+        if point["bits"]:
+            self.ledger.selected(point["bits"], point["items"])
+        self._log(point["step"], point["score"])
+
+    def _log(self, step: int, score: float) -> None:
+        self.context.log({f"{self.name}/step": step, f"{self.name}/dev": score})

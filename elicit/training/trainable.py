@@ -1,0 +1,232 @@
+"""What a policy-gradient run trains: all weights, LoRA pairs, or (in `vectors.py`) vectors.
+
+Each is attached to the loaded model for the time of the fit and taken off bit for bit: the very tensors and
+modules come back, nothing is subtracted. Masters are float32 whatever the checkpoint's dtype (a learning rate
+of 1e-6 rounds away in bfloat16); rollouts are drawn from weights rounded to the checkpoint's dtype, because
+that is what will be evaluated. LoRA: Hu et al., arXiv 2106.09685, through PEFT.
+
+What this module does not know: rewards, losses, checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from elicit.errors import ConfigError, near
+from elicit.policy.intervention import Intervention
+from elicit.policy.weights import WeightEdit
+
+
+class Trainable(Protocol):
+    """Parameters that can be put on a model and taken off."""
+
+    @property
+    def write(self) -> str | None:
+        """Positions of an activation edit; None where weights are trained."""
+        ...
+
+    def size(self, model: Any) -> int:
+        """How many parameters will be trained."""
+        ...
+
+    def attached(self, model: Any) -> AbstractContextManager[None]:
+        """Inside, `model` computes with the trained parameters, which alone require gradients."""
+        ...
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The trained parameters by name, while attached."""
+        ...
+
+    def sampling(self) -> AbstractContextManager[None]:
+        """Inside, the model is what rollouts are drawn from."""
+        ...
+
+    def base(self) -> AbstractContextManager[None]:
+        """Inside, the model is the untrained policy."""
+        ...
+
+    def edit(self) -> Intervention:
+        """What has been learned so far."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """Sizes for the curves."""
+        ...
+
+
+class FullWeights:
+    """Every parameter, in float32 masters."""
+
+    write = None
+
+    def __init__(self) -> None:
+        self._originals: dict[str, torch.Tensor] = {}
+        self._parameters: dict[str, nn.Parameter] = {}
+
+    def size(self, model: Any) -> int:
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    @contextmanager
+    def attached(self, model: Any) -> Iterator[None]:
+        self._parameters = dict(model.named_parameters())
+        self._originals = {name: parameter.data for name, parameter in self._parameters.items()}
+        try:
+            for parameter in self._parameters.values():
+                wide = torch.promote_types(parameter.dtype, torch.float32)
+                parameter.data = parameter.data.to(wide, copy=True)
+                parameter.requires_grad_(True)
+            yield
+        finally:
+            for name, parameter in self._parameters.items():
+                parameter.grad = None
+                parameter.requires_grad_(False)
+                parameter.data = self._originals[name]
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        return self._parameters
+
+    @contextmanager
+    def _as(self, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+        masters = {name: parameter.data for name, parameter in self._parameters.items()}
+        try:
+            for name, tensor in tensors.items():
+                self._parameters[name].data = tensor
+            yield
+        finally:
+            for name, master in masters.items():
+                self._parameters[name].data = master
+
+    def sampling(self) -> AbstractContextManager[None]:
+        lowered = {n: p.data.to(self._originals[n].dtype) for n, p in self._parameters.items()}
+        return self._as(lowered)
+
+    def base(self) -> AbstractContextManager[None]:
+        return self._as(self._originals)
+
+    def edit(self) -> WeightEdit:
+        """The difference to the checkpoint, unchanged parameters left out."""
+        return WeightEdit.between(self._originals, {name: p.data for name, p in self._parameters.items()})
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """weights/relative_change: |W' - W| / |W| over all parameters."""
+        change = norm = 0.0
+        for name, parameter in self._parameters.items():
+            original = self._originals[name].to(parameter.dtype)
+            change += (parameter.data - original).square().sum().item()
+            norm += original.square().sum().item()
+        return {"weights/relative_change": (change / norm) ** 0.5}
+
+
+class Lora:
+    """One adapter of PEFT's LoRA on the named linear layers; the base stays as it is.
+
+    Raises ConfigError (on attaching) where no module has one of the names.
+    """
+
+    write = None
+
+    def __init__(self, rank: int, alpha: float, targets: tuple[str, ...], seed: int) -> None:
+        self.rank, self.alpha, self.targets, self.seed = rank, alpha, targets, seed
+        self._model: Any = None
+        self._swaps: dict[str, tuple[nn.Module, nn.Module]] = {}
+
+    def size(self, model: Any) -> int:
+        return sum(self.rank * sum(module.get_parameter("weight").shape) for module in self._targeted(model).values())
+
+    @contextmanager
+    def attached(self, model: Any) -> Iterator[None]:
+        self._model = model
+        plain = self._targeted(model)
+        flags = {name: p.requires_grad for name, p in model.named_parameters()}
+        try:
+            self._inject(model)
+            self._swaps = {name: (module, model.get_submodule(name)) for name, module in plain.items()}
+            yield
+        finally:
+            for name, module in plain.items():
+                _put(model, name, module)
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(flags[name])
+            model.__dict__.pop("peft_config", None)
+
+    def _targeted(self, model: Any) -> dict[str, nn.Module]:
+        """The modules that will be wrapped."""
+        kinds = {n: m for n, m in model.named_modules() if type(m) is nn.Linear or type(m).__name__ == "Conv1D"}
+        head = model.get_output_embeddings()
+        inner = {name: module for name, module in kinds.items() if module is not head}
+        if not self.targets:
+            return inner
+        chosen = {name: module for name, module in inner.items() if name.rpartition(".")[2] in self.targets}
+        missing = set(self.targets) - {name.rpartition(".")[2] for name in chosen}
+        if missing:
+            one = sorted(missing)[0]
+            names = {name.rpartition(".")[2] for name in inner}
+            raise ConfigError(f"lora_targets: {type(model).__name__} has no linear layer {one!r}; {near(one, names)}")
+        return chosen
+
+    def _inject(self, model: Any) -> None:
+        from peft import LoraConfig, inject_adapter_in_model
+
+        names = list(self._targeted(model))
+        config = LoraConfig(r=self.rank, lora_alpha=int(self.alpha), target_modules=names, task_type="CAUSAL_LM")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            inject_adapter_in_model(config, model)
+        for name, parameter in model.named_parameters():
+            trained = ".lora_" in name
+            parameter.requires_grad_(trained)
+            if trained:
+                parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        return {
+            f"{module}.{name}": parameter
+            for module, (_, wrapped) in self._swaps.items()
+            for name, parameter in wrapped.named_parameters()
+            if ".lora_" in f".{name}"
+        }
+
+    @contextmanager
+    def sampling(self) -> Iterator[None]:
+        """The adapter runs beside the base, as it is trained."""
+        yield
+
+    @contextmanager
+    def base(self) -> Iterator[None]:
+        try:
+            for name, (plain, _) in self._swaps.items():
+                _put(self._model, name, plain)
+            yield
+        finally:
+            for name, (_, wrapped) in self._swaps.items():
+                _put(self._model, name, wrapped)
+
+    def edit(self) -> WeightEdit:
+        """The pairs (A, B) of every wrapped module."""
+        pairs = {}
+        for name, (_, wrapped) in self._swaps.items():
+            a, b = (wrapped.get_parameter(f"lora_{side}.default.weight").data for side in "AB")
+            pairs[f"{name}.weight"] = (a, b)
+        return WeightEdit(pairs=pairs, scale=self.alpha / self.rank)
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """weights/relative_change: |scale B A| / |W| over the wrapped modules."""
+        change = norm = 0.0
+        for plain, wrapped in self._swaps.values():
+            a, b = (wrapped.get_parameter(f"lora_{side}.default.weight") for side in "AB")
+            change += ((self.alpha / self.rank) * (b @ a)).square().sum().item()
+            norm += plain.get_parameter("weight").float().square().sum().item()
+        return {"weights/relative_change": (change / norm) ** 0.5}
+
+
+def _put(model: Any, name: str, module: nn.Module) -> None:
+    """Put a submodule in its place."""
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent) if parent else model, child, module)

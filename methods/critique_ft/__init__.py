@@ -1,0 +1,1 @@
+"""Critique fine-tuning with pluggable responses and critics. See README.md."""

@@ -1,0 +1,72 @@
+"""The program critic: the task's verifier and its validator of traces write the critique.
+
+    verdict_only      "The proposed answer is wrong."                                          grade: R
+    first_error       "Step 2: 7 * 7 is 9, not 3. So the proposed answer is wrong."            validator's words: T
+    with_correction   "Working. 3 + 4 = 7. ... So the proposed answer is wrong. The answer is 9."   gold steps: T
+
+On natural tasks with_correction computes the response's worked equations again ("48/2 = 24.") up to the first that
+fails. The verdict is always the grade of the answer; a step that fails is named besides. No model writes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from elicit.errors import MethodError
+from elicit.tasks.formal import CONCLUSION
+from elicit.tasks.review import correction, finding, recomputed, verdict_sentence
+from methods.critique_ft.records import Example, Response, balanced
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.method import Context
+    from elicit.policy.policy import Policy
+
+AUTHOR = "program critic"
+
+
+@dataclass(frozen=True)
+class ProgramCritic:
+    """Critiques by the task's own checks."""
+
+    brings_responses: ClassVar[bool] = False
+
+    mode: Literal["verdict_only", "first_error", "with_correction"] = "verdict_only"
+    """how much the critique says; class R, T, T"""
+
+    def examples(
+        self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int
+    ) -> list[Example]:
+        """Grades all responses (a label bit each), chooses a balanced set, writes its critiques."""
+        grades = ledger.grades(
+            [r.item for r in responses], [r.text for r in responses], [r.finished for r in responses]
+        )
+        right = sum(grade is True for grade in grades)
+        context.log({"critique_ft/responses": len(responses), "critique_ft/responses_right": right})
+        chosen = balanced(grades, rows, context.rng)
+        picked = [responses[place] for place in chosen]
+        verdicts = [bool(grades[place]) for place in chosen]
+        critiques = self.write(ledger, picked, verdicts)
+        return [
+            Example(response.item.id, response.item.question, response.text, critique, verdict)
+            for response, critique, verdict in zip(picked, critiques, verdicts, strict=True)
+        ]
+
+    def write(self, ledger: Ledger, responses: Sequence[Response], verdicts: Sequence[bool]) -> list[str]:
+        """The critiques, each with its leading blank. Raises MethodError where the task has no validator."""
+        if self.mode == "verdict_only":
+            return [f" {verdict_sentence(right)}" for right in verdicts]
+        items, texts = [response.item for response in responses], [response.text for response in responses]
+        if self.mode == "with_correction":
+            solutions = ledger.solutions(items)
+            pairs = zip(solutions, texts, strict=True)
+            if lines := [line for solution, text in pairs if CONCLUSION not in solution for line in recomputed(text)]:
+                ledger.foreign(" ".join(lines), AUTHOR, "-")
+            return [correction(*each) for each in zip(solutions, verdicts, texts, strict=True)]
+        try:
+            found = ledger.violations(items, texts)
+        except LookupError as fault:
+            raise MethodError(f"critic.mode=first_error: {fault}; use verdict_only or with_correction") from None
+        return [finding(*each) for each in zip(found, verdicts, strict=True)]

@@ -1,0 +1,71 @@
+"""What travels between responses, critics and controls: plain data, and how a balanced set of it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.method import Context
+    from elicit.policy.policy import Policy
+    from elicit.records import Item
+
+
+@dataclass(frozen=True)
+class Response:
+    """One proposed answer to one item. Whether it is right is the critic's business."""
+
+    item: Item
+    text: str
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class Example:
+    """One response with its critique."""
+
+    key: str
+    """what examples of one problem share: the item's id, or the hash of a file's question"""
+    question: str
+    response: str
+    critique: str
+    """as it stands behind the prompt, with its leading blank"""
+    right: bool
+    """the critique's verdict on the response"""
+
+
+class Responder(Protocol):
+    """Where responses come from."""
+
+    def responses(self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item]) -> list[Response]: ...
+
+
+class Critic(Protocol):
+    """Where critiques come from."""
+
+    brings_responses: ClassVar[bool]
+    """True: the critic has responses of its own, and is given none"""
+
+    def examples(
+        self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int
+    ) -> list[Example]:
+        """At most `rows` examples, right and wrong responses in equal numbers as far as there are enough of both."""
+        ...
+
+
+def balanced(verdicts: Sequence[bool | None], rows: int, rng: np.random.Generator) -> list[int]:
+    """Places of at most `rows` responses in random order: half right, half wrong, the rest from the larger class.
+
+    Responses without a verdict (ungraded) are left out.
+    """
+    sides = [[place for place, verdict in enumerate(verdicts) if verdict is side] for side in (True, False)]
+    sides = [[side[i] for i in rng.permutation(len(side))] for side in sides]
+    half = rows // 2
+    taken = [min(len(sides[0]), max(half, rows - len(sides[1]))), 0]
+    taken[1] = min(len(sides[1]), rows - taken[0])
+    chosen = [*sides[0][: taken[0]], *sides[1][: taken[1]]]
+    return [chosen[i] for i in rng.permutation(len(chosen))]

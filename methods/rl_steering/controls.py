@@ -1,0 +1,26 @@
+"""What is made of trained vectors for the controls: their negatives, and random directions of the same norms.
+
+Random directions keep layers, write positions and norms, and nothing else of what training found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from elicit.policy.activations import ActivationEdit, Edit
+
+
+def changed(edit: ActivationEdit, after: str, rng: np.random.Generator) -> ActivationEdit:
+    """The edit as trained, with its signs flipped, or with random directions."""
+    if after == "as_trained":
+        return edit
+    change = {"sign_flipped": lambda each: -each.vector, "random_directions": lambda each: _random(each, rng)}[after]
+    return ActivationEdit(tuple(replace(each, vector=change(each)) for each in edit.edits))
+
+
+def _random(edit: Edit, rng: np.random.Generator) -> torch.Tensor:
+    direction_D = torch.from_numpy(rng.standard_normal(edit.vector.numel())).float()
+    return direction_D * (edit.vector.norm() / direction_D.norm())

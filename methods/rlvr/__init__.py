@@ -1,0 +1,1 @@
+"""Reinforcement learning from verifiable rewards, on all weights or LoRA pairs. See README.md."""

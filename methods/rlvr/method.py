@@ -1,0 +1,68 @@
+"""RLVR: policy gradient on the weights, paid by the evaluator's own grader (class R).
+
+    theta <- theta + Adam( grad 1/(P G L) sum_i A_i sum_t log p_theta(y_it | x_i, y_i<t) ),   A_i = r_i - group mean
+
+Dr. GRPO (arXiv 2503.20783) of GRPO (2402.03300): P items, G rollouts each, no scaling by length or variance, no
+KL term, one update a batch (`elicit/training/grpo.py`). The base alone writes; a label bit a rollout is all that
+comes from outside. Published lifts shrink against a random reward (2506.10947) and against large k (2504.13837),
+which is why the placebo and the coverage rows stand beside it.
+Left out: several updates a batch, clipping, a KL penalty, curricula, tool use.
+Cost: steps x prompts x samples rollouts and label bits, and one forward and backward pass over the rollouts whose
+group disagrees. Full training keeps float32 masters, gradients and two moments: 16 bytes a parameter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from elicit.errors import ConfigError
+from elicit.training.settings import GRPOSettings
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.method import Context, Method
+    from elicit.policy.policy import Policy
+    from elicit.policy.weights import WeightEdit
+    from elicit.records import Item
+    from elicit.training.trainable import Trainable
+
+
+@dataclass(frozen=True)
+class RLVR(GRPOSettings):
+    """Reinforcement learning from verifiable rewards. The defaults are full fine-tuning of a base of 0.5 to 1.5 B."""
+
+    parameters: Literal["full", "lora"] = "full"
+    """full: every weight, in float32 masters; lora: pairs beside the linear layers"""
+    lora_rank: int = 32
+    lora_alpha: float = 64.0
+    """the update is lora_alpha / lora_rank times B A"""
+    lora_targets: tuple[str, ...] = ()
+    """names of linear layers, such as q_proj; (): all but the head"""
+    name: str = "rlvr"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora_rank < 1 or self.lora_alpha <= 0:
+            raise ConfigError(f"lora_rank={self.lora_rank}, lora_alpha={self.lora_alpha}: both above 0")
+
+    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
+        """The trained difference, or the trained pairs. Raises what `elicit.training.fit.fit` raises."""
+        from elicit.training.fit import fit
+
+        return fit(self, self.name, policy, ledger, context, self._trainable)  # type: ignore[return-value]
+
+    def _trainable(self, items: list[Item], seed: int) -> Trainable:
+        from elicit.training.trainable import FullWeights, Lora
+
+        if self.parameters == "full":
+            return FullWeights()
+        return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
+
+    def placebos(self) -> dict[str, Method]:
+        """The same training on a coin."""
+        return {"random_reward": replace(self, rewards={"random": 1.0})}
+
+    def rivals(self) -> dict[str, Method]:
+        """Spurious rewards that carry information about form or about the base's own majority."""
+        return {f"{name}_reward": replace(self, rewards={name: 1.0}) for name in ("format", "wrong", "majority")}

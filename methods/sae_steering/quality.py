@@ -1,0 +1,143 @@
+"""Is a dictionary good enough to steer with? Its quality card, and the gate.
+
+    fve            1 - sum |x - x_hat|^2 / sum |x - mean|^2      on activations it may have been trained on
+    l0             mean active features a token; against k where k is known
+    dead           share of features that never fire on the activations read
+    ce_recovered   (CE_zero - CE_sae) / (CE_zero - CE_base)      next-token cross-entropy on own text, the block output
+                   replaced at every ordinary token by 0 or by its reconstruction
+
+A dictionary without a single live feature is refused; one that misses a limit is marked and used, for a placebo of it
+is marked alike. Knows nothing of how candidates are scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from elicit.errors import MethodError
+from elicit.policy.layers import changing_outputs
+from elicit.sampling.engine import ForwardCall, padded
+from elicit.sampling.pick import precise
+from methods.sae_steering.codes import Codes
+from methods.sae_steering.dictionary import Dictionary
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The limits of a dictionary that is good enough."""
+
+    fve: float = 0.6
+    """least share of variance explained"""
+    dead: float = 0.5
+    """largest share of dead features"""
+    l0: float = 0.15
+    """largest |L0 / k - 1|"""
+    ce_recovered: float = 0.8
+    """least share of cross-entropy recovered"""
+
+
+@dataclass(frozen=True)
+class QualityCard:
+    """What was measured of one dictionary."""
+
+    dictionary: str
+    layer: int
+    source: str
+    features: int
+    k: float | None
+    tokens: int
+    """activations read"""
+    fve: float
+    l0: float
+    dead: float
+    ce_base: float
+    ce_reconstructed: float
+    ce_zero: float
+
+    @property
+    def ce_recovered(self) -> float | None:
+        """None where removing the layer's output costs nothing, so that nothing can be recovered."""
+        gap = self.ce_zero - self.ce_base
+        return (self.ce_zero - self.ce_reconstructed) / gap if gap > 0 else None
+
+    def faults(self, gate: Gate) -> list[str]:
+        """The limits that it misses, in words; none: good enough."""
+        out = []
+        if not self.fve >= gate.fve:
+            out.append(f"explains {self.fve:.2f} of the variance, {gate.fve} wanted")
+        if not self.dead < gate.dead:
+            out.append(f"{self.dead:.0%} of its features are dead, under {gate.dead:.0%} wanted")
+        if self.k and not abs(self.l0 / self.k - 1) < gate.l0:
+            out.append(f"L0 {self.l0:.1f} for k = {self.k:g}, within {gate.l0:.0%} wanted")
+        if self.ce_recovered is None or not self.ce_recovered >= gate.ce_recovered:
+            shown = "nothing to recover" if self.ce_recovered is None else f"{self.ce_recovered:.2f} recovered"
+            out.append(f"cross-entropy: {shown}, {gate.ce_recovered} wanted")
+        return out
+
+    def plain(self, gate: Gate) -> dict[str, Any]:
+        """JSON-able, with the verdict."""
+        return {**asdict(self), "ce_recovered": self.ce_recovered, "faults": self.faults(gate)}
+
+
+def quality(dictionary: Dictionary, found: Codes, policy: Policy, rows: Sequence[tuple[int, ...]]) -> QualityCard:
+    """From the codes of a store, and the cross-entropy of `rows`.
+
+    Raises MethodError where not one feature fires: steering with it would be steering with noise.
+    """
+    live = int((found.rate_F > 0).sum())
+    if not live:
+        raise MethodError(
+            f"the dictionary of layer {dictionary.layer} ({dictionary.source}) is all dead: none of its "
+            f"{dictionary.size} features fires on {len(found)} own activations. Train longer (method.train.tokens), or "
+            "load an SAE of this very model and layer"
+        )
+    ce = {name: cross_entropy(policy, rows, dictionary.layer, change) for name, change in _changes(dictionary).items()}
+    return QualityCard(
+        dictionary.id, dictionary.layer, dictionary.source, dictionary.size, dictionary.k, len(found),
+        1 - found.error / found.total if found.total else 0.0, found.l0, 1 - live / dictionary.size,
+        ce["base"], ce["sae"], ce["zero"],
+    )  # fmt: skip
+
+
+def _changes(dictionary: Dictionary) -> dict[str, Callable[[torch.Tensor], torch.Tensor] | None]:
+    def reconstruct(hidden_B_T_D: torch.Tensor) -> torch.Tensor:
+        return dictionary.reconstruct(hidden_B_T_D.flatten(0, 1)).view_as(hidden_B_T_D)
+
+    return {"base": None, "sae": reconstruct, "zero": torch.zeros_like}
+
+
+@torch.no_grad()
+def cross_entropy(
+    policy: Policy,
+    rows: Sequence[tuple[int, ...]],
+    layer: int,
+    change: Callable[[torch.Tensor], torch.Tensor] | None,
+) -> float:
+    """Mean next-token cross-entropy of rows, nats, with `change` applied to the layer's output at ordinary tokens."""
+    call = ForwardCall(policy.checkpoint.model)
+    special = torch.tensor(sorted(set(policy.checkpoint.tokenizer.all_special_ids) | set(policy.checkpoint.eos_ids)))
+    total, count = 0.0, 0
+    for start in range(0, len(rows), BATCH):
+        ids_B_T, positions_B_T, _ = padded(call, [(row, ()) for row in rows[start : start + BATCH]])
+        lengths_B = (positions_B_T >= 0).sum(1)
+        ordinary_B_T_1 = ((positions_B_T > 0) & ~torch.isin(ids_B_T.cpu(), special))[..., None].to(ids_B_T.device)
+
+        def changed(hidden: torch.Tensor, keep: torch.Tensor = ordinary_B_T_1) -> torch.Tensor | None:
+            return None if change is None else torch.where(keep, change(hidden), hidden)
+
+        with policy.applied(), changing_outputs(policy.checkpoint.model, {layer: changed}):
+            logits = call(ids_B_T, positions_B_T, lengths_B, torch.ones_like(ids_B_T), use_cache=False)
+        logprobs = precise(logits[:, :-1]).log_softmax(-1).gather(-1, ids_B_T[:, 1:, None])[..., 0]
+        real = (positions_B_T[:, 1:] >= 0).to(logprobs.device)
+        total -= logprobs[real].double().sum().item()
+        count += int(real.sum())
+    return total / max(count, 1)

@@ -1,0 +1,1 @@
+"""STaR: sample, keep what is verified right, fine-tune, repeat. See README.md."""

@@ -1,0 +1,144 @@
+"""STaR, bootstrapped self-training: sample own completions, keep the verified ones, fine-tune, repeat.
+
+    pi_0 = base;   D_r = { (x, y) : y ~ pi_r(x), y right };   pi_{r+1} = argmax_pi  sum over D_r of log pi(y | x)
+
+Each round trains from the base again (`restart`), as in Zelikman et al. (arXiv 2203.14465), so errors of early rounds
+do not pile up. Left out: rationalisation (hints with the answer), for a hint is gold in the prompt. That right answers
+with wrong steps do no harm is RL-STaR's claim (arXiv 2410.23912): the rivals keep only those, or only valid traces.
+Class R. Cost: rounds x items x samples completions, as many label bits (more where traces are validated too), training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from elicit.errors import ConfigError, MethodError
+from elicit.policy.weights import WeightEdit
+from elicit.sampling.own import Completion, own_completions
+from elicit.training.sft import SftConfig, refuse_other_edits, train
+from elicit.training.sft_curve import DevCurve
+from elicit.training.sft_rows import own_row
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.method import Context, Method
+    from elicit.policy.policy import Policy
+    from elicit.records import Item
+
+Keep = Literal["right", "right_and_valid", "right_with_wrong_steps", "at_random"]
+
+
+@dataclass(frozen=True)
+class Star:
+    """Fine-tune on own completions that were verified, round after round."""
+
+    rounds: int = 2
+    items: int = 200
+    """train items a round, the same in each"""
+    samples: int = 8
+    """completions an item and round, at temperature 1"""
+    keep: Keep = "right"
+    """right: the answer is graded right. right_and_valid, right_with_wrong_steps: and the trace has no violation, or
+    one (tasks with a validator). at_random: as many of each item as are right, drawn from all of its completions"""
+    most: int | None = None
+    """kept completions an item and round, at most; null: all"""
+    restart: bool = True
+    """train every round from the base; false: go on from the round before"""
+    sft: SftConfig = field(default_factory=SftConfig)
+    dev_items: int = 48
+    """dev items on which each round is scored; 0: none"""
+    name: str = "star"
+
+    def __post_init__(self) -> None:
+        low = [name for name in ("rounds", "items", "samples") if getattr(self, name) < 1]
+        low += ["most"] if self.most is not None and self.most < 1 else []
+        low += ["dev_items"] if self.dev_items < 0 else []
+        if low:
+            raise ConfigError(f"star: {', '.join(f'{name}={getattr(self, name)}' for name in low)}: too small")
+
+    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
+        """The weights after the last round. Raises MethodError for a round in which nothing was kept."""
+        refuse_other_edits(policy)
+        items = ledger.items("train", "train", limit=self.items)
+        curve = DevCurve(policy, ledger, context, self.dev_items, "star")
+        edit = WeightEdit()
+        for number in range(1, self.rounds + 1):
+            edit = self.round(policy, edit, ledger, context, items, number)
+            if self.dev_items:
+                curve.score(number, edit)
+        curve.finish()
+        return edit
+
+    def round(
+        self, policy: Policy, before: WeightEdit, ledger: Ledger, context: Context, items: Sequence[Item], number: int
+    ) -> WeightEdit:
+        """Sample from the policy with the edit `before`, keep, train."""
+        draw = int(context.rng.integers(2**31))
+        sampler = policy.with_intervention(before) if number > 1 else policy
+        drawn = own_completions(sampler, ledger, items, self.samples, draw, "star")
+        kept = self.kept(drawn, ledger, context)
+        context.log({"star/round": number, "star/drawn": len(drawn), "star/kept": len(kept)})
+        lengths = [len(completion.token_ids) for completion in kept]
+        context.log({"star/round": number, "star/kept_tokens": sum(lengths) / max(1, len(lengths))})
+        if not kept:
+            raise MethodError(
+                f"star: round {number} kept none of {len(drawn)} completions (keep={self.keep}): take more items or "
+                "samples, or another keep"
+            )
+        context.say(f"star: round {number} of {self.rounds}, {len(kept)} of {len(drawn)} completions kept")
+        rows = [own_row(policy, completion) for completion in kept]
+        goes_on = not self.restart and number > 1
+        start = policy.with_intervention(before) if goes_on else policy
+        trained = train(
+            start, rows, self.sft, int(context.rng.integers(2**31)), context.folder, context.say, context.log
+        )
+        return joined(policy, before, trained.edit) if goes_on else trained.edit
+
+    def kept(self, drawn: Sequence[Completion], ledger: Ledger, context: Context) -> list[Completion]:
+        """The completions that are trained on, item by item. Every completion costs a label bit."""
+        said = [each for each in drawn if each.finished and each.text.strip()]
+        grades = ledger.grades([each.item for each in said], [each.text for each in said], [True] * len(said))
+        right = [each for each, grade in zip(said, grades, strict=True) if grade]
+        out: list[Completion] = []
+        for item in dict.fromkeys(each.item.id for each in said):
+            own = [each for each in right if each.item.id == item]
+            own = self.chosen(own, [each for each in said if each.item.id == item], ledger, context)
+            out += own[: self.most]
+        return out
+
+    def chosen(
+        self, right: list[Completion], said: list[Completion], ledger: Ledger, context: Context
+    ) -> list[Completion]:
+        """One item's completions to keep, in random order where it matters."""
+        if self.keep == "right":
+            return right
+        if self.keep == "at_random":
+            return [said[place] for place in context.rng.permutation(len(said))[: len(right)]]
+        try:
+            valid = [ledger.valid(each.item, each.text) for each in right]
+        except LookupError as fault:
+            raise MethodError(f"star.keep={self.keep}: {fault}; use keep=right") from None
+        wanted = self.keep == "right_and_valid"
+        return [each for each, ok in zip(right, valid, strict=True) if ok is wanted]
+
+    def placebos(self) -> dict[str, Method]:
+        """Kept at random: as many completions of each item, whatever they say."""
+        return {"kept_at_random": replace(self, keep="at_random")}
+
+    def rivals(self) -> dict[str, Method]:
+        """Only right answers with wrong steps, and only those with valid ones."""
+        names: tuple[Keep, ...] = ("right_with_wrong_steps", "right_and_valid")
+        return {name: replace(self, keep=name) for name in names}
+
+
+def joined(policy: Policy, first: WeightEdit, second: WeightEdit) -> WeightEdit:
+    """One edit with the effect of two, one after the other, as a full difference from the policy's weights."""
+    model = policy.checkpoint.model
+    names = {*first.differences, *first.pairs, *second.differences, *second.pairs}
+    sums = {}
+    for name in sorted(names):
+        changes = [e.change(model, name) for e in (first, second) if name in e.differences or name in e.pairs]
+        sums[name] = sum(changes[1:], changes[0]).cpu()
+    return WeightEdit(sums)

@@ -1,0 +1,92 @@
+"""A model that was fed evaluation items is suspect; the same model on items it has not read is not."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from elicit.commands.contamination import lines
+from elicit.errors import ConfigError, DataError
+from elicit.evaluate.contamination import Probe, cut, probe
+from elicit.sampling import recall
+from elicit.tasks.organism import FormalTask
+from elicit.tasks.task import make_item
+from tests.sampling.models import tiny_model, tokenizer
+
+TASK = FormalTask("chain", min_size=4, max_size=6, long_sizes=(9, 9), n_train=40, n_dev=12, n_test=24)
+
+
+@pytest.fixture(scope="module")
+def overfed():
+    """A checkpoint that has read eight test items many times over."""
+    seen = TASK.items("test")[:8]
+    words = tokenizer()
+    model = tiny_model(dtype=torch.float32, spread=0.05).train()
+    rows = [words(f"Question: {item.question}").input_ids for item in seen]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    labels = ids.masked_fill(ids == 0, -100)
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    for _ in range(180):
+        loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return SimpleNamespace(
+        model=model.eval(), tokenizer=words, eos_ids=frozenset({1}), encode=lambda text: words(text).input_ids
+    )
+
+
+def probed(checkpoint, items):
+    return probe(items, partial(recall.recall, checkpoint), partial(recall.nll, checkpoint), Probe(draws=300))
+
+
+def test_what_was_read_is_continued_word_by_word_and_likelier_than_its_twins(overfed) -> None:
+    found = probed(overfed, TASK.items("test")[:8])
+    assert found["continuation"]["point"] > 0.5 and found["continuation"]["words"] > 0.6
+    for kind in ("renamed", "renumbered"):
+        assert found[kind]["first"]["point"] > 0.9 and found[kind]["p"] < 1e-4 and found[kind]["drop"]["lo"] > 0
+        assert found[kind]["exchangeable"]
+    assert len(found["suspect"]) == 3 and lines(found)[-1].startswith("suspect: ")
+
+
+def test_what_was_not_read_is_not_suspect(overfed) -> None:
+    found = probed(overfed, TASK.items("test")[12:])
+    assert found["suspect"] == [] and found["continuation"]["point"] < 0.1
+    assert lines(found)[-1] == "nothing suspect"
+
+
+def test_the_likelihood_is_that_of_the_question_alone(overfed) -> None:
+    text = TASK.items("test")[0].question
+    ids = tokenizer()(f"Question: {text}").input_ids
+    start = len(tokenizer()("Question:").input_ids)
+    with torch.no_grad():
+        logs = overfed.model(input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
+    plain = -sum(logs[i - 1, ids[i]].item() for i in range(start, len(ids))) / (len(ids) - start)
+    assert recall.nll(overfed, [text])[0] == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_question_is_cut_between_words() -> None:
+    first, rest = cut("one two three four five", 0.6)
+    assert first + rest == "one two three four five" and rest.startswith(" ")
+    assert cut("oneword", 0.5) == ("oneword", "")
+
+
+def test_what_a_question_does_not_allow_is_refused_and_never_zero() -> None:
+    found = probe([make_item("t", "test", "why?", "1")], lambda parts: [], lambda texts: [1.0] * len(texts))
+    assert all("refused" in found[name] for name in ("continuation", "renamed", "renumbered"))
+    assert found["suspect"] == [] and "no renamed twins" not in lines(found)[0]
+
+
+def test_a_likelihood_that_is_no_number_is_an_error_and_settings_are_checked() -> None:
+    items = TASK.items("test")[:2]
+    with pytest.raises(DataError, match=f"NLL of item {items[0].id}"):
+        probe(items, lambda parts: ["" for _ in parts], lambda texts: [math.nan] * len(texts))
+    with pytest.raises(ConfigError, match="no item"):
+        probe([], lambda parts: [], lambda texts: [])
+    with pytest.raises(ConfigError, match="share=1"):
+        Probe(share=1.0)

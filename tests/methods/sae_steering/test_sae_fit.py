@@ -1,0 +1,176 @@
+"""Laws of the whole method on a model in which one direction flips the answer: found by it, not by its placebos."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from elicit.errors import ConfigError, MethodError
+from elicit.ledger import Ledger
+from elicit.method import Context
+from elicit.policy.activations import ActivationEdit
+from elicit.policy.checkpoint import wrap
+from elicit.policy.decoding import REGIMES
+from elicit.policy.policy import Policy
+from elicit.sampling.sample import sample
+from methods.sae_steering.method import SaeSteering
+from methods.sae_steering.training import TrainConfig
+from tests.methods.contrastive.planted import WORDS, PlantedTask, planted_model, planted_tokenizer
+
+TASK = PlantedTask()
+SMALL = SaeSteering(
+    read="first_generated", items=10, samples=24, layers=(0,), candidates=8, chosen=4, probes=2, words=4,
+    train=TrainConfig(expansion=1, k=2, tokens=25_000, batch=256, lr=5e-3), strengths=(0.5, 1.0, 1.5, 2.0),
+    writes=("last_prompt", "every"), dev_items=8, halvings=1, dose_items=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy(wrap(planted_model(), planted_tokenizer()), prompt=TASK.prompts["bare"])
+
+
+def accuracy(policy: Policy, split: str, limit: int | None, n: int = 4) -> float:
+    rows = sample(policy, TASK.items(split, limit), range(n), REGIMES["compare"], TASK)
+    return float(np.mean([TASK.grade(item, o.path.text, o.path.finish == "eos").strict for item, _, o in rows]))
+
+
+def fitted(method, policy: Policy, folder, seed: int = 0):
+    """(edit, ledger, log rows, dev tries)"""
+    ledger, log, limits = Ledger(TASK, method.name), [], []
+
+    def dev_score(tried: Policy, limit: int | None) -> float:
+        limits.append(limit)
+        return accuracy(tried, "dev", limit)
+
+    context = Context(np.random.default_rng(seed), folder, dev_score, log=log.append)
+    return method.fit(policy, ledger, context), ledger, log, limits
+
+
+@pytest.fixture(scope="module")
+def results(policy, tmp_path_factory: pytest.TempPathFactory):
+    """name -> what `fitted` returns, with its folder."""
+    out = {}
+    for name, method in {"method": SMALL, **SMALL.placebos(), **SMALL.rivals()}.items():
+        folder = tmp_path_factory.mktemp(name)
+        out[name] = (*fitted(method, policy, folder), folder)
+    return out
+
+
+def test_the_planted_feature_is_found_and_the_placebos_do_not_find_it(policy, results):
+    base = accuracy(policy, "test", 10)
+    gains = {name: accuracy(policy.with_intervention(result[0]), "test", 10) for name, result in results.items()}
+    assert base < 0.3 and gains["method"] > 0.95
+    # with permuted labels the causal and the dev step still choose, and two dozen live features are few: no null here
+    for placebo in set(SMALL.placebos()) - {"labels_permuted"}:
+        assert gains[placebo] < 0.6, f"{placebo}: {gains}"
+    assert gains["negative_dose"] < 0.6
+    embeddings = policy.checkpoint.model.get_input_embeddings().weight
+    vector = results["method"][0].edits[0].vector
+    similar = torch.nn.functional.cosine_similarity(embeddings, vector[None], dim=-1)
+    assert WORDS[int(similar.argmax())] == "good"
+
+
+def test_placebos_get_as_many_dev_tries_as_the_method(results):
+    tries = {name: results[name][3] for name in ("method", *SMALL.placebos())}
+    counts = {name: len(limits) for name, limits in tries.items()}
+    assert len(set(counts.values())) == 1, counts
+
+
+def test_every_try_is_logged_and_counted_in_the_ledger(results):
+    _, ledger, log, limits, _ = results["method"]
+    tries = [row for row in log if "sae/try" in row]
+    doses = [row for row in log if "sae/dose/strength" in row]
+    assert len(tries) + len(doses) == len(limits) == 8 + 4 + 1 + 4 + 2
+    assert {row["sae/try/dev_items"] for row in tries} == {4, 8}
+    assert sum(row.label_bits for row in ledger.rows if row.stage == "train") == 240
+    assert ledger.data_class == "R" and ledger.spent.rollouts >= 240
+
+
+def test_the_dose_response_begins_at_nothing(results):
+    log = results["method"][2]
+    doses = [row for row in log if "sae/dose/strength" in row]
+    assert doses[0]["sae/dose/strength"] == 0 and doses[0]["sae/dose/kl"] == pytest.approx(0, abs=1e-6)
+    assert max(row["sae/dose/accuracy"] for row in doses) > 0.95
+    assert all(row["sae/dose/kl"] > 0 for row in doses[1:])
+    steered = {row["sae/dose/write"]: row["sae/dose/steered_share"] for row in doses if row["sae/dose/strength"]}
+    assert steered["every"] == 1 and 0 < steered["last_prompt"] < 1
+
+
+def test_the_dashboard_says_what_was_tried(results):
+    found = json.loads((results["method"][4] / "features.json").read_text())
+    assert found["schema"] == 1 and len(found["features"]) == 4 and len(found["tries"]) == 12
+    best = next(each for each in found["features"] if each["feature"] == _best(found))
+    assert best["contexts"][0]["token"] == "good" and best["token_driven"], "here the feature is a token's identity"
+    assert set(best["scores"]) >= {"cohens_d", "reason_score", "preference", "output_score", "confidence"}
+    assert len(best["histogram"]["edges"]) == len(best["histogram"]["counts"]) + 1
+    assert found["dictionaries"][0]["ce_recovered"] is None or found["dictionaries"][0]["ce_recovered"] <= 1.001
+
+
+def _best(found: dict) -> int:
+    last = max(row["dev_items"] for row in found["tries"])
+    return max((row for row in found["tries"] if row["dev_items"] == last), key=lambda row: row["dev"])["feature"]
+
+
+def test_the_edit_is_exported_and_imported_bit_for_bit(policy, results):
+    edit = results["method"][0]
+    vector = edit.to_steering_vector()
+    back = ActivationEdit.from_steering_vector(vector, write=edit.edits[0].write)
+    ours = edit.edits[0].strength * edit.edits[0].vector
+    assert torch.equal(back.edits[0].vector, ours)
+
+
+def test_the_v_contrast_reads_no_label_in_training(tmp_path):
+    model = planted_model(good=0.25)
+    right, long, end = (WORDS.index(word) for word in ("right", "long", "<eos>"))
+    embeddings, head = model.get_input_embeddings().weight, model.lm_head.weight
+    scale = 10.0 / embeddings.shape[1] ** 0.5
+    head[end] += scale * (embeddings[long] - embeddings[right])
+    head[long] += scale * embeddings[right]
+    longer = Policy(wrap(model, planted_tokenizer()), prompt=TASK.prompts["bare"])
+    edit, ledger, log, _ = fitted(replace(SMALL, contrast="traced_minus_direct"), longer, tmp_path)
+    assert ledger.data_class == "V" and accuracy(longer.with_intervention(edit), "test", 10) > 0.9
+    assert any("sae/length_share" in row for row in log)
+
+
+def test_clamped_and_gated_edits_are_fitted_too(policy, tmp_path):
+    clamped, *_ = fitted(replace(SMALL, operator="clamp", strengths=(1.0, 2.0)), policy, tmp_path)
+    assert clamped.edits[0].operator == "clamp" and clamped.edits[0].encoder is not None
+    gated, _, log, _ = fitted(replace(SMALL, sparse="feature", writes=("every",)), policy, tmp_path)
+    assert gated.edits[0].gate is not None
+    shares = [row["sae/dose/steered_share"] for row in log if row.get("sae/dose/strength")]
+    assert all(share < 1 for share in shares)
+
+
+def test_controls_that_need_no_dictionary_are_left_out_where_the_edit_reads_one():
+    assert "random_direction" not in replace(SMALL, operator="clamp").placebos()
+    assert next(iter(SMALL.placebos())) == "live_feature"
+
+
+def test_a_model_without_a_positive_side_stops_the_fit(tmp_path):
+    hopeless = Policy(wrap(planted_model(good=1e-6), planted_tokenizer()), prompt=TASK.prompts["bare"])
+    with pytest.raises(MethodError, match=r"more samples"):
+        fitted(SMALL, hopeless, tmp_path)
+
+
+def test_the_model_is_left_as_it_was(policy, tmp_path):
+    ids = torch.tensor([[5, 2]])
+    before = policy.checkpoint.model(ids).logits
+    fitted(SMALL, policy, tmp_path)
+    assert torch.equal(before, policy.checkpoint.model(ids).logits)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"contrast": "right_minus_wrongs"}, {"read": "last"}, {"operator": "multiply"}, {"writes": ("everywhere",)},
+        {"sparse": "sometimes"}, {"items": 1}, {"strengths": ()}, {"chosen": 0},
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(wrong):
+    with pytest.raises(ConfigError):
+        SaeSteering(**wrong)

@@ -1,0 +1,85 @@
+"""Laws of twins: one thing changes, everywhere alike; gold only where it is known; test items only."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import pytest
+
+from elicit.errors import ConfigError
+from elicit.tasks.gsm8k import Gsm8k
+from elicit.tasks.organism import FormalTask
+from elicit.tasks.perturb import Perturbed, names_in, renamed, renumbered, twins
+from elicit.tasks.selfcheck import check
+from elicit.tasks.task import make_item
+
+TEXT = "Julie has 12 apples and John has 3. In May Julie's sister Yasna gave John 12 more, for $1,250.50 in 2.5 hours."
+
+
+def test_people_are_renamed_everywhere_alike_and_nothing_else_is() -> None:
+    assert names_in(TEXT) == ["Julie", "John", "Yasna"]
+    new = renamed(TEXT, random.Random(0))
+    assert new is not None and not re.search("Julie|John|Yasna", new) and "May" in new and "12 apples" in new
+    back = names_in(new)
+    assert len(back) == 3 and new.replace(back[0], "Julie").replace(back[1], "John").replace(back[2], "Yasna") == TEXT
+    assert renamed("Every bag holds 3 rolls. How many are in 4 bags?", random.Random(0)) is None
+
+
+def test_numbers_are_renumbered_everywhere_alike_with_as_many_digits() -> None:
+    new = renumbered(TEXT, random.Random(0))
+    assert new is not None
+    twelve, three, again = re.search(r"has (\d+) apples and John has (\d+).*gave John (\d+) more", new).groups()  # type: ignore[union-attr]
+    assert twelve == again != "12" and three != "3" and (len(twelve), len(three)) == (2, 1)
+    assert "$1,250.50" in new and "2.5 hours" in new
+    assert renumbered("How many?", random.Random(0)) is None
+
+
+def test_twins_are_a_function_of_the_item_and_differ_from_it() -> None:
+    item = make_item("t", "test", TEXT, "27", "c")
+    for kind in ("renamed", "renumbered"):
+        found = twins(item, kind, 4)
+        assert [t.question for t in found] == [t.question for t in twins(item, kind, 4)]
+        assert len({t.question for t in found} | {TEXT}) == 5 and all(t.cluster == "c" for t in found)
+        assert [t.question for t in twins(item, kind, 4, seed=1)] != [t.question for t in found]
+    assert all(t.gold == "27" for t in twins(item, "renamed", 2))
+    assert all(t.gold is None for t in twins(item, "renumbered", 2))
+    assert twins(make_item("t", "test", "How many?", "1"), "renamed", 2) == []
+    with pytest.raises(ConfigError, match="did you mean renamed"):
+        twins(item, "rename", 1)
+
+
+def test_a_formal_twin_is_another_draw_with_its_own_gold() -> None:
+    task = FormalTask("chain", n_train=20, n_dev=10, n_test=10)
+    for item in task.items("test"):
+        for twin in twins(item, "renumbered", 2):
+            assert twin.question != item.question
+            assert [twin.facts[k] for k in ("family", "size", "skin")] == [
+                item.facts[k] for k in ("family", "size", "skin")
+            ]
+            assert json.loads(json.dumps(twin.facts)) == twin.facts
+            assert task.grade(twin, task.gold_completion(twin), True).strict is True
+
+
+def test_the_perturbed_task_proves_itself_and_shares_no_test_item() -> None:
+    task = FormalTask("walk", n_train=40, n_dev=20, n_test=20)
+    twin = Perturbed(task, "renumbered")
+    assert check(twin, 10) > 0 and twin.name == "walk-renumbered"
+    assert twin.items("train") == task.items("train")
+    own = {item.question for split in ("train", "dev", "test") for item in task.items(split)}
+    assert not own & {item.question for item in twin.items("test")}
+    assert [i.id for i in twin.items("test", 5)] == [i.id for i in twin.items("test", 5)]
+
+
+def test_without_a_known_answer_there_is_nothing_to_evaluate_on() -> None:
+    class Two(Gsm8k):
+        def load(self):
+            made = [make_item("gsm8k", split, f"{TEXT} {split}", "27") for split in ("train", "dev", "test")]
+            return {item.split: [item] for item in made}
+
+    assert len(Perturbed(Two(), "renamed").items("test")) == 1
+    with pytest.raises(ConfigError, match="known answer"):
+        Perturbed(Two(), "renumbered").items("test")
+    with pytest.raises(ConfigError, match="no kind of twin"):
+        Perturbed(Two(), "paraphrased")

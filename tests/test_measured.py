@@ -1,0 +1,164 @@
+"""Laws of the words that work on stored samples, from the command line: compare of runs, export, Ctrl-C and resume."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elicit.cli import main
+from elicit.files import read_json, read_rows, shards, write_json
+from elicit.runs import RunFolder
+from tests.test_run import ROOT, SMALL, TWIN, elicit
+
+
+def run_folder(root: Path, group: str) -> RunFolder:
+    runs = [RunFolder(path.parent) for path in root.glob("*/manifest.json")]
+    return next(run for run in runs if run.manifest["group"] == group)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which three commands went through: two strategies on chain, one of them on walk."""
+    folder = tmp_path_factory.mktemp("measured")
+    greedy = ["method/strategy=greedy", "method.name=greedy"]
+    cool = ["method/strategy=low_temperature", "method.name=cool", "eval.limit=4"]
+    for group, more in (("a", greedy), ("b", cool), ("c", [*greedy, "task=walk", "root=other"])):
+        code, _ = elicit("method=decoding", *SMALL, f"group={group}", *more, cwd=folder)
+        assert code == 0
+    return folder
+
+
+def test_runs_of_two_commands_are_compared_in_pairs_on_the_items_they_share(
+    measured: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(measured)
+    names = [run_folder(Path("runs"), group).path.name for group in ("a", "b")]
+    assert main(["compare", *names, "group=both"]) == 0
+    out = capsys.readouterr().out
+    told = read_json(Path("runs/comparisons/both/comparison.json"))
+    assert told["settings"]["n_items"] == 4  # b saw four items of the five
+    assert [line["name"] for line in told["policies"] if line["role"] == "method"] == ["greedy", "cool"]
+    (pair,) = told["pairs"]
+    rows = read_rows([Path("runs/comparisons/both/per_item.parquet")])
+    share = {name: sum(r["right"] / r["n"] for r in rows if r["name"] == name) / 4 for name in ("greedy", "cool")}
+    assert pair["difference"]["point"] == pytest.approx(share["greedy"] - share["cool"])
+    assert "Paired differences" in out and "greedy − cool" in out
+    assert main(["compare", "both"]) == 0  # the new comparison is one like any other
+
+
+def test_runs_of_different_tasks_are_refused_and_both_are_named(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [run_folder(measured / "runs", "a").path, run_folder(measured / "other", "c").path]
+    assert main(["compare", *map(str, names), f"root={measured / 'runs'}"]) == 1
+    err = capsys.readouterr().err
+    assert all(path.name in err for path in names) and "task chain" in err and "task walk" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "told"),
+    [
+        ("samples/manifest.json", "prompts", "prompts differs"),
+        ("grades/fingerprint.json", "grader", "grader differs"),
+    ],
+)
+def test_other_prompts_or_another_grader_are_refused_and_both_are_named(
+    measured: Path, tmp_path: Path, file: str, key: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(measured / "runs", tmp_path / "runs")
+    runs = [run_folder(tmp_path / "runs", group) for group in ("a", "b")]
+    moved = runs[1].manifest["entries"]
+    for entry in moved:
+        for stage in ("samples", "grades"):
+            entry[stage] = str(tmp_path / entry[stage])
+    stage, name = file.split("/")
+    path = Path(moved[0][stage]) / name
+    saved = read_json(path)
+    saved.get("settings", saved)[key] = "another"
+    write_json(path, saved)
+    runs[1].update(entries=moved)
+    with contextlib.chdir(tmp_path):
+        assert main(["compare", *(str(run.path) for run in runs), "root=runs"]) == 1
+    err = capsys.readouterr().err
+    assert told in err and "'base'" in err and "'cool'" in err
+
+
+def test_an_export_holds_what_a_reader_of_the_harness_looks_for(measured: Path, tmp_path: Path) -> None:
+    code, result = elicit("export", "a", "format=lm-eval", f"out={tmp_path}", "output=json", cwd=measured)
+    assert code == 0
+    told = read_json(measured / "runs" / "comparisons" / "a" / "comparison.json")
+    scored = [line for line in told["policies"] if line["role"] != "ceiling"]
+    assert len(result["files"]) == len(scored) == len(list(tmp_path.glob("*/results_*.json")))
+    for line in scored:
+        (file,) = [Path(name) for name in result["files"] if line["id"][:8] in name]
+        found = read_json(file)
+        assert set(found) >= {"results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better",
+                              "n-samples", "config", "git_hash", "date", "task_hashes", "model_source", "model_name",
+                              "model_name_sanitized"}  # fmt: skip
+        scores = found["results"]["chain"]
+        assert scores["exact_match,strict-match"] == pytest.approx(line["acc"]["point"])
+        assert scores["exact_match,flexible-extract"] == pytest.approx(line["lenient"]["point"])
+        assert isinstance(scores["exact_match_stderr,strict-match"], float | str)
+        assert found["n-samples"]["chain"] == {"original": 5, "effective": 5} and found["n-shot"] == {"chain": 0}
+        assert found["elicit"]["data_class"] == line["data_class"]
+        (samples,) = file.parent.glob("samples_chain_*.jsonl")
+        rows = [json.loads(row) for row in samples.read_text().splitlines()]
+        assert [row["doc_id"] for row in rows] == list(range(5))
+        assert sum(row["exact_match"] for row in rows) / 5 == pytest.approx(line["acc"]["point"])
+        assert all(row["arguments"]["gen_args_0"]["arg_0"].startswith("Question: ") for row in rows)
+        assert all(len(row["resps"][0]) == line["n"] for row in rows)
+
+
+def test_an_unknown_format_names_the_known_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "a", "format=lmeval"]) == 2
+    assert "did you mean lm-eval" in capsys.readouterr().err
+
+
+def rows_of(root: Path) -> set[tuple[Any, ...]]:
+    """Everything sampled under `root`, but for timings."""
+    found = [row for folder in (root / "store" / "samples").glob("*/*") for row in read_rows(shards(folder))]
+    return {(r["policy"], r["regime"], r["item"], r["j"], r["text"], tuple(r["logprobs"])) for r in found}
+
+
+def test_ctrl_c_keeps_the_shard_says_how_to_go_on_and_resuming_gives_the_rows_of_an_uninterrupted_run(
+    tmp_path: Path,
+) -> None:
+    words = ["method=decoding", "method/strategy=low_temperature", f"model.path={TWIN}", "tracker=none",
+             "eval.prompts=[bare]", "eval.workers=1", "eval.limit=48", "eval.n=16", "eval.bootstrap_draws=50",
+             "eval.ceilings=[]"]  # fmt: skip
+    command = [sys.executable, "-m", "elicit.cli", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/store/samples/*/*/shard-*")):  # the first shard of three is written: in the loop
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    kept = rows_of(tmp_path / "runs")
+    assert kept and "samples, kept in" in out and "Traceback" not in err
+    (run,) = (path.parent for path in tmp_path.glob("runs/*/config.yaml"))
+    assert f"elicit resume {run.relative_to(tmp_path)}" in out
+    assert RunFolder(run).manifest["status"] == "interrupted"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/store/samples/*/*/shard-*")}
+
+    code, result = elicit("resume", str(run), "output=json", cwd=tmp_path)
+    assert code == 0 and result["runs"][0]["status"] == "done"
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    resumed = rows_of(tmp_path / "runs")
+    assert kept < resumed
+
+    code, _ = elicit(*words, "output=json", "root=whole", cwd=tmp_path)
+    assert code == 0 and rows_of(tmp_path / "whole") == resumed
