@@ -34,12 +34,6 @@ def test_an_unknown_word_names_the_near_one(capsys: pytest.CaptureFixture[str]) 
     assert "did you mean report" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", ["calibrate", "exports"])
-def test_what_is_not_built_is_not_a_word(word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([word]) == 2
-    assert f"{word!r} is no command" in capsys.readouterr().err
-
-
 def test_a_bad_configuration_exits_2_with_one_message_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["method=contrastive", "method.itms=3", "dry_run=true"]) == 2
     err = capsys.readouterr().err

@@ -131,7 +131,7 @@ class Lora:
 
     write = None
 
-    def __init__(self, rank: int, alpha: float, targets: tuple[str, ...], seed: int) -> None:
+    def __init__(self, rank: int, alpha: int, targets: tuple[str, ...], seed: int) -> None:
         self.rank, self.alpha, self.targets, self.seed = rank, alpha, targets, seed
         self._model: Any = None
         self._swaps: dict[str, tuple[nn.Module, nn.Module]] = {}
@@ -174,7 +174,7 @@ class Lora:
         from peft import LoraConfig, inject_adapter_in_model
 
         names = list(self._targeted(model))
-        config = LoraConfig(r=self.rank, lora_alpha=int(self.alpha), target_modules=names, task_type="CAUSAL_LM")
+        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=names, task_type="CAUSAL_LM")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             inject_adapter_in_model(config, model)

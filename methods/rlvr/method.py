@@ -35,7 +35,7 @@ class RLVR(GRPOSettings):
     parameters: Literal["full", "lora"] = "full"
     """full: every weight, in float32 masters; lora: pairs beside the linear layers"""
     lora_rank: int = 32
-    lora_alpha: float = 64.0
+    lora_alpha: int = 64
     """the update is lora_alpha / lora_rank times B A"""
     lora_targets: tuple[str, ...] = ()
     """names of linear layers, such as q_proj; (): all but the head"""
