@@ -79,7 +79,7 @@ def _fit(
         folder=run.path / "fit",
         dev_score=dev_score(chosen.task, ledger),
         log=_logger(run, track, ledger),
-        say=say,
+        say=say if job.twin is None else lambda line: say(f"{job.name}: {line}"),
     )
     context.folder.mkdir(exist_ok=True)
     allowed = [run.path, *own_places(), *_checkpoint_places(policy)]
