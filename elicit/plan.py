@@ -117,12 +117,17 @@ def _comparison(jobs: list[Job], alone: bool) -> Comparison:
     model = str(first.node["model"].get("path", "model")).rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
     task = first.task.name
     methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
-    derived = f"{methods[0] if len(methods) == 1 else f'{len(methods)}-methods'}-{task}-{model}"
+    derived = f"{_several(methods)}-{task}-{model}"
     experiment = first.experiment.name if first.experiment else None
     group = first.group or experiment or derived
     if not alone:
         group = f"{group}-{content_hash([first.node[key] for key in SHARED], 6)}" if group != derived else derived
     return Comparison(group, tuple(named), first)
+
+
+def _several(methods: list[str]) -> str:
+    """The part of a group's name that says which methods: two commands with other methods are other groups."""
+    return "+".join(methods) if len(methods) <= 3 else f"{len(methods)}-methods-{content_hash(methods, 6)}"
 
 
 def _unique_names(jobs: list[Job]) -> list[Job]:

@@ -137,3 +137,12 @@ def test_a_foreign_methods_package_is_refused_with_both_paths(tmp_path: Path, mo
     with pytest.raises(ConfigError) as fault:
         config.check_methods_package()
     assert str(tmp_path) in str(fault.value) and str(ROOT / "methods") in str(fault.value)
+
+
+def test_comparisons_of_other_methods_are_other_groups() -> None:
+    def group(*names: str) -> str:
+        return plan([["method=decoding", f"method/strategy={name}", *QUIET] for name in names])[0].group
+
+    assert group("greedy", "cot_decoding") == "greedy+cot_decoding-chain-organism"
+    many = ("greedy", "cot_decoding", "best_of_n", "deepconf")
+    assert group(*many) != group(*many[:3], "modulo") and group(*many).startswith("4-methods-")
