@@ -52,11 +52,18 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness() -> Iterator[None]:
-    """On leaving, the global generators of Python, numpy and torch stand where they stood."""
+def own_randomness(seed: int | None = None) -> Iterator[None]:
+    """On leaving, the global generators of Python, numpy and torch stand where they stood; inside they begin at `seed`.
+
+    None leaves them as they are.
+    """
     python, plain = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
+            if seed is not None:
+                random.seed(seed)
+                np.random.seed(seed % 2**32)
+                torch.manual_seed(seed % 2**63)
             yield
     finally:
         random.setstate(python)

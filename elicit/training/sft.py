@@ -11,10 +11,8 @@ Knows no critiques, no rewards and no tasks.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +23,7 @@ import torch
 from elicit.errors import ConfigError, MethodError
 from elicit.files import content_hash
 from elicit.policy.weights import WeightEdit
+from elicit.training.restore import own_environment, own_randomness
 from elicit.training.sft_rows import Row, Tokens, encode_all, micro_batches, steps_of
 from elicit.training.sft_state import last_whole, remove_tree
 
@@ -114,7 +113,7 @@ def train(
         say(f"sft: {len(dropped)} of {len(rows)} rows dropped, longer than max_tokens={config.max_tokens}")
     steps = config.steps or steps_of(len(encoded), config.batch, config.epochs)
     begun = Path(folder) / f"sft-{content_hash([policy.checkpoint.id, policy.id, vars(config), seed, encoded])}"
-    with own_randomness(seed):
+    with own_randomness(seed), own_environment():
         edit = _run(policy, encoded, config, steps, seed, begun, say, log, at or {})
     remove_tree(begun)
     return Trained(edit, steps, len(encoded), len(dropped), sum(row.loss_tokens for row in encoded))
@@ -241,21 +240,6 @@ def refuse_leaks(trainer: Any, rows: Sequence[Tokens], pad_id: int) -> None:
             f"{type(trainer.model).__name__} can't take packed rows ({reason}; loss {losses[0]:.4f} padded, "
             f"{losses[1]:.4f} packed): set sft.packing=false"
         )
-
-
-@contextlib.contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
-    """Inside, the process's generators start from `seed`; on leaving they are where they were."""
-    python, legacy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            torch.manual_seed(seed % 2**63)
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
 
 
 def _announcement(model: Any, config: SftConfig, steps: int, rows: int) -> str:

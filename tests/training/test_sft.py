@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 
@@ -44,9 +45,12 @@ def test_training_leaves_checkpoint_hooks_and_random_states_as_they_were(tmp_pat
     before = parameters_hash(model), hook_count(model), model.forward, model.training, model.config.use_cache
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    environment = dict(os.environ)
     found: list[str] = []
     with watching([tmp_path], found.append):
         trained = train(policy, ROWS, SMALL, 0, tmp_path)
+    left = {name for name in set(os.environ) - set(environment) if name.startswith("ACCELERATE_")}
+    assert not left, "the next trainer of this process would read its precision there"
     assert trained.edit.differences and trained.steps == 4 and trained.rows == len(ROWS)
     assert before == (parameters_hash(model), hook_count(model), model.forward, model.training, model.config.use_cache)
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in model.parameters())
