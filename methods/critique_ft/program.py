@@ -33,7 +33,7 @@ class ProgramCritic:
 
     brings_responses: ClassVar[bool] = False
 
-    mode: Literal["verdict_only", "first_error", "with_correction"] = "verdict_only"
+    mode: Literal["verdict_only", "first_error", "with_correction"] = "with_correction"
     """how much the critique says; class R, T, T"""
 
     def examples(
