@@ -115,6 +115,8 @@ class Settings:
     parallel: int = 1
     """processes that fit and measure the jobs of a comparison side by side; more than 1 for tiny models on a CPU"""
     placebos: Literal["none", "one", "all"] = "none"
+    placebo_seeds: int = 1
+    """draws of every placebo: seed, seed + 1000, ...; they share the samples, so that n a draw is eval.n / placebo_seeds"""
     rivals: Literal["none", "one", "all"] = "none"
     template: str = "comparison"
     """report template: a shipped name or a path"""
@@ -131,6 +133,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.parallel < 1:
             raise ConfigError(f"parallel={self.parallel}: 1 process or more")
+        if self.placebo_seeds < 1:
+            raise ConfigError(f"placebo_seeds={self.placebo_seeds}: 1 draw or more")
 
 
 def config_dirs() -> list[Path]:

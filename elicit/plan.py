@@ -8,6 +8,7 @@ comparison: base and ceilings are measured once for all of them. Knows no model 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from elicit.files import content_hash
 
 SHARED = ("model", "task", "eval")
 """what jobs of one comparison have in common"""
+DRAW = 1000
+"""distance of the seeds of a placebo's draws: sweeps over seeds don't meet them"""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class Job:
     def parent_arm(self) -> str:
         """The arm of the method that a placebo or rival belongs to; a method's own arm."""
         return self._method_hash("seed", "placebo", "rival")
+
+    @property
+    def n(self) -> int:
+        """Samples an item: the draws of a placebo share those of one policy."""
+        draws = self.settings.placebo_seeds if self.role == "placebo" else 1
+        return -(-self.settings.eval.n // draws)
 
     def _method_hash(self, *without: str) -> str:
         method = self.settings.node.get("method") or {}
@@ -99,13 +108,14 @@ def _with_controls(overrides: list[str]) -> list[Job]:
     if kind != "method":
         return [Job(f"{name}/{twin}", kind, main, tuple(overrides), parent=name, twin=twin)]
     jobs = [Job(name, "method", main, tuple(overrides))]
+    draws = [main.seed + DRAW * draw for draw in range(main.placebo_seeds)]
     for kind, how_many, found in (
         ("placebo", main.placebos, main.method.placebos()),
         ("rival", main.rivals, main.method.rivals()),
     ):
         count = {"none": 0, "one": 1, "all": len(found)}[how_many]
-        for twin in list(found)[:count]:
-            twin_overrides = [*overrides, f"method.{kind}={twin}"]
+        for twin, seed in itertools.product(list(found)[:count], draws if kind == "placebo" else draws[:1]):
+            twin_overrides = [*overrides, f"method.{kind}={twin}", f"seed={seed}"]
             twin_settings = settings(compose(twin_overrides))
             jobs.append(Job(f"{name}/{twin}", kind, twin_settings, tuple(twin_overrides), parent=name, twin=twin))
     return jobs

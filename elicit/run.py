@@ -169,7 +169,7 @@ def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list
     policy = bench.bare().with_intervention(intervention)
     used = run.manifest.get("used_items") or []
     refuse_used(used, [item.id for item in bench.items])
-    samples, grades = bench.measured(job.name, policy, bench.items, bench.plan.n)
+    samples, grades = bench.measured(job.name, policy, bench.items, job.n)
     rows = ledger_rows(run)
     edit = relative_norm(intervention, bench)
     entry = Entry(
@@ -183,6 +183,7 @@ def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list
         arm=job.arm,
         prompt="bare",
         seed=job.settings.seed,
+        n=job.n,
         data_class=data_class(rows),
         ledger=summary(rows),
         used_items=tuple(used),

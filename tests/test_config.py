@@ -129,6 +129,16 @@ def test_seeds_share_a_name_and_an_arm_and_other_settings_do_not() -> None:
     assert len({job.name for job in cells.jobs}) == 2 and len({job.arm for job in cells.jobs}) == 2
 
 
+def test_the_draws_of_a_placebo_are_one_row_and_share_its_samples() -> None:
+    (drawn,) = plan([["method=contrastive", "seed=2", "placebos=one", "placebo_seeds=3", "eval.n=16", *QUIET]])
+    method, *placebos = drawn.jobs
+    assert (method.role, method.n) == ("method", 16) and [job.role for job in placebos] == ["placebo"] * 3
+    assert [job.settings.seed for job in placebos] == [2, 1002, 2002]
+    assert len({(job.name, job.arm) for job in placebos}) == 1 and [job.n for job in placebos] == [6, 6, 6]
+    with pytest.raises(ConfigError, match="placebo_seeds=0"):
+        plan([["method=contrastive", "placebo_seeds=0", *QUIET]])
+
+
 def test_a_foreign_methods_package_is_refused_with_both_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Spec:
         submodule_search_locations = [str(tmp_path)]  # noqa: RUF012

@@ -124,7 +124,7 @@ def _wanted(entry: Entry, config: CompareConfig) -> int | None:
     asked = max((entry["n"] for entry in sets.values()), default=None)
     if config.n is None or entry.role == "ceiling":
         return None
-    return 1 if asked == 1 else config.n
+    return 1 if asked == 1 else entry.n or config.n
 
 
 def _rows(entries: Sequence[Entry], measured: Sequence[Measures]) -> list[Row]:

@@ -40,6 +40,8 @@ class Entry:
     own_prompt: str | None = None
     """the fixed prompt it is best at on dev; None: not looked for"""
     seed: int | None = None
+    n: int | None = None
+    """samples wanted of each item; None: as many as the comparison says"""
     data_class: str | None = None
     ledger: dict[str, int] = field(default_factory=dict)
     """label_bits, select_bits, foreign_tokens, own_activations"""

@@ -65,7 +65,7 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     bare = first.prompt == table.base.first.prompt
     elsewhere = refusal("controls were measured at the bare prompt: see the line there")
     line = {
-        **_identity(row),
+        **_identity(row, table.joint.by_seed(row.key)),
         "n_items": len(table.items),
         "n": row.measures[0].n,
         "data_class": first.data_class,
@@ -102,7 +102,7 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     return line
 
 
-def _identity(row: Row) -> dict[str, Any]:
+def _identity(row: Row, accuracies: list[float]) -> dict[str, Any]:
     first = row.first
     return {
         "id": first.policy,
@@ -114,7 +114,10 @@ def _identity(row: Row) -> dict[str, Any]:
         "prompt": first.prompt,
         "seed": first.seed if len(row.entries) == 1 else None,
         "seeds": len(row.entries),
-        "members": [{"id": entry.policy, "seed": entry.seed, "run": entry.run} for entry in row.entries],
+        "members": [
+            {"id": entry.policy, "seed": entry.seed, "run": entry.run, "acc": accuracy}
+            for entry, accuracy in zip(row.entries, accuracies, strict=True)
+        ],
     }
 
 
@@ -217,8 +220,21 @@ def _p_values(table: Table, row: Row) -> dict[str, Any]:
     if placebos:
         own_N = joint.values_N(row.key)
         bars = [joint.values_N(r.key) for r in [table.base, *placebos]]
-        out["ctrl"] = max(sign_flip(own_N - bar_N, clusters_N, draws, one_sided=True) for bar_N in bars)
+        over_items = max(sign_flip(own_N - bar_N, clusters_N, draws, one_sided=True) for bar_N in bars)
+        out["ctrl"] = max(over_items, _p_over_seeds(table, row, placebos))
     return out
+
+
+def _p_over_seeds(table: Table, row: Row, placebos: list[Row]) -> float:
+    """Share of joint draws without a control-adjusted gain; 0 where nothing has several seeds.
+
+    Flipping signs over items can't see that a placebo is a lottery over its draws.
+    """
+    if all(len(each.entries) == 1 for each in [row, *placebos]):
+        return 0.0
+    mean = table.joint.mean
+    bar_B = np.max([mean(each.key)[1] for each in [table.base, *placebos]], axis=0)
+    return float((1 + (mean(row.key)[1] <= bar_B).sum()) / (1 + len(bar_B)))
 
 
 def _correct(out: list[dict[str, Any]]) -> None:

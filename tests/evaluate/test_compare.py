@@ -90,6 +90,27 @@ def test_base_against_itself_gains_nothing(tmp_path: Path) -> None:
     assert any("EF B0/C4 refused" in warning for warning in out["warnings"])
 
 
+def test_a_placebo_that_is_a_lottery_widens_the_control_adjusted_gain(tmp_path: Path) -> None:
+    found = items(120)
+    base, method = entry(tmp_path, "base", "base", found, 0.1), entry(tmp_path, "method", "m", found, 0.9)
+    means = (0.1, 0.85, 0.1, 0.1, 0.85)
+    draws = [
+        entry(tmp_path, "placebo", "m/coin", found, mean, n=2, parent="m", arm="coin", seed=s, seed_=s)
+        for s, mean in enumerate(means)
+    ]
+    out = compare([base, method, *draws], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    placebo, adjusted = line(out, "m/coin"), line(out, "m")["ctrl"]["gain"]
+    assert placebo["seeds"] == 5 and placebo["n"] == 2
+    own = [float(accuracy(measure(each.samples, each.grades, found)).mean()) for each in draws]
+    assert [member["acc"] for member in placebo["members"]] == pytest.approx(own)
+    assert placebo["acc"]["point"] == pytest.approx(np.mean(own))
+    assert adjusted["point"] == pytest.approx(line(out, "m")["acc"]["point"] - np.mean(own))
+    assert adjusted["hi"] - adjusted["lo"] > 0.3  # over items alone it would be about .1
+    one = compare([base, method, draws[1]], found, tmp_path / "one", SimulatedTask(), CONFIG)["policies"]  # type: ignore[arg-type]
+    alone = next(p for p in one if p["name"] == "m")["ctrl"]["gain"]
+    assert alone["hi"] - alone["lo"] < 0.15 and 0.0 < line(out, "m")["p"]["ctrl"] < 1.0
+
+
 def test_the_base_sampled_again_gains_nothing_but_for_the_nominal_rate(tmp_path: Path) -> None:
     found, covered = items(40), 0
     for trial in range(25):
