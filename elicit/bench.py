@@ -102,8 +102,7 @@ class Bench:
     @functools.cached_property
     def known(self) -> dict[str, Item]:
         """Everything in the store that may need a grade: other comparisons share it, with other limits."""
-        whole = (*self.task.items("test"), *self.task.items("dev"), *self.items, *self.dev)
-        return {item.id: item for item in whole}
+        return {item.id: item for item in (*self.task.items("test"), *self.task.items("dev"))}
 
     def best_prompt(self, policy: Policy, what: str) -> str:
         """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""

@@ -93,34 +93,16 @@ def _word(name: str) -> Callable[[list[str]], int]:
     if name in ("score", "compare", "report", "grade"):
         from elicit.commands import measured
 
-        return {
-            "score": measured.score,
-            "compare": measured.compare,
-            "report": measured.report,
-            "grade": measured.grade,
-        }[name]
-    if name == "export":
-        from elicit.commands.export import export
-
-        return export
-    if name in ("escalate", "calibrate", "contamination", "completion", "workspace"):
-        module = importlib.import_module(f"elicit.commands.{name}")
-        return getattr(module, name)
-    if name == "lens":
-        from elicit.commands.lens import lens
-
-        return lens
-    if name == "organism":
-        from elicit.commands.organism import organism
-
-        return organism
+        return getattr(measured, name)
     if name == "resume":
         from elicit.commands.experiment import resume
 
         return resume
-    from elicit.doctor import doctor
+    if name == "doctor":
+        from elicit.doctor import doctor
 
-    return doctor
+        return doctor
+    return getattr(importlib.import_module(f"elicit.commands.{name}"), name)
 
 
 def _run(overrides: list[str], many: bool, argv: list[str]) -> int:

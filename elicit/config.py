@@ -116,7 +116,7 @@ class Settings:
     """processes that fit and measure the jobs of a comparison side by side; more than 1 for tiny models on a CPU"""
     placebos: Literal["none", "one", "all"] = "none"
     placebo_seeds: int = 1
-    """draws of every placebo: seed, seed + 1000, ...; they share the samples, so that n a draw is eval.n / placebo_seeds"""
+    """draws of every placebo (seed, seed + 1000, ...); they share the samples: n a draw is eval.n / placebo_seeds"""
     rivals: Literal["none", "one", "all"] = "none"
     template: str = "comparison"
     """report template: a shipped name or a path"""

@@ -169,3 +169,15 @@ def check_fingerprint(folder: Path, now: dict[str, str], redo: str) -> bool:
     else:
         write_json(begun, now)
     return (Path(folder) / "manifest.json").exists()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it; nothing happens where there is none.
+
+    By whole paths: `shutil.rmtree` opens names relative to a folder, which the audit hook of a fit can't place.
+    """
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    folder.rmdir()

@@ -5,7 +5,7 @@
 
 What a worker leaves behind is files (manifest, intervention, samples, grades), the same that the main process would
 have written, so the comparison does not know how many there were. A worker ends when its parent does. A tiny model
-uses one thread, and two of them two cores; on one GPU leave `workers` at 1. Knows no method and no metric.
+uses one thread, and two of them two cores; on one GPU leave `parallel` at 1. Knows no method and no metric.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from elicit.errors import ConfigError, MethodError
 from elicit.policy.decoding import PickRule, Regime
 from elicit.policy.layers import at_depth, blocks
 from elicit.policy.residuals import read_residuals
-from elicit.records import Finish
+from elicit.records import FINISHED
 from elicit.sampling.sample import sample
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def own_completions(
     out = []
     for item, _, outcome in sample(policy, items, range(samples), regime, ledger.task_view):
         path = outcome.path
-        finished = path.finish in (Finish.EOS, Finish.STOP)
+        finished = path.finish in FINISHED
         ids = tuple(path.token_ids)
         out.append(Completion(item, policy.prompt_ids(item.question), ids, path.text, finished))
     ledger.rollouts(len(out), sum(len(completion.token_ids) for completion in out))

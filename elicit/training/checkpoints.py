@@ -9,7 +9,6 @@ is no part of it. A checkpoint of other settings, another policy or another seed
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from elicit.errors import DataError
-from elicit.files import read_json, write_json
+from elicit.files import read_json, remove_tree, write_json
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -40,15 +39,14 @@ def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], more: Cal
     from safetensors.torch import save_file
 
     place, unfinished = folder / name_of(step), folder / f".unfinished-{step:06d}"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    remove_tree(unfinished)
     unfinished.mkdir(parents=True)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished / TENSORS)
     more(unfinished)
-    if place.exists():
-        shutil.rmtree(place)
+    remove_tree(place)
     unfinished.rename(place)
     for old in found(folder)[:-KEPT]:
-        shutil.rmtree(old)
+        remove_tree(old)
     return place
 
 

@@ -23,7 +23,7 @@ import torch
 from elicit.errors import ConfigError, MethodError
 from elicit.files import seed_of
 from elicit.policy.decoding import Job, Path, PickRule
-from elicit.records import Finish, Item
+from elicit.records import FINISHED, Finish, Item
 from elicit.sampling.sampler import StepLoop
 from elicit.sampling.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
@@ -46,7 +46,7 @@ class Rollout:
     @property
     def finished(self) -> bool:
         """Ended by itself, at EOS or a stop string."""
-        return self.path.finish in (Finish.EOS, Finish.STOP)
+        return self.path.finish in FINISHED
 
 
 class Engine(Protocol):

@@ -3,8 +3,7 @@
     folder/checkpoint-STEP/{model or adapter, optimizer, scheduler, random states, trainer_state.json}
 
 transformers writes `trainer_state.json` last, so a checkpoint without a readable one was cut off and does not count.
-Removal goes by whole paths: `shutil.rmtree` opens names relative to a folder, which the audit hook of a fit can't
-place. Knows no trainer.
+Knows no trainer.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from elicit.errors import DataError
-from elicit.files import read_json
+from elicit.files import read_json, remove_tree
 
 
 def last_whole(folder: Path) -> str | None:
@@ -35,15 +34,6 @@ def remove_older(folder: Path) -> None:
         if str(path) == whole:
             return
         remove_tree(path)
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; nothing happens where there is none."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    folder.rmdir()
 
 
 def _readable(path: Path) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from elicit.policy.decoding import REGIMES
-from elicit.records import Finish, Item
+from elicit.records import FINISHED, Item
 from elicit.sampling.sample import sample
 from elicit.tasks.review import REVIEW, proposal, read_verdict
 from methods.critique_ft.records import Example
@@ -53,7 +53,7 @@ def plain_answers(policy: Policy, ledger: Ledger, items: Sequence[Item]) -> dict
     tokens = sum(len(path.token_ids) for path in paths)
     ledger.rollouts(len(paths), tokens)
     task = ledger.task_view
-    readable = [task.extract(path.text, path.finish != Finish.LENGTH).strict is not None for path in paths]
+    readable = [task.extract(path.text, path.finish in FINISHED).strict is not None for path in paths]
     leaks = [bool(_LEAK.search(path.text)) for path in paths]
     return {"leak": sum(leaks) / len(paths), "format": sum(readable) / len(paths), "length": tokens / len(paths)}
 

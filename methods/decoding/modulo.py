@@ -30,7 +30,7 @@ from elicit.policy.decoding import (
     Verdict,
     Verifier,
 )
-from elicit.records import Finish
+from elicit.records import FINISHED
 from methods.decoding.continuing import own_tokens
 from methods.decoding.votes import own_rng
 
@@ -82,7 +82,7 @@ class Modulo(StrategyBase):
 
     def verdict(self, request: Request, path: Path, stream: int, task: Reader) -> Verdict:
         """What the task's verifier says."""
-        return cast("Verifier", task).verdict(request.item, path.text, path.finish in (Finish.EOS, Finish.STOP))
+        return cast("Verifier", task).verdict(request.item, path.text, path.finish in FINISHED)
 
     def twins(self) -> dict[str, DecodingStrategy]:
         """Verdicts by a coin: the same rounds and the same words, without what the verifier knows."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from elicit.files import seed_of
 from elicit.policy.decoding import Path
-from elicit.records import Finish
+from elicit.records import FINISHED
 
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def answer_class(path: Path, task: Reader) -> str | None:
     """The class of the answer that `path` states; None where it states none or did not finish."""
-    answer = task.extract(path.text, path.finish in (Finish.EOS, Finish.STOP)).strict
+    answer = task.extract(path.text, path.finish in FINISHED).strict
     return None if answer is None else task.answer_class(answer)
 
 

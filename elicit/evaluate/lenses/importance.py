@@ -27,6 +27,7 @@ from elicit.evaluate.lenses.structure import kind_of
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics import Estimate, refusal
 from elicit.files import seed_of
+from elicit.records import FINISHED
 from elicit.sampling.probe import Probe
 
 DRAWS = 400
@@ -150,7 +151,7 @@ def _distance(p: np.ndarray, q: np.ndarray) -> float:
 
 def _answer(task: Any, row: Any) -> str | None:
     """Class of the answer of a whole completion; no answer is a class of its own."""
-    answer = task.extract(row["forced_text"] + row["text"], row["finish"] in ("eos", "stop")).strict
+    answer = task.extract(row["forced_text"] + row["text"], row["finish"] in FINISHED).strict
     return None if answer is None else task.answer_class(answer)
 
 

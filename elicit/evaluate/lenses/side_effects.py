@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.lenses.bootstrap import Bootstrap
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
-from elicit.evaluate.lenses.view import FINISHED, Side, View
+from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics import Estimate, Resamples, refusal
+from elicit.records import FINISHED
 
 BINS = 10
 TEXTS = "texts"

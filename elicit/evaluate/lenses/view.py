@@ -22,9 +22,7 @@ from elicit.evaluate.lenses.bootstrap import Bootstrap
 from elicit.evaluate.measure import Measures, measure
 from elicit.evaluate.statistics import DRAWS, Resamples
 from elicit.files import shards
-from elicit.records import Finish, Item
-
-FINISHED = (Finish.EOS, Finish.STOP)
+from elicit.records import FINISHED, Item
 
 
 @dataclass(frozen=True)
