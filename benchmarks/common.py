@@ -7,6 +7,7 @@ Nothing here runs in CI.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -39,6 +40,25 @@ def load(path: str) -> tuple[Any, Any, frozenset[int]]:
     model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     return model, tokenizer, frozenset({tokenizer.eos_token_id})
+
+
+def arguments(about: str | None, **numbers: int) -> argparse.ArgumentParser:
+    """The options of every sampling benchmark: --model, --text, --threads, --out, and a whole number for each name."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=str(ORGANISM))
+    parser.add_argument("--text", choices=["organism", "gsm8k"], default="organism")
+    for name, value in (numbers | {"threads": 1}).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--out")
+    return parser
+
+
+def prepared(args: argparse.Namespace) -> tuple[Any, Any, frozenset[int], list[tuple[int, ...]]]:
+    """(model, tokenizer, EOS ids, the ids of `args.items` prompts), with the threads that were asked for."""
+    torch.set_num_threads(args.threads)
+    model, tokenizer, eos = load(args.model)
+    texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
+    return model, tokenizer, eos, [tuple(tokenizer(text).input_ids) for text in texts]
 
 
 def organism_prompts(count: int, seed: int = 0) -> list[str]:

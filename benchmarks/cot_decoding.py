@@ -10,14 +10,11 @@ Target: a ratio of 5 or more.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import ORGANISM, gsm8k_prompts, interleaved, load, organism_prompts, paired_ratio, report
+from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
 from benchmarks.peers.cot_decoding import cot_decode
 from benchmarks.strategies import cost, reader, requests_of
 from benchmarks.wide import peak_rows
@@ -26,17 +23,8 @@ from methods.decoding.cot_decoding import CotDecoding
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=str(ORGANISM))
-    parser.add_argument("--text", choices=["organism", "gsm8k"], default="organism")
-    for name, value in (("items", 8), ("k", 10), ("limit", 64), ("repeats", 3), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, tokenizer, eos = load(args.model)
-    texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
-    prompts = [tuple(tokenizer(text).input_ids) for text in texts]
+    args = arguments(__doc__, items=8, k=10, limit=64, repeats=3).parse_args()
+    model, tokenizer, eos, prompts = prepared(args)
     requests, loop, endless = requests_of(prompts), StepLoop(model, tokenizer, eos), StepLoop(model, tokenizer, ())
     paths: dict[str, list[list[int]]] = {}
 

@@ -8,7 +8,6 @@ of its cost. Target: at most 5 % on the organism, 2 % on a 135M model.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import ORGANISM, gsm8k_prompts, interleaved, load, organism_prompts, paired_ratio, report
+from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.decoding import Job, PickRule
@@ -25,17 +24,9 @@ from elicit.tasks.task import StopRules
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=str(ORGANISM))
-    parser.add_argument("--text", choices=["organism", "gsm8k"], default="organism")
-    for name, value in (("items", 50), ("n", 16), ("slots", 128), ("limit", 24), ("repeats", 5), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, tokenizer, _ = load(args.model)
-    texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
-    jobs = [Job(tuple(tokenizer(text).input_ids), place, j) for place, text in enumerate(texts) for j in range(args.n)]
+    args = arguments(__doc__, items=50, n=16, slots=128, limit=24, repeats=5).parse_args()
+    model, tokenizer, _, prompts = prepared(args)
+    jobs = [Job(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(args.n)]
     vector = torch.randn(layers.width(model), generator=torch.Generator().manual_seed(0)) * 0.01
     loop = StepLoop(model, tokenizer, (), slots=args.slots)
 

@@ -22,12 +22,13 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import ORGANISM, gsm8k_prompts, interleaved, load, organism_prompts, paired_ratio, report
+from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
 from benchmarks.peers.power_sampling import power_sample
 from benchmarks.strategies import cost, reader, requests_of
 from benchmarks.wide import peak_rows
 from elicit.policy.decoding import DecodingStrategy
 from elicit.sampling.sampler import StepLoop
+from elicit.sampling.view import View
 from methods.decoding.power import acceptance
 from methods.decoding.power_mh import PowerMH
 from methods.decoding.power_smc import PowerSMC
@@ -45,78 +46,89 @@ def rates(strategy: PowerMH, loop: StepLoop, requests: Any, task: Any, limit: in
     }  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=str(ORGANISM))
-    parser.add_argument("--text", choices=["organism", "gsm8k"], default="organism")
-    for name, value in (("items", 4), ("chains", 8), ("steps", 10), ("limit", 48), ("repeats", 3), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--alpha", type=float, default=4.0)
-    parser.add_argument("--out")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, tokenizer, eos = load(args.model)
-    texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
-    prompts = [tuple(tokenizer(text).input_ids) for text in texts]
-    task, mh = reader(args.text, args.limit), PowerMH(alpha=args.alpha, steps=args.steps)
-    chains = [requests_of([prompt] * args.chains, salt=place) for place, prompt in enumerate(prompts)]
-    everything = [request for own in chains for request in own]
-    loop, endless, rng = StepLoop(model, tokenizer, eos), StepLoop(model, tokenizer, ()), random.Random(0)
+class Arms:
+    """The two loops on the same prompts."""
 
-    def ours(groups: list[list[Any]], on: StepLoop) -> int:
-        return sum(outcome.total_tokens for own in groups for outcome in mh.run(on, own, task))
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.mh, self.rng = args, PowerMH(alpha=args.alpha, steps=args.steps), random.Random(0)
+        self.model, tokenizer, self.eos, self.prompts = prepared(args)
+        self.loop, self.endless = StepLoop(self.model, tokenizer, self.eos), StepLoop(self.model, tokenizer, ())
+        self.chains = [requests_of([prompt] * args.chains, salt=place) for place, prompt in enumerate(self.prompts)]
+        self.together = [request for own in self.chains for request in own]
 
-    def peer(end: int | None) -> int:
+    def task(self, limit: int | None = None) -> View:
+        return reader(self.args.text, limit or self.args.limit)
+
+    def ours(self, groups: list[list[Any]], on: StepLoop) -> int:
+        """Generated tokens, one run of the strategy for each group of chains."""
+        return sum(outcome.total_tokens for own in groups for outcome in self.mh.run(on, own, self.task()))
+
+    def peer(self, prompts: list[tuple[int, ...]], limit: int, end: int | None) -> int:
+        """Generated tokens of the published loop, one chain after the other."""
         torch.manual_seed(0)
-        runs = [prompt for prompt in prompts for _ in range(args.chains)]
-        return sum(power_sample(model, p, args.alpha, args.steps, 1, args.limit, end, rng)[1] for p in runs)
+        a = self.args
+        return sum(power_sample(self.model, ids, a.alpha, a.steps, 1, limit, end, self.rng)[1] for ids in prompts)
 
-    speeds = interleaved(
-        {
-            "step loop": lambda: ours([everything], endless),
-            "step loop, a prompt at a time": lambda: ours(chains, endless),
-            "published loop": lambda: peer(None),
-            "step loop, EOS on": lambda: ours([everything], loop),
-            "published loop, EOS on": lambda: peer(min(eos)),
-        },
-        args.repeats,
-    )
+    def speeds(self) -> dict[str, list[float]]:
+        runs, limit = [prompt for prompt in self.prompts for _ in range(self.args.chains)], self.args.limit
+        return interleaved(
+            {
+                "step loop": lambda: self.ours([self.together], self.endless),
+                "step loop, a prompt at a time": lambda: self.ours(self.chains, self.endless),
+                "published loop": lambda: self.peer(runs, limit, None),
+                "step loop, EOS on": lambda: self.ours([self.together], self.loop),
+                "published loop, EOS on": lambda: self.peer(runs, limit, min(self.eos)),
+            },
+            self.args.repeats,
+        )
 
-    def curve(name: str, values: tuple[int, ...], make: Any, on: StepLoop = loop) -> list[dict[str, Any]]:
-        out = []
-        for value in values:
-            strategy, limit = make(value)
-            checked: DecodingStrategy = strategy
-            out.append({name: value, **cost(checked, on, chains[0][:2], reader(args.text, limit))})
-        return out
+    def curve(self, name: str, made: dict[int, tuple[DecodingStrategy, int]], on: StepLoop) -> list[dict[str, Any]]:
+        """The cost of two requests by a number: {number: (strategy, limit)}."""
+        two = self.chains[0][:2]
+        return [{name: n, **cost(strategy, on, two, self.task(limit))} for n, (strategy, limit) in made.items()]
 
-    def alone(n: int) -> Any:
-        return lambda: mh.run(endless, chains[0], reader(args.text, n))
+    def curves(self) -> dict[str, Any]:
+        limit, lengths = self.args.limit, (16, 32, 64, 128)
+        by_particles = {n: (PowerSMC(n=n), limit) for n in (8, 16, 32, 64, 128)}
+        by_moves = {n: (PowerMH(steps=n), limit) for n in (5, 10, 20, 40)}
+        return {
+            "cost of particles, 2 answers": self.curve("n", by_particles, self.loop),
+            "cost of moves, 2 chains": self.curve("steps", by_moves, self.loop),
+            "cost of length, 32 particles, 2 answers": self.curve(
+                "tokens", {n: (PowerSMC(n=32), n) for n in lengths}, self.endless
+            ),
+            "cost of length, 10 moves, 2 chains": self.curve(
+                "tokens", {n: (PowerMH(), n) for n in lengths}, self.endless
+            ),
+        }
 
-    def theirs(n: int) -> Any:
-        return lambda: power_sample(model, prompts[0], args.alpha, args.steps, 1, n, None, rng)
+    def rows(self, n: int) -> dict[str, Any]:
+        """The most rows of vocabulary width that live while n tokens are generated."""
+        one, smc = self.chains[0], PowerSMC(n=32)
+        return {
+            f"{self.args.chains} chains, {n} tokens": peak_rows(
+                self.model, lambda: self.mh.run(self.endless, one, self.task(n))
+            ),
+            f"32 particles, {n} tokens": peak_rows(self.model, lambda: smc.run(self.endless, one[:1], self.task(n))),
+            f"published loop, 1 chain, {n} tokens": peak_rows(self.model, lambda: self.peer(self.prompts[:1], n, None)),
+        }
 
-    def particles(n: int) -> Any:
-        return lambda: PowerSMC(n=32).run(endless, chains[0][:1], reader(args.text, n))
 
-    lengths = (16, 32, 64, 128)
-    arms = {f"{args.chains} chains": alone, "32 particles": particles, "published loop, 1 chain": theirs}
+def main() -> None:
+    parser = arguments(__doc__, items=4, chains=8, steps=10, limit=48, repeats=3)
+    parser.add_argument("--alpha", type=float, default=4.0)
+    args = parser.parse_args()
+    arms = Arms(args)
+    speeds = arms.speeds()
     facts = {
         "ratio": paired_ratio(speeds, "step loop", "published loop"),
         "ratio, a prompt at a time": paired_ratio(speeds, "step loop, a prompt at a time", "published loop"),
         "ratio, EOS on": paired_ratio(speeds, "step loop, EOS on", "published loop, EOS on"),
-        "items": args.items, "chains": args.chains, "alpha": args.alpha, "steps": args.steps, "limit": args.limit,
-        "cost of particles, 2 answers": curve("n", (8, 16, 32, 64, 128), lambda n: (PowerSMC(n=n), args.limit)),
-        "cost of moves, 2 chains": curve("steps", (5, 10, 20, 40), lambda n: (PowerMH(steps=n), args.limit)),
-        "cost of length, 32 particles, 2 answers": curve("tokens", lengths, lambda n: (PowerSMC(n=32), n), endless),
-        "cost of length, 10 moves, 2 chains": curve("tokens", lengths, lambda n: (PowerMH(), n), endless),
-        "acceptance": rates(mh, loop, everything, task, args.limit),
-        "peak rows of vocabulary width": {
-            f"{name}, {n} tokens": peak_rows(model, make(n))
-            for n in (16, 64)
-            for name, make in arms.items()
-        },
-    }  # fmt: skip
+        **{name: getattr(args, name) for name in ("items", "chains", "alpha", "steps", "limit")},
+        **arms.curves(),
+        "acceptance": rates(arms.mh, arms.loop, arms.together, arms.task(), args.limit),
+        "peak rows of vocabulary width": arms.rows(16) | arms.rows(64),
+    }
     report(f"power sampling, {Path(args.model).name}", speeds, facts, args.out)
 
 

@@ -10,7 +10,6 @@ stop strings; `generate()` does neither. Target: a ratio of 1.5 or more on the o
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import ORGANISM, gsm8k_prompts, interleaved, load, organism_prompts, paired_ratio, report
+from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
 from elicit.policy.decoding import Job, PickRule
 from elicit.sampling.sampler import StepLoop
 from elicit.tasks.task import StopRules
@@ -50,17 +49,8 @@ def by_loop(loop: StepLoop, prompts: list[tuple[int, ...]], n: int, limit: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=str(ORGANISM))
-    parser.add_argument("--text", choices=["organism", "gsm8k"], default="organism")
-    for name, value in (("items", 200), ("n", 16), ("slots", 128), ("limit", 128), ("repeats", 3), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, tokenizer, eos = load(args.model)
-    texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
-    prompts = [tuple(tokenizer(text).input_ids) for text in texts]
+    args = arguments(__doc__, items=200, n=16, slots=128, limit=128, repeats=3).parse_args()
+    model, tokenizer, eos, prompts = prepared(args)
     loop = StepLoop(model, tokenizer, eos, slots=args.slots)
     speeds = interleaved(
         {
