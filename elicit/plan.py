@@ -9,6 +9,7 @@ comparison: base and ceilings are measured once for all of them. Knows no model 
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -84,7 +85,8 @@ def plan(command_line: Sequence[Sequence[str]]) -> list[Comparison]:
     for job in jobs:
         cells.setdefault(content_hash([job.settings.node[key] for key in SHARED]), []).append(job)
     alone = len(cells) == 1
-    return [_comparison(cell, alone) for cell in cells.values()]
+    suffixes = [""] if alone else _cell_names([cell[0] for cell in cells.values()])
+    return [_comparison(cell, suffix) for cell, suffix in zip(cells.values(), suffixes, strict=True)]
 
 
 def _experiment_jobs(overrides: list[str]) -> list[list[str]]:
@@ -121,17 +123,28 @@ def _with_controls(overrides: list[str]) -> list[Job]:
     return jobs
 
 
-def _comparison(jobs: list[Job], alone: bool) -> Comparison:
+def _cell_names(firsts: list[Job]) -> list[str]:
+    """What tells the comparisons of one command apart: the task's or the model's name where that is enough."""
+    tasks = [job.settings.task.name for job in firsts]
+    both = [f"{task}-{_model(job)}" for task, job in zip(tasks, firsts, strict=True)]
+    hashes = [content_hash([job.settings.node[key] for key in SHARED], 6) for job in firsts]
+    return next(names for names in (tasks, both, hashes) if len(set(names)) == len(names))
+
+
+def _model(job: Job) -> str:
+    path = str(job.settings.node["model"].get("path", "model"))
+    return path.rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
+
+
+def _comparison(jobs: list[Job], suffix: str) -> Comparison:
     named = _unique_names(jobs)
     first = named[0].settings
-    model = str(first.node["model"].get("path", "model")).rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
-    task = first.task.name
     methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
-    derived = f"{_several(methods)}-{task}-{model}"
+    derived = f"{_several(methods)}-{first.task.name}-{_model(named[0])}"
     experiment = first.experiment.name if first.experiment else None
     group = first.group or experiment or derived
-    if not alone:
-        group = f"{group}-{content_hash([first.node[key] for key in SHARED], 6)}" if group != derived else derived
+    if suffix and (group != derived or suffix not in derived):
+        group = f"{group}-{suffix}"
     return Comparison(group, tuple(named), first)
 
 
@@ -141,15 +154,16 @@ def _several(methods: list[str]) -> str:
 
 
 def _unique_names(jobs: list[Job]) -> list[Job]:
-    """Jobs of one name that differ in more than the seed are told apart by their arm; seeds share a name."""
+    """Jobs of one name that differ in more than the seed are told apart by what differs; seeds share a name."""
     arms: dict[str, set[str]] = {}
     for job in jobs:
         arms.setdefault(job.name, set()).add(job.arm)
     twice = {name for name, found in arms.items() if len(found) > 1}
     parents = Counter(job.name for job in jobs if job.role == "method")
+    suffixes = _arm_suffixes([job for job in jobs if job.name in twice and job.parent is None])
     out = []
     for job in jobs:
-        suffix = f"-{job.parent_arm[:6]}"
+        suffix = f"-{suffixes[job.parent_arm]}" if job.parent_arm in suffixes else ""
         if job.parent is None:
             out.append(replace(job, name=job.name + suffix if job.name in twice else job.name))
             continue
@@ -157,3 +171,26 @@ def _unique_names(jobs: list[Job]) -> list[Job]:
         parent = job.parent + suffix if several else job.parent
         out.append(replace(job, name=f"{parent}/{job.twin}", parent=parent))
     return out
+
+
+def _arm_suffixes(jobs: list[Job]) -> dict[str, str]:
+    """By arm, what its overrides of the method say that those of its namesakes don't: `self`, `items8`; else a hash.
+
+    >>> [_said(word) for word in ("method/critic=self", "method.items=8")]
+    ['self', 'items8']
+    """
+    out: dict[str, str] = {}
+    for name in {job.name for job in jobs}:
+        own = {job.parent_arm: {w for w in job.overrides if w.startswith("method")} for job in jobs if job.name == name}
+        shared = set.intersection(*own.values())
+        told = {arm: "-".join(_said(word) for word in sorted(words - shared)) for arm, words in own.items()}
+        plain = all(told.values()) and len(set(told.values())) == len(told) and max(map(len, told.values())) <= 32
+        out |= told if plain else {arm: arm[:6] for arm in told}
+    return out
+
+
+def _said(override: str) -> str:
+    """A choice by its name, a value with its field's."""
+    key, _, value = override.partition("=")
+    said = value if "/" in key or key == "method" else key.rpartition(".")[2] + value
+    return re.sub(r"[^A-Za-z0-9.+]+", "_", said)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from elicit.config import Settings, settings
+from elicit.config import EvalPlan, Settings, settings
 from elicit.console import Console
 from elicit.errors import ConfigError, StageError
 from elicit.files import content_hash
@@ -162,6 +162,7 @@ def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list
 
     Raises LedgerError where it was fitted on evaluated items.
     """
+    from elicit.annotating import annotated
     from elicit.evaluate.entry import Entry
     from elicit.fit import ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
@@ -191,6 +192,7 @@ def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list
         run=str(run.path),
         edit=edit,
     )
+    entry = annotated(bench, entry, policy)
     entries = [entry]
     if job.role == "method" and bench.plan.own_prompts and len(bench.prompts) > 1:
         entries = at_own_prompt(entry, policy, rows, bench)
@@ -212,7 +214,7 @@ def at_own_prompt(entry: Any, policy: Any, rows: list[Any], bench: Any) -> list[
     whole = [*rows, *prompt_rows(entry.name, asked.prompt)]
     bits = summary(whole)
     bits["select_bits"] += bench.choice_bits
-    there = replace(entry, policy=asked.id, samples=samples, grades=grades, prompt=best)
+    there = replace(entry, policy=asked.id, samples=samples, grades=grades, at_one=None, prompt=best)
     return [entry, replace(there, data_class=data_class(whole), ledger=bits)]
 
 
@@ -271,11 +273,19 @@ def frozen_plan(bench: Any) -> dict[str, Any]:
         "endpoints": ["ef", "ctrl"],
         "checkpoint": bench.checkpoint.id,
         "task": chosen.node["task"],
-        "eval": {key: value for key, value in vars(chosen.eval).items() if key != "workers"},
+        "eval": {key: value for key, value in vars(chosen.eval).items() if key != "workers" and not _unset(key, value)},
         "budget": chosen.node["budget"],
         "items": content_hash(sorted(item.id for item in bench.items)),
         "methods": {job.name: job.settings.node.get("method") for job in comparison.jobs},
     }
+
+
+_LATER = ("annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3")
+"""settings younger than the first frozen plans: written where they are set, so that an older plan still agrees"""
+
+
+def _unset(key: str, value: Any) -> bool:
+    return key in _LATER and value == getattr(EvalPlan(), key)
 
 
 def make_folder(job: Job, group: str, invocation: str, argv: Sequence[str]) -> RunFolder:
@@ -322,6 +332,8 @@ def job_of(run: RunFolder) -> Job:
 def _close(results: Sequence[dict[str, Any] | None], outcomes: Sequence[Outcome], console: Console) -> int:
     """The table of all jobs where there are several, the JSON object, and the exit code."""
     failed = [outcome for outcome in outcomes if outcome.fault]
+    if (whole := [result for result in results if result]) and len(whole) > 1:
+        _overview(whole, console)
     if len(outcomes) > 1:
         console.say("")
         for outcome in outcomes:
@@ -331,6 +343,15 @@ def _close(results: Sequence[dict[str, Any] | None], outcomes: Sequence[Outcome]
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
     return OK if not failed else PARTLY_FAILED if len(outcomes) > 1 else JOB_FAILED
+
+
+def _overview(results: list[dict[str, Any]], console: Console) -> None:
+    from rich.console import Console as RichConsole
+
+    from elicit.report.overview import overview
+
+    console.say("")
+    overview(results, RichConsole(file=console.stream, highlight=False))
 
 
 def _line(outcome: Outcome) -> dict[str, Any]:

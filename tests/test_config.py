@@ -129,6 +129,18 @@ def test_seeds_share_a_name_and_an_arm_and_other_settings_do_not() -> None:
     assert len({job.name for job in cells.jobs}) == 2 and len({job.arm for job in cells.jobs}) == 2
 
 
+def test_arms_of_one_method_are_named_after_what_differs_and_tasks_name_their_comparisons() -> None:
+    (critics,) = plan(sweep_jobs(["method=critique_ft", "method/critic=self,program", "placebos=one", *QUIET]))
+    assert [job.name for job in critics.jobs if job.role == "method"] == ["critique_ft-self", "critique_ft-program"]
+    assert {job.parent for job in critics.jobs if job.role == "placebo"} == {"critique_ft-self", "critique_ft-program"}
+    (items,) = plan(sweep_jobs(["method=contrastive", "method.items=8,16", *QUIET]))
+    assert [job.name for job in items.jobs] == ["contrastive-items8", "contrastive-items16"]
+    tasks = plan(sweep_jobs(["method=contrastive", "task=chain,add", "group=g", "tracker=none"]))
+    assert [comparison.group for comparison in tasks] == ["g-chain", "g-add"]
+    limits = plan(sweep_jobs(["method=contrastive", "eval.limit=8,9", "group=g", "tracker=none"]))
+    assert len({comparison.group for comparison in limits}) == 2
+
+
 def test_the_draws_of_a_placebo_are_one_row_and_share_its_samples() -> None:
     (drawn,) = plan([["method=contrastive", "seed=2", "placebos=one", "placebo_seeds=3", "eval.n=16", *QUIET]])
     method, *placebos = drawn.jobs

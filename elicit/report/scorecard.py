@@ -72,7 +72,14 @@ def footnotes(comparison: dict[str, Any], table: list[Row], columns: list[Column
         notes.append("not a base model: no latent claim.")
     if comparison.get("frozen") == "after":
         notes.append("Settings were frozen after the first test sample: everything here is exploratory.")
+    notes += [_draws(row) for row in table if row.role == "placebo" and row.seeds > 1]
     return notes + [f"refused: {reason}" for reason in reasons(table, columns)]
+
+
+def _draws(row: Row) -> str:
+    """The draws of a placebo, from the weakest: a mean alone would hide a lottery."""
+    found = sorted(member["acc"] for member in row.policy.get("members") or [] if member.get("acc") is not None)
+    return f"{row.name}: {row.seeds} draws, accuracy {', '.join(f'{100 * acc:.1f}' for acc in found)}."
 
 
 def pair_lines(comparison: dict[str, Any]) -> list[str]:

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from elicit.errors import DataError
 from elicit.report import scorecard
+from elicit.report.overview import lines as overview_lines
+from elicit.report.overview import overview
 from elicit.report.rows import load, rows, used_columns
 from elicit.report.scorecard import lines
 from tests.report.example import HOSTILE, comparison, hostile, policy
@@ -107,3 +109,27 @@ def test_hostile_names_reach_the_terminal_without_codes_or_markup():
 def test_an_unreadable_comparison_is_refused_with_its_fault(broken, told):
     with pytest.raises(DataError, match=told):
         scorecard(comparison() | broken)
+
+
+def test_several_comparisons_end_in_one_table_and_what_one_has_not_is_a_dash_there():
+    chain, add = comparison(), comparison()
+    chain["group"], add["group"] = "g-chain", "g-add"
+    add["policies"] = [p for p in add["policies"] if p["name"] != "rlvr"]
+    head, *body = overview_lines([chain, add])
+    assert head.split("  ")[0] == "" and "g-chain: " in head and "g-add: " in head
+    assert len(body) == len(chain["policies"])
+    line = next(line for line in body if line.startswith("rlvr"))
+    assert line.split("  ")[-1] == "\u2013"
+    out = io.StringIO()
+    overview([chain], Console(file=out))
+    assert out.getvalue() == ""
+
+
+def test_a_placebo_with_several_draws_shows_them_all():
+    given = comparison()
+    placebo = next(p for p in given["policies"] if p["role"] == "placebo")
+    placebo |= {
+        "seeds": 3,
+        "members": [{"id": str(s), "seed": s, "acc": acc} for s, acc in enumerate((0.1, 1.0, 0.12))],
+    }
+    assert f"{placebo['name']}: 3 draws, accuracy 10.0, 12.0, 100.0." in printed(given)
