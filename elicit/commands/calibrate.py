@@ -80,9 +80,20 @@ def organisms(own: dict[str, str], rest: list[str]) -> int:
     out = Path(own.get("out", root / "calibration" / "organisms.json"))
     mark = fingerprint(code=code_hash(), models=own.get("models", ORGANISMS), seeds=seeds, overrides=rest)
     write_json(out, {"schema": 1, "fingerprint": mark, "fits": found, "totals": totals})
-    for line in [*fits.lines(totals), f"written: {out}"]:
+    for line in [*simulated_before(), *fits.lines(totals), f"written: {out}"]:
         console.say(line)
     return code
+
+
+def simulated_before() -> list[str]:
+    """What the simulations found that ship with the workbench: coverage, and claims where there is nothing."""
+    from elicit.evaluate.calibration import shipped
+    from elicit.evaluate.calibration.simulated import lines
+
+    found = shipped.load()["simulated"]
+    if found is None or not found["current"]:
+        return ["simulated: none of this version of the statistics; elicit calibrate simulated=true"]
+    return lines(found)
 
 
 def _numbers(key: str, text: str) -> Any:

@@ -55,10 +55,6 @@ class Joint:
     def has(self, row: str, metric: str) -> bool:
         return (row, metric) in self._means
 
-    def by_seed(self, row: str, metric: str = "acc") -> list[float]:
-        """The mean over items of each seed of the row."""
-        return [float(values_N.mean()) for values_N in self._values[row, metric]]
-
     def values_N(self, row: str, metric: str = "acc") -> NDArray:
         """Item values, averaged over the seeds of the row."""
         return np.mean(self._values[row, metric], axis=0)
