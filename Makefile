@@ -1,5 +1,6 @@
 # make        the environment: .venv, under the pins of constraints.txt
 # make test   the tests          make demo   the demonstration          make lint   style and types
+# make example                   runs the five methods (or takes up what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
 # CUDA build of torch is chosen with them, see "CPU or CUDA" in README.md. PYTHON=... chooses the interpreter.
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 BIN := .venv/bin
 STAMP := .venv/.made
 
-.PHONY: env test demo lint clean
+.PHONY: env test demo example lint clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -26,6 +27,12 @@ test: env
 
 demo: env
 	$(BIN)/elicit experiment=demo
+
+example: env
+	$(BIN)/elicit experiment=five_methods root=runs tracker=none
+	$(BIN)/elicit report five_methods root=runs out=docs/example
+	cp runs/comparisons/five_methods/comparison.json docs/example/comparison.json
+	rm -f docs/example/figures/*.svg docs/example/notes.md
 
 lint: env
 	$(BIN)/ruff check .

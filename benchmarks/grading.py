@@ -1,37 +1,54 @@
 """Grading against Math-Verify called one by one: the same answers, the same verdict asked for.
 
-    python benchmarks/grading.py [--answers 10000] [--sample 400] [--out grading]
+    python benchmarks/grading.py [--answers 10000] [--sample 400] [--workers 1] [--out grading]
 
-Mixed completions as a comparison grades them: GSM8K-like numbers (right, wrong, with units and separators, cut off,
-without an answer) and MATH-like expressions, 16 samples an item with their own words and few different answers.
-Arm one is the grader of training and evaluation (`tasks.grader.Grader`: exact path, pool, cache) on all answers,
-with an empty cache and a pool that is running. Arm two is `math_verify.parse` and `verify` of the gold and the
-completion, one after the other, on a random sample of the very same answers, extrapolated. Both arms' clock is
-processor time, the pool's processes included; starting them is counted in `with_start`. Target: 20 times as fast.
+Two mixtures of completions as a comparison grades them, 16 samples an item, each with its own working:
+
+    plain    numbers (right, wrong, with units and separators, cut off, without an answer) and boxed expressions; the
+             expressions are eight golds and the wrong answers are of eight too, so few pairs differ in the whole set
+    varied   every item has its own gold and its own few wrong answers, written in several ways, half of the
+             expressions beyond the exact path (sets, intervals, equations, cube roots, functions, matrices),
+             answers in boxes, in sentences, and in neither
+
+Arm one is the grader of training and evaluation (`tasks.grader.Grader`: exact path, cache, pool) on all answers with
+an empty cache; the start of its processes counts. Arm two is `math_verify.parse` and `verify` of the gold and the
+completion, one after the other, on a random sample of the very same answers, extrapolated; its imports do not count.
+Both arms' clock is processor time, the pool's processes included. Target: 20 times as fast on the plain mixture.
+`lenient_agreement` is the share of that sample on which our lenient verdict is arm two's.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import random
 import resource
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from elicit.tasks.grader import Grader
 from elicit.tasks.gsm8k import Gsm8k
 from elicit.tasks.jsonl import Jsonl
 from elicit.tasks.pool import Job
 from elicit.tasks.task import Task, make_item
 
-try:
-    from elicit.tasks.grader import Grader
-except ImportError:  # before the grader moved to the tasks
-    from elicit.evaluate.grade import Grader  # type: ignore[no-redef]
-
 MATH = (r"\frac{1}{2}", "2x+3", r"\sqrt{2}", "(1, 2)", r"\frac{\pi}{4}", "x^2-1", r"3\sqrt{5}", "12")
 WRONG_MATH = (r"\frac{1}{3}", "2x-3", r"\sqrt{3}", "(2, 1)", r"\frac{\pi}{3}", "x^2+1", r"5\sqrt{3}", "13")
+GOLDS = (  # (gold, the same otherwise written, a wrong one) of three integers
+    ("{a}", "{a}.0", "{b}"), (r"\frac{{{a}}}{{{p}}}", r"\dfrac{{{a}}}{{{p}}}", r"\frac{{{p}}}{{{a}}}"),
+    (r"{a}\sqrt{{{p}}}", r"\sqrt{{{p}}}\cdot {a}", r"{b}\sqrt{{{p}}}"), ("{a}x+{b}", "{b} + {a}x", "{b}x+{a}"),
+    ("x^2-{a}x+{b}", "x^2 + {b} - {a}x", "x^2+{a}x+{b}"), (r"\frac{{{a}\pi}}{{{p}}}", r"{a}\pi/{p}", r"{a}\pi"),
+    ("({a}, {b})", r"\left({a},{b}\right)", "({b}, {a})"), (r"\{{{a}, {b}\}}", r"\{{{b},{a}\}}", r"\{{{a}\}}"),
+    ("[{a}, {c})", r"\left[{a}, {c}\right)", "({a}, {c}]"), ("y={a}x+{b}", "y = {b}+{a}x", "y={a}x-{b}"),
+    (r"{a}\sqrt[3]{{{p}}}", r"{a} \cdot {p}^{{1/3}}", r"{b}\sqrt[3]{{{p}}}"),
+    (r"{a}\cos {b}^\circ", r"{a}\cos({b}^\circ)", r"{a}\sin {b}^\circ"),
+    (r"\begin{{pmatrix}}{a}\\{b}\end{{pmatrix}}", r"\begin{{pmatrix}} {a} \\ {b} \end{{pmatrix}}",
+     r"\begin{{pmatrix}}{b}\\{a}\end{{pmatrix}}"),
+)  # fmt: skip
+BOXED = ("the value is \\boxed{{{}}}.", "$\\boxed{{{}}}$.", "Hence $v = \\boxed{{{}}}$ and that is all.")
+STATED = ("The answer is ${}$.", "So it must be ${}$")
 
 
 def numbers(count: int, rng: random.Random) -> list[Job]:
@@ -65,18 +82,48 @@ def expressions(count: int, rng: random.Random) -> list[Job]:
     return jobs[:count]
 
 
+def varied_numbers(count: int, rng: random.Random) -> list[Job]:
+    """The same with lines of working, tags, prices, fractions and asides behind the answer."""
+    jobs = []
+    while len(jobs) < count:
+        gold = rng.choice((rng.randint(1, 99), rng.randint(100, 99_999)))
+        item = make_item("gsm8k", "test", f"Problem {len(jobs)}: how much is it?", str(gold))
+        wrong = [gold + rng.randint(1, 30) for _ in range(4)]
+        for _ in range(16):
+            said, by = (gold if rng.random() < 0.4 else rng.choice(wrong)), rng.randint(2, 9)
+            work = f" Each has {by}, so {by} * {said} = {by * said}.\nThen {by * said} / {by} = {said}. "
+            text = work + rng.choice((
+                f"The answer is {said}.", f"The answer is ${said:,}.00.", f"The answer is {said} apples a day.",
+                f"#### {said}", f"So it is \\boxed{{{said}}}.", f"So they have {said} apples left.",
+                f"So it costs ${said} in {by} weeks.", f"That is {said}/{by} of it, or {said} dollars", "Who knows?",
+            ))  # fmt: skip
+            jobs.append(Job(item, text, rng.random() < 0.95))
+    return jobs[:count]
+
+
+def varied_expressions(count: int, rng: random.Random) -> list[Job]:
+    """Every item with a gold of its own, two ways to write it, and three wrong answers."""
+    jobs = []
+    while len(jobs) < count:
+        a, p = rng.randint(2, 40), rng.choice((7, 11, 13, 17, 19))
+        sides = [{"a": a, "b": b, "c": a + b, "p": p} for b in (a + 1, a + rng.randint(2, 9), a + rng.randint(10, 50))]
+        gold, other, wrong = rng.choice(GOLDS)
+        item = make_item("math", "test", f"Problem {len(jobs)}: evaluate.", gold.format(**sides[0]))
+        answers = [side.format(**sides[0]) for side in (gold, other)], [wrong.format(**side) for side in sides]
+        for _ in range(16):
+            end = rng.choice(BOXED if rng.random() < 0.8 else STATED)
+            said = rng.choice(answers[rng.random() < 0.6])
+            jobs.append(Job(item, f" By step {rng.randrange(10**6)}, $n = {p}$: {end.format(said)}", True))
+    return jobs[:count]
+
+
+MIXTURES = {"plain": (numbers, expressions), "varied": (varied_numbers, varied_expressions)}
+
+
 def processor() -> float:
     """Processor seconds of this process and of those that it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def started(task: Task, workers: int) -> float:
-    """Processor seconds that it takes to start the pool and grade one completion in it."""
-    began = processor()
-    with Grader(task, workers) as grader:
-        grader.judge([Job(make_item(task.name, "test", "?", "x+1"), " It is 1 apple, x+2.", True)])
-    return processor() - began
 
 
 def one_by_one(jobs: list[Job]) -> list[bool]:
@@ -86,41 +133,44 @@ def one_by_one(jobs: list[Job]) -> list[bool]:
     return [bool(verify(parse(f"${job.item.gold}$"), parse(job.text))) for job in jobs]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("answers", 10_000), ("sample", 400), ("workers", 1), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out")
-    args = parser.parse_args()
-    rng = random.Random(args.seed)
-    share = args.answers * 4 // 5
-    mixed = [(Gsm8k(), numbers(share, rng)), (Jsonl(path="math.jsonl"), expressions(args.answers - share, rng))]
+def measured(mixed: list[tuple[Task, list[Job]]], sample: int, workers: int, rng: random.Random) -> dict[str, Any]:
+    """Both arms on the same answers."""
     everything = [job for _, jobs in mixed for job in jobs]
     began, wall, verdicts = processor(), time.perf_counter(), []
     for task, jobs in mixed:
-        with Grader(task, args.workers) as grader:
+        with Grader(task, workers) as grader:
             verdicts += grader.judge(jobs)
-    whole, wall = processor() - began, time.perf_counter() - wall
-    ours = whole - sum(started(task, args.workers) for task, _ in mixed)
-    chosen = rng.sample(range(len(everything)), min(args.sample, len(everything)))
+    ours, wall = processor() - began, time.perf_counter() - wall
+    chosen = rng.sample(range(len(everything)), min(sample, len(everything)))
     one_by_one(everything[:5])  # imports and first parse
     began = processor()
     theirs = one_by_one([everything[place] for place in chosen])
     each = (processor() - began) / len(chosen)
     judged = [verdicts[place].judgement for place in chosen]
     same = sum(j is not None and bool(j.lenient) == verdict for j, verdict in zip(judged, theirs, strict=True))
-    facts = {
-        "answers": len(everything), "workers": args.workers, "seconds": ours, "with_start": whole, "wall_seconds": wall,
-        "answers_per_second": len(everything) / ours,
+    return {
+        "answers": len(everything), "seconds": ours, "wall_seconds": wall, "answers_per_second": len(everything) / ours,
         "math_verify_per_second": 1 / each, "ratio": each * len(everything) / ours,
-        "ungraded": sum(v.judgement is None or v.judgement.strict is None for v in verdicts),
-        "lenient_agreement": same / len(chosen), "machine": platform.processor() or platform.machine(),
+        "ungraded": sum(v.judgement is None or v.judgement.ungraded is not None for v in verdicts),
+        "lenient_agreement": same / len(chosen),
     }  # fmt: skip
-    for name, value in facts.items():
-        print(f"{name:26} {value:.3f}" if isinstance(value, float) else f"{name:26} {value}")
-    if args.out:
-        file = Path(__file__).parent / "results" / f"{args.out}.json"
-        file.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value in (("answers", 10_000), ("sample", 400), ("workers", 1), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--out")
+    args = parser.parse_args()
+    facts: dict[str, Any] = {"workers": args.workers}
+    for name, (words, formulas) in MIXTURES.items():
+        rng, share = random.Random(args.seed), args.answers * 4 // 5
+        jobs = words(share, rng), formulas(args.answers - share, rng)
+        mixed: list[tuple[Task, list[Job]]] = list(zip((Gsm8k(), Jsonl(path="math.jsonl")), jobs, strict=True))
+        facts |= {f"{name}: {fact}": value for fact, value in measured(mixed, args.sample, args.workers, rng).items()}
+    from benchmarks.common import report  # torch comes with it, which no arm needs
+
+    report("grading", {}, facts, args.out)
 
 
 if __name__ == "__main__":

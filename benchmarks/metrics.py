@@ -9,8 +9,6 @@ joint bootstrap, curves, controls, support, tests, traces, report tables. Target
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import resource
 import sys
 import tempfile
@@ -58,13 +56,10 @@ def main() -> None:
             "policies": len(out["policies"]), "items": args.items, "n": args.n, "draws": args.draws,
             "seconds": time.perf_counter() - wall, "process_seconds": time.process_time() - process,
             "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-            "machine": platform.processor() or platform.machine(),
         }  # fmt: skip
-    for name, value in facts.items():
-        print(f"{name:20} {value:.2f}" if isinstance(value, float) else f"{name:20} {value}")
-    if args.out:
-        file = Path(__file__).parent / "results" / f"{args.out}.json"
-        file.write_text(json.dumps(facts, indent=1) + "\n")
+    from benchmarks.common import report  # torch comes with it, whose memory is not that of the metrics
+
+    report("metrics", {}, facts, args.out)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ nothing; what it hands out are `Entry` rows for `compare`.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elicit.annotating import annotated
 from elicit.console import Console
 from elicit.errors import ConfigError, near
 from elicit.evaluate.entry import Entry
@@ -37,6 +38,8 @@ class Bench:
     comparison: Comparison
     checkpoint: Checkpoint
     console: Console
+    refused: dict[str, str] = field(default_factory=dict)
+    """why a ceiling that was asked for was not measured, by its name"""
 
     @property
     def task(self) -> Any:
@@ -68,6 +71,11 @@ class Bench:
             raise ConfigError(f"eval.prompts={unknown[0]!r}: {near(unknown[0], self.task.prompts)}")
         names = list(self.task.prompts) if chosen is None else ["bare", *(name for name in chosen if name != "bare")]
         return {name: self.task.prompts[name] for name in names}
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note, and say, why a ceiling is not measured."""
+        self.refused[name] = reason
+        self.console.say(f"{name} is refused: {reason}")
 
     def bare(self) -> Policy:
         """The base as it is asked by default."""
@@ -120,23 +128,24 @@ class Bench:
 
     def base_entries(self) -> tuple[list[Entry], str | None]:
         """B0, B1 and the ceilings, and the name of B1's prompt."""
-        entries = [self._entry("base", "base", "bare", self.bare(), self.plan.n)]
+        n = self.plan.base_n or self.plan.n
+        entries = [self.entry("base", "base", "bare", self.bare(), n)]
         best = self.best_prompt(self.bare(), "base") if len(self.prompts) > 1 else None
         if best not in (None, "bare"):
             policy = self.bare().with_prompt(self.prompts[best])
-            entries.append(self._entry("prompt", best, best, policy, self.plan.n, select_bits=self.choice_bits))
+            entries.append(self.entry("prompt", best, best, policy, n, select_bits=self.choice_bits))
         return entries + self._ceilings(), best
 
     def _ceilings(self) -> list[Entry]:
         found = []
         keys = getattr(self.task, "keys", None) or {}
         if "C4" in self.plan.ceilings and "forced" in keys:
-            found.append(self._entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
+            found.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
         if "C1" in self.plan.ceilings and self.plan.support_n:
-            found.append(self._entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
+            found.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
         return found
 
-    def _entry(
+    def entry(
         self,
         role: str,
         name: str,
@@ -146,15 +155,18 @@ class Bench:
         regime: str | None = None,
         select_bits: int = 0,
     ) -> Entry:
+        """Measure a policy of the base (rungs, ceilings) on the test items."""
         samples, grades = self.measured(name, policy, self.items, n, regime)
         rows = prompt_rows(name, policy.prompt)
-        return Entry(
+        entry = Entry(
             role=role,
             name=name,
             policy=policy.id,
             samples=samples,
             grades=grades,
             prompt=prompt,
+            n=n,
             data_class=data_class(rows),
             ledger={**summary(rows), "select_bits": select_bits},
         )
+        return entry if role == "ceiling" else annotated(self, entry, policy)

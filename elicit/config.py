@@ -37,6 +37,8 @@ class EvalPlan:
 
     n: int = 16
     """samples an item; deterministic strategies take 1"""
+    base_n: int | None = None
+    """the same of the base rungs, so that the base's vote can spend as many tokens as a costly method; null: n"""
     limit: int | None = 200
     """items of the test split, a seeded subset that is the same for all policies; null: all"""
     regime: Literal["compare", "support", "greedy"] = "compare"
@@ -45,8 +47,15 @@ class EvalPlan:
     workers: int = 2
     """processes that grade"""
     bootstrap_draws: int = 10_000
-    ceilings: tuple[Literal["C1", "C4"], ...] = ("C1", "C4")
-    """C4: opener forced, where the task knows one; C1: base coverage net of guessing, needs support_n"""
+    ceilings: tuple[Literal["C1", "C3", "C4"], ...] = ("C1", "C4")
+    """C4: opener forced, where the task knows one; C1: base coverage net of guessing, needs support_n; C3: fine-tuning
+    on gold traces, where the task has them. C2 is declared by `sibling`."""
+    sibling: str | None = None
+    """post-trained sibling of the checkpoint, a folder or hub id: ceiling C2; null: none"""
+    c3: Any = None
+    """how C3 is fitted; null: elicit.training.gold.GoldSft as it is"""
+    b2: Any = None
+    """strategy that forces rung B2 (B1 at a method's tokens), with settings tokens, temperature, top_p; null: no B2"""
     prompts: tuple[str, ...] | None = None
     """fixed prompts that rung B1 is chosen from; null: all of the task, (): none"""
     prompt_limit: int = 48
@@ -57,12 +66,23 @@ class EvalPlan:
     """methods are measured at their own dev-best fixed prompt as well: EF against B1 compares best with best"""
     support_n: int | None = None
     """base samples an item at temperature 1 for C1; null: C1 is not measured"""
+    annotate: bool = False
+    """KL to the base and likelihood under it: every policy's samples at T=1 on some items, each scored by the base"""
+    annotate_limit: int = 48
+    """items for that"""
+    annotate_n: int = 4
+    """samples an item for that"""
 
     def __post_init__(self) -> None:
-        for name in ("n", "workers", "bootstrap_draws", "prompt_limit", "prompt_n"):
+        for name in ("n", "workers", "bootstrap_draws", "prompt_limit", "prompt_n", "annotate_limit", "annotate_n"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: 1 or more")
-        for name in ("limit", "max_new_tokens", "support_n"):
+        wanted = {"b2": ("tokens", "temperature", "top_p", "run"), "c3": ("fit", "name")}
+        for name, parts in wanted.items():
+            chosen = getattr(self, name)
+            if lacking := [part for part in parts if chosen is not None and not hasattr(chosen, part)]:
+                raise ConfigError(f"{name}={type(chosen).__name__}: it has no {', '.join(lacking)} (see eval=full)")
+        for name in ("base_n", "limit", "max_new_tokens", "support_n"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: null, or 1 or more")
 

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from elicit.account import Account
 from elicit.errors import LedgerError
 from elicit.files import content_hash, read_jsonl, write_text
 from elicit.records import Item, LedgerRow
@@ -105,7 +106,7 @@ class Ledger:
         self.accounted = True
         self._task = task
         self._grader = grader or Grader(task, workers=1)
-        self._rows: dict[tuple[str, str, str, str], LedgerRow] = {}
+        self._account = Account(method)
         self._items: dict[str, Item] = {}
         self._index: OverlapIndex | None = None
 
@@ -175,6 +176,14 @@ class Ledger:
         self._book_labels(known, stage, texts)
         return texts
 
+    def traces(self, items: Sequence[Item], stage: str = "train") -> list[str]:
+        """As `solutions`, with the steps that people wrote where the task keeps them apart (`gold_trace`)."""
+        known = [self._known(item) for item in items]
+        with door():
+            texts = [getattr(self._task, "gold_trace", self._task.gold_completion)(item) for item in known]
+        self._book_labels(known, stage, texts)
+        return texts
+
     def foreign_rows(
         self, path: Path, read: Callable[[int, str], F | None], limit: int | None = None, stage: str = "train"
     ) -> list[F]:
@@ -232,6 +241,13 @@ class Ledger:
         self._spend(labels=bits)
         self._book("select", "dev", _licence(self._task), label_bits=bits, items=items)
 
+    def resume(self, rows: Sequence[LedgerRow], spent: Spent) -> None:
+        """Go on from the saved account of the same fit, interrupted; what this run has booked again counts once."""
+        self._spend(**{name: max(0, amount - getattr(self.spent, name)) for name, amount in asdict(spent).items()})
+        for row in rows:
+            self._account.restore(row)
+        self.accounted = self.accounted and not any(row.source.startswith("unaccounted") for row in rows)
+
     def unaccounted(self, what: str) -> None:
         """Something was read past the ledger: the class becomes `unaccounted`, the headline is withheld."""
         self.accounted = False
@@ -239,7 +255,7 @@ class Ledger:
 
     @property
     def rows(self) -> list[LedgerRow]:
-        return list(self._rows.values())
+        return self._account.rows
 
     @property
     def data_class(self) -> str:
@@ -298,25 +314,13 @@ class Ledger:
     ) -> None:
         """Add to the row of (stage, source, licence, content): uses of one kind are one row."""
         _check_stage(stage)
-        key = (stage, source, licence, content)
-        old = self._rows.get(key)
-        used = sorted({*(old.items if old else ()), *items})
+        counts = {
+            "label_bits": label_bits, "foreign_tokens": foreign_tokens,
+            "own_activations": own_activations, "teacher_calls": teacher_calls,
+        }  # fmt: skip
         overlap = self._overlap(texts)
-        self._rows[key] = LedgerRow(
-            method=self.method,
-            stage=stage,
-            source=source,
-            content_hash=content or content_hash(used),
-            licence=licence,
-            problems=len(used),
-            label_bits=label_bits + (old.label_bits if old else 0),
-            foreign_tokens=foreign_tokens + (old.foreign_tokens if old else 0),
-            own_activations=own_activations + (old.own_activations if old else 0),
-            teacher_calls=teacher_calls + (old.teacher_calls if old else 0),
-            items=used,
-            overlap_exact=sorted({*(old.overlap_exact if old else ()), *overlap.exact}),
-            overlap_run=sorted({*(old.overlap_run if old else ()), *overlap.run}),
-        )
+        key = (stage, source, licence, content)
+        self._account.book(key, counts, items=items, overlap_exact=overlap.exact, overlap_run=overlap.run)
 
     def _overlap(self, texts: Sequence[str]) -> Overlap:
         """What foreign texts share with items that no method may see; nothing is said of them to the method."""

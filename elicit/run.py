@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def execute_one(
     comparison: Comparison, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[Outcome]]:
     """One comparison from its run folders to its report."""
-    from elicit import workers
+    from elicit import rungs, workers
     from elicit.bench import Bench
     from elicit.evaluate import prereg
     from elicit.policy.checkpoint import load_checkpoint
@@ -86,12 +86,16 @@ def execute_one(
         facts = provenance(list(argv))
         with workers.helping(comparison.settings.parallel - 1, runs):
             entries, best = bench.base_entries()
+            entries += rungs.extra_ceilings(bench)
             for outcome in outcomes:
                 if workers.claim(outcome.run):
                     run_job(outcome, bench, facts)
         for outcome in outcomes:
             take_over(outcome, bench, facts)
         entries += distinct([entry for outcome in outcomes for entry in outcome.entries], console)
+        entries = rungs.with_b2(bench, entries, best)
+        for outcome in outcomes if bench.plan.b2 is not None else ():
+            rungs.note(outcome.run, entries)
         result = conclude(bench, entries, best, facts, time.monotonic() - started)
     except KeyboardInterrupt:
         for outcome in outcomes:
@@ -237,7 +241,8 @@ def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, 
     from elicit.scores import track_comparison
 
     comparison, plan = bench.comparison, bench.plan
-    config = CompareConfig(comparison.group, best, plan.n, plan.bootstrap_draws, comparison.settings.seed, plan.limit)
+    seed = comparison.settings.seed
+    config = CompareConfig(comparison.group, best, plan.n, plan.bootstrap_draws, seed, plan.limit, bench.refused)
     command = "elicit " + " ".join(facts["argv"])
     shown = {key: facts[key] for key in ("python", "packages", "git", "device")} | {"seconds": round(seconds, 1)}
     info = bench.checkpoint.info()
@@ -273,14 +278,16 @@ def frozen_plan(bench: Any) -> dict[str, Any]:
         "endpoints": ["ef", "ctrl"],
         "checkpoint": bench.checkpoint.id,
         "task": chosen.node["task"],
-        "eval": {key: value for key, value in vars(chosen.eval).items() if key != "workers" and not _unset(key, value)},
+        "eval": {
+            key: value for key, value in asdict(chosen.eval).items() if key != "workers" and not _unset(key, value)
+        },
         "budget": chosen.node["budget"],
         "items": content_hash(sorted(item.id for item in bench.items)),
         "methods": {job.name: job.settings.node.get("method") for job in comparison.jobs},
     }
 
 
-_LATER = ("annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3")
+_LATER = ("base_n", "annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3")
 """settings younger than the first frozen plans: written where they are set, so that an older plan still agrees"""
 
 

@@ -29,6 +29,7 @@ UNIQUE = ("role", "name", "prompt", "arm")
 """what makes a line of a comparison a row of its own"""
 MISSING = "NaN"
 RUNGS, CEILINGS = ("B0", "B1"), ("C1", "C4")
+"""in every summary; C2 and C3 where a comparison has them"""
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,7 @@ def flat(line: Line) -> Values:
         out |= _curve(name, line.get(name))
     for rung in RUNGS:
         out |= _estimate(f"gain/{rung}/point", (line.get("gain") or {}).get(rung), f"gain/{rung}")
-        for ceiling in CEILINGS:
-            pair = f"{rung}/{ceiling}"
+        for pair in dict.fromkeys([*(f"{rung}/{c}" for c in CEILINGS), *_pairs(line, rung)]):
             out |= _estimate(f"ef/{pair}/point", (line.get("ef") or {}).get(pair), f"ef/{pair}")
     control = line.get("ctrl")
     parts = control if isinstance(control, Mapping) and "refused" not in control else {}
@@ -140,12 +140,17 @@ def flat(line: Line) -> Values:
     specificity = _estimate("ctrl/specificity", parts.get("specificity", control), "ctrl/specificity")
     out |= {key: specificity[key] for key in ("ctrl/specificity", "ctrl/specificity/why")}
     out |= _estimate("matched/difference", _of(line.get("matched"), "difference"), "matched")
-    for name in ("support", "valid", "lik", "kl", "edit"):
+    for name in ("support", "valid", "likelihood", "kl", "split", "edit"):
         out |= _numbers(name, line.get(name))
     out |= {f"cost/{key}": value for key, value in _costs(line.get("cost") or {}).items()}
     out |= {f"ledger/{key}": value for key, value in (line.get("ledger") or {}).items()}
     out |= {f"p/{key}": value for key, value in (line.get("p") or {}).items()}
     return {key: MISSING if value is None else value for key, value in out.items()}
+
+
+def _pairs(line: Line, rung: str) -> list[str]:
+    """The fractions of a line against one rung, further ceilings (C2, C3) among them."""
+    return [pair for pair in line.get("ef") or {} if pair.startswith(f"{rung}/")]
 
 
 def _of(value: Any, key: str) -> Any:

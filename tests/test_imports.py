@@ -17,6 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.records", "elicit.watch", "elicit.build", "elicit.config", "elicit.console"),
     ("elicit.files", "elicit.tasks"),
     (
+        "elicit.account",
         "elicit.ledger",
         "elicit.track",
         "elicit.scores",
@@ -30,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.method", "elicit.training"),
     ("elicit.organisms", "elicit.evaluate", "methods"),
     ("elicit.plan", "elicit.totals"),
-    ("elicit.fit", "elicit.bench"),
+    ("elicit.fit", "elicit.bench", "elicit.annotating", "elicit.rungs"),
     ("elicit.run", "elicit.workers", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
 )
 WINGS = ("elicit.organisms", "elicit.evaluate", "methods")

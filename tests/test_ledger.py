@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from elicit.errors import LedgerError
-from elicit.ledger import Budget, Ledger, data_class, load_rows, prompt_rows, refuse_used, summary
+from elicit.files import content_hash
+from elicit.ledger import Budget, Ledger, Spent, data_class, load_rows, prompt_rows, refuse_used, summary
 from elicit.tasks.task import PromptFormat
 from tests.toy import ToyTask
 
@@ -90,3 +91,51 @@ def test_used_items_refuse_evaluation(ledger: Ledger) -> None:
 def test_the_task_view_leads_to_no_item_and_no_gold(ledger: Ledger) -> None:
     public = [name for name in dir(ledger.task_view) if not name.startswith("_")]
     assert sorted(public) == ["answer_class", "answer_span", "extract", "keys", "name", "prompts", "stop"]
+
+
+def account(ledger: Ledger) -> tuple[list, dict]:
+    return ledger.rows, vars(ledger.spent)
+
+
+def begun(budget: Budget | None = None) -> Ledger:
+    """A fit's first steps, which a resumed one repeats."""
+    ledger = Ledger(ToyTask(), "toy", budget)
+    ledger.items("train", limit=6)
+    ledger.foreign("a trace by somebody", "somebody", "MIT")
+    return ledger
+
+
+def used(ledger: Ledger) -> Ledger:
+    items = ledger.items("train", limit=4)
+    ledger.grades(items, ["x"] * 4, [True] * 4)
+    ledger.rollouts(8, 100)
+    ledger.activations(10)
+    ledger.selected(3, ["d1", "d2"])
+    ledger.unaccounted("file gold.json")
+    return ledger
+
+
+def test_a_resumed_account_is_the_interrupted_one_and_what_is_done_again_counts_once(tmp_path: Path) -> None:
+    whole = used(begun())
+    whole.save(tmp_path / "ledger.jsonl")
+    resumed = begun()
+    resumed.resume(load_rows(tmp_path / "ledger.jsonl"), Spent(**vars(whole.spent)))
+    assert account(resumed) == account(whole) and resumed.accounted is whole.accounted is False
+    used(resumed)
+    assert account(resumed) == account(used(whole))
+
+
+def test_what_an_interrupted_run_spent_counts_against_the_budget(tmp_path: Path) -> None:
+    whole = used(begun())
+    whole.save(tmp_path / "ledger.jsonl")
+    with pytest.raises(LedgerError, match=r"budget\.labels=5 is spent"):
+        begun(Budget(labels=5)).resume(load_rows(tmp_path / "ledger.jsonl"), Spent(**vars(whole.spent)))
+
+
+def test_a_row_holds_each_item_once_in_order_whatever_the_order_of_use(ledger: Ledger) -> None:
+    items = ledger.items("train", limit=6)
+    for item in [*items[::-1], *items]:
+        ledger.grade(item, "x")
+    (row,) = ledger.rows
+    assert row.items == sorted({item.id for item in items}) and row.problems == 6 and row.label_bits == 12
+    assert row.content_hash == content_hash(row.items)

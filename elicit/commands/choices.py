@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,12 @@ def list_choices(arguments: list[str]) -> int:
 
 
 def headline(path: Path) -> str:
-    """The first comment of a YAML file; without one, the first setting that tells it apart."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comments = [line.lstrip("# ").strip() for line in lines if line.startswith("#") and "@package" not in line]
+    """The first sentence of a YAML file's head comment; without one, the first setting that tells it apart."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line]
+    head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     settings = [line for line in lines if ": " in line and not line.startswith("_class_")]
-    return next(iter([*comments, *settings, *lines]), "")
+    told = " ".join(line.lstrip("# ").strip() for line in head)
+    return re.split(r"(?<=[\w)])\. (?=[A-Z0-9])", told)[0] if told else next(iter([*settings, *lines]), "")
 
 
 def show_choice(arguments: list[str]) -> int:

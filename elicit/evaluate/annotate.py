@@ -2,7 +2,8 @@
 
     annotate(policy, base, items, samples)   ->   <store>/annotations/<policy>/<regime>/     (annotations.py reads it)
 
-Resumable shard by shard; asking for n=64 after n=16 annotates what is new. A policy is *selecting* where its
+Resumable shard by shard; asking for n=64 after n=16, or for more items, annotates what is new and keeps the rest.
+A policy is *selecting* where its
 decoding strategy does not pick each token by one rule: its KL is null, and the chains that it picks among are scored
 instead (log-prob percentile of the chosen one, best-of-N bound). Torch is imported where the pass begins.
 """
@@ -32,8 +33,9 @@ def annotate(
     samples: Path,
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    n: int | None = None,
 ) -> Path:
-    """Annotate the samples of these items; returns the folder. `base`: the bare base, asked by its own prompt.
+    """Annotate the (first n) samples of these items; returns the folder. `base`: the bare base, at its own prompt.
 
     `progress(done, wanted)` counts shards. Raises StageError where `samples` belongs to another policy, or `out` was
     begun with another base; CheckpointError on NaN log-probs.
@@ -47,11 +49,11 @@ def annotate(
         files.check_fingerprint(out, now, f"delete {out} and annotate again")
         shards = files.shards(samples)
         for done, shard in enumerate(shards):
-            _shard(policy, base, known, shard, out / shard.name)
+            _shard(policy, base, known, shard, out / shard.name, n)
             if progress:
                 progress(done + 1, len(shards))
         _prompts(base, items, out / "prompts.parquet")
-        told = {"schema": SCHEMA, "policy": policy.id, "base": base.id, "items": sorted(known)}
+        told = {"schema": SCHEMA, "policy": policy.id, "base": base.id, "items": sorted({*known, *_items_of(out)})}
         files.write_json(out / "manifest.json", {**told, **_kind(policy)})
     return out
 
@@ -78,36 +80,46 @@ def _kind(policy: Policy) -> dict[str, bool]:
     return {"selecting": selecting, "independent": independent_chains(policy), "own_rule": own_rule}
 
 
+def _items_of(out: Path) -> list[str]:
+    """Items that an earlier pass annotated."""
+    return files.read_json(out / "manifest.json")["items"] if (out / "manifest.json").exists() else []
+
+
 def _origin(samples: Path) -> Any:
     begun = samples / "fingerprint.json"
     return files.read_json(begun) if begun.exists() else None
 
 
-def _shard(policy: Policy, base: Policy, known: dict[str, Item], shard: Path, target: Path) -> None:
-    """Annotate one shard, unless that was done for the very same samples."""
-    rows = [
-        row for row in files.read_rows([shard], ["policy", "regime", "item", "j", "token_ids"]) if row["item"] in known
-    ]
+def _shard(
+    policy: Policy, base: Policy, known: dict[str, Item], shard: Path, target: Path, n: int | None = None
+) -> None:
+    """Annotate what of one shard is asked for and not annotated yet; what is there is kept."""
+    asked = files.read_rows([shard], ["policy", "regime", "item", "j", "token_ids"])
+    done = {_key(row): row for row in files.read_rows([target])} if target.exists() else {}
+    rows = [row for row in asked if row["item"] in known and (n is None or row["j"] < n) and _key(row) not in done]
     if not rows:
-        return
-    keys = [(row["item"], row["j"]) for row in rows]
-    if target.exists() and [(row["item"], row["j"]) for row in files.read_rows([target], ["item", "j"])] == keys:
         return
     from elicit.sampling.annotate import Trace, annotate_traces
 
     prompts = {item: (policy.prompt_ids(known[item].question), base.prompt_ids(known[item].question))
-               for item, _ in dict.fromkeys((item, None) for item, _ in keys)}  # fmt: skip
+               for item in dict.fromkeys(row["item"] for row in rows)}  # fmt: skip
     traces = [Trace(*prompts[row["item"]], tuple(row["token_ids"])) for row in rows]
     selecting = _kind(policy)["selecting"]
     notes = annotate_traces(policy, base, traces)
     if selecting:
-        _chains(base, {item: own for item, (_, own) in prompts.items()}, shard, target)
-    files.write_rows(target, [
+        _chains(base, {_key(row): prompts[row["item"]][1] for row in rows}, shard, target)
+    done |= {
+        _key(row):
         {**{name: row[name] for name in ("policy", "regime", "item", "j")},
          "base_logprobs": _floats(one.base_logprobs), "base_ranks": one.base_ranks.tolist(),
          "confidences": _floats(one.confidences), "kl": None if selecting else _floats(one.kl)}
         for row, one in zip(rows, notes, strict=True)
-    ])  # fmt: skip
+    }  # fmt: skip
+    files.write_rows(target, [done[_key(row)] for row in asked if _key(row) in done])
+
+
+def _key(row: dict[str, Any]) -> tuple[str, int]:
+    return row["item"], row["j"]
 
 
 def _floats(values: Any) -> list[float]:
@@ -115,16 +127,18 @@ def _floats(values: Any) -> list[float]:
     return values.astype("float32").tolist()
 
 
-def _chains(base: Policy, prompts: dict[str, tuple[int, ...]], shard: Path, target: Path) -> None:
-    """Base log-probs of the chains behind a shard of a selecting policy; nothing for a strategy of one chain."""
+def _chains(base: Policy, prompts: dict[tuple[str, int], tuple[int, ...]], shard: Path, target: Path) -> None:
+    """Base log-probs of the chains behind these samples of a selecting policy; nothing for a strategy of one chain."""
     from elicit.sampling.annotate import chain_logprobs
 
     source = shard.with_name(shard.name.replace("shard-", "chains-"))
     if not source.exists():
         return
-    rows = [row for row in files.read_rows([source], ["item", "j", "chain", "token_ids"]) if row["item"] in prompts]
-    found = chain_logprobs(base, [(prompts[row["item"]], row["token_ids"]) for row in rows])
-    files.write_rows(target.with_name(source.name), [
+    into = target.with_name(source.name)
+    kept = [row for row in files.read_rows([into]) if _key(row) not in prompts] if into.exists() else []
+    rows = [row for row in files.read_rows([source], ["item", "j", "chain", "token_ids"]) if _key(row) in prompts]
+    found = chain_logprobs(base, [(prompts[_key(row)], row["token_ids"]) for row in rows])
+    files.write_rows(into, kept + [
         {"item": row["item"], "j": row["j"], "chain": row["chain"], "tokens": len(row["token_ids"]),
          "base_logprob": value}
         for row, value in zip(rows, found, strict=True)
@@ -132,14 +146,16 @@ def _chains(base: Policy, prompts: dict[str, tuple[int, ...]], shard: Path, targ
 
 
 def _prompts(base: Policy, items: Sequence[Item], path: Path) -> None:
-    """NLL of each item's prompt under the base, unless all are there."""
-    there = {row["item"] for row in files.read_rows([path], ["item"])} if path.exists() else set()
-    if {item.id for item in items} <= there:
+    """NLL of each item's prompt under the base, where it is not there yet."""
+    kept = files.read_rows([path]) if path.exists() else []
+    there = {row["item"] for row in kept}
+    items = [item for item in items if item.id not in there]
+    if not items:
         return
     from elicit.sampling.annotate import prompt_nll
 
     prompts = [base.prompt_ids(item.question) for item in items]
-    files.write_rows(path, [
+    files.write_rows(path, kept + [
         {"item": item.id, "prompt_nll": value, "prompt_tokens": len(ids)}
         for item, ids, value in zip(items, prompts, prompt_nll(base, prompts), strict=True)
     ])  # fmt: skip

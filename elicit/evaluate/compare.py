@@ -33,7 +33,7 @@ from elicit.evaluate.metrics.matched import matched_k
 from elicit.evaluate.metrics.net import coverage_net
 from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
 from elicit.evaluate.pairs import paired
-from elicit.evaluate.rungs import Ceiling, ceiling_c1, describe
+from elicit.evaluate.rungs import B2, Ceiling, ceiling_c1, describe
 from elicit.evaluate.statistics import Resamples
 from elicit.evaluate.table import CompareConfig, Row, Table
 from elicit.evaluate.traces import side_by_side
@@ -43,6 +43,8 @@ from elicit.records import Item
 from elicit.tasks.task import Task
 
 SCHEMA = 1
+OWN = "own best"
+"""stands for the prompt of a method's row at the dev-best prompt of each seed"""
 
 
 def compare(
@@ -128,23 +130,35 @@ def _wanted(entry: Entry, config: CompareConfig) -> int | None:
 
 
 def _rows(entries: Sequence[Entry], measured: Sequence[Measures]) -> list[Row]:
+    """The seeds of an arm are one row; at its own best prompt they are one too, whichever prompt is best for each."""
+    bare = next(entry.prompt for entry in entries if entry.role == "base")
     found: dict[Any, Row] = {}
     for entry, m in sorted(zip(entries, measured, strict=True), key=lambda pair: pair[0].seed or 0):
-        row = found.setdefault(entry.row, Row("", [], [], []))
+        row = found.setdefault(_arm(entry, bare), Row("", [], [], []))
         row.entries.append(entry)
         row.measures.append(m)
-    ordered = [found[entry.row] for entry in entries if entry is found[entry.row].first]
+    for (*arm, asked), row in found.items():
+        if asked == OWN and (plain := found.get((*arm, bare))) is not None:
+            at_best = [pair for pair in zip(plain.entries, plain.measures, strict=True) if pair[0].own_prompt == bare]
+            row.entries += [entry for entry, _ in at_best]
+            row.measures += [m for _, m in at_best]
+    ordered = [found[_arm(entry, bare)] for entry in entries if entry is found[_arm(entry, bare)].first]
     for row in ordered:
         row.key = f"{row.first.role} {row.first.name} {row.first.policy}"
         row.ks = powers(min(int(m.total_N.min()) for m in row.measures))
     return ordered
 
 
+def _arm(entry: Entry, bare: str) -> tuple[str, str, str | None, str]:
+    """What the seeds of one row have in common."""
+    return (entry.role, entry.name, entry.arm, OWN if entry.role == "method" and entry.prompt != bare else entry.prompt)
+
+
 def _find_b1(found: Sequence[Row], prompt: str | None) -> Row | None:
     if prompt is None:
         return None
     for row in found:
-        if row.first.role in ("base", "prompt") and row.first.prompt == prompt:
+        if row.first.role in ("base", "prompt") and row.first.prompt == prompt and not row.first.name.startswith(B2):
             return row
     names = ", ".join(row.first.prompt for row in found if row.first.role in ("base", "prompt"))
     raise DataError(f"b1={prompt!r} was not sampled on these items (there are: {names}); sample it, or set b1=null")
@@ -210,6 +224,7 @@ def _comparison(table: Table, folder: Path, commands: Sequence[str], provenance:
             "B0": table.base.first.policy,
             "B1": table.b1.first.policy if table.b1 else None,
             "B1_prompt": table.config.b1,
+            "B2": [row.first.policy for row in table.rows if row.first.name.startswith(B2)],
         },
         "ceilings": rows.ceilings(table),
         "c1": describe(table.c1) if table.c1 else None,
@@ -231,7 +246,7 @@ def _comparison(table: Table, folder: Path, commands: Sequence[str], provenance:
 def _settings(table: Table) -> dict[str, Any]:
     base = table.base.measures[0]
     return {
-        "n": base.n,
+        "n": table.config.n or base.n,
         "n_items": len(table.items),
         "clusters": table.joint.resamples.clusters,
         "regime": base.regime,
@@ -262,6 +277,7 @@ def _rounded(values_N: NDArray) -> list[float]:
 
 
 def _per_item(table: Table) -> list[dict[str, Any]]:
+    bare = table.base.first.prompt
     return [
         {
             "policy": entry.policy,
@@ -277,6 +293,7 @@ def _per_item(table: Table) -> list[dict[str, Any]]:
         }
         for row in table.rows
         for entry, m in zip(row.entries, row.measures, strict=True)
+        if _arm(entry, bare) == _arm(row.first, bare)  # a bare one in the row of best prompts stands in its own row too
         for i, item in enumerate(table.items)
     ]
 

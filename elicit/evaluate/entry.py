@@ -16,9 +16,13 @@ from elicit.files import read_json
 from elicit.records import Item
 
 ROLES = ("base", "prompt", "method", "placebo", "rival", "ceiling")
-CEILINGS = ("C1", "C1/direct", "C4")
+CEILINGS = ("C1", "C1/direct", "C2", "C3", "C4")
 ALIKE = ("checkpoint", "engine", "dtype", "attention", "task", "prompts", "stop", "max_new_tokens", "regime")
-"""settings of a samples folder that all entries share; C1 alone is in regime `support`"""
+"""settings of a samples folder that all entries share, but for those that are `EXEMPT`"""
+
+EXEMPT = (("C1", "regime"), ("C2", "checkpoint"))
+"""C1 alone is in regime `support`, C2 alone of another checkpoint"""
+FOLDERS = ("samples", "grades", "at_one")
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Entry:
     """One policy of a comparison."""
 
     role: str
-    """base (B0, bare prompt) | prompt (another fixed prompt) | method | placebo | rival | ceiling"""
+    """base (B0, bare prompt) | prompt (another fixed prompt, and B2) | method | placebo | rival | ceiling"""
     name: str
-    """the same for all seeds of an arm; ceilings are called C1, C1/direct (guessing null at T=1), C4, C4/..."""
+    """the same for all seeds of an arm; ceilings: C1, C1/direct (guessing null at T=1), C2, C2/..., C3, C4, C4/..."""
     policy: str
     samples: Path
     grades: Path
+    at_one: Path | None = None
+    """samples at T=1 of some of the items, whose annotations give KL and likelihood; None: those of `samples`"""
     method: str | None = None
     parent: str | None = None
     """name of the method that a placebo or rival belongs to"""
@@ -39,6 +45,8 @@ class Entry:
     prompt: str = "bare"
     own_prompt: str | None = None
     """the fixed prompt it is best at on dev; None: not looked for"""
+    b2: str | None = None
+    """name of the entry that is its rung B2: B1 forced to its tokens, or B1 itself; None: not measured"""
     seed: int | None = None
     n: int | None = None
     """samples wanted of each item; None: as many as the comparison says"""
@@ -53,8 +61,8 @@ class Entry:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ConfigError(f"role={self.role!r} of {self.name!r}: {near(self.role, ROLES)}")
-        if self.role == "ceiling" and self.name.split("/")[0] not in ("C1", "C4"):
-            raise ConfigError(f"ceiling {self.name!r}: {', '.join(CEILINGS)} or C4/...")
+        if self.role == "ceiling" and self.name.split("/")[0] not in CEILINGS:
+            raise ConfigError(f"ceiling {self.name!r}: {', '.join(CEILINGS)}, or one of these with /...")
 
     @property
     def row(self) -> tuple[str, str, str, str | None]:
@@ -63,7 +71,8 @@ class Entry:
 
     def plain(self) -> dict[str, Any]:
         """JSON-able fields."""
-        return {**dataclasses.asdict(self), "samples": str(self.samples), "grades": str(self.grades)}
+        folders = {name: None if (path := getattr(self, name)) is None else str(path) for name in FOLDERS}
+        return {**dataclasses.asdict(self), **folders}
 
     @staticmethod
     def of(plain: dict[str, Any]) -> Entry:
@@ -71,7 +80,7 @@ class Entry:
         known = {f.name for f in dataclasses.fields(Entry)}
         if unknown := sorted(set(plain) - known):
             raise ConfigError(f"entry with {', '.join(unknown)}: {near(unknown[0], known)}")
-        folders = {name: Path(plain[name]) for name in ("samples", "grades")}
+        folders = {name: Path(plain[name]) for name in FOLDERS if plain.get(name) is not None}
         return Entry(**{**plain, **folders, "used_items": tuple(plain.get("used_items", ()))})
 
 
@@ -94,7 +103,7 @@ def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
     first = bases[0]
     for entry in entries:
         for name in ALIKE:
-            if name == "regime" and entry.role == "ceiling" and entry.name.startswith("C1"):
+            if entry.role == "ceiling" and (entry.name.split("/")[0], name) in EXEMPT:
                 continue
             ours, theirs = settings[id(first)].get(name), settings[id(entry)].get(name)
             if ours != theirs:

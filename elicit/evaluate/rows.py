@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from elicit.evaluate.distance import distances
 from elicit.evaluate.measure import timings
+from elicit.evaluate.metrics.accuracy import accuracy as right_shares
 from elicit.evaluate.metrics.control import control_adjusted
 from elicit.evaluate.metrics.cost import cost
 from elicit.evaluate.metrics.elicitation import Mean, elicitation_fraction
 from elicit.evaluate.metrics.endings import endings
+from elicit.evaluate.metrics.split import Graded, split_gain
 from elicit.evaluate.metrics.support import support
 from elicit.evaluate.metrics.validity import validity
+from elicit.evaluate.rungs import B2
 from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, sign_flip, sign_flip_test
 from elicit.evaluate.statistics import Estimate, refusal
 
@@ -28,14 +32,15 @@ FITTED = ("method", "placebo", "rival")
 
 def lines(table: Table) -> list[dict[str, Any]]:
     """All lines, in the order of the entries, with the corrected p values put in."""
-    out = [_line(table, row) for row in table.rows]
+    far = distances(table)
+    out = [_line(table, row) | far[row.key] for row in table.rows]
     _correct(out)
     return out
 
 
 def ceilings(table: Table) -> dict[str, Estimate]:
-    """C1 and C4: an estimate each, or why there is none."""
-    return {name: _ceiling_estimate(table, name) for name in ("C1", "C4")}
+    """C1, C4, and C2 and C3 where they were asked for: an estimate each, or why there is none."""
+    return {name: _ceiling_estimate(table, name) for name in table.ceilings}
 
 
 def _ceiling_estimate(table: Table, name: str) -> Estimate:
@@ -49,10 +54,11 @@ def _ceiling_estimate(table: Table, name: str) -> Estimate:
 
 def _ceiling(table: Table, name: str) -> Mean | Estimate:
     """The joint mean of a ceiling, or a refusal."""
-    if name == "C4":
-        if table.c4 is None:
-            return refusal("no planted ability: the opener was not forced")
-        return table.joint.mean(table.c4.key)
+    if name != "C1":
+        row = table.ceiling(name)
+        if row is None:
+            return refusal(table.config.refused.get(name, "no planted ability: the opener was not forced"))
+        return table.joint.mean(row.key)
     if table.c1 is None:
         return refusal("no samples of the base in regime support")
     return refusal(table.c1.refused) if table.c1.refused else table.joint.mean("C1")
@@ -65,7 +71,8 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     bare = first.prompt == table.base.first.prompt
     elsewhere = refusal("controls were measured at the bare prompt: see the line there")
     line = {
-        **_identity(row, table.joint.by_seed(row.key)),
+        **_identity(row),
+        "at_own_prompt": first.role == "method" and not bare,
         "n_items": len(table.items),
         "n": row.measures[0].n,
         "data_class": first.data_class,
@@ -81,17 +88,19 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
         "ef": {},
         "ctrl": refusal("not a method"),
         "matched": refusal("not a method"),
+        "split": refusal("not fitted"),
         "cost": _cost(table, row),
         **shares,
         "valid": validity(row.measures[0]),
         "run": first.run,
         "edit": first.edit,
     }
-    if first.role in FITTED or row is table.b1:
+    if first.role in FITTED or row is table.b1 or first.name.startswith(B2):
         line.update(_against(table, row))
     if first.role in FITTED:
         for base, key in zip(table.matched_bases, ("matched", "matched_support"), strict=False):
             line[key] = _matched(table, row, base) if bare else elsewhere
+        line["split"] = _split(table, row) if bare else elsewhere
         line["support"] = support(row.measures[0], table.base.measures[0], table.joint.resamples)
     if first.role == "method" and not bare:
         line["ctrl"] = elsewhere
@@ -102,7 +111,7 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     return line
 
 
-def _identity(row: Row, accuracies: list[float]) -> dict[str, Any]:
+def _identity(row: Row) -> dict[str, Any]:
     first = row.first
     return {
         "id": first.policy,
@@ -111,12 +120,12 @@ def _identity(row: Row, accuracies: list[float]) -> dict[str, Any]:
         "method": first.method,
         "parent": first.parent,
         "arm": first.arm,
-        "prompt": first.prompt,
+        "prompt": " or ".join(dict.fromkeys(entry.prompt for entry in row.entries)),
         "seed": first.seed if len(row.entries) == 1 else None,
         "seeds": len(row.entries),
         "members": [
-            {"id": entry.policy, "seed": entry.seed, "run": entry.run, "acc": accuracy}
-            for entry, accuracy in zip(row.entries, accuracies, strict=True)
+            {"id": entry.policy, "seed": entry.seed, "run": entry.run, "acc": float(right_shares(m).mean())}
+            for entry, m in zip(row.entries, row.measures, strict=True)
         ],
     }
 
@@ -143,7 +152,8 @@ def _against(table: Table, row: Row) -> dict[str, Any]:
     """Gains and fractions against both rungs."""
     joint, resamples = table.joint, table.joint.resamples
     best = _best_prompt_row(table, row)
-    out: dict[str, Any] = {"gain": {}, "ef": {}, "own_prompt": row.first.own_prompt}
+    known = dict.fromkeys(entry.own_prompt for entry in row.entries if entry.own_prompt is not None)
+    out: dict[str, Any] = {"gain": {}, "ef": {}, "own_prompt": " or ".join(known) or None}
     levels = {"B0": (table.base, row), "B1": (table.b1, best)}
     for rung, (base, own) in levels.items():
         if base is None:
@@ -152,9 +162,25 @@ def _against(table: Table, row: Row) -> dict[str, Any]:
             out["gain"][rung] = refusal("bare is compared with bare: see the line at the bare prompt")
         else:
             out["gain"][rung] = resamples.difference(joint.mean(own.key), joint.mean(base.key))
-        for name in ("C1", "C4"):
+        for name in table.ceilings:
             out["ef"][f"{rung}/{name}"] = _fraction(table, out["gain"][rung], base, own, name)
     return out
+
+
+def _split(table: Table, row: Row) -> dict[str, Any]:
+    """The gain over B0 of the row, asked as it is best, in telescoping parts."""
+    own = _best_prompt_row(table, row)
+    rungs = [None if rung is None else _graded(table, rung) for rung in (table.b1, table.b2(own))]
+    parts = split_gain(table.joint.resamples, _graded(table, own), _graded(table, table.base), *rungs)
+    return {
+        **parts,
+        "prompt_of_method": ", ".join(dict.fromkeys(entry.prompt for entry in own.entries)),
+        "b2": own.first.b2,
+    }
+
+
+def _graded(table: Table, row: Row) -> Graded:
+    return Graded(table.joint.mean(row.key), table.joint.mean(row.key, "lenient"))
 
 
 def _fraction(table: Table, gain: Estimate, base: Row | None, own: Row, ceiling: str) -> Estimate:

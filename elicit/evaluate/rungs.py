@@ -1,7 +1,9 @@
 """Rungs of the base and ceilings of the fraction.
 
     B0  the bare prompt                       B1  the best of the fixed prompts, chosen on dev
+    B2  B1, forced to a method's mean tokens (budget forcing, arXiv 2501.19393)
     C1  base coverage at T=1, net of guessing, or coverage by valid traces where traces can be checked
+    C2  a declared post-trained sibling       C3  fine-tuning on the task's own gold traces
     C4  the planted ability: the opener forced, or the register key
 
 C1 speaks to the thesis: what selection among the base's own samples could reach. Guessing reaches it too
@@ -25,6 +27,10 @@ from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage, powers
 from elicit.records import Item
 
+B2 = "B2"
+"""how the names of the rows begin"""
+B2_STEPS = 8
+"""targets of B2 in a doubling: methods within 9 % of each other share one"""
 WORST_GUESSING = 0.2
 _PERMUTATIONS = 20
 
@@ -43,6 +49,18 @@ def choose_b1(dev: Mapping[str, Measures]) -> str:
                 f"prompts {first!r} and {name!r} were measured on different dev items: measure both on the same"
             )
     return max(dev, key=lambda name: float(np.nanmean(accuracy(dev[name]))))
+
+
+def forced_tokens(tokens: float, limit: int) -> int:
+    """What B2 is forced to for a method of so many mean tokens: rounded up, so that it is never the cheaper one.
+
+    At most the token limit of the comparison: a method of several chains spends more than one chain can.
+
+    >>> [forced_tokens(tokens, 160) for tokens in (37.4, 38, 40, 410)]
+    [39, 39, 42, 160]
+    """
+    step = int(np.ceil(B2_STEPS * np.log2(max(tokens, 1.0))))
+    return min(int(np.ceil(2 ** (step / B2_STEPS))), limit)
 
 
 class Ceiling(NamedTuple):

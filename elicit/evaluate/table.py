@@ -17,6 +17,8 @@ from elicit.evaluate.rungs import Ceiling
 from elicit.evaluate.statistics import DRAWS
 from elicit.records import Item
 
+CEILINGS = ("C1", "C2", "C3", "C4")
+
 
 @dataclass(frozen=True)
 class CompareConfig:
@@ -31,6 +33,8 @@ class CompareConfig:
     seed: int = 0
     limit: int | None = None
     """the seeded subset of items that was asked for, for the record"""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """why a ceiling that was asked for has no row, by its name"""
 
 
 @dataclass
@@ -75,6 +79,24 @@ class Table:
     checkpoint: Mapping[str, Any]
     dropped: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def ceiling(self, name: str) -> Row | None:
+        """The row of a ceiling that is a policy (C2, C3, C4); None where it was not measured."""
+        if name == "C4":
+            return self.c4
+        return next((row for row in self.rows if row.first.role == "ceiling" and row.first.name == name), None)
+
+    @property
+    def ceilings(self) -> list[str]:
+        """C1 and C4 always; C2 and C3 where they were measured, or asked for in vain."""
+        return [c for c in CEILINGS if c in ("C1", "C4") or c in self.config.refused or self.ceiling(c) is not None]
+
+    def b2(self, row: Row) -> Row | None:
+        """The row that is a method's rung B2."""
+        if row.first.b2 is None:
+            return None
+        asked = ("base", "prompt")
+        return next((r for r in self.rows if r.first.role in asked and r.first.name == row.first.b2), None)
 
     @property
     def matched_bases(self) -> list[Row]:

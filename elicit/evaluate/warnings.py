@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from elicit.evaluate.table import Table
 
 TRUNCATED = 0.02
+SHORT_B2 = 0.9
+"""share of a method's tokens that its rung B2 has to spend"""
 
 
 def collect(table: Table, lines: list[dict[str, Any]]) -> list[str]:
@@ -42,6 +46,16 @@ def _general(table: Table, lines: list[dict[str, Any]]) -> list[str]:
     return out
 
 
+def _shorter_b2(table: Table, line: dict[str, Any]) -> str | None:
+    """That B2 spends clearly fewer tokens than the method: the token limit, or rounds that ran out."""
+    rung = next((row for row in table.rows if row.first.name == line["split"].get("b2")), None)
+    if rung is None:
+        return None
+    spent = float(np.nanmean(rung.measures[0].tokens_N_J))
+    own = line["cost"]["tokens_per_answer"]
+    return f"its rung {rung.first.name} spends {spent:.0f} tokens, not {own:.0f}" if spent < SHORT_B2 * own else None
+
+
 def _of_line(table: Table, line: dict[str, Any]) -> list[str]:
     name = line["name"] + (f" ({line['prompt']})" if line["prompt"] != "bare" else "")
     out = []
@@ -60,6 +74,8 @@ def _of_line(table: Table, line: dict[str, Any]) -> list[str]:
         out.append(f"{name}: no control-adjusted gain, {line['ctrl']['refused']}")
     if table.b1 is not None and table.b1 is not table.base and line["own_prompt"] is None:
         out.append(f"{name}: measured at the bare prompt only; against B1 it has no prompt of its own")
+    if rung := _shorter_b2(table, line):
+        out.append(f"{name}: {rung}; a part of its remainder may be tokens")
     if shared := line["ledger"].get("overlap_run", 0):
         whole = line["ledger"].get("overlap_exact", 0)
         out.append(f"{name}: its foreign text shares 13 words or more with {shared} test items, {whole} of them whole")

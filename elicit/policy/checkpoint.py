@@ -138,8 +138,7 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     Raises CheckpointError that names the value, the place and the mend: no such path, a half-written
     folder, pickled weights, tensors that are missing or not the model's, no network, not enough memory.
     """
-    device, dtype, notes = _device(config.device), None, []
-    dtype = _dtype(config.dtype, device)
+    (device, dtype), notes = placement(config), []
     if config.device == "auto" or config.dtype == "auto":
         notes.append(f"device={config.device}, dtype={config.dtype}: runs on {device} in {_plain(dtype)}")
     source, revision, facts, more = _locate(config)
@@ -159,6 +158,12 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
         ) from None
     checkpoint.device = device
     return checkpoint
+
+
+def placement(config: CheckpointConfig) -> tuple[torch.device, torch.dtype]:
+    """Where a checkpoint will run and in which type, `auto` resolved. Raises CheckpointError for an unknown one."""
+    device = _device(config.device)
+    return device, _dtype(config.dtype, device)
 
 
 def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos: bool | None = None) -> Checkpoint:

@@ -99,7 +99,7 @@ def load_intervention(folder: Path, checkpoint: Checkpoint | None = None) -> Int
     if kind == "weights":
         loaded: Intervention = WeightEdit.from_spec(fields, _tensors(folder))
     elif kind == "activations":
-        loaded = ActivationEdit.from_spec(fields, _tensors(folder))
+        loaded = _activations(folder, fields).from_spec(fields, _tensors(folder))
     elif kind == "decoding":
         loaded = _strategy(folder, fields)
     else:
@@ -109,8 +109,8 @@ def load_intervention(folder: Path, checkpoint: Checkpoint | None = None) -> Int
             f"{folder}: its content hashes to {loaded.id}, saved as {spec['id']}; it was altered, or its class has "
             "changed since: fit it again"
         )
-    if checkpoint is not None and isinstance(loaded, (WeightEdit, ActivationEdit)):
-        loaded.check(checkpoint.model)
+    if checkpoint is not None and kind != "decoding":
+        typing.cast("WeightEdit | ActivationEdit", loaded).check(checkpoint.model)
     return loaded
 
 
@@ -127,21 +127,36 @@ def _tensors(folder: Path) -> dict[str, Any]:
         raise DataError(f"{file}: not a readable safetensors file ({fault}); half-written? fit again") from None
 
 
+def _activations(folder: Path, fields: dict[str, Any]) -> Any:
+    """`ActivationEdit`, or the class that the spec names: one of a method's own that is no list of vectors."""
+    if "class" not in fields:
+        return ActivationEdit
+    kind = _allowed(folder, str(fields["class"]), "intervention")
+    if getattr(kind, "kind", None) != "activations" or not hasattr(kind, "from_spec"):
+        raise ConfigError(f"{folder}: {fields['class']!r} is no change of activations")
+    return kind
+
+
 def _strategy(folder: Path, fields: dict[str, Any]) -> Intervention:
-    """A strategy by its dotted class name: classes of this package, of `methods` and of plug-ins only."""
+    """A strategy by its dotted class name."""
     fields = dict(fields)
     name = str(fields.pop("strategy", ""))
-    module, _, attribute = name.rpartition(".")
-    allowed = {"elicit", "methods"} | {point.module.split(".")[0] for point in entry_points(group="elicit.configs")}
-    if module.split(".")[0] not in allowed:
-        raise ConfigError(f"{folder}: strategy {name!r} is of no allowed package ({', '.join(sorted(allowed))})")
-    try:
-        kind = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as fault:
-        raise ConfigError(f"{folder}: can't import strategy {name!r} ({fault}); is its package installed?") from None
+    kind = _allowed(folder, name, "strategy")
     if not (dataclasses.is_dataclass(kind) and getattr(kind, "kind", None) == "decoding"):
         raise ConfigError(f"{folder}: {name!r} is no decoding strategy")
     return typing.cast("Intervention", built(typing.cast(type, kind), fields, str(folder)))
+
+
+def _allowed(folder: Path, name: str, what: str) -> Any:
+    """A class by its dotted name: of this package, of `methods` and of plug-ins only."""
+    module, _, attribute = name.rpartition(".")
+    allowed = {"elicit", "methods"} | {point.module.split(".")[0] for point in entry_points(group="elicit.configs")}
+    if module.split(".")[0] not in allowed:
+        raise ConfigError(f"{folder}: {what} {name!r} is of no allowed package ({', '.join(sorted(allowed))})")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as fault:
+        raise ConfigError(f"{folder}: can't import {what} {name!r} ({fault}); is its package installed?") from None
 
 
 def built(kind: type, fields: dict[str, Any], place: str) -> Any:

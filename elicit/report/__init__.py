@@ -8,6 +8,10 @@
     series    the rows behind each figure (its CSV)
     figures   drawing them
     tradeoffs labels, doses, distance from the base: series and drawings
+    search    every dev try of a searched edit and of its controls
+    doses     positions, strengths, edits at equal cost; the figures and tables of a search together
+    features  the dashboard of dictionary features
+    picture   the scorecard as one picture
     labels    names beside dots
     lenses    lenses.json as tables and figures
     calibration, claim, bases        what the templates of those names add
@@ -41,7 +45,15 @@ def report(
     template: str = "comparison",
     notes: Path | None = None,
 ) -> Path:
-    """Render a comparison into the folder `out`; see `render.report`. Imports matplotlib and Jinja only when called."""
-    from elicit.report.render import report as render
+    """Render a comparison into `out` and return the page to open (report.html, or report.md where there is no html).
 
-    return render(comparison, out, template, notes)
+    comparison: comparison.json's path or content; several paths for template=bases, the first one leads.
+    template: a built-in name, or the path of a user's .html.j2 or .md.j2 (which may extend
+    "builtin/comparison.html.j2").
+    notes: the user's prose, default out/notes.md. Raises DataError for an unreadable comparison or a template that
+    does not render, ConfigError for a template that is not there or lacks what it needs. Imports matplotlib and Jinja
+    only when called.
+    """
+    from elicit.report.render import rendered
+
+    return rendered(comparison, out, template, notes)

@@ -45,21 +45,30 @@ def accuracy(series: Series, shades: dict[str, str], ceilings: dict[str, Any]) -
     """Dots with intervals, one line a policy; the bare base as a band through the page, ceilings as dashed lines."""
 
     def draw(axes: Axes) -> None:
-        for row in series:
-            if row["badge"] == "B0":
-                axes.axvspan(100 * row["lo"], 100 * row["hi"], color=BAND, lw=0, zorder=0)
-        for name, value in ceilings.items():
-            if numbers := bounds(value):
-                axes.axvline(100 * numbers[0], color=MUTED, lw=0.8, ls=(0, (4, 3)), zorder=1)
-                axes.annotate(name, (100 * numbers[0], 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
-                              textcoords="offset points", ha="center", fontsize=8, color=MUTED)  # fmt: skip
-        for y, row in enumerate(series):
-            _dot(axes, 100 * row["point"], y, row, shades[row["id"]], 100 * row["lo"], 100 * row["hi"])
-        _names(axes, series)
-        axes.set_xlim(-2, 102)
-        axes.set_xlabel("Strict accuracy, percent")
+        draw_accuracy(axes, series, shades, ceilings)
 
     return drawn(8.6, 0.8 + 0.23 * len(series), draw)
+
+
+def draw_accuracy(axes: Axes, series: Series, shades: dict[str, str], ceilings: dict[str, Any]) -> None:
+    """What `accuracy` draws, into given axes."""
+    for row in series:
+        if row["badge"] == "B0":
+            axes.axvspan(100 * row["lo"], 100 * row["hi"], color=BAND, lw=0, zorder=0)
+    places: dict[float, list[str]] = {}
+    for name, value in ceilings.items():
+        if numbers := bounds(value):
+            axes.axvline(100 * numbers[0], color=MUTED, lw=0.8, ls=(0, (4, 3)), zorder=1)
+            near = next((x for x in places if abs(x - 100 * numbers[0]) < 4), 100 * numbers[0])
+            places.setdefault(near, []).append(name)
+    for x, names in places.items():
+        axes.annotate(", ".join(names), (x, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+                      textcoords="offset points", ha="center", fontsize=8, color=MUTED)  # fmt: skip
+    for y, row in enumerate(series):
+        _dot(axes, 100 * row["point"], y, row, shades[row["id"]], 100 * row["lo"], 100 * row["hi"])
+    _names(axes, series)
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("Strict accuracy, percent")
 
 
 def _dot(axes: Axes, x: float, y: float, row: dict[str, Any], colour: str, lo: float, hi: float) -> None:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Unit = Literal["percent", "points", "ratio", "tokens"]
+Unit = Literal["percent", "points", "ratio", "tokens", "nats"]
 
 SHORT = (
     "gap too small",
@@ -84,10 +84,11 @@ def show(value: Any, unit: Unit) -> Shown:
 def figure(x: float, unit: Unit) -> str:
     """One number. Shares are percent, differences signed points, fractions of a gap two decimals.
 
-    >>> figure(-0.0512, "points"), figure(0.87, "percent"), figure(1.0421, "ratio")
-    ('\u22125.1', '87.0', '1.04')
+    >>> figure(-0.0512, "points"), figure(0.87, "percent"), figure(1.0421, "ratio"), figure(0.07309, "nats")
+    ('\u22125.1', '87.0', '1.04', '0.073')
     """
-    text = {"percent": f"{100 * x:.1f}", "points": f"{100 * x:+.1f}", "ratio": f"{x:.2f}", "tokens": f"{x:,.0f}"}[unit]
+    text = {"percent": f"{100 * x:.1f}", "points": f"{100 * x:+.1f}", "ratio": f"{x:.2f}", "tokens": f"{x:,.0f}",
+            "nats": f"{x:.3f}" if abs(x) < 1 else f"{x:.2f}"}[unit]  # fmt: skip
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "\u2212")

@@ -5,7 +5,7 @@
       traces.html                     the trace browser, where samples lie beside the comparison (`browser`)
       notes.md                        the user's prose, made once, never overwritten
       figures/<name>.{pdf,csv,svg}    each figure with the rows it is drawn from
-      scorecard.tex  numbers.tex  references.bib
+      scorecard.png  scorecard.tex  numbers.tex  references.bib
 
 Templates: comparison, method_card, claim (needs claim.yaml), organism, bases (takes several comparisons), or a user's
 own by path. All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped on top,
@@ -26,13 +26,28 @@ from matplotlib.figure import Figure
 
 from elicit.errors import ConfigError, DataError
 from elicit.files import replacing, write_text
-from elicit.report import bases, browser, claim, figures, latex, lenses, series, sources, text, tradeoffs
+from elicit.report import (
+    bases,
+    browser,
+    claim,
+    doses,
+    features,
+    figures,
+    latex,
+    lenses,
+    picture,
+    series,
+    sources,
+    text,
+    tradeoffs,
+)
 from elicit.report.notes import read_or_make
 from elicit.report.rows import Row, load, rows, used_columns
-from elicit.report.svg import inline, to_pdf, to_svg
+from elicit.report.scorecard import heading
+from elicit.report.svg import inline, to_pdf, to_png, to_svg
 from elicit.report.view import chosen, method_names, planted, view
 
-__all__ = ["chosen", "draw", "report", "view"]
+__all__ = ["Source", "chosen", "draw", "rendered", "view"]
 
 SECTIONS = (
     "verdict",
@@ -47,22 +62,12 @@ SECTIONS = (
 )
 Drawing = tuple[Figure, series.Series, str]
 """(figure, the rows behind it, what it shows)"""
+Source = Mapping[str, Any] | Path | Sequence[Path]
+"""comparison.json's content, its path, or several paths"""
 
 
-def report(
-    comparison: Mapping[str, Any] | Path | Sequence[Path],
-    out: Path,
-    template: str = "comparison",
-    notes: Path | None = None,
-) -> Path:
-    """Render a comparison into `out` and return the page to open (report.html, or report.md where there is no html).
-
-    comparison: comparison.json's path or content; several paths for template=bases, the first one leads.
-    template: a built-in name, or the path of a user's .html.j2 or .md.j2 (which may extend
-    "builtin/comparison.html.j2").
-    notes: the user's prose, default out/notes.md. Raises DataError for an unreadable comparison or a template that
-    does not render, ConfigError for a template that is not there or lacks what it needs.
-    """
+def rendered(comparison: Source, out: Path, template: str, notes: Path | None) -> Path:
+    """What `elicit.report.report` promises."""
     given = list(comparison) if isinstance(comparison, Sequence) else [comparison]
     if len(given) > 1 and "bases" not in template:
         raise ConfigError(
@@ -77,7 +82,8 @@ def report(
     extra, drawings = _special(Path(names[0]).name.split(".")[0], several, folder)
     drawings |= draw(inert, table, readings, folder)
     svgs = _write_beside(out, inert, table, drawings)
-    context = view(inert, table, out, readings) | extra
+    context = view(inert, table, out, readings) | extra | doses.tables(table, folder)
+    context["dashboards"] = features.dashboards(table, folder)
     context |= {"figures": {name: title for name, (_, _, title) in drawings.items()}, "svg": svgs}
     environment = _environment(template_folder)
     context["browser"] = _write_browser(out, inert, folder, environment, context)
@@ -136,6 +142,9 @@ def draw(
         ("frontier", tradeoffs.frontier(table, readings), lambda s: tradeoffs.draw_frontier(s, shades),
          "Gain over KL to the base"),
         ("dose", tradeoffs.dose(table, sources.logs(table, Path.cwd(), folder)), tradeoffs.draw_dose, "Dose-response"),
+        *doses.plans(table, readings, shades, folder),
+        ("features", features.histogram(features.dashboards(table, folder)), features.draw_histogram,
+         "Activations of the chosen feature"),
         ("solves", series.solves(comparison, table), lambda s: figures.solves(s, solvers), "Who solves what"),
         ("validity", series.validity(table), figures.validity, "Right answers by validity of their trace"),
     ]  # fmt: skip
@@ -223,8 +232,19 @@ def _write_beside(
         svgs[name] = Markup(inline(svg, name, title))
         with replacing(out / "figures" / f"{name}.pdf") as temporary:
             temporary.write_bytes(to_pdf(figure))
+    _write_picture(out / "scorecard.png", comparison, table)
     write_text(out / "scorecard.tex", latex.table(table, columns, comparison))
     write_text(out / "numbers.tex", latex.numbers(table, columns, comparison))
     cited = sources.references(method_names(comparison))
     write_text(out / "references.bib", "\n\n".join(entry for _, entry in cited) + "\n")
     return svgs
+
+
+def _write_picture(path: Path, comparison: dict[str, Any], table: list[Row]) -> None:
+    """scorecard.png; not there where no accuracy was measured."""
+    ceilings = comparison.get("ceilings") or {}
+    drawing = picture.picture(table, series.accuracy(table), figures.colours(table), ceilings, heading(comparison))
+    if drawing is None:
+        return path.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(to_png(drawing))

@@ -33,7 +33,9 @@ class Column:
     meaning: str
 
 
-def _inner(*path: str) -> Callable[[dict[str, Any]], Any]:
+def inner(*path: str) -> Callable[[dict[str, Any]], Any]:
+    """How to get at a value in a policy of comparison.json; a refusal on the way is what is got."""
+
     def get(policy: dict[str, Any]) -> Any:
         value: Any = policy
         for name in path:
@@ -46,17 +48,17 @@ def _inner(*path: str) -> Callable[[dict[str, Any]], Any]:
 
 
 COLUMNS = (
-    Column("acc", "Accuracy", "percent", _inner("acc"), "strict accuracy, percent"),
-    Column("ef_b0_c4", "EF B0\u2192C4", "ratio", _inner("ef", "B0/C4"), "share of the gap from B0 to C4"),
-    Column("ef_b0_c1", "EF B0\u2192C1", "ratio", _inner("ef", "B0/C1"), "share of the gap from B0 to C1"),
-    Column("ef_b1_c4", "EF B1\u2192C4", "ratio", _inner("ef", "B1/C4"), "share of the gap from B1 to C4"),
-    Column("ef_b1_c1", "EF B1\u2192C1", "ratio", _inner("ef", "B1/C1"), "share of the gap from B1 to C1"),
-    Column("gain", "Gain over B0", "points", _inner("gain", "B0"), "paired difference to the bare base, points"),
-    Column("ctrl", "Control-adjusted", "points", _inner("ctrl", "gain"),
+    Column("acc", "Accuracy", "percent", inner("acc"), "strict accuracy, percent"),
+    Column("ef_b0_c4", "EF B0\u2192C4", "ratio", inner("ef", "B0/C4"), "share of the gap from B0 to C4"),
+    Column("ef_b0_c1", "EF B0\u2192C1", "ratio", inner("ef", "B0/C1"), "share of the gap from B0 to C1"),
+    Column("ef_b1_c4", "EF B1\u2192C4", "ratio", inner("ef", "B1/C4"), "share of the gap from B1 to C4"),
+    Column("ef_b1_c1", "EF B1\u2192C1", "ratio", inner("ef", "B1/C1"), "share of the gap from B1 to C1"),
+    Column("gain", "Gain over B0", "points", inner("gain", "B0"), "paired difference to the bare base, points"),
+    Column("ctrl", "Control-adjusted", "points", inner("ctrl", "gain"),
            "gain over the better of base and strongest placebo, points"),
-    Column("matched", "At equal tokens", "points", _inner("matched", "difference"),
+    Column("matched", "At equal tokens", "points", inner("matched", "difference"),
            "paired difference to the base's vote at the same tokens, points"),
-    Column("matched_support", "At equal tokens, T=1", "points", _inner("matched_support", "difference"),
+    Column("matched_support", "At equal tokens, T=1", "points", inner("matched_support", "difference"),
            "the same against the base's vote over its samples at temperature 1 (regime support), points"),
 )  # fmt: skip
 ROUTINE = ("base", "prompt", "ceiling")
@@ -83,7 +85,7 @@ class Row:
                 rest = self.name.removeprefix(one_line(parent or "", 48)).lstrip(" :/-.+")
                 if parent and rest and rest != self.name:
                     return rest
-        return self.name
+        return f"{self.name}, asked {self.policy['prompt']}" if self.policy.get("at_own_prompt") else self.name
 
     @property
     def role(self) -> str:
@@ -194,7 +196,7 @@ def _home(child: dict[str, Any], methods: list[dict[str, Any]]) -> int | None:
 
 
 def _row(policy: dict[str, Any], group: str, depth: int, badges: dict[str, str]) -> Row:
-    badge = badges.get(policy["id"], policy["role"])
+    badge = "ceiling" if policy["role"] == "ceiling" else badges.get(policy["id"], policy["role"])
     return Row(policy, one_line(policy["name"], 48), group, depth, badge)
 
 

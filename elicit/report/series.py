@@ -88,7 +88,9 @@ def solved_by(comparison: dict[str, Any], table: list[Row]) -> dict[str, Row]:
     """Column of `solves` -> policy, for every policy whose items were recorded; of one name: told apart by id."""
     given = comparison.get("solves") or {}
     items, by_policy = given.get("items") or [], given.get("by_policy") or {}
-    shown = [row for row in table if items and len(by_policy.get(row.policy["id"]) or []) == len(items)]
+    base = {row.policy["id"] for row in table if row.role == "base"}  # C1 is the base again, with samples of its own
+    shown = [row for row in table if items and len(by_policy.get(row.policy["id"]) or []) == len(items)
+             and not (row.role == "ceiling" and row.policy["id"] in base)]  # fmt: skip
     names = [row.name for row in shown]
     return {row.name if names.count(row.name) == 1 else f"{row.name} {row.policy['id']}": row for row in shown}
 
@@ -116,7 +118,7 @@ def solved_table(comparison: dict[str, Any], table: list[Row]) -> Series:
     out = []
     for row in table:
         hers = by_policy.get(row.policy["id"])
-        if row is base or not hers or len(hers) != len(own):
+        if row.policy["id"] == base.policy["id"] or not hers or len(hers) != len(own):
             continue
         pairs = [(bool(b), bool(m)) for b, m in zip(own, hers, strict=True) if b is not None and m is not None]
         both, only, lost = pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False))

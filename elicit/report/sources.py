@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError, DataError, near
+from elicit.files import read_json
 
 if TYPE_CHECKING:
     from elicit.report.rows import Row
@@ -88,17 +89,36 @@ def config_differences(comparison: dict[str, Any], here: Path) -> tuple[list[str
 
 
 def logs(table: list[Row], here: Path, folder: Path | None) -> dict[str, Path]:
-    """Policy id -> log.jsonl of its run, where it is still there: as named, else in the root of the comparison."""
-    out = {}
+    """Policy id -> log.jsonl of its fit, where it is still there (`all_logs`; of several seeds the first)."""
+    return {policy: found[0] for policy, found in all_logs(table, here, folder).items()}
+
+
+def all_logs(table: list[Row], here: Path, folder: Path | None) -> dict[str, list[Path]]:
+    """Policy id -> log.jsonl of the fit of each of its seeds: where the run is named, else in the comparison's root.
+
+    A fit that was taken over from an earlier run was logged there. A run is listed for the first policy that has it.
+    """
+    out: dict[str, list[Path]] = {}
+    seen: set[Path] = set()
     for row in table:
-        run = row.policy.get("run")
-        places = [here / run] if run else []
-        if run and folder is not None:
-            places.append(folder.resolve().parent.parent / Path(run).name)
-        found = next((path / "log.jsonl" for path in places if (path / "log.jsonl").is_file()), None)
-        if found is not None:
-            out[row.policy["id"]] = found
+        members = row.policy.get("members") or []
+        for run in dict.fromkeys([row.policy.get("run"), *(member.get("run") for member in members)]):
+            found = _log(run, here, folder) if run else None
+            if found is not None and found not in seen:
+                seen.add(found)
+                out.setdefault(row.policy["id"], []).append(found)
     return out
+
+
+def _log(run: str, here: Path, folder: Path | None) -> Path | None:
+    places = [here / run] + ([folder.resolve().parent.parent / Path(run).name] if folder is not None else [])
+    place = next((path for path in places if (path / "log.jsonl").is_file()), None)
+    while place is not None and (place / "manifest.json").is_file():
+        origin = place.parent / str(read_json(place / "manifest.json").get("fit_from") or place.name)
+        if origin == place or not (origin / "log.jsonl").is_file():
+            break
+        place = origin
+    return place / "log.jsonl" if place is not None else None
 
 
 @dataclass(frozen=True)

@@ -121,23 +121,23 @@ def _cross(axes: Axes, x: float, row: dict[str, Any], colour: str, unit: float) 
               markeredgewidth=1.2, zorder=3)  # fmt: skip
 
 
-def dose(table: list[Row], logs: Mapping[str, Path]) -> Series:
+def dose(table: list[Row], logs: Mapping[str, Path], roles: tuple[str, ...] = ("method",)) -> Series:
     """Rows of a dose-response: policy, write position, strength, dev accuracy with Wilson's interval, length, KL."""
     out = []
     for row in table:
         path = logs.get(row.policy["id"])
-        if path is None or row.role != "method":
+        if path is None or row.role not in roles:
             continue
-        lines = _rows(path)
+        lines = log_rows(path)
         n = max((int(line["dev_items"]) for line in lines if line.get("dev_items")), default=None)
         for line in lines:
             found = {key.split("/dose/", 1)[1]: value for key, value in line.items() if "/dose/" in key}
             if "strength" in found and isinstance(found.get("accuracy"), int | float):
-                out.append(head(row) | _dose_row(found, n))
+                out.append(head(row) | _dose_row(found, found.get("dev_items") or n))
     return out
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def log_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a log.jsonl; a last line that a killed run left half-written is passed over."""
     out = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -159,6 +159,9 @@ def _dose_row(found: dict[str, Any], n: int | None) -> dict[str, Any]:
 
 def wilson(share: float, n: int, z: float = 1.959964) -> tuple[float, float]:
     """95 % interval of a share of n items, one sample each.
+
+    For shares of a run's log, which no measure of comparison.json holds and no bootstrap can be made of; what is
+    measured on test items comes with the evaluator's own intervals (`elicit.evaluate.statistics`).
 
     >>> [round(x, 3) for x in wilson(0.5, 100)]
     [0.404, 0.596]

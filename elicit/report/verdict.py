@@ -10,7 +10,8 @@ ledger classes Z, V and R (nothing, own text, labels of right and wrong); `MARGI
                against C4, else C1). Against: there is a gap worth eliciting (one EF was not refused), yet the
                control-adjusted gain of every own-data method lies below MARGIN. Methods of class T and L are named
                but decide nothing: what they show may have been put in.
-2 Price        for: an eliciting method of rule 1 is also clearly better than the base's vote at the same tokens.
+2 Price        for: an eliciting method of rule 1 is also clearly better than the base's vote at the same tokens, in the
+               comparison's regime and, where that was measured, at temperature 1: the less favourable one counts.
                Against: every eliciting method is clearly not better (upper bound at most 0).
 3 Support      for: every eliciting method's accuracy lies below the lower bound of C1, the base's own coverage net of
                guessing: what the method gets out, the base's samples already hold. Against: the accuracy of some
@@ -60,13 +61,16 @@ def own_data(row: Row) -> bool:
     return row.data_class in OWN_DATA
 
 
+def above_placebo(row: Row) -> bool:
+    """The control-adjusted gain lies above 0, after Holm's correction where there is one."""
+    gain, corrected = _controlled(row), (row.policy.get("p") or {}).get("ctrl_holm")
+    return gain is not None and gain[1] > 0 and (corrected is None or corrected <= LEVEL)
+
+
 def clear_gain(row: Row) -> bool:
-    """The control-adjusted gain lies above 0, after Holm's correction where there is one, and so does the EF."""
-    gain, fraction = _controlled(row), bounds(headline_ef(row.policy)[1])
-    corrected = (row.policy.get("p") or {}).get("ctrl_holm")
-    if corrected is not None and corrected > LEVEL:
-        return False
-    return gain is not None and fraction is not None and gain[1] > 0 and fraction[1] > 0
+    """Above base and placebo, and the EF above 0 as well."""
+    fraction = bounds(headline_ef(row.policy)[1])
+    return above_placebo(row) and fraction is not None and fraction[1] > 0
 
 
 def eliciting(row: Row) -> bool:
@@ -77,8 +81,8 @@ RULES = {
     "Can reasoning be elicited?": "For, if an own-data method (class Z, V or R) has control-adjusted gain (Holm) and "
     "EF above 0; against, if there is a gap worth eliciting, but no own-data method's control-adjusted gain "
     "reaches 5 points",
-    "Is it more than spending tokens?": "For, if an eliciting method is above the base's vote at equal tokens; "
-    "against, if every eliciting method has an upper bound of at most 0",
+    "Is it more than spending tokens?": "For, if an eliciting method is above the base's vote at equal tokens, in this "
+    "regime and at temperature 1; against, if every eliciting method has an upper bound of at most 0",
     "Was it in the base's own samples?": "For, if the accuracy of every eliciting method lies below the lower bound of "
     "C1 (base coverage net of guessing); against, if some accuracy lies clearly above C1's upper bound",
 }
@@ -87,6 +91,7 @@ RULES = {
 def verdicts(comparison: dict[str, Any]) -> list[Verdict]:
     """The three sentences of a comparison that went through `rows.load`."""
     methods = [row for row in rows(comparison) if row.role == "method" and row.data_class != "unaccounted"]
+    methods = [row for row in methods if not row.policy.get("at_own_prompt")]  # the same fit again, without controls
     is_base = bool((comparison.get("checkpoint") or {}).get("base_model", True))
     coverage = (comparison.get("ceilings") or {}).get("C1")
     winners = [row for row in methods if eliciting(row)]
@@ -141,13 +146,13 @@ def _no_winner(own: list[Row]) -> tuple[Answer, str]:
 def _price(winners: list[Row]) -> tuple[Answer, str]:
     if not winners:
         return UNDECIDED, "No method elicits by rule 1, so there is no price to compare."
-    differences = [bounds((row.policy.get("matched") or {}).get("difference")) for row in winners]
+    differences = [at_equal_tokens(row) for row in winners]
     better = [row for row, d in zip(winners, differences, strict=True) if d and d[1] > 0]
     if better:
-        best = max(better, key=lambda row: bounds(row.policy["matched"]["difference"])[1])  # type: ignore[index]
+        best = max(better, key=lambda row: at_equal_tokens(row)[1])  # type: ignore[index]
         return "for", (
             f"{_count(better, winners, 'eliciting')} also {_verb('beat', better)} the base's majority vote at equal "
-            f"tokens; {_who(best)} by {show(best.policy['matched']['difference'], 'points').line} points."
+            f"tokens; {_who(best)} by {show(harder(best), 'points').line} points."
         )
     if all(d is not None and d[2] <= 0 for d in differences):
         return "against", f"At equal tokens the base's majority vote does as well as {_names(winners)}."
@@ -155,6 +160,19 @@ def _price(winners: list[Row]) -> tuple[Answer, str]:
     if missing:
         return UNDECIDED, f"The comparison at equal tokens was refused or not made for {_names(missing)}."
     return UNDECIDED, "At equal tokens the difference to the base's majority vote is not clear."
+
+
+def harder(row: Row) -> Any:
+    """The difference to the base's vote at equal tokens, in the regime of the comparison or at temperature 1: the
+    smaller one of those that have a figure, else None."""
+    told = [(row.policy.get(key) or {}).get("difference") for key in ("matched", "matched_support")]
+    known = [(found[1], place) for place, value in enumerate(told) if (found := bounds(value))]
+    return told[min(known)[1]] if known else None
+
+
+def at_equal_tokens(row: Row) -> tuple[float, float, float] | None:
+    """(point, lower, upper) of the less favourable difference to the base's vote; None where there is no figure."""
+    return bounds(harder(row))
 
 
 def _support(winners: list[Row], ceiling: Any) -> tuple[Answer, str]:
@@ -214,8 +232,9 @@ def word(row: Row) -> str:
     """The trust verdict of one row, in a word or three.
 
     Methods: withheld (unaccounted data), harms, no gain (inside +-MARGIN), placebo as good, above placebo (but no
-    clear EF), elicits (rule 1), elicits, at a price (not better at equal tokens), brought in (as elicits, but class
-    T or L), not decidable.
+    clear EF), elicits (rule 1), elicits, at a price (not clearly better at equal tokens), brought in (as elicits, but
+    class T or L), not decidable. Only `above_placebo` leads to "above placebo", "elicits" and "brought in": no word
+    says more than the control-adjusted column.
     Placebos and rivals: gains, no gain, harms, not decidable. Base rungs: reference.
     """
     if row.policy.get("ceiling"):
@@ -230,13 +249,13 @@ def word(row: Row) -> str:
     controlled = _controlled(row)
     if gain is None or controlled is None or gain[1] <= 0:
         return "not decidable" if controlled is None and gain is not None and gain[1] > 0 else _plain_word(gain)
-    if controlled[1] <= 0:
+    if not above_placebo(row):
         return "placebo as good" if controlled[2] < MARGIN else "not decidable"
     if not clear_gain(row):
         return "above placebo"
     if not own_data(row):
         return "brought in"
-    matched = bounds((row.policy.get("matched") or {}).get("difference"))
+    matched = at_equal_tokens(row)
     return "elicits, at a price" if matched and matched[1] <= 0 else "elicits"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from elicit.report import calibration, lenses, numbers, series, sources
+from elicit.report import calibration, details, lenses, numbers, series, sources
 from elicit.report.rows import Row, reasons, used_columns
 from elicit.report.verdict import MARGIN, headline_ef, verdicts, word
 
@@ -30,6 +30,8 @@ def view(
     return {
         "c": comparison, "rows": table, "columns": columns, "word": word, "verdicts": verdicts(comparison),
         "refusals": reasons(table, columns), "one_seed": any(r.seeds == 1 for r in table if r.role == "method"),
+        "split": details.split_table(table), "distance": details.distance_table(table),
+        "further": details.further_table(table), "other_figures": details.figures_table(table),
         "pairs": pairs(comparison, table), "lenses": lenses.views(readings or {}, table),
         "solved": series.solved_table(comparison, table),
         "support": series.support_table(table),
@@ -113,10 +115,14 @@ def warnings(comparison: dict[str, Any], table: list[Row]) -> list[str]:
 
 
 def run_link(run: str | None, out: Path) -> str | None:
-    """A relative link from the report to a run folder; never another scheme or host."""
-    if not run:
+    """A relative link from a report that lies under the root of its runs; never another scheme or host.
+
+    A report rendered elsewhere is to be passed on: what it linked to would stay behind, so it links to no run.
+    """
+    here = Path(out).resolve()
+    if not run or (Path.cwd() / run).resolve().parent not in here.parents:
         return None
-    relative = os.path.relpath(Path.cwd() / run, Path(out).resolve())
+    relative = os.path.relpath(Path.cwd() / run, here)
     return quote(relative if relative.startswith(".") else f"./{relative}", safe="/.-_")
 
 

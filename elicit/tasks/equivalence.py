@@ -52,6 +52,7 @@ _NO_UNIT = frozenset(
         "infinity maybe perhaps instead",
     )
 )
+_NESTING = re.compile(r"[({\[^]")
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _REWRITES = (
     (re.compile(r"\\(?:left|right|!|displaystyle)(?![A-Za-z])"), ""),
@@ -279,7 +280,7 @@ def guard(text: str) -> None:
     if re.search(r"\d{4,}\s*!|[)}!]\s*!", text):
         raise TooLarge("a factorial of a large number or of an expression")
     depth, powers = 0, 0
-    for at, sign in enumerate(text):
+    for at, sign in enumerate(text) if _NESTING.search(text) else ():
         depth += (sign in "({[") - (sign in ")}]")
         powers = powers + 1 if sign == "^" else (0 if depth == 0 and sign in " +-=," else powers)
         if depth > MAX_NESTING:
@@ -291,11 +292,31 @@ def guard(text: str) -> None:
 
 
 def parse_symbolic(text: str) -> list[Any]:
-    """Math-Verify's reading of a text: [] or [SymPy object, the string it was read from]. May be slow."""
+    """Math-Verify's reading of a text: [] or [SymPy object, the string it was read from]. May be slow.
+
+    Raises TooLarge (guards) and Math-Verify's TimeoutException, which is no reading and not an empty one.
+    """
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig
+
+    return _parse(text, (LatexExtractionConfig(), ExprExtractionConfig()))
+
+
+def parse_box(said: str) -> list[Any]:
+    """Math-Verify's reading of a box by itself; [] where it would go on to what stands around the box."""
+    from math_verify import LatexExtractionConfig
+
+    found = _parse(rf"\boxed{{{said}}}", (LatexExtractionConfig(try_extract_without_anchor=False),))
+    return found if len(found) == 2 else []
+
+
+def _parse(text: str, targets: tuple[Any, ...]) -> list[Any]:
     from math_verify import parse
 
     guard(text)
-    return list(parse(text, parsing_timeout=_seconds(), raise_on_error=False))  # type: ignore[arg-type]
+    try:
+        return list(parse(text, targets, parsing_timeout=_seconds(), raise_on_error=True))  # type: ignore[arg-type]
+    except Exception:  # what Math-Verify can't read, it reads nothing from; its timeouts are no `Exception`
+        return []
 
 
 def symbolic_equal(gold: str, answer: str) -> bool:

@@ -10,6 +10,7 @@ The validator checks written arithmetic only (`arithmetic`). Data: `path`, else 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,6 +88,17 @@ class Gsm8k(NaturalTask):
                 raise DataError(f"{source}, line {number}: expected a question and an answer that ends in '#### N'")
             gold = answer.rpartition("####")[2].strip().replace(",", "")
             yield make_item("gsm8k", "train", question, gold)
+
+    def gold_trace(self, item: Item) -> str:
+        """The solution that people wrote, without calculator marks, and the answer. Raises KeyError off train.jsonl."""
+        steps = re.sub(r"<<.*?>>", "", self._worked[item.question]).strip()
+        return f" {steps}\n{self.gold_completion(item).strip()}"
+
+    @cached_property
+    def _worked(self) -> dict[str, str]:
+        """Question -> solution without its last line, of the rows that train and dev are carved from."""
+        rows = read_jsonl(self._train) if self._train else enumerate(hub_rows(self.hub, "main", "train", self.revision))
+        return {row["question"]: row["answer"].rpartition("####")[0] for _, row in rows}
 
     @property
     def has_validator(self) -> bool:

@@ -18,6 +18,7 @@ from elicit.tasks.formal import Violation
 from elicit.tasks.prompts import natural_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset, without_repeats
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, StopRules
+from elicit.tasks.verify import Said
 
 _OTHER_WORD = {"yes": "No", "no": "Yes", "true": "False", "false": "True", "valid": "invalid", "invalid": "valid"}
 
@@ -74,6 +75,14 @@ class NaturalTask(Lazy):
     def grade_quick(self, item: Item, text: str, finished: bool) -> Judgement:
         """What needs no Math-Verify; `ungraded="pending"` where `grade` has to finish it in a pool."""
         return verify.quick(self.kind, item.gold or "", item.question, text, finished)
+
+    def said(self, item: Item, text: str, judged: Judgement) -> Said | None:
+        """All that the verdicts of a completion with a pending judgement depend on; None where it is the whole text."""
+        return verify.said(item.gold or "", judged, item.question, text)
+
+    def grade_said(self, said: Said) -> Judgement:
+        """The verdicts on what is said, whatever was worked out before; `ungraded="unread"` asks for the whole text."""
+        return verify.grade_said(said)
 
     def answer_class(self, answer: str) -> str:
         return verify.answer_class(self.kind, answer)

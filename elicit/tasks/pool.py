@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from elicit.errors import ConfigError, DataError
 from elicit.records import Item
 from elicit.tasks.formal import Violation
 from elicit.tasks.task import Judgement, Task
+from elicit.tasks.verify import Said
 
 MEMORY_BYTES = 4 * 2**30
 """data segment of a worker: a runaway power becomes a MemoryError and not a machine without memory"""
@@ -48,12 +49,24 @@ class Verdict(NamedTuple):
     failure: str | None = None
 
 
-def judge(task: Task, job: Job) -> Verdict:
+@runtime_checkable
+class SaidTask(Protocol):
+    """A task that grades what a completion says without its working (`verify.Said`)."""
+
+    def said(self, item: Item, text: str, judged: Judgement) -> Said | None: ...
+
+    def grade_said(self, said: Said) -> Judgement: ...
+
+
+def judge(task: Task, job: Job | Said) -> Verdict:
     """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row.
 
-    An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against.
+    An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against;
+    nor has what is `Said` without its working.
     """
     try:
+        if isinstance(job, Said):
+            return Verdict(cast(SaidTask, task).grade_said(job), None)
         judgement = task.grade(*job)
         checkable = task.has_validator and job.item.facts
         return Verdict(judgement, task.validate(job.item, job.text) if checkable else None)
@@ -94,7 +107,7 @@ class GradingPool:
             worker.kill()
         self._workers.clear()
 
-    def judge(self, jobs: Sequence[Job]) -> list[Verdict]:
+    def judge(self, jobs: Sequence[Job | Said]) -> list[Verdict]:
         """Verdicts in the order of `jobs`. Raises DataError where the task can't be sent to a worker."""
         out: dict[int, Verdict] = {}
         again: set[int] = set()
@@ -121,7 +134,7 @@ class GradingPool:
         ours.send_bytes(task)
         return _Worker(process, ours)
 
-    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job], again: set[int]) -> None:
+    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job | Said], again: set[int]) -> None:
         worker.job = index
         worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
         worker.pipe.send(jobs[index])

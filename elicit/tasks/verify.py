@@ -6,25 +6,41 @@
     word     yes/no, true/false, valid/invalid        (BBH)
     text     the words as written, blanks apart       (BBH, reasoning-gym strings)
 
-Two stages: `quick` decides what needs neither Math-Verify nor SymPy and marks the rest `PENDING`; `full` decides
-all of it and may be slow or hang, so the grade stage runs it in `elicit.tasks.pool`. One grader for training
-and evaluation. What this module does not know: files, processes.
+Two stages: `quick` decides what needs neither Math-Verify nor SymPy (rationals, normal forms of short expressions)
+and marks the rest `PENDING`; `full` decides all of it and may be slow or hang, so the grade stage runs it in
+`elicit.tasks.pool`. Where a completion says all it says in one box, the verdicts depend on the gold and that box
+(`Said`), whatever was worked out before: completions with other working and the same box share one verification.
+One grader for training and evaluation. What this module does not know: files, processes.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from elicit.errors import ConfigError, near
-from elicit.tasks import equivalence, extract
+from elicit.tasks import equivalence, extract, loose, normal
 from elicit.tasks.equivalence import TooLarge
 from elicit.tasks.task import Judgement
 
 KINDS = ("number", "math", "option", "word", "text")
 PENDING = "pending"
 """`Judgement.ungraded` of a verdict that `full` still has to complete"""
+UNREAD = "unread"
+"""`Judgement.ungraded` of a box that Math-Verify can't read, so that the text around it counts"""
+
+
+class Said(NamedTuple):
+    """What the verdicts of a completion depend on when all that it says stands in one box."""
+
+    gold: str
+    box: str
+    finished: bool
+    """whether the strict verdict is wanted too; without it that is wrong already"""
+
 
 _WORDS = ("yes", "no", "true", "false", "valid", "invalid")
 _OPTION = re.compile(r"\(([A-Za-z])\)|^([A-Za-z])(?:[.:)]|$)")
@@ -71,13 +87,48 @@ def quick(kind: str, gold: str, question: str, text: str, finished: bool) -> Jud
     judged = Judgement(strict, strict or None, answer, None if answer is None else answer_class(kind, answer))
     if strict:
         return judged
+    tail = extract.tail(text, question)
     if kind in ("option", "word", "text"):
-        return replace(judged, lenient=_loose(kind, gold, extract.tail(text, question)))
-    if strict is False and not re.search(r"\d|\\|½|¼|¾", extract.tail(text, question)) and _is_number(gold):
-        return replace(judged, lenient=False)
-    if strict is False and (stated := _plainly_stated(extract.tail(text, question))) and _is_number(gold):
-        return replace(judged, lenient=bool(equivalence.compare(gold, stated)))
-    return replace(judged, ungraded=PENDING)
+        return replace(judged, lenient=_loose(kind, gold, tail))
+    lenient = _exact_lenient(gold, tail) if strict is False else None
+    return replace(judged, ungraded=PENDING) if lenient is None else replace(judged, lenient=lenient)
+
+
+def _exact_lenient(gold: str, tail: str) -> bool | None:
+    """The lenient verdict where it needs no Math-Verify: on a number, or on a box with a normal form."""
+    if not re.search(r"\d|\\|½|¼|¾", tail) and _is_number(gold):
+        return False
+    if (stated := _plainly_stated(tail)) and _is_number(gold):
+        return bool(equivalence.compare(gold, stated))
+    tail = _without_percent(tail)
+    if _refused(tail):
+        return None
+    try:
+        if _is_number(gold) and (written := loose.number(tail)) is not None:
+            return bool(written and equivalence.compare(gold, written))
+        box = loose.box(tail)
+        same = None if box is None or normal.form(box) is None else equivalence.compare(gold, box)
+    except TooLarge:
+        return None
+    return _decided(gold, box) if same is None and box is not None else same
+
+
+def _decided(gold: str, answer: str) -> bool | None:
+    """By normal forms; None where one has none, and where Math-Verify would not get to see them."""
+    same = normal.decide(gold, answer)
+    return None if same is None or any(_refused(rf"\boxed{{{side}}}") for side in (gold, answer)) else same
+
+
+def _refused(text: str) -> bool:
+    try:
+        equivalence.guard(text)
+    except TooLarge:
+        return True
+    return False
+
+
+def _without_percent(tail: str) -> str:
+    return tail.replace("\\%", "").replace("%", "")
 
 
 def _plainly_stated(tail: str) -> str | None:
@@ -96,7 +147,9 @@ def _exact(kind: str, gold: str, answer: str) -> bool | None:
     """True, False, or None where only SymPy can tell. Raises TooLarge."""
     if kind in ("number", "math"):
         same = equivalence.compare(gold, answer)
-        return bool(same) if kind == "number" else same
+        if same is not None or kind == "number":
+            return bool(same)
+        return _decided(equivalence.clean(gold), equivalence.clean(answer))
     return answer_class(kind, gold) == answer_class(kind, answer)
 
 
@@ -123,12 +176,36 @@ def full(kind: str, gold: str, question: str, text: str, finished: bool) -> Judg
     return _guarded("lenient", judged, gold, extract.tail(text, question))
 
 
+def said(gold: str, judged: Judgement, question: str, text: str) -> Said | None:
+    """What a completion with a pending judgement says, where one box says it all; None where its whole text counts."""
+    tail = _without_percent(extract.tail(text, question))
+    box = loose.box(tail)
+    if box is None or (judged.strict is None and judged.answer != box):
+        return None
+    refused = _refused(tail) or _refused(rf"\boxed{{{box}}}")
+    return None if refused else Said(gold, box, judged.strict is None)
+
+
+def grade_said(said: Said) -> Judgement:
+    """The verdicts on what was said. May be slow or hang.
+
+    `ungraded=UNREAD` where Math-Verify can't read the box, so that it goes on to what stands around it: then the
+    completion itself has to be graded.
+    """
+    judged = Judgement(_exact("math", said.gold, said.box) if said.finished else False, None, said.box, None)
+    if judged.strict is None:
+        judged = _guarded("strict", judged, said.gold, said.box)
+    return replace(judged, lenient=True) if judged.strict else _guarded("box", judged, said.gold, said.box)
+
+
 def _guarded(which: str, judged: Judgement, gold: str, text: str) -> Judgement:
     """Fill in one verdict; what a guard, an alarm or a gold without a reading leaves open is None, with the reason."""
     from math_verify.errors import TimeoutException
 
+    judges: dict[str, Callable[[str, str], bool | None]]
+    judges = {"strict": _symbolic_equal, "lenient": lenient_equal, "box": box_equal}
     try:
-        same = equivalence.symbolic_equal(gold, text) if which == "strict" else lenient_equal(gold, text)
+        same = judges[which](gold, text)
     except TooLarge as fault:
         why = f"guard: {fault}"
     except TimeoutException:
@@ -136,21 +213,43 @@ def _guarded(which: str, judged: Judgement, gold: str, text: str) -> Judgement:
     except Exception as fault:  # SymPy raises whatever it likes; the reason is kept, the sample stays ungraded
         why = f"{type(fault).__name__}: {fault}"
     else:
+        if same is None:
+            return replace(judged, ungraded=UNREAD)
         return replace(judged, strict=same) if which == "strict" else replace(judged, lenient=same)
     return replace(judged, ungraded=judged.ungraded or (why if which == "strict" else f"lenient: {why}"))
 
 
+_symbolic_equal = lru_cache(maxsize=4096)(equivalence.symbolic_equal)
+
+
 def lenient_equal(gold: str, tail: str) -> bool:
     """Whether Math-Verify reads the gold off a tail; numbers are compared exactly, symbolic golds by Math-Verify."""
-    found = equivalence.parse_symbolic(tail.replace("\\%", "").replace("%", ""))
+    return _reads(gold, equivalence.parse_symbolic(_without_percent(tail)))
+
+
+def box_equal(gold: str, box: str) -> bool | None:
+    """`lenient_equal` of every tail whose only box this is; None where Math-Verify can't read the box."""
+    found = equivalence.parse_box(box)
+    return _reads(gold, found) if found else None
+
+
+def _reads(gold: str, found: list[Any]) -> bool:
     if not found:
         return False
     same = equivalence.compare(gold, str(found[-1]))
-    return equivalence.verdict(_gold(gold), found) if same is None else same
+    if same is not None:
+        return same
+    return _same(gold, tuple(found)) if isinstance(found[0], Hashable) else equivalence.verdict(_gold(gold), found)
+
+
+@lru_cache(maxsize=4096)
+def _same(gold: str, found: tuple[Any, ...]) -> bool:
+    """One verification for all tails off which the same is read."""
+    return equivalence.verdict(_gold(gold), list(found))
 
 
 @lru_cache(maxsize=1024)
-def _gold(gold: str) -> list[object]:
+def _gold(gold: str) -> list[Any]:
     return equivalence.parse_symbolic(rf"\boxed{{{gold.replace('%', '')}}}")
 
 
@@ -160,11 +259,13 @@ def _is_number(gold: str) -> bool:
 
 def lenient_reading(kind: str, text: str) -> str | None:
     """What the lenient grader reads off a completion, as text; None where it reads nothing."""
+    from math_verify.errors import TimeoutException
+
     tail = extract.tail(text)
     if kind in ("number", "math"):
         try:
-            found = equivalence.parse_symbolic(tail.replace("\\%", "").replace("%", ""))
-        except TooLarge:
+            found = equivalence.parse_symbolic(_without_percent(tail))
+        except (TooLarge, TimeoutException):
             return None
         return str(found[-1]) if found else None
     if kind == "text":

@@ -9,7 +9,7 @@ is no part of it. A checkpoint of other settings, another policy or another seed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from elicit.files import read_json, remove_tree, write_json
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.records import Item, LedgerRow
 
 TENSORS = "trained.safetensors"
 PROGRESS = "progress.json"
@@ -90,25 +89,10 @@ def write_progress(folder: Path, identity: Mapping[str, Any], state: Mapping[str
     write_json(folder / PROGRESS, {"identity": dict(identity), "state": dict(state), "spent": asdict(ledger.spent)})
 
 
-def book_again(checkpoint: Path, ledger: Ledger, items: Sequence[Item]) -> dict[str, Any]:
-    """Book what the interrupted run had used, through the ledger's own door; returns its state.
+def book_again(checkpoint: Path, ledger: Ledger) -> dict[str, Any]:
+    """Put the account of the interrupted run back as it was saved, every row of it; returns the run's state."""
+    from elicit.ledger import Spent, load_rows
 
-    A label bit is booked by asking for one: an empty completion of the item is graded.
-    """
-    from elicit.ledger import load_rows
-
-    known = {item.id: item for item in items}
     progress = read_json(checkpoint / PROGRESS)
-    for row in load_rows(checkpoint / LEDGER):
-        if row.stage == "select":
-            ledger.selected(row.label_bits, row.items)
-        elif row.label_bits:
-            _grade_again(row, ledger, known)
-    ledger.rollouts(progress["spent"]["rollouts"], progress["spent"]["tokens"])
+    ledger.resume(load_rows(checkpoint / LEDGER), Spent(**progress["spent"]))
     return progress["state"]
-
-
-def _grade_again(row: LedgerRow, ledger: Ledger, known: Mapping[str, Item]) -> None:
-    used = [known[name] for name in row.items if name in known]
-    for number in range(row.label_bits):
-        ledger.grade(used[number % len(used)], "", finished=False)

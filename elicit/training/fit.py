@@ -71,11 +71,11 @@ def fit(
         identity = {"settings": _plain(settings), "policy": policy.id, "seed": seed, "name": name}
         by_id = {item.id: item for item in items}
         run = Run(settings, parts, policy, ledger, context, engine, by_id, seed, limit, identity, name)
-        _train(run, [item.id for item in ordered(items, settings, seed)], items)
+        _train(run, [item.id for item in ordered(items, settings, seed)])
         return parts.edit()
 
 
-def _train(run: Run, order: Sequence[str], items: Sequence[Item]) -> None:
+def _train(run: Run, order: Sequence[str]) -> None:
     """Train from the last checkpoint of this very run, or from the beginning."""
     from elicit.training.curves import Curves
     from elicit.training.grpo import PolicyGradientTrainer, Standing
@@ -84,7 +84,7 @@ def _train(run: Run, order: Sequence[str], items: Sequence[Item]) -> None:
     trainer.add_callback(Curves(trainer))
     last = checkpoints.latest(run.context.folder, run.identity, run.context.say)
     if last is not None:
-        run.standing = Standing(**checkpoints.book_again(last, run.ledger, items))
+        run.standing = Standing(**checkpoints.book_again(last, run.ledger))
         run.context.say(f"{run.name}: resumed from {last.name}")
     try:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))

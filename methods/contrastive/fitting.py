@@ -73,13 +73,17 @@ class ContrastiveFit:
     """rounds before the last one, each on half the items of the next and dropping half of the tries"""
     dose_items: int = 16
     """train items on which length and KL of the dose-response are measured; 0: no dose-response"""
+    positions: tuple[str, ...] = ("last_prompt", "onward", "every")
+    """where the dose-response also writes the chosen vector, besides the position that was chosen"""
+    position_strengths: tuple[float, ...] = (0.1, 0.2, 0.5)
+    """strengths there: what is written at many tokens acts at a fraction of the dose"""
     name: str = "contrastive"
 
     def __post_init__(self) -> None:
         for name, known in (("contrast", CONTRASTS), ("read", READS), ("aggregator", AGGREGATORS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: {near(getattr(self, name), known)}")
-        for write in self.writes:
+        for write in (*self.writes, *self.positions):
             check_write(write)
         for name in ("items", "samples", "dev_items"):
             if getattr(self, name) < 1:
@@ -174,21 +178,25 @@ class ContrastiveFit:
 
         best, tries = halving(edits, score, self.dev_items, self.halvings)
         for number, each in enumerate(tries):
-            edit = each.option
-            context.log({"contrastive/try": number, **_described(edit), "dev": each.score, "dev_items": each.limit})
+            row = {**_described(each.option), "dev": each.score, "dev_items": each.limit}
+            context.log({"contrastive/try": number, **_named("try", row)})
+        found = next(each for each in reversed(tries) if each.option is best)
+        context.log(_named("chosen", {**_described(best), "accuracy": found.score, "dev_items": found.limit}))
         context.say(f"contrastive: layer {best.layer}, strength {best.strength}, {best.write}; {len(tries)} dev tries")
         return best
 
     def dose_response(
         self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], best: Edit
     ) -> None:
-        """Accuracy, length and KL of the chosen vector against its strength, logged; the choice stands before it."""
+        """Accuracy, length and KL of the chosen vector by position and strength, logged; the choice stands before."""
         measure = dose_meter(policy, ledger, items)
-        for strength in (0.0, *self.strengths):
-            edit = ActivationEdit((replace(best, strength=strength),))
+        cells = [(best.write, strength) for strength in (0.0, *self.strengths)]
+        others = [write for write in self.positions if write != best.write]
+        for write, strength in [*cells, *itertools.product(others, self.position_strengths)]:
+            edit = ActivationEdit((replace(best, strength=strength, write=write),))
             accuracy = context.dev_score(policy.with_intervention(edit), self.dev_items)
-            dose = {f"contrastive/dose/{key}": value for key, value in measure(edit).items()}
-            context.log({"contrastive/dose/strength": strength, "contrastive/dose/accuracy": accuracy, **dose})
+            row = {"write": write, "strength": strength, "accuracy": accuracy, **measure(edit)}
+            context.log(_named("dose", {**row, "dev_items": self.dev_items}))
 
     def layer_numbers(self, policy: Policy) -> list[int]:
         """The layers to try, 0-based. Raises ConfigError for one that does not exist."""
@@ -210,3 +218,7 @@ def _prompt(name: str, ledger: Ledger) -> PromptFormat:
 
 def _described(edit: Edit) -> dict[str, Any]:
     return {"layer": edit.layer, "strength": edit.strength, "write": edit.write}
+
+
+def _named(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {f"contrastive/{kind}/{name}": value for name, value in row.items()}

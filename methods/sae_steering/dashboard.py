@@ -1,7 +1,7 @@
 """What the report shows of the features that were tried: `fit/features.json`, and one log row a feature.
 
 Contexts and histograms come from the own samples that the dictionary was read on. The file is documented in README.md;
-nothing reads it back into a fit. Knows nothing of figures.
+reports print it, nothing reads it back into a fit. Knows nothing of figures.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def histogram(acts_E: torch.Tensor) -> dict[str, list[float]]:
 
 def write(
     context: Context, shown: Shown, arms: Sequence[Arm], tries: Sequence[Scored[Try]],
-    doses: Sequence[dict[str, Any]], edit: ActivationEdit,
+    doses: Sequence[dict[str, Any]], edit: ActivationEdit, chosen: Arm,
 ) -> None:  # fmt: skip
-    """fit/features.json, whole: cards, features, every try, the dose-response and the edit that was chosen."""
+    """fit/features.json, whole: cards, features, every try, the dose-response, what was chosen."""
     flat = [described(arms[each.option.arm], each) for each in tries]
     kept = edit.edits[0]
     write_json(
@@ -116,6 +116,7 @@ def write(
             "features": shown.features,
             "tries": [{name.removeprefix("sae/try/"): value for name, value in row.items()} for row in flat],
             "doses": list(doses),
+            "chosen": {"layer": chosen.layer, "feature": chosen.feature},
             "edit": kept.fields(),
         },
     )

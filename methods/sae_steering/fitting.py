@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError, near
-from elicit.policy.activations import OPERATORS, ActivationEdit, Edit
+from elicit.policy.activations import OPERATORS, Edit
 from elicit.policy.positions import check_write
 from elicit.sampling.own import CONTRASTS, by_length, by_verdict, layer_numbers, refuse_strategy, residual_norms
 from methods.sae_steering import dashboard
@@ -29,11 +29,12 @@ from methods.sae_steering.loading import SourceConfig
 from methods.sae_steering.material import READS, Material, Pages, material, own_pages
 from methods.sae_steering.quality import Gate
 from methods.sae_steering.training import TrainConfig
-from methods.sae_steering.tries import search, sweep
+from methods.sae_steering.tries import coarse, search, sweep
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.method import Context, Method
+    from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
 
@@ -105,7 +106,7 @@ class SaeFit:
         if low or self.halvings < 0 or self.dose_items < 1 or not self.strengths or not self.writes:
             raise ConfigError(f"sae_steering: {', '.join(low) or 'halvings, dose_items, strengths, writes'}: too few")
 
-    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> ActivationEdit:
+    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The best edit of the search. Raises MethodError for an empty side, an all-dead dictionary, NaN."""
         refuse_strategy(policy)
         items = ledger.items("train", "train", limit=self.items)
@@ -115,14 +116,13 @@ class SaeFit:
         def edit_of(arm: Arm, strength: float, write: str) -> Edit:
             return self.edit(arm, strength, write, norms)
 
-        best, tries = search(
-            policy, context, arms, self.strengths, self.writes[0], edit_of, self.dev_items, self.halvings
-        )
+        strengths = self.searched(len(arms))
+        best, tries = search(policy, context, arms, strengths, self.writes[0], edit_of, self.dev_items, self.halvings)
         dose_items = items[: self.dose_items]
         edit, doses = sweep(
             policy, ledger, context, dose_items, arms[best.arm], self.strengths, self.writes, edit_of, self.dev_items
         )
-        dashboard.write(context, shown, arms, tries, doses, edit)
+        dashboard.write(context, shown, arms, tries, doses, edit, arms[best.arm])
         kept = edit.edits[0]
         context.say(
             f"sae: layer {kept.layer}, feature {arms[best.arm].feature}, strength {kept.strength:g} at {kept.write}; "
@@ -180,6 +180,10 @@ class SaeFit:
         probes = probes_of(made.pages, sides, self.probes)
         ranked = by_cause(policy, made, kept, probes, norms, self.probe_strength, self.chosen)
         return Selection(ranked[: self.chosen], ranked, surveys)
+
+    def searched(self, arms: int) -> Sequence[float]:
+        """The strengths at which every arm is tried; a control with fewer arms tries more of them."""
+        return coarse(self.strengths)
 
     def tried(self, selection: Selection) -> list[Candidate]:
         """The features that are tried; a placebo tries others in their place."""

@@ -7,7 +7,7 @@ depends on; taking it over is booked in the ledger like making it. Knows nothing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from elicit.files import content_hash, write_json
@@ -101,6 +101,7 @@ def material(
     key = content_hash([policy.id, reader.id, pages.rows, list(layers), source, config])
     if key in _materials:
         made = _materials[key]
+        made = replace(made, store=made.store.labelled(sides))
         ledger.activations(len(made.store), stage="train")
         if source.given:
             load(source, reader, ledger)

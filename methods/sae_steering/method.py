@@ -28,6 +28,7 @@ from methods.sae_steering.placebos import (
     PermutedLabels,
     RandomDirection,
     RandomModel,
+    ReconstructionAlone,
     ShuffledDecoder,
     same_settings,
 )
@@ -49,14 +50,14 @@ class SaeSteering(SaeFit):
             found["random_model"] = same_settings(self, RandomModel)
         if self.plain:
             found["covariance_direction"] = same_settings(self, CovarianceDirection)
-        found["shuffled_decoder"] = same_settings(self, ShuffledDecoder)
-        found["labels_permuted"] = same_settings(self, PermutedLabels)
-        return found
+        return {**found, "shuffled_decoder": same_settings(self, ShuffledDecoder)}
 
     def rivals(self) -> dict[str, Method]:
-        """Difference of means at equal norm; the features subtracted."""
+        """Difference of means at equal norm; features subtracted; the dictionary alone; selection by shuffled sides."""
         found: dict[str, Method] = {"difference_of_means": same_settings(self, DifferenceOfMeans)} if self.plain else {}
-        return {**found, "negative_dose": same_settings(self, NegativeDose)}
+        found["negative_dose"] = same_settings(self, NegativeDose)
+        found["reconstruction"] = same_settings(self, ReconstructionAlone)
+        return {**found, "labels_permuted": same_settings(self, PermutedLabels)}
 
     @property
     def plain(self) -> bool:

@@ -1,4 +1,4 @@
-"""Controls of SAE steering; each is searched with the very same number of dev tries a direction.
+"""Controls of SAE steering; each is searched with as many dev tries as the method.
 
 Placebos, without information about the items:
 * live_feature: each chosen feature replaced by a live one that was no candidate, nearest in firing rate and norm.
@@ -6,10 +6,14 @@ Placebos, without information about the items:
 * random_model: the dictionary of the same model with random weights, through the whole selection.
 * covariance_direction: random directions with the covariance of the residual stream.
 * shuffled_decoder: decoder rows permuted among the features, through the whole selection.
-* labels_permuted: sides shuffled inside each item, through the whole selection.
 Rivals, informative:
-* difference_of_means: positive minus negative mean at the read position, at the same norms; one direction a layer.
+* difference_of_means: positive minus negative mean at the read position, at the same norms; one direction a layer, each
+  at so many more strengths that the tries are as many.
 * negative_dose: the chosen features, subtracted.
+* reconstruction: no feature touched, the layer's output replaced by what its dictionary makes of it. It has neither
+  features nor strengths: every layer at every position is all there is to try.
+* labels_permuted: sides shuffled inside each item, through the whole selection. No placebo: the length contrast, the
+  causal scores and dev still choose among live features, and they may find a good one.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,14 +30,17 @@ from elicit.errors import ConfigError, MethodError
 from elicit.files import seed_of
 from elicit.policy.layers import width
 from elicit.policy.residuals import read_residuals
-from elicit.sampling.own import layer_numbers
+from elicit.sampling.dose import dose_meter
+from elicit.sampling.own import layer_numbers, refuse_strategy
 from methods.sae_steering.candidates import Arm, Candidate, Selection
 from methods.sae_steering.dashboard import Shown
 from methods.sae_steering.fitting import SaeFit
 from methods.sae_steering.loading import load
 from methods.sae_steering.material import Material, Pages, own_pages
+from methods.sae_steering.reconstruction import Reconstruction
 from methods.sae_steering.scores import item_means
 from methods.sae_steering.store import collect
+from methods.sae_steering.tries import best_dose, coarse, log_choice, spread
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -142,6 +149,10 @@ class DifferenceOfMeans(WithoutDictionary):
         positive, negative = item_means(readings_N_L_D.flatten(1), sides, pages.items)
         return list(zip(layers, (positive - negative).mean(0).view(len(layers), -1), strict=True))
 
+    def searched(self, arms: int) -> Sequence[float]:
+        wanted = self.chosen * len(coarse(self.strengths))
+        return spread(self.strengths, max(len(coarse(self.strengths)), round(wanted / arms)))
+
 
 @dataclass(frozen=True)
 class RandomModel(SaeFit):
@@ -193,6 +204,33 @@ class NegativeDose(SaeFit):
 
     def edit(self, arm: Arm, strength: float, write: str, norms: dict[int, float]) -> Edit:
         return super().edit(arm, -strength, write, norms)
+
+
+@dataclass(frozen=True)
+class ReconstructionAlone(SaeFit):
+    """The best layer and position of a reconstruction without edit."""
+
+    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Reconstruction:
+        """The most accurate reconstruction on dev. Raises what `Reconstruction.of` raises."""
+        refuse_strategy(policy)
+        items = ledger.items("train", "train", limit=self.items)
+        pages = own_pages(policy, ledger, items, self.samples, self.read, self.train.seed)
+        made = self.made(policy, ledger, context, pages, [None] * len(pages.rows))
+        measure = dose_meter(policy, ledger, items[: self.dose_items])
+        cells = [(write, each) for write in self.writes for each in made.dictionaries.values()]
+        options = [Reconstruction.of(dictionary, write) for write, dictionary in cells]
+        rows: list[dict[str, Any]] = []
+        for each in options:
+            accuracy = context.dev_score(policy.with_intervention(each), self.dev_items)
+            what = {"layer": each.layer, "write": each.write, "strength": 1.0, "accuracy": accuracy}
+            rows.append({**what, "dev_items": self.dev_items, **measure(each)})
+            context.log({f"sae/dose/{name}": value for name, value in rows[-1].items()})
+        best = best_dose(rows)
+        log_choice(context, rows[best])
+        context.say(
+            f"sae: reconstruction of layer {options[best].layer} at {options[best].write}; {len(rows)} dev tries"
+        )
+        return options[best]
 
 
 def same_settings(method: SaeFit, kind: type[S], **changes: object) -> S:

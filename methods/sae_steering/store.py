@@ -11,7 +11,7 @@ layers and stops after the deepest. Knows nothing of dictionaries.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,11 @@ class ActivationStore:
                 "first one, which are left out; read at another position"
             )
         return np.array([known[pair] for pair in zip(rows, positions, strict=True)], dtype=np.int64)
+
+    def labelled(self, sides: Sequence[bool | None]) -> ActivationStore:
+        """The same activations under other labels, one a row."""
+        labels_R = np.array([NO_LABEL if side is None else int(side) for side in sides], dtype=int)
+        return replace(self, labels_N=labels_R[self.rows_N])
 
     def take(self, layer: int, places: np.ndarray) -> torch.Tensor:
         """Activations [n, D] at places of the index."""

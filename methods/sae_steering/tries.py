@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from elicit.errors import MethodError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.sampling.dose import dose_meter
@@ -45,10 +47,13 @@ def search(
     policy: Policy, context: Context, arms: Sequence[Arm], strengths: Sequence[float], write: str,
     edit_of: Maker, dev_items: int, halvings: int,
 ) -> tuple[Try, list[Scored[Try]]]:  # fmt: skip
-    """The best (arm, strength) at one position, and every try that was made. Weaker strengths win ties."""
+    """The best (arm, strength) at one position, and every try that was made: all arms at all these strengths.
+
+    Weaker strengths win ties.
+    """
     if not arms:
         raise MethodError("no direction to try: no feature has a positive contrast score; widen method.rates")
-    cells = itertools.product(coarse(strengths), range(len(arms)))
+    cells = itertools.product(strengths, range(len(arms)))
     options = [Try(number, strength, write) for strength, number in cells]
 
     def score(option: Try, limit: int) -> float:
@@ -59,6 +64,15 @@ def search(
     for number, each in enumerate(tries):
         context.log({"sae/try": number, **described(arms[each.option.arm], each)})
     return best, tries
+
+
+def spread(strengths: Sequence[float], count: int) -> list[float]:
+    """`count` strengths in equal ratios from the weakest to the strongest: the tries of fewer arms, made up for.
+
+    >>> spread([0.5, 1.0, 2.0], 5)
+    [0.5, 0.7071, 1.0, 1.4142, 2.0]
+    """
+    return [round(float(value), 4) for value in np.geomspace(min(strengths), max(strengths), count)]
 
 
 def coarse(strengths: Sequence[float]) -> Sequence[float]:
@@ -90,9 +104,23 @@ def sweep(
         accuracy = context.dev_score(policy.with_intervention(edit), dev_items)
         dose = measure(edit)
         share = edit.calls.share if strength else 0.0
-        row = {"write": write, "strength": strength, "accuracy": accuracy, **dose, "steered_share": share}
+        row = {"write": write, "strength": strength, "accuracy": accuracy, **dose, "steered_share": share,
+               "dev_items": dev_items}  # fmt: skip
         rows.append(row)
         edits.append(edit)
         context.log({f"sae/dose/{name}": value for name, value in row.items()})
-    best = min(range(1, len(rows)), key=lambda i: (-rows[i]["accuracy"], rows[i]["kl"]))
+    best = best_dose(rows)
+    log_choice(context, rows[best] | {"layer": arm.layer, "feature": arm.feature})
     return ActivationEdit(edits[best].edits), rows
+
+
+def best_dose(rows: Sequence[dict[str, Any]]) -> int:
+    """Place of the most accurate row that writes anything; ties go to the smaller KL."""
+    written = [place for place, row in enumerate(rows) if row["strength"]]
+    return min(written, key=lambda place: (-rows[place]["accuracy"], rows[place]["kl"]))
+
+
+def log_choice(context: Context, row: dict[str, Any]) -> None:
+    """The dose that the edit is, as the last row of a search."""
+    names = ("layer", "feature", "write", "strength", "accuracy", "kl", "dev_items")
+    context.log({f"sae/chosen/{name}": row[name] for name in names if row.get(name) is not None})

@@ -57,7 +57,7 @@ READ = [
 def entry(root: Path, role: str, name: str, found: list, mean: float, n: int = 8, **more: Any) -> Entry:
     made = {
         key: more.pop(key)
-        for key in ("regime", "trace", "settings", "grader", "seed_", "ungraded", "truncated")
+        for key in ("regime", "trace", "settings", "grader", "seed_", "ungraded", "truncated", "tokens")
         if key in more
     }
     made["seed"] = made.pop("seed_", 0)
@@ -303,6 +303,29 @@ def test_readers_are_warned(tmp_path: Path) -> None:
         "Jeffreys",
     ):
         assert expected in text
+
+
+def test_seeds_with_different_best_prompts_are_one_row_of_all_seeds(tmp_path: Path) -> None:
+    found = items(120)
+    best = ("think", "bare", "brief")
+    entries = [
+        entry(tmp_path, "base", "base", found, 0.2),
+        entry(tmp_path, "prompt", "think", found, 0.3, prompt="think"),
+    ]
+    for seed, own in enumerate(best):
+        bare = entry(tmp_path, "method", "m", found, 0.5, arm="a", seed=seed, seed_=seed, own_prompt=own)
+        entries.append(bare)
+        if own != "bare":
+            there = entry(tmp_path, "method", f"m {own}", found, 0.7, arm="a", seed=seed, seed_=seed, prompt=own)
+            entries.append(replace(there, name="m", own_prompt=own))
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
+    plain, own_row = (p for p in out["policies"] if p["name"] == "m")
+    assert (plain["seeds"], plain["prompt"], plain["at_own_prompt"]) == (3, "bare", False)
+    assert (own_row["seeds"], own_row["prompt"], own_row["at_own_prompt"]) == (3, "think or brief or bare", True)
+    chosen = [e for e in entries if e.name == "m" and e.prompt == e.own_prompt]
+    mean = np.mean([accuracy(measure(e.samples, e.grades, found)).mean() for e in chosen])
+    assert len(chosen) == 3 and own_row["acc"]["point"] == pytest.approx(mean)
+    assert plain["gain"]["B1"]["point"] == pytest.approx(mean - line(out, "think")["acc"]["point"])
 
 
 def test_b1_is_the_best_prompt_on_dev_and_ties_go_to_the_first(tmp_path: Path) -> None:

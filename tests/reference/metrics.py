@@ -69,3 +69,28 @@ def sign_flip(differences: Sequence[float], clusters: Sequence[str]) -> float:
     patterns = list(itertools.product((1, -1), repeat=len(sums)))
     hits = sum(abs(sum(s * x for s, x in zip(p, sums.values(), strict=True))) >= seen - 1e-9 for p in patterns)
     return hits / len(patterns)
+
+
+def split_gain(
+    rows: Sequence[dict[str, tuple[float, float]]], clusters: Sequence[int], weights: Sequence[Sequence[float]]
+) -> dict[str, tuple[float, list[float]]]:
+    """(point, draws) of each part: policy -> (strict, lenient) by item, how often each draw takes a cluster."""
+
+    def parts(taken: Sequence[float]) -> dict[str, float]:
+        size = sum(taken[c] for c in clusters)
+
+        def mean(policy: str, grading: int) -> float:
+            return sum(taken[c] * row[policy][grading] for c, row in zip(clusters, rows, strict=True)) / size
+
+        strict, lenient = ({p: mean(p, grading) for p in ("m", "b0", "b1", "b2")} for grading in (0, 1))
+        return {
+            "gain": strict["m"] - strict["b0"],
+            "format": (strict["m"] - lenient["m"]) - (strict["b0"] - lenient["b0"]),
+            "prompt": lenient["b1"] - lenient["b0"],
+            "budget": lenient["b2"] - lenient["b1"],
+            "remainder": lenient["m"] - lenient["b2"],
+        }
+
+    whole = parts([1.0] * (max(clusters) + 1))
+    drawn = [parts(taken) for taken in weights]
+    return {name: (value, [one[name] for one in drawn]) for name, value in whole.items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elicit.report.rows import load, rows
-from elicit.report.verdict import verdicts, word
+from elicit.report.verdict import eliciting, verdicts, word
 from tests.report.example import GAP, comparison, estimate, policy, share
 
 
@@ -98,6 +100,35 @@ def test_a_gain_that_the_base_buys_with_the_same_tokens_speaks_against():
 @pytest.mark.parametrize("matched", [{"refused": "no tokens recorded"}, {"k": 2, "difference": estimate(0.01)}])
 def test_an_unclear_or_refused_price_is_not_decidable(matched):
     assert answers(made(method(matched=matched)))[1] == "not decidable"
+
+
+def test_the_harder_of_the_two_votes_at_equal_tokens_counts():
+    """A vote over samples at temperature 1 is what self-consistency is: the base's vote elsewhere does not count."""
+    same_vote = {"matched": {"k": 2, "difference": estimate(0.3)}, "matched_support": {"difference": estimate(0.01)}}
+    given = made(method("votes", **same_vote))
+    assert answers(given)[1] == "not decidable" and word(rows(given)[-1]) == "elicits, at a price"
+    both = made(method("votes", **same_vote), method("m", matched_support={"difference": estimate(0.2)}))
+    sentence = verdicts(both)[1].sentence
+    assert verdicts(both)[1].answer == "for" and "1 of 2" in sentence and "+20.0 [+17.0, +23.0]" in sentence
+
+
+@settings(max_examples=200, deadline=None)
+@given(ctrl=st.tuples(st.floats(-0.5, 0.9), st.floats(0, 0.3)), gain=st.floats(-0.3, 0.9),
+       holm=st.none() | st.floats(0, 1), fraction=st.sampled_from([0.6, 0.0, None]),
+       data_class=st.sampled_from(["Z", "V", "R", "T", "L"]))  # fmt: skip
+def test_no_word_says_more_than_the_control_adjusted_column(ctrl, gain, holm, fraction, data_class):
+    point, half = ctrl
+    ef = estimate(fraction) if fraction is not None else GAP
+    one = method(ctrl=estimate(point, half), ef=ef, gain={"B0": estimate(gain)}, data_class=data_class,
+                 p={"ctrl_holm": holm} if holm is not None else {})  # fmt: skip
+    table = rows(made(one))
+    told = word(table[-1])
+    above = point - half > 0 and (holm is None or holm <= 0.05)
+    if told in ("elicits", "elicits, at a price", "brought in", "above placebo"):
+        assert above
+    if above and gain > 0.03:
+        assert told in ("elicits", "elicits, at a price", "brought in", "above placebo")
+    assert (told in ("elicits", "elicits, at a price")) <= eliciting(table[-1])
 
 
 def test_accuracy_above_the_base_s_coverage_speaks_against_latency():

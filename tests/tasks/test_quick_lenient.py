@@ -34,9 +34,18 @@ def test_a_plainly_stated_number_is_what_math_verify_reads(end: str) -> None:
     assert seen >= 6
 
 
-def test_what_could_be_read_otherwise_still_goes_to_the_pool() -> None:
+def test_what_stands_among_formulas_still_goes_to_the_pool() -> None:
     for text in (
-        " It costs $5. The answer is 6.", " \\frac{1}{2} or so. The answer is 7.", " The answer is 3 million.",
-        " The answer is 1/2.", " The answer is 7. Or is it 8?", " that is 5 + 43", " about -3", " 3/4. 72 of them",
+        " It costs $5 or $6. The answer is 6.", " \\frac{1}{2} or so. The answer is 7.", " The answer is $7$.",
+        " \\boxed{7} or \\boxed{8}", " The answer is 7 [see above] now.",
     ):  # fmt: skip
         assert verify.quick("number", "12", "", text, False).ungraded == verify.PENDING
+
+
+def test_asides_behind_the_answer_are_read_as_math_verify_reads_them() -> None:
+    for text in (
+        " It costs $5. The answer is 6.", " The answer is 3 million.", " The answer is 1/2.",
+        " The answer is 7. Or is it 8?", " that is 5 + 43", " about -3", " 3/4. 72 of them", " 4 * 18 = 72, I think",
+    ):  # fmt: skip
+        for gold in ("12", "72", "8", "-3", "48", "1/2"):
+            assert verify.quick("number", gold, "", text, False).lenient == verify.lenient_equal(gold, text), text

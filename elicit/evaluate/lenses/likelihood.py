@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import NDArray
 
+from elicit.evaluate.annotated import likelihood_columns
 from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, rows, told
 from elicit.evaluate.lenses.view import View
-from elicit.evaluate.metrics.likelihood import likelihood, typicality
-from elicit.evaluate.statistics import Estimate, refusal
+from elicit.evaluate.metrics.likelihood import likelihood
+from elicit.evaluate.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,7 @@ class Likelihood:
         own_N_K = self._own(view)
         columns: dict[str, dict[str, Estimate]] = {}
         for side, notes in known:
-            found = likelihood(notes)
-            boot = view.bootstrap
-            columns[side.name] = {
-                name: (boot.fraction if name.startswith("rank") else boot.mean)(by_item(values), "no trace")
-                for name, values in found.items()
-            }
-            columns[side.name]["typicality"] = (
-                refusal("no samples of the base at T=1 with base log-probs: its ceiling C1 was not annotated")
-                if own_N_K is None
-                else boot.fraction(by_item(typicality(found["nll"], own_N_K)), "no trace")
-            )
+            columns[side.name] = likelihood_columns([notes], own_N_K, view.bootstrap)
         regimes = {side.name: side.measures.regime for side, _ in known}
         table = [{**row, "regime": regimes[row["policy"]]} for row in rows(columns)]
         figure = of_columns("NLL under the base", "nats a token", columns, ["nll", "worst 32"])
@@ -56,9 +46,3 @@ class Likelihood:
         if view.support is None or view.support.annotations is None:
             return None
         return likelihood(view.support.annotations)["nll"]
-
-
-def by_item(values_N_J: NDArray) -> NDArray:
-    """Mean over an item's samples that have a value; nan where none has."""
-    known = np.isfinite(values_N_J)
-    return np.where(known.any(1), np.where(known, values_N_J, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)

@@ -128,6 +128,8 @@ def _side(entry: Entry, name: str, items: Sequence[Item], probes: Mapping[str, A
     texts_N_J, written_N_J = _texts(Path(entry.samples), items, measures.n)
     folder = annotations_of(Path(entry.samples))
     found = read_annotations(folder, measures.items, measures.n) if (folder / "manifest.json").exists() else None
+    if found is not None and (found.row_N_J[np.isfinite(written_N_J)] < 0).any():
+        found = None  # eval.annotate did a part of the samples: votes can't be taken on that
     return Side(
         name, entry.role, measures, texts_N_J, written_N_J, Path(entry.samples), Path(entry.grades), found, probes
     )

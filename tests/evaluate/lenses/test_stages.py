@@ -91,11 +91,11 @@ def test_a_killed_pass_goes_on_and_a_finished_one_is_not_made_again(
     out, done = tmp_path / "killed", stage._shard
     calls: list[str] = []
 
-    def dying(policy: Policy, base: Policy, known: dict, shard: Path, target: Path) -> None:
+    def dying(policy: Policy, base: Policy, known: dict, shard: Path, target: Path, n: int | None) -> None:
         calls.append(shard.name)
         if len(calls) == 2:
             raise MemoryError
-        done(policy, base, known, shard, target)
+        done(policy, base, known, shard, target, n)
 
     monkeypatch.setattr(stage, "_shard", dying)
     with pytest.raises(MemoryError):

@@ -4,18 +4,29 @@ Attention and MLPs write nothing, so the residual stream is the last token's emb
 the model is a Markov chain: ":" -> one of the openers; a good opener -> "right", a bad one -> "wrong";
 then the end. Embeddings are orthonormal, so good minus bad openers at the first generated token is
 the planted direction: added at ":" it makes the model go on as if a good opener stood there.
+Below the model: what the tests of every method on it share, a policy, its accuracy and a fit.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from elicit.ledger import Ledger
+from elicit.method import Context
+from elicit.policy.checkpoint import wrap
+from elicit.policy.decoding import REGIMES
+from elicit.policy.intervention import Intervention
+from elicit.policy.policy import Policy
 from elicit.records import Item
+from elicit.sampling.sample import sample
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
 
 BAD = 19
@@ -102,3 +113,45 @@ class PlantedTask:
         return None if answer is None else (text.rindex(answer), text.rindex(answer) + len(answer))
 
     has_validator = False
+
+
+TASK = PlantedTask()
+
+
+def planted_policy(good: float = 0.1) -> Policy:
+    return Policy(wrap(planted_model(good), planted_tokenizer()), prompt=TASK.prompts["bare"])
+
+
+def longer_policy() -> Policy:
+    """right -> long -> end: the good mode is the longer one."""
+    model = planted_model(good=0.25)
+    right, long, end = (WORDS.index(word) for word in ("right", "long", "<eos>"))
+    embeddings, head = model.get_input_embeddings().weight, model.lm_head.weight
+    scale = 10.0 / WIDTH**0.5
+    head[end] += scale * (embeddings[long] - embeddings[right])
+    head[long] += scale * embeddings[right]
+    return Policy(wrap(model, planted_tokenizer()), prompt=TASK.prompts["bare"])
+
+
+def accuracy(policy: Policy, split: str, limit: int | None, n: int = 4) -> float:
+    rows = sample(policy, TASK.items(split, limit), range(n), REGIMES["compare"], TASK)
+    return float(np.mean([TASK.grade(item, o.path.text, o.path.finish == "eos").strict for item, _, o in rows]))
+
+
+class Fitted(NamedTuple):
+    edit: Intervention
+    ledger: Ledger
+    log: list[dict[str, Any]]
+    limits: list[int | None]
+    """dev items of every try"""
+
+
+def fitted(method: Any, policy: Policy, folder: Path, seed: int = 0) -> Fitted:
+    ledger, log, limits = Ledger(TASK, method.name), [], []
+
+    def dev_score(tried: Policy, limit: int | None) -> float:
+        limits.append(limit)
+        return accuracy(tried, "dev", limit)
+
+    context = Context(np.random.default_rng(seed), folder, dev_score, log=log.append)
+    return Fitted(method.fit(policy, ledger, context), ledger, log, limits)

@@ -13,18 +13,26 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
 from elicit.policy.residuals import read_residuals
 from elicit.sampling.own import in_context_rows, own_completions
-from elicit.sampling.sample import sample
 from elicit.tasks.task import PromptFormat
 from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named
 from methods.contrastive.method import Contrastive
 from methods.contrastive.placebos import KeyPair
-from tests.methods.contrastive.planted import BAD, LAYERS, WIDTH, WORDS, PlantedTask, planted_model, planted_tokenizer
+from tests.methods.contrastive.planted import (
+    BAD,
+    LAYERS,
+    TASK,
+    WORDS,
+    PlantedTask,
+    accuracy,
+    fitted,
+    longer_policy,
+    planted_policy,
+    planted_tokenizer,
+)
 
-TASK = PlantedTask()
 # the planted model has no memory of earlier questions: its mode shows at the first generated token alone
 SMALL = Contrastive(
     read="first_generated",
@@ -40,24 +48,7 @@ SMALL = Contrastive(
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return Policy(wrap(planted_model(), planted_tokenizer()), prompt=TASK.prompts["bare"])
-
-
-def accuracy(policy: Policy, split: str, limit: int | None, n: int = 4) -> float:
-    rows = sample(policy, TASK.items(split, limit), range(n), REGIMES["compare"], TASK)
-    return float(np.mean([TASK.grade(item, o.path.text, o.path.finish == "eos").strict for item, _, o in rows]))
-
-
-def fitted(method, policy: Policy, tmp_path, seed: int = 0):
-    """(edit, ledger, log rows, limits of the dev tries)"""
-    ledger, log, limits = Ledger(TASK, method.name), [], []
-
-    def dev_score(tried: Policy, limit: int | None) -> float:
-        limits.append(limit)
-        return accuracy(tried, "dev", limit)
-
-    context = Context(np.random.default_rng(seed), tmp_path, dev_score, log=log.append)
-    return method.fit(policy, ledger, context), ledger, log, limits
+    return planted_policy()
 
 
 def planted_direction(policy: Policy) -> torch.Tensor:
@@ -135,14 +126,7 @@ def test_the_model_is_left_as_it_was(policy, tmp_path):
 
 
 def test_the_v_contrast_reads_no_label_in_training(policy, tmp_path):
-    model = planted_model(good=0.25)
-    right, long, end = (WORDS.index(word) for word in ("right", "long", "<eos>"))
-    embeddings, head = model.get_input_embeddings().weight, model.lm_head.weight
-    # right -> long -> end: the good mode is the longer one
-    scale = 10.0 / WIDTH**0.5
-    head[end] += scale * (embeddings[long] - embeddings[right])
-    head[long] += scale * embeddings[right]
-    longer = Policy(wrap(model, planted_tokenizer()), prompt=TASK.prompts["bare"])
+    longer = longer_policy()
     edit, ledger, log, _ = fitted(replace(SMALL, contrast="traced_minus_direct"), longer, tmp_path)
     assert ledger.data_class == "V"
     assert cosine(edit, planted_direction(longer)) > 0.9
@@ -178,17 +162,30 @@ def test_other_aggregators_find_the_planted_direction_too(aggregator, policy, tm
 
 def test_the_dose_response_begins_at_nothing_and_reports_length_and_kl(policy, tmp_path):
     _, _, log, limits = fitted(replace(SMALL, dose_items=4), policy, tmp_path)
-    doses = [row for row in log if "contrastive/dose/strength" in row]
+    rows = [row for row in log if "contrastive/dose/strength" in row]
+    doses = [row for row in rows if row["contrastive/dose/write"] == "last_prompt"]
     assert [row["contrastive/dose/strength"] for row in doses] == [0.0, 0.5, 2.0]
     assert doses[0]["contrastive/dose/kl"] == pytest.approx(0, abs=1e-6) and doses[2]["contrastive/dose/kl"] > 0
     assert doses[2]["contrastive/dose/accuracy"] > doses[0]["contrastive/dose/accuracy"]
     lengths = [row["contrastive/dose/length"] for row in doses]
     assert (lengths[0], lengths[2]) == (3, 2), "the steered model goes on as if the opener had been said"
-    assert limits == [4, 4, 8, 8, 8, 8], "three doses on top of the search"
+    elsewhere = [(row["contrastive/dose/write"], row["contrastive/dose/strength"]) for row in rows[3:]]
+    assert elsewhere == [(write, s) for write in ("onward", "every") for s in (0.1, 0.2, 0.5)]
+    assert limits == [4, 4, 8] + 9 * [8], "nine doses on top of the search"
+
+
+def test_the_choice_is_logged_with_the_score_of_its_last_round(policy, tmp_path):
+    edit, _, log, _ = fitted(SMALL, policy, tmp_path)
+    tries = [row for row in log if "contrastive/try" in row]
+    (chosen,) = [row for row in log if "contrastive/chosen/strength" in row]
+    assert chosen["contrastive/chosen/strength"] == edit.edits[0].strength
+    assert chosen["contrastive/chosen/accuracy"] == max(
+        row["contrastive/try/dev"] for row in tries if row["contrastive/try/dev_items"] == 8
+    )
 
 
 def test_an_empty_side_stops_the_fit_with_a_mend(tmp_path):
-    hopeless = Policy(wrap(planted_model(good=1e-6), planted_tokenizer()), prompt=TASK.prompts["bare"])
+    hopeless = planted_policy(good=1e-6)
     with pytest.raises(MethodError, match=r"0 positive.*more samples"):
         fitted(SMALL, hopeless, tmp_path)
 

@@ -5,23 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from elicit.errors import ConfigError, MethodError
-from elicit.ledger import Ledger
-from elicit.method import Context
 from elicit.policy.activations import ActivationEdit
-from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES
-from elicit.policy.policy import Policy
-from elicit.sampling.sample import sample
+from elicit.policy.intervention import save
+from elicit.policy.policy import Policy, load_intervention
 from methods.sae_steering.method import SaeSteering
 from methods.sae_steering.training import TrainConfig
-from tests.methods.contrastive.planted import WORDS, PlantedTask, planted_model, planted_tokenizer
+from tests.methods.contrastive.planted import WORDS, accuracy, fitted, longer_policy, planted_policy
 
-TASK = PlantedTask()
 SMALL = SaeSteering(
     read="first_generated", items=10, samples=24, layers=(0,), candidates=8, chosen=4, probes=2, words=4,
     train=TrainConfig(expansion=1, k=2, tokens=25_000, batch=256, lr=5e-3), strengths=(0.5, 1.0, 1.5, 2.0),
@@ -31,24 +25,7 @@ SMALL = SaeSteering(
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return Policy(wrap(planted_model(), planted_tokenizer()), prompt=TASK.prompts["bare"])
-
-
-def accuracy(policy: Policy, split: str, limit: int | None, n: int = 4) -> float:
-    rows = sample(policy, TASK.items(split, limit), range(n), REGIMES["compare"], TASK)
-    return float(np.mean([TASK.grade(item, o.path.text, o.path.finish == "eos").strict for item, _, o in rows]))
-
-
-def fitted(method, policy: Policy, folder, seed: int = 0):
-    """(edit, ledger, log rows, dev tries)"""
-    ledger, log, limits = Ledger(TASK, method.name), [], []
-
-    def dev_score(tried: Policy, limit: int | None) -> float:
-        limits.append(limit)
-        return accuracy(tried, "dev", limit)
-
-    context = Context(np.random.default_rng(seed), folder, dev_score, log=log.append)
-    return method.fit(policy, ledger, context), ledger, log, limits
+    return planted_policy()
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +42,56 @@ def test_the_planted_feature_is_found_and_the_placebos_do_not_find_it(policy, re
     base = accuracy(policy, "test", 10)
     gains = {name: accuracy(policy.with_intervention(result[0]), "test", 10) for name, result in results.items()}
     assert base < 0.3 and gains["method"] > 0.95
-    # with permuted labels the causal and the dev step still choose, and two dozen live features are few: no null here
-    for placebo in set(SMALL.placebos()) - {"labels_permuted"}:
+    for placebo in SMALL.placebos():
         assert gains[placebo] < 0.6, f"{placebo}: {gains}"
-    assert gains["negative_dose"] < 0.6
     embeddings = policy.checkpoint.model.get_input_embeddings().weight
     vector = results["method"][0].edits[0].vector
     similar = torch.nn.functional.cosine_similarity(embeddings, vector[None], dim=-1)
     assert WORDS[int(similar.argmax())] == "good"
 
 
-def test_placebos_get_as_many_dev_tries_as_the_method(results):
-    tries = {name: results[name][3] for name in ("method", *SMALL.placebos())}
+def test_what_is_planted_is_found_by_the_difference_of_means_and_neither_by_its_negative_nor_by_the_dictionary_alone(
+    policy, results
+):
+    base = accuracy(policy, "test", 10)
+    gains = {name: accuracy(policy.with_intervention(results[name][0]), "test", 10) for name in SMALL.rivals()}
+    assert gains["difference_of_means"] > 0.95, "an informative rival: the direction is the difference"
+    assert gains["negative_dose"] < 0.6
+    assert "labels_permuted" not in SMALL.placebos(), "length, causes and dev still choose: it has information"
+    assert gains["reconstruction"] < base + 0.2, "a dictionary that explains the stream adds nothing by itself"
+
+
+def test_placebos_and_rivals_with_strengths_get_as_many_dev_tries_as_the_method(results):
+    tries = {name: results[name][3] for name in ("method", *SMALL.placebos(), *SMALL.rivals())}
     counts = {name: len(limits) for name, limits in tries.items()}
+    assert counts.pop("reconstruction") == len(SMALL.writes) * len(SMALL.layers), "nothing else is there to try"
     assert len(set(counts.values())) == 1, counts
+
+
+def test_the_difference_of_means_has_the_norm_of_every_other_arm(results):
+    norms = {name: results[name][0].edits[0].vector.norm().item() for name in results if name != "reconstruction"}
+    assert max(norms.values()) == pytest.approx(min(norms.values()), rel=1e-4), norms
+
+
+def test_the_reconstruction_is_saved_and_read_back_as_the_same_policy(policy, results, tmp_path):
+    edit = results["reconstruction"][0]
+    save(edit, tmp_path)
+    back = load_intervention(tmp_path, policy.checkpoint)
+    assert back.id == edit.id and back.spec() == edit.spec()
+    assert accuracy(policy.with_intervention(back), "dev", 4) == accuracy(policy.with_intervention(edit), "dev", 4)
+    chosen = [row for row in results["reconstruction"][2] if "sae/chosen/write" in row]
+    assert len(chosen) == 1 and chosen[0]["sae/chosen/write"] == edit.write
+    assert results["reconstruction"][1].data_class == "V", "it asks for no label"
+
+
+def test_permuted_labels_are_the_ones_the_placebo_shows(results):
+    """The material is shared by the arms of one process; its labels are not."""
+    shown = {
+        name: json.loads((results[name][4] / "features.json").read_text()) for name in ("method", "labels_permuted")
+    }
+    right = {name: [c["label"] for f in found["features"] for c in f["contexts"] if c["token"] == "good"]
+             for name, found in shown.items()}  # fmt: skip
+    assert set(right["method"]) == {1} and 0 in right["labels_permuted"]
 
 
 def test_every_try_is_logged_and_counted_in_the_ledger(results):
@@ -87,6 +100,8 @@ def test_every_try_is_logged_and_counted_in_the_ledger(results):
     doses = [row for row in log if "sae/dose/strength" in row]
     assert len(tries) + len(doses) == len(limits) == 8 + 4 + 1 + 4 + 2
     assert {row["sae/try/dev_items"] for row in tries} == {4, 8}
+    chosen = [row for row in log if "sae/chosen/strength" in row]
+    assert len(chosen) == 1 and chosen[0]["sae/chosen/accuracy"] == max(row["sae/dose/accuracy"] for row in doses)
     assert sum(row.label_bits for row in ledger.rows if row.stage == "train") == 240
     assert ledger.data_class == "R" and ledger.spent.rollouts >= 240
 
@@ -125,13 +140,7 @@ def test_the_edit_is_exported_and_imported_bit_for_bit(policy, results):
 
 
 def test_the_v_contrast_reads_no_label_in_training(tmp_path):
-    model = planted_model(good=0.25)
-    right, long, end = (WORDS.index(word) for word in ("right", "long", "<eos>"))
-    embeddings, head = model.get_input_embeddings().weight, model.lm_head.weight
-    scale = 10.0 / embeddings.shape[1] ** 0.5
-    head[end] += scale * (embeddings[long] - embeddings[right])
-    head[long] += scale * embeddings[right]
-    longer = Policy(wrap(model, planted_tokenizer()), prompt=TASK.prompts["bare"])
+    longer = longer_policy()
     edit, ledger, log, _ = fitted(replace(SMALL, contrast="traced_minus_direct"), longer, tmp_path)
     assert ledger.data_class == "V" and accuracy(longer.with_intervention(edit), "test", 10) > 0.9
     assert any("sae/length_share" in row for row in log)
@@ -152,7 +161,7 @@ def test_controls_that_need_no_dictionary_are_left_out_where_the_edit_reads_one(
 
 
 def test_a_model_without_a_positive_side_stops_the_fit(tmp_path):
-    hopeless = Policy(wrap(planted_model(good=1e-6), planted_tokenizer()), prompt=TASK.prompts["bare"])
+    hopeless = planted_policy(good=1e-6)
     with pytest.raises(MethodError, match=r"more samples"):
         fitted(SMALL, hopeless, tmp_path)
 

@@ -1,0 +1,83 @@
+"""The rows of a ledger while they grow: counts are added up, items are sorted and hashed when a row is asked for.
+
+    (stage, source, licence, content) -> Uses -> records.LedgerRow
+
+So one more use costs what it adds and not what stands there already. What this module does not know: tasks, budgets,
+who may use what (`ledger.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from elicit.files import content_hash
+from elicit.records import LedgerRow
+
+COUNTS = ("label_bits", "foreign_tokens", "own_activations", "teacher_calls")
+SEEN = ("items", "overlap_exact", "overlap_run")
+Key = tuple[str, str, str, str]
+"""stage, source, licence, and the hash of the content ("" where the items are the content)"""
+
+
+@dataclass
+class Uses:
+    """What one row amounts to so far; fields as in `records.LedgerRow`."""
+
+    label_bits: int = 0
+    foreign_tokens: int = 0
+    own_activations: int = 0
+    teacher_calls: int = 0
+    items: set[str] = field(default_factory=set)
+    overlap_exact: set[str] = field(default_factory=set)
+    overlap_run: set[str] = field(default_factory=set)
+
+    def see(self, **seen: Iterable[str]) -> None:
+        """Add ids to the sets."""
+        for name in SEEN:
+            getattr(self, name).update(seen.get(name, ()))
+
+    def row(self, method: str, key: Key) -> LedgerRow:
+        """The row as it is written."""
+        stage, source, licence, content = key
+        items = sorted(self.items)
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return LedgerRow(
+            method,
+            stage,
+            source,
+            content or content_hash(items),
+            licence,
+            len(items),
+            **counts,
+            items=items,
+            overlap_exact=sorted(self.overlap_exact),
+            overlap_run=sorted(self.overlap_run),
+        )
+
+
+class Account:
+    """Rows by what was used, in the order of first use."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self._uses: dict[Key, Uses] = {}
+
+    def book(self, key: Key, counts: dict[str, int], **seen: Iterable[str]) -> None:
+        """Add to the row of `key`: uses of one kind are one row."""
+        uses = self._uses.setdefault(key, Uses())
+        for name, count in counts.items():
+            setattr(uses, name, getattr(uses, name) + count)
+        uses.see(**seen)
+
+    def restore(self, row: LedgerRow) -> None:
+        """Take over a saved row of the same fit; of what was booked again before, the larger count stands."""
+        content = "" if row.content_hash == content_hash(sorted(row.items)) else row.content_hash
+        uses = self._uses.setdefault((row.stage, row.source, row.licence, content), Uses())
+        for name in COUNTS:
+            setattr(uses, name, max(getattr(uses, name), getattr(row, name)))
+        uses.see(**{name: getattr(row, name) for name in SEEN})
+
+    @property
+    def rows(self) -> list[LedgerRow]:
+        return [uses.row(self.method, key) for key, uses in self._uses.items()]

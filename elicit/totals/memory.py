@@ -1,0 +1,117 @@
+"""What a comparison will need on its device, estimated from the model's shape.
+
+    sampling   weights + cache of the step loop's rows + their logits
+    fits       `elicit.training.memory.estimate`, where a method trains by gradients
+    peak       the larger of the two, and on a CPU what Python and its libraries take (`LIBRARIES`)
+
+Every row is taken to run to its token limit behind a prompt as long (at most `PROMPT` tokens), which real ones seldom
+do: the figure is on the high side. Activation stores and dictionaries are not in it. Knows no samples and no time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from elicit.policy.checkpoint import placement
+from elicit.policy.layers import blocks, text_config, width
+from elicit.sampling.sampler import SLOTS
+from elicit.training.memory import GB, Memory, estimate
+from elicit.training.settings import GRPOSettings
+from elicit.training.sft import SftConfig
+from elicit.training.trainable import Lora
+
+if TYPE_CHECKING:
+    from elicit.config import Settings
+
+LIBRARIES = int(0.6 * GB)
+"""resident memory of a process that has imported torch, transformers, trl and sae-lens, and done nothing"""
+PROMPT = 256
+CPU_CACHE = 2 * 2**30
+"""bytes that the step loop gives keys and values on a CPU, at most"""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most that one process will hold at a time."""
+
+    what: str
+    """the job that needs it, or "sampling" """
+    memory: Memory
+    logits: int
+    """of a step of sampling"""
+    libraries: int
+    place: str
+    """device and type"""
+
+    @property
+    def total(self) -> int:
+        """Bytes."""
+        return self.memory.total + self.logits + self.libraries
+
+    def __str__(self) -> str:
+        beside = [f"{name} {size / GB:.2f}" for name, size in (("logits", self.logits), ("libraries", self.libraries))
+                  if size >= 0.005 * self.total]  # fmt: skip
+        parts = " + ".join([str(self.memory), *beside])
+        return f"peak about {self.total / GB:.1f} GB a process on {self.place}, in {self.what}: {parts}"
+
+
+def peak(model: Any, jobs: list[tuple[str, Settings]]) -> Peak:
+    """Over sampling and the fits of `jobs`, (name, settings) each; `model` may be on the meta device."""
+    device, dtype = placement(jobs[0][1].model)
+    libraries = LIBRARIES if device.type == "cpu" else 0
+    place = f"{device.type} in {str(dtype).removeprefix('torch.')}"
+    sampling, logits = _sampling(model, jobs[0][1], device, dtype)
+    peaks = [Peak("sampling", sampling, logits, libraries, place)]
+    for name, chosen in jobs:
+        if (need := _fit(model, chosen, dtype)) is not None:
+            peaks.append(Peak(name, need, 0, libraries, place))
+    return max(peaks, key=lambda found: found.total)
+
+
+def limit_of(chosen: Settings, method: Any = None) -> int:
+    """The most new tokens of a completion: of a method that says its own, else of the evaluation, else of the task."""
+    own = getattr(method, "max_new_tokens", None)
+    return int(own or chosen.eval.max_new_tokens or chosen.task.stop.max_new_tokens)
+
+
+def _sampling(model: Any, chosen: Settings, device: torch.device, dtype: torch.dtype) -> tuple[Memory, int]:
+    """(weights and cache, bytes of one step's logits)."""
+    tokens, rows = _tokens(limit_of(chosen)), SLOTS.get(device.type, 256)
+    whole = estimate(model, 0, 0, tokens, rows, False, dtype)
+    cache = min(whole.cache, CPU_CACHE) if device.type == "cpu" else whole.cache
+    logits = 3 * 4 * rows * int(text_config(model).vocab_size)  # as computed, in float32, and sorted
+    return replace(whole, activations=0, logits=0, cache=cache), logits
+
+
+def _fit(model: Any, chosen: Settings, dtype: torch.dtype) -> Memory | None:
+    """What training takes; None where no gradients are computed."""
+    method = chosen.method
+    if isinstance(method, GRPOSettings):
+        tokens = _tokens(limit_of(chosen, method))
+        trained = _trained(model, getattr(method, "parameters", "vectors"), method)
+        return estimate(model, trained, method.micro_batch, tokens, method.batch, method.gradient_checkpointing, dtype)
+    sft = getattr(method, "sft", None)
+    if isinstance(sft, SftConfig):  # a float32 copy is trained beside the model
+        tokens = min(sft.max_tokens, _tokens(limit_of(chosen)))
+        trained = _trained(model, sft.update, sft)
+        copy = estimate(model, trained, sft.micro_rows, tokens, 0, sft.gradient_checkpointing, torch.float32)
+        return replace(copy, weights=copy.weights // 4 * dtype.itemsize, masters=copy.weights)
+    return None
+
+
+def _trained(model: Any, which: str, settings: Any) -> int:
+    """Parameters that are trained: "full", "lora", or one vector a layer."""
+    if which == "full":
+        return sum(parameter.numel() for parameter in model.parameters())
+    if which == "lora":
+        targets = getattr(settings, "lora_targets", ())
+        return Lora(settings.lora_rank, settings.lora_alpha, targets, 0).size(model)
+    return len(blocks(model)) * width(model)
+
+
+def _tokens(limit: int) -> int:
+    """Of the longest row: a completion at its limit behind its prompt."""
+    return limit + min(limit, PROMPT)

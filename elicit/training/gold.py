@@ -1,0 +1,77 @@
+"""Ceiling C3: supervised fine-tuning on the task's own worked solutions of train items, class T.
+
+    rows   question, as the policy asks it | gold completion with its steps       ->  sft.train  ->  WeightEdit
+
+What the same checkpoint reaches where it is simply taught: a ceiling, no method, so it has no placebos. Refused where
+a task's gold completions state answers only, as those of most data sets do: then nothing could be taught but guessing.
+The texts come through the ledger (`traces`): a label bit an item, and foreign text. Knows no task and no evaluation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from elicit.errors import ConfigError, MethodError
+from elicit.training.sft import SftConfig, refuse_other_edits, train
+from elicit.training.sft_rows import Row
+
+if TYPE_CHECKING:
+    from elicit.ledger import Ledger
+    from elicit.method import Context
+    from elicit.policy.policy import Policy
+    from elicit.policy.weights import WeightEdit
+
+SMALL = 10_000_000
+"""parameters below which full fine-tuning wants `SMALL_RATE`"""
+SMALL_RATE = 5e-4
+
+
+@dataclass(frozen=True)
+class GoldSft:
+    """Fine-tune on gold traces."""
+
+    items: int = 1000
+    """train items, at most"""
+    sft: SftConfig = field(default_factory=lambda: SftConfig(batch=16, epochs=2.0))
+    """learning_rate null: 5e-4 for a full update of a model below 10 M parameters, else that of SftConfig"""
+    name: str = "C3"
+
+    def __post_init__(self) -> None:
+        if self.items < 1:
+            raise ConfigError(f"{self.name}: items={self.items}: at least one train item")
+
+    def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
+        """The weights after training. Raises MethodError where the task's gold has no steps."""
+        refuse_other_edits(policy)
+        items = ledger.items("train", "train", limit=self.items)
+        golds = ledger.traces(items)
+        if not all(has_steps(gold) for gold in golds):
+            bare = next(gold for gold in golds if not has_steps(gold))
+            raise MethodError(f"the task's gold completions have no steps to learn ({bare.strip()[:60]!r})")
+        rows = [Row(policy.prompt.render(item.question), gold if gold[:1].isspace() else f" {gold}")
+                for item, gold in zip(items, golds, strict=True)]  # fmt: skip
+        seed = int(context.rng.integers(2**31))
+        return train(policy, rows, self._sized(policy), seed, context.folder, context.say, context.log).edit
+
+    def _sized(self, policy: Policy) -> SftConfig:
+        count = sum(parameter.numel() for parameter in policy.checkpoint.model.parameters())
+        small = self.sft.learning_rate is None and self.sft.update == "full" and count < SMALL
+        return replace(self.sft, learning_rate=SMALL_RATE) if small else self.sft
+
+    def placebos(self) -> dict[str, Any]:
+        """None: a ceiling claims nothing."""
+        return {}
+
+    def rivals(self) -> dict[str, Any]:
+        return {}
+
+
+def has_steps(gold: str) -> bool:
+    """Whether a completion says more than its answer: two sentences or more.
+
+    >>> has_steps(" The answer is 3.5."), has_steps(" 3 + 4 = 7. So the answer is 7.")
+    (False, True)
+    """
+    return len([part for part in re.split(r"(?<=[.!?])\s+|\n+", gold.strip()) if part]) > 1

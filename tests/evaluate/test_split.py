@@ -1,0 +1,159 @@
+"""Laws of the split of a gain: its parts add up, are paired, and are named after what they stand against."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from elicit.errors import ConfigError
+from elicit.evaluate.compare import compare
+from elicit.evaluate.metrics.split import PARTS, Graded, split_gain
+from elicit.evaluate.rungs import forced_tokens
+from elicit.evaluate.statistics import Resamples
+from tests.evaluate.simulated import SimulatedTask, items
+from tests.evaluate.test_compare import CONFIG, entry, line
+from tests.reference import metrics as plain
+
+RNG = np.random.default_rng(11)
+N = 60
+CLUSTERS = [f"c{i % 25}" for i in range(N)]
+POLICIES = ("m", "b0", "b1", "b2")
+
+
+def graded() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Strict and lenient accuracy by item: nobody is lenient-wrong and strict-right."""
+    strict = {name: RNG.random(N) * level for name, level in zip(POLICIES, (0.8, 0.2, 0.3, 0.4), strict=True)}
+    return {name: (values, np.minimum(1, values + 0.2 * RNG.random(N))) for name, values in strict.items()}
+
+
+def of_draws(values: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Resamples, dict[str, Graded]]:
+    resamples = Resamples(CLUSTERS, draws=400, seed=2)
+    columns = np.stack([column for pair in values.values() for column in pair], axis=1)
+    point, draws = resamples.means(columns)
+    means = [(float(point[k]), draws[:, k]) for k in range(columns.shape[1])]
+    return resamples, {name: Graded(means[2 * k], means[2 * k + 1]) for k, name in enumerate(values)}
+
+
+def test_the_split_is_that_of_loops_over_items_and_draws() -> None:
+    values = graded()
+    resamples, means = of_draws(values)
+    found = split_gain(resamples, *(means[name] for name in POLICIES))
+    rows = [{name: (strict[i], lenient[i]) for name, (strict, lenient) in values.items()} for i in range(N)]
+    weights = np.concatenate([w for _, w in resamples.weights()])
+    want = plain.split_gain(rows, [int(code) for code in resamples.codes_N], weights.tolist())
+    tail = 0.5 * (1 - 0.95)
+    for part in ("gain", *PARTS):
+        point, draws = want[part]
+        assert found[part]["point"] == pytest.approx(point)
+        low, high = np.quantile(draws, [tail, 1 - tail])  # expanded percentiles lie a little outside
+        assert found[part]["lo"] <= low + 1e-12 and found[part]["hi"] >= high - 1e-12
+        assert found[part]["hi"] - found[part]["lo"] == pytest.approx(high - low, rel=0.25)
+
+
+def test_the_measured_parts_add_up_to_the_gain_whatever_was_measured() -> None:
+    resamples, means = of_draws(graded())
+    for rungs, against in (((None, None), "B0"), ((means["b1"], None), "B1"), ((means["b1"], means["b2"]), "B2")):
+        found = split_gain(resamples, means["m"], means["b0"], *rungs)
+        assert found["against"] == against
+        assert sum(found[part].get("point", 0.0) for part in PARTS) == pytest.approx(found["gain"]["point"])
+        refused = {part for part in PARTS if "refused" in found[part]}
+        assert refused == {"B0": {"prompt", "budget"}, "B1": {"budget"}, "B2": set()}[against]
+
+
+def test_b2_without_b1_is_left_out() -> None:
+    resamples, means = of_draws(graded())
+    found = split_gain(resamples, means["m"], means["b0"], None, means["b2"])
+    assert found["against"] == "B0" and "eval.prompts" in found["budget"]["refused"]
+
+
+def test_a_method_that_only_learns_to_declare_its_answer_gains_format_and_nothing_else() -> None:
+    strict, lenient = np.zeros(N), (RNG.random(N) < 0.6).astype(float)
+    resamples, means = of_draws({"m": (lenient, lenient), "b0": (strict, lenient), "b1": (strict, lenient)})
+    found = split_gain(resamples, means["m"], means["b0"], means["b1"])
+    assert found["format"]["point"] == pytest.approx(found["gain"]["point"]) and found["format"]["lo"] > 0
+    assert found["remainder"]["point"] == found["prompt"]["point"] == 0
+
+
+def test_a_placebo_prompt_has_no_share() -> None:
+    values = graded()
+    values["b1"] = values["b0"]
+    resamples, means = of_draws(values)
+    found = split_gain(resamples, means["m"], means["b0"], means["b1"], means["b2"])
+    assert found["prompt"] == {"point": 0.0, "lo": 0.0, "hi": 0.0}
+
+
+def world(root: Path, **more: Any) -> tuple[list[Any], list[Any]]:
+    found = items(120)
+    return [
+        entry(root, "base", "base", found, 0.1),
+        entry(root, "prompt", "think", found, 0.3, prompt="think"),
+        entry(root, "prompt", "B2, 42 tokens", found, 0.45, prompt="think"),
+        entry(root, "method", "m", found, 0.5, arm="a", own_prompt="think", **more),
+        replace(entry(root, "method", "m_think", found, 0.8, arm="a", prompt="think", **more), name="m"),
+        entry(root, "ceiling", "C3", found, 0.9),
+    ], found
+
+
+def test_a_comparison_splits_the_best_asked_method_against_its_own_b2(tmp_path: Path) -> None:
+    entries, found = world(tmp_path, b2="B2, 42 tokens")
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
+    bare, best = (
+        next(p for p in out["policies"] if p["name"] == "m" and p["prompt"] == prompt) for prompt in ("bare", "think")
+    )
+    split = bare["split"]
+    assert (split["against"], split["prompt_of_method"], split["b2"]) == ("B2", "think", "B2, 42 tokens")
+    lenient = {name: line(out, name)["lenient"]["point"] for name in ("base", "think", "B2, 42 tokens")}
+    assert split["prompt"]["point"] == pytest.approx(lenient["think"] - lenient["base"])
+    assert split["budget"]["point"] == pytest.approx(lenient["B2, 42 tokens"] - lenient["think"])
+    assert split["remainder"]["point"] == pytest.approx(best["lenient"]["point"] - lenient["B2, 42 tokens"])
+    assert "bare prompt" in best["split"]["refused"] and "not fitted" in line(out, "base")["split"]["refused"]
+    assert out["rungs"]["B1"] == line(out, "think")["id"]
+    assert out["rungs"]["B2"] == [line(out, "B2, 42 tokens")["id"]]
+
+
+def test_without_b2_the_remainder_says_that_it_stands_against_b1(tmp_path: Path) -> None:
+    entries, found = world(tmp_path)
+    entries = [e for e in entries if not e.name.startswith("B2")]
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
+    split = next(p["split"] for p in out["policies"] if p["name"] == "m" and p["prompt"] == "bare")
+    assert split["against"] == "B1" and "eval=full" in split["budget"]["refused"]
+
+
+def test_further_ceilings_have_fractions_where_asked_for_and_reasons_where_they_failed(tmp_path: Path) -> None:
+    entries, found = world(tmp_path)
+    config = replace(CONFIG, b1="think", refused={"C2": "its tokenizer can't"})
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), config)  # type: ignore[arg-type]
+    assert set(out["ceilings"]) == {"C1", "C2", "C3", "C4"}
+    assert out["ceilings"]["C2"]["refused"] == "its tokenizer can't"
+    ef = line(out, "m")["ef"]
+    base, own, top = (line(out, name)["acc"]["point"] for name in ("base", "m", "C3"))
+    assert ef["B0/C3"]["point"] == pytest.approx((own - base) / (top - base))
+    assert "C2: its tokenizer can't" in ef["B0/C2"]["refused"]
+
+
+def test_only_c2_may_be_of_another_checkpoint(tmp_path: Path) -> None:
+    found = items(20)
+    base = entry(tmp_path, "base", "base", found, 0.2)
+    other = entry(tmp_path, "ceiling", "C2", found, 0.6, settings={"checkpoint": "5eed"})
+    out = compare([base, other], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    assert out["ceilings"]["C2"]["point"] == line(out, "C2")["acc"]["point"]
+    with pytest.raises(ConfigError, match="C2"):
+        replace(other, name="C9")
+
+
+def test_a_b2_that_spends_too_little_is_warned_of(tmp_path: Path) -> None:
+    entries, found = world(tmp_path, b2="B2, 42 tokens", tokens=(60, 3))
+    out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
+    assert any("rung B2, 42 tokens spends" in warning for warning in out["warnings"])
+
+
+def test_b2_is_never_forced_to_fewer_tokens_than_the_method_spends_but_by_the_limit() -> None:
+    lengths = np.linspace(1, 4000, 999).tolist()
+    targets = [forced_tokens(tokens, 10_000) for tokens in lengths]
+    assert all(tokens <= target <= 1.1 * tokens + 2 for tokens, target in zip(lengths, targets, strict=True))
+    assert targets == sorted(targets) and len(set(targets)) < 99
+    assert forced_tokens(500, 128) == 128

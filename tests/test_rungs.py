@@ -1,0 +1,106 @@
+"""Laws of the rungs and ceilings that cost extra: measured like everything else, refused with a reason, made once.
+
+Whole runs on the shipped twin, a few items each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elicit.cli import main
+from elicit.config import EvalPlan
+from elicit.errors import ConfigError
+from elicit.evaluate.entry import Entry
+from elicit.files import read_json
+from elicit.policy.checkpoint import wrap
+from elicit.rungs import renders
+from methods.decoding.forced_to import ForcedTo
+from methods.decoding.plain import Greedy
+from tests.sampling.models import tiny_model, tokenizer
+from tests.test_run import SMALL, elicit
+
+EXTRA = [
+    *SMALL, "eval.prompts=[bare,step_by_step]", "eval.prompt_limit=2", "eval.prompt_n=1", "eval.own_prompts=false",
+    "eval.b2._class_=methods.decoding.forced_to.ForcedTo", "eval.ceilings=[C3,C4]", "eval.sibling=organism",
+    "eval.c3._class_=elicit.training.gold.GoldSft", "eval.c3.items=4", "eval.c3.sft={steps: 2, batch: 2}",
+    "eval.annotate=true", "eval.annotate_limit=3", "eval.annotate_n=1", "group=extra",
+    "method=decoding", "method/strategy=self_consistency", "method.strategy.n=3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("extra")
+    code, result = elicit(*EXTRA, cwd=folder)
+    assert code == 0, result
+    return folder, result["comparisons"][0]
+
+
+def by_name(comparison: dict[str, Any]) -> dict[str, Any]:
+    return {line["name"]: line for line in comparison["policies"]}
+
+
+def test_b2_c2_and_c3_are_rows_and_their_gaps_are_divided_by(measured: Any) -> None:
+    found = by_name(measured[1])
+    method, (b2,) = found["self_consistency"], [name for name in found if name.startswith("B2")]
+    assert set(measured[1]["ceilings"]) == {"C1", "C2", "C3", "C4"} and {"C2", "C3"} <= set(found)
+    assert (method["split"]["against"], method["split"]["b2"]) == ("B2", b2)
+    assert found[b2]["cost"]["tokens_per_answer"] >= 0.9 * method["cost"]["tokens_per_answer"]
+    assert found[b2]["prompt"] == measured[1]["rungs"]["B1_prompt"] and measured[1]["rungs"]["B2"] == [found[b2]["id"]]
+    assert {"B0/C2", "B1/C2", "B0/C3", "B1/C3"} <= set(method["ef"])
+    assert (found["C2"]["data_class"], found["C3"]["data_class"]) == ("T", "T") and found["C3"]["ledger"]["label_bits"]
+    assert found["base"]["kl"]["n_items"] == 3 and method["kl"]["bound"]
+
+
+def test_resumed_nothing_is_fitted_or_sampled_again(measured: Any) -> None:
+    folder, before = measured
+    kept = {path: path.stat().st_mtime_ns for name in ("tensors.safetensors", "shard-*.parquet")
+            for path in folder.rglob(name) if "grades" not in path.parts}  # fmt: skip
+    run = next(folder.glob("runs/*self_consistency*"))
+    code, after = elicit("resume", str(run), "output=json", cwd=folder)
+    assert code == 0 and kept and all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    assert [line["acc"] for line in after["comparisons"][0]["policies"]] == [line["acc"] for line in before["policies"]]
+
+
+def test_a_run_knows_its_rung_and_can_be_compared_elsewhere(measured: Any) -> None:
+    folder, _ = measured
+    run = next(folder.glob("runs/*self_consistency*"))
+    (entry,) = [Entry.of(plain) for plain in read_json(run / "manifest.json")["entries"]]
+    assert str(entry.b2).startswith("B2")
+    again = folder / "runs" / "comparisons" / "extra" / "inputs.json"
+    assert {Entry.of(plain).b2 for plain in read_json(again)["entries"]} == {None, entry.b2}
+
+
+def test_a_sibling_that_can_not_read_the_prompt_is_refused_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elicit.rungs.renders", lambda checkpoint, text: False)
+    code, result = elicit(*SMALL, "eval.sibling=organism", "eval.ceilings=[C4]", cwd=tmp_path)
+    assert code == 0 and "can't render the prompt" in result["comparisons"][0]["ceilings"]["C2"]["refused"]
+
+
+def test_a_task_without_steps_in_its_gold_has_no_c3(tmp_path: Path) -> None:
+    lines = "".join(f'{{"question": "What is {i} + 1?", "answer": "{i + 1}"}}\n' for i in range(60))
+    (tmp_path / "mine.jsonl").write_text(lines)
+    code, result = elicit(
+        *SMALL, "task=jsonl", f"task.path={tmp_path / 'mine.jsonl'}", "eval.ceilings=[C3]", cwd=tmp_path
+    )
+    assert code == 0 and "no steps to learn" in result["comparisons"][0]["ceilings"]["C3"]["refused"]
+
+
+def test_a_tokenizer_renders_what_comes_back_from_it() -> None:
+    checkpoint = wrap(tiny_model(), tokenizer())
+    assert renders(checkpoint, "Question: Add 4.\nAnswer:")
+    checkpoint.decode = lambda ids: "<unk>"  # type: ignore[method-assign]
+    assert not renders(checkpoint, "Question: Add 4.\nAnswer:")
+
+
+def test_settings_that_are_no_strategy_or_method_are_refused() -> None:
+    assert EvalPlan(b2=ForcedTo()).b2 == ForcedTo()
+    for wrong, lacking in (({"b2": Greedy()}, "tokens"), ({"c3": ForcedTo()}, "fit")):
+        with pytest.raises(ConfigError, match=lacking):
+            EvalPlan(**wrong)
+    assert main(["show", "eval=full"]) == 0

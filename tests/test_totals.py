@@ -1,0 +1,156 @@
+"""Laws of the plan before work: samples, device hours and memory, and what is not known."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from elicit.files import fingerprint
+from elicit.plan import Comparison, plan
+from elicit.policy.checkpoint import CheckpointConfig
+from elicit.totals import _choice, describe, evaluation_paths
+from elicit.totals.fits import PASSES, Work, work
+from elicit.totals.memory import LIBRARIES, peak
+from elicit.totals.shape import SHAPES, parameters, unloaded
+from elicit.totals.speed import fit_seconds, measured
+from elicit.training.settings import GRPOSettings
+from elicit.training.sft import SftConfig
+
+DOC = Path(__file__).parents[1] / "docs" / "real_bases.md"
+COMMAND = ["experiment=demo", "eval.limit=100", "model.device=cpu", "model.dtype=float32"]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Comparison:
+    return plan([COMMAND])[0]
+
+
+def changed(comparison: Comparison, **fields) -> Comparison:
+    """The comparison with other evaluation settings, for all jobs."""
+
+    def of(settings):
+        return replace(settings, **fields)
+
+    jobs = tuple(replace(job, settings=of(job.settings)) for job in comparison.jobs)
+    return replace(comparison, jobs=jobs, settings=of(comparison.settings))
+
+
+def with_eval(comparison: Comparison, **fields) -> Comparison:
+    return changed(comparison, eval=replace(comparison.settings.eval, **fields))
+
+
+def with_model(comparison: Comparison, path: str) -> Comparison:
+    return changed(comparison, model=CheckpointConfig(path=path, device="cpu", dtype="float32"))
+
+
+def test_paths_are_linear_in_items_but_for_the_choice_of_prompts(demo: Comparison) -> None:
+    one, two, three = (evaluation_paths(with_eval(demo, limit=limit)) for limit in (100, 200, 300))
+    assert two - one == pytest.approx(three - two)
+    none = with_eval(demo, prompts=(), own_prompts=False)
+    assert _choice(none.settings) == 0
+    assert evaluation_paths(with_eval(none, limit=200)) == pytest.approx(2 * evaluation_paths(none))
+
+
+def test_a_single_job_is_counted_by_hand() -> None:
+    alone = plan([["method=contrastive", "eval.limit=10", "eval.n=4", "eval.support_n=8", "eval.prompts=[]",
+                   "placebos=none"]])[0]  # fmt: skip
+    base_prompt_and_ceiling, c1, method = 10 * 4 * 3, 10 * 8, 10 * 4
+    assert evaluation_paths(alone) == base_prompt_and_ceiling + c1 + method
+
+
+def test_seeds_are_runs_of_one_method() -> None:
+    seeds = plan([["method=contrastive", f"seed={seed}"] for seed in (1, 2, 3)])[0]
+    assert "1 method (3 runs)" in describe(seeds) and "1 method " in describe(plan([["method=contrastive"]])[0])
+
+
+def test_a_fit_is_counted_by_its_own_fields() -> None:
+    gradients = GRPOSettings(steps=10, prompts=4, samples=8, micro_batch=8, dev_every=5, dev_items=3)
+    assert work(gradients) == Work(10 * 4 * 8 + 2 * 3, 10 * 4 * 8)
+
+    class Tuned:
+        items, samples, rows, rounds, sft = 20, 3, 50, 2, SftConfig(steps=7, batch=5)
+
+    assert work(Tuned) == Work(2 * 20 * 3, 2 * 7 * 5)
+    assert work(None) == Work() and Work(1, 2).passes == 1 + 2 * PASSES
+
+
+def store(root: Path, path: str, identity: str, task: str, seconds: float, tokens: int, samples: int) -> None:
+    """A run of that checkpoint and one shard of its samples."""
+    run = root / f"run-{identity}"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("{}")
+    manifest = {"checkpoint": {"path": path, "id": identity}, "arm": "a", "fit_seconds": 12.0}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    folder = root / "store" / "samples" / identity / f"compare-{task}"
+    folder.mkdir(parents=True)
+    (folder / "fingerprint.json").write_text(json.dumps(fingerprint(checkpoint=identity, task=task)))
+    (folder / "timings-x.json").write_text(json.dumps({"seconds": seconds, "tokens": tokens, "samples": samples}))
+
+
+def test_speed_is_that_of_this_model_and_length_that_of_this_task(tmp_path: Path) -> None:
+    store(tmp_path, "organism", "one", "chain", 10.0, 2_000, 100)
+    store(tmp_path, "other/model", "two", "chain", 10.0, 50, 5)
+    found = measured(tmp_path, "organism", "chain")
+    assert found is not None and (found.tokens_per_second, found.tokens_per_path) == (200, 20)
+    elsewhere = measured(tmp_path, "organism", "add")
+    assert elsewhere is not None and (elsewhere.tokens_per_second, elsewhere.tokens_per_path) == (200, None)
+    assert measured(tmp_path, "third/model", "chain") is None
+    assert fit_seconds(tmp_path, "organism") == {"a": 12.0} and fit_seconds(tmp_path, "third/model") == {}
+
+
+def test_what_was_measured_under_this_root_makes_the_hours(demo: Comparison, tmp_path: Path) -> None:
+    store(tmp_path, "organism", "one", "chain", 100.0, 100_000, 10_000)
+    told = describe(changed(demo, root=str(tmp_path), parallel=1))
+    hours = float(re.search(r"([\d.]+) to measure", told)[1])  # type: ignore[index]
+    assert hours == pytest.approx(evaluation_paths(demo) * 10 / 1_000 / 3600, rel=0.06)
+    assert "1,000 tokens a second (measured in this root)" in told
+
+
+def test_processes_share_the_minutes_and_not_the_device_hours(demo: Comparison, tmp_path: Path) -> None:
+    store(tmp_path, "organism", "one", "chain", 1000.0, 100_000, 10_000)
+    one, two = (describe(changed(demo, root=str(tmp_path), parallel=number)) for number in (1, 2))
+    minutes = [int(re.search(r"roughly (\d+) min", told)[1]) for told in (one, two)]  # type: ignore[index]
+    assert minutes[0] == pytest.approx(2 * minutes[1], abs=1)
+    assert re.search(r"about \S+ device hours", one)[0] == re.search(r"about \S+ device hours", two)[0]  # type: ignore[index]
+
+
+def test_what_is_not_known_is_called_unknown(demo: Comparison, tmp_path: Path) -> None:
+    told = describe(changed(with_model(demo, "nobody/no-such-base"), root=str(tmp_path)))
+    _, time, memory = told.splitlines()
+    assert "not known before the first samples" in time and not re.search(r"\d min|device hours", time)
+    assert "not known before the checkpoint is at hand" in memory and " GB" not in memory
+
+
+def test_a_bigger_model_needs_more(demo: Comparison) -> None:
+    jobs = [(job.name, job.settings) for job in demo.jobs]
+    ordered = sorted((unloaded(CheckpointConfig(path=path)) for path in ("organism", *SHAPES)), key=parameters)
+    fixed = [peak(model, jobs).memory.fixed for model in ordered]
+    assert fixed == sorted(fixed) and fixed[-1] >= 16 * parameters(ordered[-1]), "the demo trains all weights"
+    family = ("organism", "Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-Math-7B")
+    totals = [peak(unloaded(CheckpointConfig(path=path)), jobs).total for path in family]
+    assert totals == sorted(set(totals)) and totals[0] > LIBRARIES
+
+
+def test_sampling_alone_needs_the_weights_once_and_less_than_training(demo: Comparison) -> None:
+    model = unloaded(CheckpointConfig(path="Qwen/Qwen2.5-1.5B"))
+    jobs = [(job.name, job.settings) for job in demo.jobs]
+    decoding = [pair for pair in jobs if pair[0].startswith("cot_decoding")]
+    alone = peak(model, decoding)
+    assert alone.what == "sampling" and alone.memory.weights == 4 * parameters(model)
+    assert alone.total < peak(model, jobs).total
+
+
+def test_the_organism_is_read_from_its_own_config() -> None:
+    model = unloaded(CheckpointConfig(path="organism"))
+    assert parameters(model) == 829_440 and next(model.parameters()).is_meta
+
+
+def test_the_table_of_the_docs_is_that_of_the_shapes() -> None:
+    rows = dict(re.findall(r"^\| `([\w./-]+)` \| ([\d,]+) \|", DOC.read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(rows) == set(SHAPES)
+    for path, told in rows.items():
+        assert parameters(unloaded(CheckpointConfig(path=path))) == int(told.replace(",", "")), path
