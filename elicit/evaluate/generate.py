@@ -17,6 +17,7 @@ Does not know golds or grades.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -173,8 +174,22 @@ def _shard(
     if chains:
         write_rows(folder / f"chains-{key}.parquet", chains)
     timing = {"begun": begun, "seconds": seconds, "samples": len(rows), "tokens": sum(row.total_tokens for row in rows)}
-    write_json(folder / f"timings-{key}.json", {**timing, "items": [item.id for item in items]})
+    timing = {**timing, "peak_bytes": peak_bytes(), "items": [item.id for item in items]}
+    write_json(folder / f"timings-{key}.json", timing)
     write_rows(folder / f"shard-{key}.parquet", rows)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held so far: allocated on a CUDA device in use, else resident."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_allocated())
+
+    kilobytes = 1 if sys.platform == "darwin" else 1024  # macOS tells bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 
 def _sample(policy: str, regime: str, item: Item, j: int, outcome: Outcome, prompt_hash: str) -> Sample:

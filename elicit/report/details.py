@@ -59,6 +59,10 @@ def _last(curve: str) -> Callable[[dict[str, Any]], Any]:
     return get
 
 
+def _gigabytes(found: Any) -> float | None:
+    return None if found is None else found / 1e9
+
+
 def _last_plain(curve: str, name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda policy: (((policy.get(curve) or {}).get(name)) or [None])[-1]
 
@@ -80,6 +84,8 @@ FURTHER_FIGURES = (
     Column("seconds", "Seconds an answer", "ratio", inner("cost", "seconds"), "of sampling, in its batches"),
     Column("amortised", "with fitting, Q=10,000", "ratio", inner("cost", "seconds_amortised", "10000"),
            "seconds an answer where 10,000 answers share the fit"),
+    Column("memory", "Peak GB", "ratio", lambda policy: _gigabytes((policy.get("cost") or {}).get("peak_bytes")),
+           "memory of the process that sampled, at most"),
 )  # fmt: skip
 
 

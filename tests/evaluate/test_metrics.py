@@ -189,7 +189,10 @@ def test_validity_of_nothing_is_unknown() -> None:
 def test_unknown_costs_are_none_and_never_zero() -> None:
     got = cost(measures(GRADES), [], None, None)
     assert got["tokens_per_answer"] == 10 and got["seconds"] is None and got["flops_per_answer"] is None
-    known = cost(measures(GRADES), [{"samples": 4, "seconds": 2.0}], 1000, 30.0)
+    assert got["peak_bytes"] is None
+    shards = [{"samples": 2, "seconds": 1.5, "peak_bytes": 7}, {"samples": 2, "seconds": 0.5, "peak_bytes": 9}]
+    known = cost(measures(GRADES), shards, 1000, 30.0)
+    assert known["peak_bytes"] == 9
     assert known["flops_per_answer"] == 20_000 and known["seconds"] == 0.5
     assert known["seconds_amortised"]["100"] == pytest.approx(0.8)
 

@@ -1,7 +1,8 @@
-"""cost: tokens generated anywhere for an answer, auxiliary forwards apart, FLOPs, seconds.
+"""cost: tokens generated anywhere for an answer, auxiliary forwards apart, FLOPs, seconds, peak memory.
 
 FLOPs are 2 x parameters x tokens (attention left out: below 5 % at these lengths); fitting is amortised
-over Q = 1e2, 1e4, 1e6 answers by the seconds that it took.
+over Q = 1e2, 1e4, 1e6 answers by the seconds that it took. Peak memory is that of the process while it sampled:
+on a CPU with everything it had held before, so an upper bound.
 """
 
 from __future__ import annotations
@@ -33,4 +34,5 @@ def cost(
         "fit_seconds": fit_seconds,
         "seconds": seconds,
         "seconds_amortised": amortised,
+        "peak_bytes": max((record["peak_bytes"] for record in timings if "peak_bytes" in record), default=None),
     }
