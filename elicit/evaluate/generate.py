@@ -174,8 +174,8 @@ def _shard(
     if chains:
         write_rows(folder / f"chains-{key}.parquet", chains)
     timing = {"begun": begun, "seconds": seconds, "samples": len(rows), "tokens": sum(row.total_tokens for row in rows)}
-    timing = {**timing, "peak_bytes": peak_bytes(), "items": [item.id for item in items]}
-    write_json(folder / f"timings-{key}.json", timing)
+    more = {"peak_bytes": peak_bytes(), "items": [item.id for item in items]}
+    write_json(folder / f"timings-{key}.json", timing | more)
     write_rows(folder / f"shard-{key}.parquet", rows)
 
 
