@@ -77,6 +77,7 @@ def _fit(
     context = Context(
         rng=np.random.default_rng(seed_of("fit", chosen.seed, job.arm)),
         folder=run.path / "fit",
+        seed=chosen.seed,
         dev_score=dev_score(chosen.task, ledger),
         log=_logger(run, track, ledger),
         say=say if job.twin is None else lambda line: say(f"{job.name}: {line}"),

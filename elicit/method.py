@@ -34,6 +34,8 @@ class Context:
     """one flat dict of curves or tables; a sink, it never fails a fit"""
     say: Callable[[str], None] = field(default=lambda line: None)
     """one line for the terminal"""
+    seed: int = 0
+    """the run's seed, for draws that a method shares with its placebos; `rng` is this fit's alone"""
 
 
 class Method(Protocol):

@@ -7,8 +7,8 @@ papers are in `method.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from elicit.errors import ConfigError, near
 from elicit.policy.activations import OPERATORS, Edit
@@ -106,11 +106,15 @@ class SaeFit:
         if low or self.halvings < 0 or self.dose_items < 1 or not self.strengths or not self.writes:
             raise ConfigError(f"sae_steering: {', '.join(low) or 'halvings, dose_items, strengths, writes'}: too few")
 
+    def of_seed(self, context: Context) -> Self:
+        """The run's seed in that of samples and dictionaries: a method and its placebos of one seed share both."""
+        return replace(self, train=replace(self.train, seed=self.train.seed + context.seed))
+
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The best edit of the search. Raises MethodError for an empty side, an all-dead dictionary, NaN."""
         refuse_strategy(policy)
         items = ledger.items("train", "train", limit=self.items)
-        arms, shown = self.arms(policy, ledger, context, items)
+        arms, shown = self.of_seed(context).arms(policy, ledger, context, items)
         norms = self.norms(policy, ledger, items, sorted({arm.layer for arm in arms}))
 
         def edit_of(arm: Arm, strength: float, write: str) -> Edit:

@@ -214,8 +214,9 @@ class ReconstructionAlone(SaeFit):
         """The most accurate reconstruction on dev. Raises what `Reconstruction.of` raises."""
         refuse_strategy(policy)
         items = ledger.items("train", "train", limit=self.items)
-        pages = own_pages(policy, ledger, items, self.samples, self.read, self.train.seed)
-        made = self.made(policy, ledger, context, pages, [None] * len(pages.rows))
+        own = self.of_seed(context)
+        pages = own_pages(policy, ledger, items, self.samples, self.read, own.train.seed)
+        made = own.made(policy, ledger, context, pages, [None] * len(pages.rows))
         measure = dose_meter(policy, ledger, items[: self.dose_items])
         cells = [(write, each) for write in self.writes for each in made.dictionaries.values()]
         options = [Reconstruction.of(dictionary, write) for write, dictionary in cells]

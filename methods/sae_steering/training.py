@@ -40,7 +40,7 @@ class TrainConfig:
     lr: float = 1e-3
     """Adam; falls to a tenth over the last fifth"""
     seed: int = 0
-    """of weights and order; another seed is another dictionary"""
+    """of samples, weights and order, besides the run's seed, which is added; another seed is another dictionary"""
 
     def __post_init__(self) -> None:
         if min(self.expansion, self.tokens, self.batch) < 1 or self.k < 0 or not self.lr > 0:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from elicit.errors import ConfigError, MethodError
+from elicit.method import Context
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.intervention import save
 from elicit.policy.policy import Policy, load_intervention
@@ -164,6 +167,15 @@ def test_a_model_without_a_positive_side_stops_the_fit(tmp_path):
     hopeless = planted_policy(good=1e-6)
     with pytest.raises(MethodError, match=r"more samples"):
         fitted(SMALL, hopeless, tmp_path)
+
+
+def test_a_seed_is_other_samples_and_another_dictionary_which_its_placebos_share():
+    def of(seed, method=SMALL):
+        context = Context(np.random.default_rng(0), Path("."), lambda policy, limit: 0.0, seed=seed)
+        return method.of_seed(context).train.seed
+
+    assert of(0) == SMALL.train.seed and of(1) != of(2)
+    assert {of(1, placebo) for placebo in SMALL.placebos().values()} == {of(1)}
 
 
 def test_the_model_is_left_as_it_was(policy, tmp_path):
