@@ -15,8 +15,9 @@ from rich.text import Text
 from elicit.report.rows import COLUMNS, Row, load, rows
 from elicit.report.text import one_line
 
-SHOWN = ("acc", "ctrl", "matched")
-"""what a reader needs first of each: accuracy, control-adjusted gain, difference to the base at equal tokens"""
+SHOWN = ("acc", "ctrl", "matched", "matched_support")
+"""what a reader needs first: accuracy, control-adjusted gain, differences to the base's vote at equal tokens, in the
+regime of the comparison and at temperature 1"""
 
 
 def overview(comparisons: Sequence[dict[str, Any]], console: Console) -> None:
