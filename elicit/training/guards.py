@@ -100,6 +100,8 @@ def check_signal(trainer: PolicyGradientTrainer) -> str | None:
     )
     if standing.empty_in_a_row < run.settings.max_empty_steps:
         return None
+    if not standing.updates and mean >= sum(weight for weight in run.settings.rewards.values() if weight > 0):
+        return f"the base earns the whole reward ({mean:.3g}) in every rollout: nothing to learn, it comes back unchanged"
     if standing.updates and mean > standing.first_reward:
         return f"every group agrees at a mean reward of {mean:.3g} (first update: {standing.first_reward:.3g})"
     if standing.updates:

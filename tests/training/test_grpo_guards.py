@@ -37,7 +37,7 @@ def refused(method: Any, tmp_path: Any, policy: Any = None, **others: Any) -> st
 
 
 def constant(judge: Any, drawn: Any) -> list[float | None]:
-    return [1.0] * len(drawn)
+    return [0.5] * len(drawn)
 
 
 def broken(judge: Any, drawn: Any) -> list[float | None]:
@@ -70,6 +70,14 @@ def test_a_group_without_variance_never_learns_and_says_which_setting(tmp_path, 
     monkeypatch.setitem(rewards.REWARDS, "constant", constant)
     method = replace(VECTORS, rewards={"constant": 1.0}, steps=6, max_empty_steps=3)
     assert "raise samples" in refused(method, tmp_path)
+
+
+def test_a_base_that_earns_the_whole_reward_comes_back_unchanged(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(rewards.REWARDS, "earned", lambda judge, drawn: [1.0] * len(drawn))
+    method = replace(VECTORS, rewards={"earned": 0.5}, steps=6, max_empty_steps=3)
+    done = fitted(method, tiny_policy(), tmp_path, TASK)
+    assert "training ends at update 3, the base earns the whole reward (0.5)" in done.lines[-1]
+    assert set(done.curve("vectors/relative_norm/0")) == {0.0}
 
 
 def test_training_ends_early_where_every_group_agrees_at_a_higher_reward(tmp_path, monkeypatch) -> None:
