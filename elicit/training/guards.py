@@ -79,8 +79,8 @@ def _greedy(trainer: PolicyGradientTrainer, prompt: tuple[int, ...]) -> list[flo
 def check_signal(trainer: PolicyGradientTrainer) -> str | None:
     """Count updates without any group of two different rewards.
 
-    None: go on. A sentence: training is over, nothing is left to learn. Raises MethodError where there was never,
-    or is no longer, anything to learn from.
+    None: go on. A sentence: training is over, nothing is left to learn (perhaps from the first). Raises MethodError
+    where there was never, or is no longer, anything to learn from.
     """
     run, batch = trainer.run, trainer.batch
     assert batch is not None
@@ -101,7 +101,9 @@ def check_signal(trainer: PolicyGradientTrainer) -> str | None:
     if standing.empty_in_a_row < run.settings.max_empty_steps:
         return None
     if not standing.updates and mean >= sum(weight for weight in run.settings.rewards.values() if weight > 0):
-        return f"the base earns the whole reward ({mean:.3g}) in every rollout: nothing to learn, it comes back unchanged"
+        return (
+            f"the base earns the whole reward ({mean:.3g}) in every rollout: nothing to learn, it comes back unchanged"
+        )
     if standing.updates and mean > standing.first_reward:
         return f"every group agrees at a mean reward of {mean:.3g} (first update: {standing.first_reward:.3g})"
     if standing.updates:
