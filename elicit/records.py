@@ -84,6 +84,8 @@ class Sample:
     """tokens of auxiliary forwards (verifier, controller, scoring passes)"""
     winner: int
     """index of the chain that became the completion, 0 where there is one chain; -1 where the answer is a vote"""
+    certainty: float | None = None
+    """self-certainty: mean token confidence (sampling/confidence.py); None for no token, and in older folders"""
 
     @property
     def key(self) -> SampleKey:

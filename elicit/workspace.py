@@ -24,7 +24,7 @@ def specification(project: str = "elicit", entity: str | None = None, group: str
         "sections": [
             _section("What was gained", [
                 _bars("acc/strict"), _bars("ef/B1/C4/point", "ef/B1/C1/point"), _bars("ctrl/gain"),
-                _bars("matched/difference"),
+                _bars("matched/difference"), _bars("matched/best"),
             ]),
             _section("Coverage and votes, over samples and over tokens", [
                 _lines("elicit/k", "elicit/cov"), _lines("elicit/tokens", "elicit/cov"),

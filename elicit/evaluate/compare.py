@@ -29,7 +29,7 @@ from elicit.evaluate.measure import Measures, measure, timings
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage, powers
 from elicit.evaluate.metrics.majority import majorities, majority
-from elicit.evaluate.metrics.matched import matched_k
+from elicit.evaluate.metrics.matched import best_of_k, matched_k
 from elicit.evaluate.metrics.net import coverage_net
 from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
 from elicit.evaluate.pairs import paired
@@ -191,6 +191,8 @@ def _fill(table: Table) -> None:
                 of_base = rival.measures[0]
                 row.match[of_base.regime] = found = matched_k(tokens, of_base)
                 joint.add(rival.key, f"vote@{found.k}", [majority(of_base, found.k).accuracy_N])
+                if (best_N := best_of_k(of_base, found.k)) is not None:
+                    joint.add(rival.key, f"best@{found.k}", [best_N])
     if table.c1 is not None and table.c1.values_N is not None:
         joint.add("C1", "acc", [table.c1.values_N])
 

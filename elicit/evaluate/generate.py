@@ -39,6 +39,7 @@ from elicit.files import (
 )
 from elicit.policy.decoding import Outcome, Regime, Sampling
 from elicit.records import SCHEMA, Chain, Item, Sample
+from elicit.sampling import confidence
 from elicit.sampling.pool import Pool
 from elicit.sampling.sample import request_seed, sample, without_strategy
 
@@ -209,6 +210,7 @@ def _sample(policy: str, regime: str, item: Item, j: int, outcome: Outcome, prom
         total_tokens=outcome.total_tokens,
         aux_forward_tokens=outcome.aux_forward_tokens,
         winner=outcome.winner,
+        certainty=confidence.mean(path.confidences) if path.confidences else None,
     )
 
 

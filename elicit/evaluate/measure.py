@@ -48,6 +48,8 @@ class Measures:
     tokens_N_J: NDArray
     """all tokens generated for the answer; nan where there is no sample"""
     aux_N_J: NDArray
+    certainty_N_J: NDArray | None = None
+    """self-certainty of the completion; nan without a sample or a token, None where the folder does not tell"""
 
     @property
     def n(self) -> int:
@@ -70,8 +72,9 @@ class Measures:
     def at(self, index_N: Sequence[int]) -> Measures:
         """These items only, in this order."""
         index = np.asarray(index_N, int)
-        arrays = {f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self) if "_N" in f.name}
-        return dataclasses.replace(self, items=tuple(self.items[i] for i in index), **arrays)
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if "_N" in f.name}
+        part = {name: values[index] for name, values in arrays.items() if values is not None}
+        return dataclasses.replace(self, items=tuple(self.items[i] for i in index), **part)
 
 
 def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = None) -> Measures:
@@ -84,7 +87,10 @@ def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = 
     if len(order) != len(items) or not items:
         raise DataError(f"{len(items)} items, {len(order)} of them different: give each item once, at least one")
     sampled = _table(
-        samples, order, ["policy", "regime", "item", "j", "finish", "text", "total_tokens", "aux_forward_tokens"]
+        samples,
+        order,
+        ["policy", "regime", "item", "j", "finish", "text", "total_tokens", "aux_forward_tokens"],
+        optional=["certainty"],
     )
     graded = _table(grades, order, ["item", "j", "strict", "lenient", "answer_class", "valid"])
     if sampled is None:
@@ -120,6 +126,7 @@ def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, pol
 
     names = sorted({name for name in rows["answer_class"] if isinstance(name, str)})
     codes = {name: i for i, name in enumerate(names)}
+    certainty = rows["certainty"].astype(float)
     return Measures(
         policy=policy,
         regime=regime,
@@ -134,6 +141,7 @@ def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, pol
         empty_N_J=spread(rows["text"].astype(str).str.strip() == "", False, bool),
         tokens_N_J=spread(rows["total_tokens"], np.nan, float),
         aux_N_J=spread(rows["aux_forward_tokens"], np.nan, float),
+        certainty_N_J=spread(certainty, np.nan, float) if certainty.notna().any() else None,
     )
 
 
@@ -152,8 +160,8 @@ def _asked(samples: Path, wanted: set[str]) -> int | None:
     return min((asked.get(item, 0) for item in wanted), default=0) or None
 
 
-def _table(folder: Path, order: dict[str, int], columns: list[str]) -> Any:
-    """The rows of these items as a data frame, None where there are none. Keys are unique."""
+def _table(folder: Path, order: dict[str, int], columns: list[str], optional: Sequence[str] = ()) -> Any:
+    """The rows of these items as a data frame, None where there are none. Keys are unique; `optional` may be null."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -162,7 +170,7 @@ def _table(folder: Path, order: dict[str, int], columns: list[str]) -> Any:
     for path in shards(folder):
         try:
             file = pq.ParquetFile(path)
-            table = file.read(columns=columns)
+            table = file.read(columns=[*columns, *(set(optional) & set(file.schema_arrow.names))])
         except (OSError, ValueError) as fault:
             raise DataError(f"{path}: not a readable Parquet file ({fault}); delete it and resume") from None
         if lacking := [name for name in columns if name not in table.column_names]:
@@ -174,7 +182,7 @@ def _table(folder: Path, order: dict[str, int], columns: list[str]) -> Any:
         return None
     joined = pa.concat_tables(tables, promote_options="default")
     joined = joined.filter(pc.is_in(joined["item"], pa.array(list(order))))
-    frame = joined.to_pandas()
+    frame = joined.to_pandas().reindex(columns=[*columns, *optional])
     if not len(frame):
         return None
     if doubled := int(frame.duplicated(["item", "j"]).sum()):

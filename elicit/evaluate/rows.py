@@ -209,11 +209,16 @@ def _placebos(table: Table, row: Row) -> dict[str, Any]:
 
 
 def _matched(table: Table, row: Row, base: Row) -> dict[str, Any]:
-    """The paired difference to the vote of as many samples of `base` as the row's tokens pay for."""
-    match = row.match[base.regime]
-    vote = table.joint.mean(base.key, f"vote@{match.k}")
-    difference = table.joint.resamples.difference(table.joint.mean(row.key), vote)
-    return {"k": match.k, "difference": difference, "base": vote[0], "note": match.note, "regime": base.regime}
+    """Paired differences to as many samples of `base` as the row's tokens pay for: to their vote and their surest."""
+    match, joint = row.match[base.regime], table.joint
+
+    def against(metric: str) -> dict[str, Any]:
+        value = joint.mean(base.key, f"{metric}@{match.k}")
+        return {"difference": joint.resamples.difference(joint.mean(row.key), value), "base": value[0]}
+
+    unknown = refusal("the base's samples were stored without their certainty: delete them, sample them again")
+    best = against("best") if joint.has(base.key, f"best@{match.k}") else unknown
+    return {"k": match.k, **against("vote"), "note": match.note, "regime": base.regime, "best": best}
 
 
 def _cost(table: Table, row: Row) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The scorecard as one picture, for a README or a slide: accuracy drawn, what to believe of it beside.
 
-Names, dots with intervals, and in columns the control-adjusted gain, the less favourable difference at equal tokens,
+Names, dots with intervals, and in columns the control-adjusted gain, the least favourable difference at equal tokens,
 the ledger class and the verdict, each as the scorecard prints it. Knows no file.
 """
 

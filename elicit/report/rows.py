@@ -47,6 +47,12 @@ def inner(*path: str) -> Callable[[dict[str, Any]], Any]:
     return get
 
 
+def surest(policy: dict[str, Any]) -> Any:
+    """The difference to the surest of the base's samples at equal tokens, at temperature 1 where there are such."""
+    at_one = inner("matched_support", "best", "difference")(policy)
+    return at_one if at_one is not None else inner("matched", "best", "difference")(policy)
+
+
 COLUMNS = (
     Column("acc", "Accuracy", "percent", inner("acc"), "strict accuracy, percent"),
     Column("ef_b0_c4", "EF B0\u2192C4", "ratio", inner("ef", "B0/C4"), "share of the gap from B0 to C4"),
@@ -60,6 +66,9 @@ COLUMNS = (
            "paired difference to the base's vote at the same tokens, points"),
     Column("matched_support", "At equal tokens, T=1", "points", inner("matched_support", "difference"),
            "the same against the base's vote over its samples at temperature 1 (regime support), points"),
+    Column("surest", "At equal tokens, surest", "points", surest,
+           "the same against the surest (by self-certainty) of as many base samples, at temperature 1 where there are "
+           "such, points"),
 )  # fmt: skip
 ROUTINE = ("base", "prompt", "ceiling")
 """roles for which gains and fractions mean nothing and are left blank"""

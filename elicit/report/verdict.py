@@ -151,27 +151,28 @@ def _price(winners: list[Row]) -> tuple[Answer, str]:
     if better:
         best = max(better, key=lambda row: at_equal_tokens(row)[1])  # type: ignore[index]
         return "for", (
-            f"{_count(better, winners, 'eliciting')} also {_verb('beat', better)} the base's majority vote at equal "
+            f"{_count(better, winners, 'eliciting')} also {_verb('beat', better)} the base's own samples at equal "
             f"tokens; {_who(best)} by {show(harder(best), 'points').line} points."
         )
     if all(d is not None and d[2] <= 0 for d in differences):
-        return "against", f"At equal tokens the base's majority vote does as well as {_names(winners)}."
+        return "against", f"At equal tokens the base's own samples do as well as {_names(winners)}."
     missing = [row for row, d in zip(winners, differences, strict=True) if d is None]
     if missing:
         return UNDECIDED, f"The comparison at equal tokens was refused or not made for {_names(missing)}."
-    return UNDECIDED, "At equal tokens the difference to the base's majority vote is not clear."
+    return UNDECIDED, "At equal tokens the difference to the base's own samples is not clear."
 
 
 def harder(row: Row) -> Any:
-    """The difference to the base's vote at equal tokens, in the regime of the comparison or at temperature 1: the
-    smaller one of those that have a figure, else None."""
-    told = [(row.policy.get(key) or {}).get("difference") for key in ("matched", "matched_support")]
+    """The difference to the base at equal tokens, by its vote or the surest of its samples, in the regime of the
+    comparison or at temperature 1: the smallest of those that have a figure, else None."""
+    matches = [row.policy.get(key) or {} for key in ("matched", "matched_support")]
+    told = [found.get("difference") for match in matches for found in (match, match.get("best") or {})]
     known = [(found[1], place) for place, value in enumerate(told) if (found := bounds(value))]
     return told[min(known)[1]] if known else None
 
 
 def at_equal_tokens(row: Row) -> tuple[float, float, float] | None:
-    """(point, lower, upper) of the less favourable difference to the base's vote; None where there is no figure."""
+    """(point, lower, upper) of the least favourable difference to the base's samples; None where there is no figure."""
     return bounds(harder(row))
 
 

@@ -18,7 +18,7 @@ from elicit.evaluate.entry import Entry
 from elicit.evaluate.measure import measure
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.majority import majority
-from elicit.evaluate.metrics.matched import matched_k
+from elicit.evaluate.metrics.matched import best_of_k, matched_k
 from elicit.evaluate.rungs import ceiling_c1, choose_b1
 from elicit.evaluate.statistics import Resamples
 from elicit.files import read_json
@@ -162,6 +162,9 @@ def test_at_equal_tokens_stands_against_the_base_in_both_regimes_where_it_was_sa
             assert (own[key]["k"], own[key]["regime"]) == (match.k, regime)
             assert own[key]["base"] == pytest.approx(vote_N.mean())
             assert own[key]["difference"]["point"] == pytest.approx(own["acc"]["point"] - vote_N.mean())
+            surest, own_best = best_of_k(base, match.k).mean(), own[key]["best"]
+            assert own_best["base"] == pytest.approx(surest)
+            assert own_best["difference"]["point"] == pytest.approx(own["acc"]["point"] - surest)
     assert "matched_support" not in line(out, "base")
 
 

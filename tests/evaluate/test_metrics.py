@@ -16,7 +16,7 @@ from elicit.evaluate.metrics.coverage import coverage, powers
 from elicit.evaluate.metrics.elicitation import elicitation_fraction
 from elicit.evaluate.metrics.endings import endings
 from elicit.evaluate.metrics.majority import majority
-from elicit.evaluate.metrics.matched import matched_k
+from elicit.evaluate.metrics.matched import best_of_k, matched_k
 from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
 from elicit.evaluate.metrics.support import counts, support
 from elicit.evaluate.metrics.validity import validity
@@ -167,6 +167,25 @@ def test_the_matched_base_spends_no_more_than_the_method() -> None:
     assert matched_k(39.9, base) == (3, None) and matched_k(30.0, base).k == 3
     assert matched_k(5.0, base).k == 1 and "costs more" in str(matched_k(5.0, base).note)
     assert matched_k(900.0, base).k == 4 and "k=90" in str(matched_k(900.0, base).note)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 8])
+def test_the_surest_of_k_is_an_average_over_subsets(k: int) -> None:
+    sure = np.random.default_rng(1).integers(0, 4, (6, 8)) / 4
+    m = replace(measures(GRADES), certainty_N_J=sure)
+    wanted = [plain.surest(list(s), row, k) for s, row in zip(sure, GRADES, strict=True)]
+    assert best_of_k(m, k) == pytest.approx(wanted)
+    assert best_of_k(m, 1) == pytest.approx(accuracy(m))
+
+
+def test_the_surest_of_k_without_certainty_ungraded_and_missing() -> None:
+    assert best_of_k(measures(GRADES), 2) is None
+    m = measures([[1, UNGRADED, 0, MISSING], [UNGRADED] * 4, [MISSING, MISSING, MISSING, 1]])
+    m = replace(m, certainty_N_J=np.where(m.strict_N_J == MISSING, np.nan, [[0.2, 0.9, 0.1, 0.0]] * 3))
+    # of the three that count {right .2, wrong .1, missing}: the right one is in 2 of the 3 pairs, and wins there
+    assert best_of_k(m, 2) == pytest.approx([2 / 3, np.nan, 1 / 2], nan_ok=True)
+    with pytest.raises(ConfigError, match="k=5 of 4 samples"):
+        best_of_k(m, 5)
 
 
 def test_validity_is_the_counted_table() -> None:

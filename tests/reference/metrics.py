@@ -33,6 +33,16 @@ def majority(answers: Sequence[str | None], right: str, k: int) -> float:
     return total / len(subsets)
 
 
+def surest(certainties: Sequence[float], grades: Sequence[bool], k: int) -> float:
+    """Expected hits of the most certain of all k-subsets, equals drawn uniformly."""
+    total = 0.0
+    subsets = list(itertools.combinations(zip(certainties, grades, strict=True), k))
+    for subset in subsets:
+        best = [right for certainty, right in subset if certainty == max(c for c, _ in subset)]
+        total += sum(best) / len(best)
+    return total / len(subsets)
+
+
 def bootstrap_mean(values: Sequence[float], clusters: Sequence[str], draws: int, seed: int) -> list[float]:
     """Draws of the mean, whole clusters taken with replacement."""
     rng = random.Random(seed)
