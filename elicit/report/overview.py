@@ -15,9 +15,9 @@ from rich.text import Text
 from elicit.report.rows import COLUMNS, Row, load, rows
 from elicit.report.text import one_line
 
-SHOWN = ("acc", "ctrl", "matched", "matched_support", "surest")
-"""what a reader needs first: accuracy, control-adjusted gain, differences to the base at equal tokens: its vote in the
-regime of the comparison and at temperature 1, the surest of its samples"""
+SHOWN = ("acc", "ctrl", "matched", "matched_support")
+"""what a reader needs first: accuracy, control-adjusted gain, differences to the base's samples at equal tokens, in
+the regime of the comparison and at temperature 1"""
 
 
 def overview(comparisons: Sequence[dict[str, Any]], console: Console) -> None:

@@ -12,7 +12,7 @@ from elicit.report.figures import draw_accuracy
 from elicit.report.numbers import Shown, show
 from elicit.report.rows import COLUMNS, ROUTINE, Row
 from elicit.report.svg import INK, MUTED, drawn
-from elicit.report.verdict import harder, word
+from elicit.report.verdict import harder_to_beat, word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def picture(
 
 def _columns(row: Row) -> tuple[str, str, str, str]:
     adjusted = next(column for column in COLUMNS if column.key == "ctrl")
-    tokens = Shown() if row.role in ROUTINE else show(harder(row), "points")
+    tokens = Shown() if row.role in ROUTINE else show(harder_to_beat(row.policy), "points")
     return row.cell(adjusted).line, tokens.line, row.data_class, word(row)
 
 

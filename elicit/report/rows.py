@@ -14,7 +14,7 @@ from typing import Any
 
 from elicit.errors import DataError
 from elicit.files import read_json
-from elicit.report.numbers import Shown, Unit, show
+from elicit.report.numbers import Shown, Unit, bounds, show
 from elicit.report.text import clean, one_line
 
 ROLES = ("base", "prompt", "ceiling", "method", "placebo", "rival")
@@ -47,10 +47,16 @@ def inner(*path: str) -> Callable[[dict[str, Any]], Any]:
     return get
 
 
-def surest(policy: dict[str, Any]) -> Any:
-    """The difference to the surest of the base's samples at equal tokens, at temperature 1 where there are such."""
-    at_one = inner("matched_support", "best", "difference")(policy)
-    return at_one if at_one is not None else inner("matched", "best", "difference")(policy)
+def hardest(*keys: str) -> Callable[[dict[str, Any]], Any]:
+    """How to get the difference at equal tokens with the least lower bound: to the base's vote or to the surest of its
+    samples, over the named matches. Where no difference has a figure, the first refusal."""
+
+    def get(policy: dict[str, Any]) -> Any:
+        told = [inner(key, *path, "difference")(policy) for key in keys for path in ((), ("best",))]
+        known = [(found[1], place) for place, value in enumerate(told) if (found := bounds(value))]
+        return told[min(known)[1]] if known else next((value for value in told if value is not None), None)
+
+    return get
 
 
 COLUMNS = (
@@ -62,13 +68,11 @@ COLUMNS = (
     Column("gain", "Gain over B0", "points", inner("gain", "B0"), "paired difference to the bare base, points"),
     Column("ctrl", "Control-adjusted", "points", inner("ctrl", "gain"),
            "gain over the better of base and strongest placebo, points"),
-    Column("matched", "At equal tokens", "points", inner("matched", "difference"),
-           "paired difference to the base's vote at the same tokens, points"),
-    Column("matched_support", "At equal tokens, T=1", "points", inner("matched_support", "difference"),
-           "the same against the base's vote over its samples at temperature 1 (regime support), points"),
-    Column("surest", "At equal tokens, surest", "points", surest,
-           "the same against the surest (by self-certainty) of as many base samples, at temperature 1 where there are "
-           "such, points"),
+    Column("matched", "At equal tokens", "points", hardest("matched"),
+           "paired difference to what the base's own samples give for the same tokens: their vote or the surest of "
+           "them, whichever is harder to beat, points"),
+    Column("matched_support", "At equal tokens, T=1", "points", hardest("matched_support"),
+           "the same against the base's samples at temperature 1 (regime support), points"),
 )  # fmt: skip
 ROUTINE = ("base", "prompt", "ceiling")
 """roles for which gains and fractions mean nothing and are left blank"""

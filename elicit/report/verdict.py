@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from elicit.report.numbers import bounds, figure, show
-from elicit.report.rows import Row, rows
+from elicit.report.rows import Row, hardest, rows
 
 Answer = Literal["for", "against", "not decidable"]
 MARGIN = 0.05
@@ -81,8 +81,9 @@ RULES = {
     "Can reasoning be elicited?": "For, if an own-data method (class Z, V or R) has control-adjusted gain (Holm) and "
     "EF above 0; against, if there is a gap worth eliciting, but no own-data method's control-adjusted gain "
     "reaches 5 points",
-    "Is it more than spending tokens?": "For, if an eliciting method is above the base's vote at equal tokens, in this "
-    "regime and at temperature 1; against, if every eliciting method has an upper bound of at most 0",
+    "Is it more than spending tokens?": "For, if an eliciting method is above the base's own samples at equal "
+    "tokens (vote and surest), in this regime and at temperature 1; against, if every eliciting method has an upper "
+    "bound of at most 0",
     "Was it in the base's own samples?": "For, if the accuracy of every eliciting method lies below the lower bound of "
     "C1 (base coverage net of guessing); against, if some accuracy lies clearly above C1's upper bound",
 }
@@ -152,7 +153,7 @@ def _price(winners: list[Row]) -> tuple[Answer, str]:
         best = max(better, key=lambda row: at_equal_tokens(row)[1])  # type: ignore[index]
         return "for", (
             f"{_count(better, winners, 'eliciting')} also {_verb('beat', better)} the base's own samples at equal "
-            f"tokens; {_who(best)} by {show(harder(best), 'points').line} points."
+            f"tokens; {_who(best)} by {show(harder_to_beat(best.policy), 'points').line} points."
         )
     if all(d is not None and d[2] <= 0 for d in differences):
         return "against", f"At equal tokens the base's own samples do as well as {_names(winners)}."
@@ -162,18 +163,12 @@ def _price(winners: list[Row]) -> tuple[Answer, str]:
     return UNDECIDED, "At equal tokens the difference to the base's own samples is not clear."
 
 
-def harder(row: Row) -> Any:
-    """The difference to the base at equal tokens, by its vote or the surest of its samples, in the regime of the
-    comparison or at temperature 1: the smallest of those that have a figure, else None."""
-    matches = [row.policy.get(key) or {} for key in ("matched", "matched_support")]
-    told = [found.get("difference") for match in matches for found in (match, match.get("best") or {})]
-    known = [(found[1], place) for place, value in enumerate(told) if (found := bounds(value))]
-    return told[min(known)[1]] if known else None
+harder_to_beat = hardest("matched", "matched_support")
 
 
 def at_equal_tokens(row: Row) -> tuple[float, float, float] | None:
     """(point, lower, upper) of the least favourable difference to the base's samples; None where there is no figure."""
-    return bounds(harder(row))
+    return bounds(harder_to_beat(row.policy))
 
 
 def _support(winners: list[Row], ceiling: Any) -> tuple[Answer, str]:

@@ -97,6 +97,15 @@ def test_a_gain_that_the_base_buys_with_the_same_tokens_speaks_against():
     assert word(rows(given)[-1]) == "elicits, at a price"
 
 
+def test_a_method_that_the_surest_base_sample_equals_elicits_at_a_price():
+    vote = {"k": 8, "difference": estimate(0.3)}
+    assert word(rows(made(method(matched=vote)))[-1]) == "elicits"
+    surest = vote | {"best": {"difference": estimate(-0.05), "base": 0.7}}
+    assert word(rows(made(method(matched=surest)))[-1]) == "elicits, at a price"
+    unknown = vote | {"best": {"refused": "no certainty stored"}}
+    assert word(rows(made(method(matched=unknown)))[-1]) == "elicits"
+
+
 @pytest.mark.parametrize("matched", [{"refused": "no tokens recorded"}, {"k": 2, "difference": estimate(0.01)}])
 def test_an_unclear_or_refused_price_is_not_decidable(matched):
     assert answers(made(method(matched=matched)))[1] == "not decidable"
