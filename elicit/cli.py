@@ -56,8 +56,8 @@ WORDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(HELP, end="")
+    if not arguments or arguments[0] == "help" or {"-h", "--help"} & set(arguments):
+        print(_help(arguments[0] if arguments else ""), end="")
         return 0
     try:
         return _dispatch(arguments)
@@ -70,6 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("elicit: interrupted", file=sys.stderr)
         return 130
+
+
+def _help(word: str) -> str:
+    """The lines of one word, or the whole page for anything else."""
+    own = [line for line in HELP.splitlines() if line.startswith(f"  elicit {word} ")]
+    if word not in WORDS or not own:
+        return HELP
+    return "\n".join([*own, "", *HELP[HELP.index("Groups:") :].splitlines(), ""])
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -83,6 +83,8 @@ def execute_one(
         checkpoint = load_checkpoint(comparison.settings.model)
         bench = Bench(comparison, checkpoint, console)
         prereg.freeze(frozen_plan(bench), comparison.folder)
+        if bench.plan.limit and len(bench.items) < bench.plan.limit:
+            console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are taken")
         facts = provenance(list(argv))
         with workers.helping(comparison.settings.parallel - 1, runs):
             entries, best = bench.base_entries()

@@ -29,6 +29,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert all(word in done.stdout for word in WORDS)
 
 
+@pytest.mark.parametrize("word", WORDS)
+def test_each_word_has_its_own_help(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"  elicit {word} ") and "Exit codes" in out
+    assert all(line.startswith(f"  elicit {word} ") for line in out.splitlines() if line.startswith("  elicit "))
+
+
 def test_an_unknown_word_names_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reprot", "demo"]) == 2
     assert "did you mean report" in capsys.readouterr().err
