@@ -6,7 +6,7 @@
     decoding    DecodingStrategy  how tokens are picked       nothing to undo
 
 Every intervention is saved as a folder with `spec.json` (kind, fields, hashes of the items it used,
-licence class rows) and, where it has tensors, `tensors.safetensors`. Its id is the hash of its
+licence class rows) and, unless it is a strategy, `tensors.safetensors`. Its id is the hash of its
 content: not of field order, folder or time. What this module does not know: methods, tasks.
 """
 
@@ -59,7 +59,7 @@ def save(intervention: Intervention, folder: Path, items: Sequence[str] = ()) ->
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in intervention.tensors().items()}
-    if tensors:
+    if tensors or intervention.kind != "decoding":  # an edit that changes nothing has none, and is whole
         with replacing(folder / "tensors.safetensors") as temporary:
             save_file(tensors, temporary)
     spec = {"kind": intervention.kind, "id": intervention.id, "items": sorted(items), "fields": intervention.spec()}

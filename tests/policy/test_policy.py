@@ -108,6 +108,15 @@ def test_a_half_written_folder_is_refused_by_name(tmp_path: Path) -> None:
         load_intervention(tmp_path)
 
 
+@pytest.mark.parametrize("edit", [WeightEdit({}), ActivationEdit(())], ids=["weights", "activations"])
+def test_an_edit_that_changes_nothing_is_saved_and_loaded(edit: WeightEdit | ActivationEdit, tmp_path: Path) -> None:
+    save(edit, tmp_path)
+    assert load_intervention(tmp_path).id == edit.id
+    (tmp_path / "tensors.safetensors").unlink()
+    with pytest.raises(DataError, match="no such file"):
+        load_intervention(tmp_path)
+
+
 def test_a_loaded_edit_of_another_width_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
     save(ActivationEdit((Edit(0, torch.ones(24)),)), tmp_path)
     with pytest.raises(CheckpointError, match=r"24 wide.*16"):
