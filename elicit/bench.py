@@ -10,17 +10,18 @@ nothing; what it hands out are `Entry` rows for `compare`.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elicit.annotating import annotated
 from elicit.console import Console
 from elicit.errors import ConfigError, near
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.grade import grade
 from elicit.evaluate.measure import Measures, measure
 from elicit.evaluate.rungs import choose_b1
+from elicit.files import content_hash
 from elicit.ledger import data_class, prompt_rows, summary
 from elicit.plan import Comparison
 from elicit.records import Item
@@ -169,4 +170,32 @@ class Bench:
             data_class=data_class(rows),
             ledger={**summary(rows), "select_bits": select_bits},
         )
-        return entry if role == "ceiling" else annotated(self, entry, policy)
+        return entry if role == "ceiling" else self.annotated(entry, policy)
+
+    def annotated(self, entry: Entry, policy: Policy) -> Entry:
+        """The entry with KL and likelihood under the base, where the plan says so (`eval.annotate`).
+
+        Both are expectations over a policy's own draws at T=1, the regime of the comparison is another one: some items
+        are sampled so, `annotate_n` times each, and scored token by token. A strategy draws by its own rule in any
+        regime, so its samples at hand are annotated.
+        """
+        from elicit.evaluate.annotate import annotate
+        from elicit.evaluate.generate import generate
+        from elicit.policy.decoding import REGIMES
+
+        plan, at_one = self.plan, None
+        if not plan.annotate:
+            return entry
+        items = some(self.items, plan.annotate_limit)
+        with self.console.progress(f"{entry.name}: KL and likelihood") as progress:
+            if policy.strategy is None and plan.regime != "support":
+                regime, limit = REGIMES["support"], plan.max_new_tokens
+                at_one = generate(policy, self.task, items, regime, plan.annotate_n, self.store, limit)
+            annotate(policy, self.bare(), items, at_one or entry.samples, progress=progress, n=plan.annotate_n)
+        return replace(entry, at_one=at_one)
+
+
+def some(items: Sequence[Item], limit: int) -> list[Item]:
+    """The same random part of these items for everybody, in their order."""
+    chosen = {item.id for item in sorted(items, key=lambda item: content_hash(["annotate", item.id]))[:limit]}
+    return [item for item in items if item.id in chosen]

@@ -78,10 +78,10 @@ def fault_of(run: RunFolder) -> BaseException | None:
 def work(parent: int, folders: Sequence[str], alive: Callable[[], int] = os.getppid) -> None:
     """The life of a worker: load the checkpoint once, then one run after the other."""
     from elicit.bench import Bench
+    from elicit.jobs import Outcome, job_of, run_job
     from elicit.plan import Comparison
     from elicit.policy.checkpoint import load_checkpoint
     from elicit.provenance import provenance
-    from elicit.run import Outcome, job_of, run_job
 
     runs = [RunFolder(Path(folder)) for folder in folders]
     jobs = [job_of(run) for run in runs]

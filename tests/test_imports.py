@@ -31,8 +31,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.method", "elicit.training"),
     ("elicit.organisms", "elicit.evaluate", "methods"),
     ("elicit.plan", "elicit.totals"),
-    ("elicit.fit", "elicit.bench", "elicit.annotating", "elicit.rungs"),
-    ("elicit.run", "elicit.workers", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
+    ("elicit.fit", "elicit.bench", "elicit.rungs"),
+    ("elicit.jobs",),
+    ("elicit.workers",),
+    ("elicit.run", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
 )
 WINGS = ("elicit.organisms", "elicit.evaluate", "methods")
 TORCH_FREE = (

@@ -37,7 +37,7 @@ class RLSteering(GRPOSettings):
     """One trained vector a layer. The defaults are for a base of 0.5 to 1.5 B."""
 
     samples: int = 16
-    learning_rate: float = 0.01
+    learning_rate: float = 0.001
     """in units of the residual RMS of each layer, an Adam step"""
     max_grad_norm: float = 2.0
     gradient_checkpointing: bool = False

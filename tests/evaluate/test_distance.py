@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from elicit.annotating import annotated, some
+from elicit.bench import Bench, some
 from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError
@@ -55,7 +55,7 @@ def entries(root: Path, plan: EvalPlan = PLAN) -> list[Entry]:
         known = {item.id: item for item in ITEMS}
         grades = grade(samples, TASK, known, root / "grades" / policy.id, workers=1)
         entry = Entry("base" if name == "base" else "method", name, policy.id, samples, grades)
-        out.append(annotated(bench, entry, policy))
+        out.append(Bench.annotated(bench, entry, policy))
     return out
 
 
