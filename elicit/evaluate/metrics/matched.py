@@ -8,6 +8,7 @@ sampled in regime `support` too, against its samples at temperature 1 (`matched_
 
 from __future__ import annotations
 
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -46,22 +47,31 @@ def best_of_k(m: Measures, k: int) -> NDArray | None:
         raise ConfigError(f"k={k} of {m.n} samples: take 1 <= k <= {m.n}")
     if m.certainty_N_J is None:
         return None
-    return np.array([_best(*pair, k) for pair in zip(m.certainty_N_J, m.strict_N_J, strict=True)])
+    counted_N_J = m.strict_N_J != UNGRADED
+    unknown_N_J = np.isnan(m.certainty_N_J) | (m.strict_N_J == MISSING)
+    certainty_N_J = np.where(unknown_N_J, -np.inf, m.certainty_N_J)
+    order_N_J = np.lexsort((-certainty_N_J, ~counted_N_J))  # ungraded last, behind the missing
+    ranked_N_J = np.take_along_axis(np.where(counted_N_J, certainty_N_J, np.nan), order_N_J, 1)
+    right_N_J = np.take_along_axis(m.strict_N_J == 1, order_N_J, 1)
+    shares_N_J = np.zeros(ranked_N_J.shape)
+    for n in np.unique(counted_N_J.sum(1)):
+        shares_N_J[counted_N_J.sum(1) == n, :n] = _shares(int(n), k)
+    return np.where(counted_N_J.any(1), _over_equals(ranked_N_J, shares_N_J, right_N_J), np.nan)
 
 
-def _best(certainty_J: NDArray, strict_J: NDArray, k: int) -> float:
-    counted = strict_J != UNGRADED
-    unknown = np.isnan(certainty_J) | (strict_J == MISSING)
-    certainty = np.where(unknown, -np.inf, certainty_J)[counted]
-    right = (strict_J == 1)[counted].astype(float)
-    n = len(right)
-    if n == 0:
-        return float("nan")
+def _shares(n: int, k: int) -> NDArray:
+    """Share of the k-subsets of n whose first is the r-th, C(n-1-r, k-1) / C(n, k), [n]; k at most n."""
     k = min(k, n)
-    weights = np.ones(n)
-    for r in range(1, n):  # C(n-1-r, k-1) / C(n-r, k-1)
-        weights[r] = weights[r - 1] * max(n - r - k + 1, 0) / (n - r)
-    values, group = np.unique(-certainty, return_inverse=True)
-    shares = np.bincount(group[np.argsort(-certainty, kind="stable")], weights, len(values))
-    accuracy = np.bincount(group, right, len(values)) / np.bincount(group, minlength=len(values))
-    return float(shares @ accuracy / weights.sum())
+    return np.array([comb(n - 1 - r, k - 1) / comb(n, k) for r in range(n)])
+
+
+def _over_equals(ranked_N_J: NDArray, shares_N_J: NDArray, right_N_J: NDArray) -> NDArray:
+    """sum over runs of equal values of (their shares) x (their mean right); the rows of `ranked_N_J` are sorted."""
+    rows, width = ranked_N_J.shape
+    new_N_J = np.ones((rows, width), bool)
+    new_N_J[:, 1:] = ranked_N_J[:, 1:] != ranked_N_J[:, :-1]
+    run = (np.arange(rows)[:, None] * width + new_N_J.cumsum(1) - 1).ravel()
+    size = np.bincount(run, minlength=rows * width)
+    shares = np.bincount(run, shares_N_J.ravel(), rows * width)
+    right = np.bincount(run, right_N_J.ravel(), rows * width)
+    return (shares * right / np.maximum(size, 1)).reshape(rows, width).sum(1)
