@@ -32,7 +32,7 @@ example: env
 	$(BIN)/elicit experiment=five_methods root=runs tracker=none
 	$(BIN)/elicit report five_methods root=runs out=docs/example
 	sed "s|$(CURDIR)/||g" runs/comparisons/five_methods/comparison.json > docs/example/comparison.json
-	rm -f docs/example/figures/*.svg docs/example/notes.md
+	rm -f docs/example/notes.md
 
 lint: env
 	$(BIN)/ruff check .

@@ -119,5 +119,6 @@ def test_the_kept_example_is_small_names_no_machine_and_leads_nowhere_else() -> 
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"(?<![\w.])/(home|root|tmp|Users|work|mnt)/", text), path.name
     page = (EXAMPLE / "report.html").read_text(encoding="utf-8")
-    for target in re.findall(r'<a href="([^"#]+)"', page):
+    markdown = (EXAMPLE / "report.md").read_text(encoding="utf-8")
+    for target in re.findall(r'<a href="([^"#]+)"', page) + re.findall(r"\]\(([^)#\s]+)\)", markdown):
         assert (EXAMPLE / target).exists(), target
