@@ -119,9 +119,18 @@ def _convert(file: Path, folder: Path, key: str) -> None:
             "short? download it again, or use the safetensors weights"
         ) from fault
     mend_tokenizer(tokenizer, metadata)
+    _forget_quantisation(model)
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     write_json(folder / "gguf.json", {**metadata, "file": file.name, "file_hash": key})
+
+
+def _forget_quantisation(model: Any) -> None:
+    """The weights are dequantised by now; transformers 5 still calls the model GGUF and would not save it."""
+    model.hf_quantizer = None
+    for owner, name in ((model, "quantization_method"), (model, "is_quantized"), (model.config, "quantization_config")):
+        if name in vars(owner):
+            delattr(owner, name)
 
 
 def read_metadata(file: Path) -> dict[str, Any]:

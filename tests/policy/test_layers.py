@@ -25,6 +25,14 @@ def test_outputs_read_are_the_hidden_states_of_transformers(architecture: str) -
     with torch.no_grad(), layers.reading_outputs(model, [0]) as read:
         theirs = model(input_ids=ids, output_hidden_states=True).hidden_states
     assert torch.equal(read[0], theirs[1])
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_reading_outputs_leaves_no_hook(architecture: str) -> None:
+    model, ids = tiny_model(architecture), random_ids(3, 5)
+    with torch.no_grad(), layers.reading_outputs(model, [0]):
+        assert hook_count(model) == 1
+        model(input_ids=ids)
     assert hook_count(model) == 0
 
 

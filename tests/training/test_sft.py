@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from elicit.errors import ConfigError, MethodError
 from elicit.policy.activations import ActivationEdit, Edit
@@ -99,6 +100,7 @@ def test_packed_rows_have_the_losses_and_the_result_of_padded_ones(tmp_path):
         assert torch.allclose(difference, other.edit.differences[name], atol=2e-3), name
 
 
+@pytest.mark.skipif(int(transformers.__version__[0]) >= 5, reason="this Mamba keeps packed rows apart by itself")
 def test_packing_is_refused_where_the_model_knows_no_positions(tmp_path):
     with pytest.raises(MethodError, match=r"can't take packed rows.*packing=false"):
         train(tiny_policy("mamba"), ROWS, replace(SMALL, packing=True), 0, tmp_path)
