@@ -74,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _help(word: str) -> str:
     """The lines of one word, or the whole page for anything else."""
-    own = [line for line in HELP.splitlines() if line.startswith(f"  elicit {word} ")]
-    if word not in WORDS or not own:
+    if word not in WORDS:
         return HELP
-    return "\n".join([*own, "", *HELP[HELP.index("Groups:") :].splitlines(), ""])
+    own = [line for line in HELP.splitlines() if line.startswith(f"  elicit {word} ")]
+    return "\n".join([*own, "", HELP[HELP.index("Groups:") :]])
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -139,10 +139,9 @@ def flat(line: Line) -> Values:
     out |= _estimate("ctrl/gain", parts.get("gain", control), "ctrl")
     specificity = _estimate("ctrl/specificity", parts.get("specificity", control), "ctrl/specificity")
     out |= {key: specificity[key] for key in ("ctrl/specificity", "ctrl/specificity/why")}
-    out |= _estimate("matched/difference", _of(line.get("matched"), "difference"), "matched")
     for key in ("matched", "matched_support"):
+        out |= _estimate(f"{key}/difference", _of(line.get(key), "difference"), key)
         out |= _estimate(f"{key}/best", _of(_of(line.get(key), "best"), "difference"), f"{key}_best")
-    out |= _estimate("matched_support/difference", _of(line.get("matched_support"), "difference"), "matched_support")
     for name in ("support", "valid", "likelihood", "kl", "split", "edit"):
         out |= _numbers(name, line.get(name))
     out |= {f"cost/{key}": value for key, value in _costs(line.get("cost") or {}).items()}

@@ -188,11 +188,13 @@ def _fill(table: Table) -> None:
         if row.first.role in ("method", "placebo", "rival"):
             tokens = float(np.mean([np.nanmean(m.tokens_N_J) for m in row.measures]))
             for rival in table.matched_bases:
-                of_base = rival.measures[0]
-                row.match[of_base.regime] = found = matched_k(tokens, of_base)
-                joint.add(rival.key, f"vote@{found.k}", [majority(of_base, found.k).accuracy_N])
-                if (best_N := best_of_k(of_base, found.k)) is not None:
-                    joint.add(rival.key, f"best@{found.k}", [best_N])
+                row.match[rival.measures[0].regime] = matched_k(tokens, rival.measures[0])
+    for rival in table.matched_bases:
+        of_base = rival.measures[0]
+        for k in sorted({row.match[of_base.regime].k for row in table.rows if row.match}):
+            joint.add(rival.key, f"vote@{k}", [majority(of_base, k).accuracy_N])
+            if (best_N := best_of_k(of_base, k)) is not None:
+                joint.add(rival.key, f"best@{k}", [best_N])
     if table.c1 is not None and table.c1.values_N is not None:
         joint.add("C1", "acc", [table.c1.values_N])
 

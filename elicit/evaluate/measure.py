@@ -170,7 +170,7 @@ def _table(folder: Path, order: dict[str, int], columns: list[str], optional: Se
     for path in shards(folder):
         try:
             file = pq.ParquetFile(path)
-            table = file.read(columns=[*columns, *(set(optional) & set(file.schema_arrow.names))])
+            table = file.read(columns=[*columns, *(name for name in optional if name in file.schema_arrow.names)])
         except (OSError, ValueError) as fault:
             raise DataError(f"{path}: not a readable Parquet file ({fault}); delete it and resume") from None
         if lacking := [name for name in columns if name not in table.column_names]:

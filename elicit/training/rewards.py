@@ -11,7 +11,8 @@
 `rubric` is granted on right answers only: a rubric on every trace pays for traces that merely look valid
 (arXiv 2605.31584). `majority` is test-time RL's label (arXiv 2504.16084); `wrong`, `format` and `random` are
 the spurious rewards of arXiv 2506.10947. A grade is asked once a rollout, however many rewards want it.
-A package may add its own to `REWARDS`. What this module does not know: models, gradients.
+A package may add its own to `REWARDS`, each of at most 1: if every rollout earns the whole sum of the weights, there
+is nothing to learn. What this module does not know: models, gradients.
 """
 
 from __future__ import annotations
