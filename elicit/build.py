@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.errors import ConfigError, ElicitError, near
+from elicit.names import current_name
 
 PLUGIN_GROUP = "elicit.configs"
 """Entry points of this group name a plug-in's config package: `toy = "toy_elicit.configs"`."""
@@ -96,7 +97,7 @@ class Builder:
         if not isinstance(name, str) or not name.startswith(self.prefixes):
             packages = ", ".join(prefix + "*" for prefix in self.prefixes)
             return self.fault(f"{where}={name!r}: classes of {packages} only (allow_classes=[PACKAGE] allows more)")
-        module_name, _, class_name = name.rpartition(".")
+        module_name, _, class_name = current_name(name).rpartition(".")
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as missing:

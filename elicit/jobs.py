@@ -14,6 +14,7 @@ from typing import Any
 
 from elicit.config import Settings, settings
 from elicit.errors import StageError
+from elicit.names import published_name
 from elicit.plan import Job
 from elicit.provenance import config_hash
 from elicit.runs import DONE, RunFolder
@@ -37,7 +38,7 @@ def make_folder(job: Job, group: str, invocation: str, argv: Sequence[str]) -> R
         "role": job.role,
         "name": job.name,
         "method": chosen.method.name if chosen.method else None,
-        "method_class": f"{type(chosen.method).__module__}.{type(chosen.method).__qualname__}",
+        "method_class": published_name(type(chosen.method)),
         "parent": job.parent,
         "twin": job.twin,
         "arm": job.arm,

@@ -22,6 +22,7 @@ from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.files import content_hash
 from elicit.jobs import Outcome, job_of, make_folder, once, run_job
+from elicit.names import published_node
 from elicit.plan import Comparison
 from elicit.provenance import provenance
 from elicit.runs import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
@@ -168,13 +169,13 @@ def frozen_plan(bench: Any) -> dict[str, Any]:
         "seeds": sorted({job.settings.seed for job in comparison.jobs}),
         "endpoints": ["ef", "ctrl"],
         "checkpoint": bench.checkpoint.id,
-        "task": chosen.node["task"],
+        "task": published_node(chosen.node["task"]),
         "eval": {
             key: value for key, value in asdict(chosen.eval).items() if key != "workers" and not _unset(key, value)
         },
-        "budget": chosen.node["budget"],
+        "budget": published_node(chosen.node["budget"]),
         "items": content_hash(sorted(item.id for item in bench.items)),
-        "methods": {job.name: job.settings.node.get("method") for job in comparison.jobs},
+        "methods": {job.name: published_node(job.settings.node.get("method")) for job in comparison.jobs},
     }
 
 

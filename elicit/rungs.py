@@ -23,6 +23,7 @@ from elicit.evaluate.entry import Entry
 from elicit.evaluate.measure import measure
 from elicit.evaluate.rungs import B2, forced_tokens
 from elicit.files import write_json, write_text
+from elicit.names import published_name
 from elicit.plan import Job
 from elicit.runs import DONE, PLANNED, RunFolder
 
@@ -96,7 +97,7 @@ def _c3_job(bench: Bench) -> Job:
 
     settings = bench.comparison.settings
     method: Any = settings.eval.c3 if settings.eval.c3 is not None else GoldSft()
-    told = {"_class_": f"{type(method).__module__}.{type(method).__qualname__}", **asdict(method)}
+    told = {"_class_": published_name(type(method)), **asdict(method)}
     chosen = replace(settings, method=method, arm=None, smuggled=(), node={**settings.node, "method": told})
     return Job("C3", "ceiling", chosen, ())
 

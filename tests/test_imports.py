@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("elicit.errors",),
+    ("elicit.errors", "elicit.names"),
     ("elicit.records", "elicit.watch", "elicit.build", "elicit.config", "elicit.console"),
     ("elicit.files", "elicit.tasks"),
     (

@@ -17,6 +17,7 @@ from typing import Any
 
 from elicit import files
 from elicit.errors import DataError, StageError
+from elicit.names import published_name
 from elicit.records import FINISHED, SCHEMA, Grade, Item
 from elicit.tasks.grader import Grader
 from elicit.tasks.pool import Job, Verdict
@@ -60,7 +61,7 @@ def grade(
 
 
 def _identity(task: Task) -> list[str]:
-    return [f"{type(task).__module__}.{type(task).__qualname__}", task.name]
+    return [published_name(type(task)), task.name]
 
 
 def _origin(samples: Path) -> Any:

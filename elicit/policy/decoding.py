@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
 from elicit.files import content_hash, seed_of
+from elicit.names import published_name
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ class StrategyBase:
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def spec(self) -> dict[str, Any]:
-        return {"strategy": f"{type(self).__module__}.{type(self).__qualname__}", **asdict(self)}  # type: ignore[call-overload]
+        return {"strategy": published_name(type(self)), **asdict(self)}  # type: ignore[call-overload]
 
     @property
     def id(self) -> str:

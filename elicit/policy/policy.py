@@ -22,6 +22,7 @@ from typing import Any
 
 from elicit.errors import ConfigError, DataError
 from elicit.files import content_hash, read_json
+from elicit.names import current_name
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.decoding import DecodingStrategy
@@ -149,7 +150,7 @@ def _strategy(folder: Path, fields: dict[str, Any]) -> Intervention:
 
 def _allowed(folder: Path, name: str, what: str) -> Any:
     """A class by its dotted name: of this package, of `methods` and of plug-ins only."""
-    module, _, attribute = name.rpartition(".")
+    module, _, attribute = current_name(name).rpartition(".")
     allowed = {"elicit", "methods"} | {point.module.split(".")[0] for point in entry_points(group="elicit.configs")}
     if module.split(".")[0] not in allowed:
         raise ConfigError(f"{folder}: {what} {name!r} is of no allowed package ({', '.join(sorted(allowed))})")

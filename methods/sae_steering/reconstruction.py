@@ -20,6 +20,7 @@ from torch import nn
 
 from elicit.errors import CheckpointError, MethodError
 from elicit.files import content_hash
+from elicit.names import published_name
 from elicit.policy import layers, positions
 from elicit.policy.intervention import tensor_hash
 from methods.sae_steering.dictionary import Dictionary
@@ -85,8 +86,7 @@ class Reconstruction:
 
     def spec(self) -> dict[str, Any]:
         """Layer, positions, k, and the class that reads them back."""
-        name = f"{type(self).__module__}.{type(self).__qualname__}"
-        return {"class": name, "layer": self.layer, "write": self.write, "k": self.k}
+        return {"class": published_name(type(self)), "layer": self.layer, "write": self.write, "k": self.k}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """encoder [D, F], bias [F], threshold [F], decoder [F, D], centre [D]."""

@@ -1,0 +1,108 @@
+"""What was saved keeps its identity: moving a file changes no id, and yesterday's folders still open.
+
+`fixtures/yesterday` was written by commit d0374c7: the ids of every strategy, and the root of a small comparison
+(one strategy, one placebo) with a saved SAE reconstruction beside it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from elicit.files import read_json
+from elicit.names import current_name, published_name, published_node
+from elicit.policy.policy import load_intervention
+
+ROOT = Path(__file__).parents[1]
+YESTERDAY = Path(__file__).parent / "fixtures" / "yesterday"
+STRATEGIES = json.loads((YESTERDAY / "strategy_ids.json").read_text(encoding="utf-8"))
+SETTINGS = (
+    *("elicit.config.EvalPlan", "elicit.ledger.Budget", "elicit.policy.checkpoint.CheckpointConfig"),
+    *("elicit.track.NoTracker", "elicit.track.WandbTracker"),
+)
+"""names that configurations of the first version hold; no id depends on them"""
+HASHED = (
+    *("elicit.tasks.bbh.Bbh", "elicit.tasks.countdown.Countdown", "elicit.tasks.gsm8k.Gsm8k"),
+    *("elicit.tasks.jsonl.Jsonl", "elicit.tasks.math.Math", "elicit.tasks.organism.FormalTask"),
+    "elicit.tasks.reasoning_gym.ReasoningGym",
+    *("elicit.training.gold.GoldSft", "methods.contrastive.method.Contrastive", "methods.critique_ft.files.FileCritic"),
+    *("methods.critique_ft.method.CritiqueFT", "methods.critique_ft.own.SelfCritic"),
+    *("methods.critique_ft.program.ProgramCritic", "methods.critique_ft.responses.CorruptResponses"),
+    *("methods.critique_ft.responses.FileResponses", "methods.critique_ft.responses.SelfResponses"),
+    *("methods.decoding.method.Decoding", "methods.rl_steering.method.RLSteering", "methods.rlvr.method.RLVR"),
+    *("methods.sae_steering.method.SaeSteering", "methods.star.method.Star"),
+    "methods.sae_steering.reconstruction.Reconstruction",
+)
+"""names that fingerprints, plans and saved edits of the first version hold"""
+
+
+def found(name: str) -> type:
+    module, _, attribute = current_name(name).rpartition(".")
+    kind = getattr(importlib.import_module(module), attribute)
+    assert isinstance(kind, type)
+    return kind
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, *HASHED, *STRATEGIES])
+def test_a_published_name_still_finds_its_class(name: str) -> None:
+    assert found(name).__name__ == name.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("name", [*HASHED, *STRATEGIES])
+def test_a_class_is_hashed_under_its_published_name(name: str) -> None:
+    assert published_name(found(name)) == name
+
+
+@pytest.mark.parametrize(("name", "identity"), STRATEGIES.items(), ids=list(STRATEGIES))
+def test_a_strategy_has_the_id_that_its_samples_were_stored_under(name: str, identity: str) -> None:
+    assert found(name)().id == identity
+
+
+@pytest.fixture(scope="module")
+def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("yesterday")
+    with tarfile.open(YESTERDAY / "runs.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def test_interventions_of_yesterday_load_under_their_ids(yesterday: Path) -> None:
+    specs = list((yesterday / "runs").rglob("spec.json"))
+    assert len(specs) == 3, "a strategy, its placebo and an SAE reconstruction"
+    for spec in specs:
+        assert load_intervention(spec.parent).id == read_json(spec)["id"]
+
+
+def test_a_comparison_of_yesterday_is_scored_again_with_the_same_numbers_and_without_sampling(yesterday: Path) -> None:
+    stored = yesterday / "runs" / "comparisons" / "yesterday" / "comparison.json"
+    before = read_json(stored)
+    samples = {path: path.read_bytes() for path in (yesterday / "runs" / "store").rglob("*.parquet")}
+    command = [sys.executable, "-c", "import sys; from elicit.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, "score", "yesterday", "root=runs"],
+        cwd=yesterday, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    after = read_json(stored)
+    assert samples == {path: path.read_bytes() for path in (yesterday / "runs" / "store").rglob("*.parquet")}
+    assert after["settings"] == before["settings"]
+    for new, old in zip(after["policies"], before["policies"], strict=True):
+        assert {key: new[key] for key in ("id", "name", "role")} == {key: old[key] for key in ("id", "name", "role")}
+        for key in ("acc", "lenient", "gain", "ef", "ctrl", "p"):
+            assert new.get(key) == old.get(key), (new["name"], key)
+
+
+def test_a_node_is_written_under_published_names_whatever_else_it_holds() -> None:
+    today = current_name("elicit.tasks.organism.FormalTask")
+    node = {"_class_": today, "family": "chain", "parts": [{"_class_": "a.plug.In"}, 3]}
+    assert published_node(node) == {
+        "_class_": "elicit.tasks.organism.FormalTask", "family": "chain", "parts": [{"_class_": "a.plug.In"}, 3],
+    }  # fmt: skip
