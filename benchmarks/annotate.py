@@ -28,7 +28,7 @@ from elicit.policy.policy import Policy
 from elicit.sampling.annotate import Trace, annotate_traces
 from elicit.sampling.engine import ForwardCall, padded
 from elicit.sampling.likelihood import _batches, score
-from elicit.tasks.formal import render_trace
+from elicit.tasks.formal.family import render_trace
 
 
 def traces_of(tokenizer: Any, items: int, n: int, seed: int = 0) -> list[Trace]:

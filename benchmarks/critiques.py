@@ -28,7 +28,7 @@ from benchmarks.common import paired_ratio, report
 from elicit.ledger import Ledger
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.policy.policy import Policy
-from elicit.tasks.organism import FAMILIES, FormalTask
+from elicit.tasks.formal.task import FAMILIES, FormalTask
 from elicit.training.sft import SftConfig, arguments, collator, trainable_copy
 from elicit.training.sft_rows import Row, encode, micro_batches
 from elicit.training.sft_trainer import PlannedTrainer

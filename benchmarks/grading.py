@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from elicit.tasks.grader import Grader
-from elicit.tasks.gsm8k import Gsm8k
-from elicit.tasks.jsonl import Jsonl
-from elicit.tasks.pool import Job
+from elicit.tasks.grading.grader import Grader
+from elicit.tasks.grading.pool import Job
+from elicit.tasks.natural.gsm8k import Gsm8k
+from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import Task, make_item
 
 MATH = (r"\frac{1}{2}", "2x+3", r"\sqrt{2}", "(1, 2)", r"\frac{\pi}{4}", "x^2-1", r"3\sqrt{5}", "12")

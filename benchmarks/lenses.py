@@ -28,7 +28,7 @@ from elicit.evaluate.lenses.lens import ANNOTATIONS, SAMPLES
 from elicit.evaluate.lenses.view import make_view
 from elicit.files import content_hash, write_json, write_rows
 from elicit.records import Grade, Item, Sample
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 
 HOUSE = Path(__file__).resolve().parent.parent
 SHARD = 50

@@ -27,7 +27,7 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 

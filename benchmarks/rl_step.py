@@ -31,7 +31,7 @@ from elicit.method import Context
 from elicit.policy import layers
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
 from elicit.policy.policy import Policy
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 from elicit.training import checkpoints
 from elicit.training.trainable import FullWeights
 from elicit.training.vectors import Vectors

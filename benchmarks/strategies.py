@@ -10,8 +10,8 @@ import torch
 from elicit.files import seed_of
 from elicit.policy.decoding import DecodingStrategy, Loop, Request
 from elicit.sampling.view import View
-from elicit.tasks.gsm8k import Gsm8k
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
+from elicit.tasks.natural.gsm8k import Gsm8k
 from elicit.tasks.task import StopRules, Task
 
 

@@ -113,7 +113,7 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
     """
     from elicit.policy.decoding import REGIMES
     from elicit.records import FINISHED
-    from elicit.tasks.pool import Job
+    from elicit.tasks.grading.pool import Job
 
     def score(policy: Policy, limit: int | None = None) -> float:
         from elicit.errors import LedgerError

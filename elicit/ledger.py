@@ -27,10 +27,10 @@ from elicit.account import Account
 from elicit.errors import LedgerError
 from elicit.files import content_hash, read_jsonl, write_text
 from elicit.records import Item, LedgerRow
-from elicit.tasks.formal import Violation
-from elicit.tasks.grader import Grader
+from elicit.tasks.formal.family import Violation
+from elicit.tasks.grading.grader import Grader
+from elicit.tasks.grading.pool import Job
 from elicit.tasks.overlap import Overlap, OverlapIndex
-from elicit.tasks.pool import Job
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task
 from elicit.watch import door
 

@@ -15,8 +15,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MOVED: dict[str, str] = {}
-"""published dotted name -> today's; `tests/test_identities.py` holds the published names"""
+MOVED: dict[str, str] = {
+    "elicit.tasks.bbh.Bbh": "elicit.tasks.natural.bbh.Bbh",
+    "elicit.tasks.countdown.Countdown": "elicit.tasks.natural.countdown.Countdown",
+    "elicit.tasks.gsm8k.Gsm8k": "elicit.tasks.natural.gsm8k.Gsm8k",
+    "elicit.tasks.jsonl.Jsonl": "elicit.tasks.natural.jsonl.Jsonl",
+    "elicit.tasks.math.Math": "elicit.tasks.natural.math.Math",
+    "elicit.tasks.organism.FormalTask": "elicit.tasks.formal.task.FormalTask",
+    "elicit.tasks.reasoning_gym.ReasoningGym": "elicit.tasks.natural.reasoning_gym.ReasoningGym",
+}
+"""Published dotted name -> today's. `tests/test_identities.py` holds the published names."""
 
 _PUBLISHED = {today: published for published, today in MOVED.items()}
 

@@ -38,7 +38,7 @@ def dev_accuracy(folder: Path, policy: str, test_items: set[str]) -> float:
 def test_a_method_is_measured_at_the_prompt_it_is_best_at_on_dev(asked: tuple[Path, dict[str, Any]]) -> None:
     from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
     from elicit.policy.policy import Policy, load_intervention
-    from elicit.tasks.organism import FormalTask
+    from elicit.tasks.formal.task import FormalTask
 
     folder, comparison = asked
     (manifest,) = folder.glob("runs/*greedy*/manifest.json")

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from elicit.records import Item
-from elicit.tasks.formal import Violation
+from elicit.tasks.formal.family import Violation
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
 
 _ANSWER = re.compile(r"The answer is (\d+)\.")

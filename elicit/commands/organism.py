@@ -54,7 +54,7 @@ def check(arguments: list[str]) -> int:
     from elicit.files import read_json, write_text
     from elicit.organisms.card import render_card
     from elicit.organisms.check import CHECKPOINTS, check_organisms
-    from elicit.tasks.organism import FAMILIES, FormalTask
+    from elicit.tasks.formal.task import FAMILIES, FormalTask
 
     torch.set_num_threads(1)
     folder = Path(given["folder"]) if "folder" in given else CHECKPOINTS

@@ -4,7 +4,7 @@
     out/shard-*.parquet           records.Grade, one row a sample, same order
     out/{fingerprint,manifest}.json
 
-Completions are judged by `elicit.tasks.grader`, the one that training rewards come from. A grade that hangs,
+Completions are judged by `elicit.tasks.grading.grader`, the one that training rewards come from. A grade that hangs,
 crashes or trips a guard is *ungraded* with its reason: never wrong, tried again by the next call. A better grader
 (`GRADER_VERSION`) means grading again, never sampling again.
 What this module does not know: how an answer is judged.
@@ -19,8 +19,8 @@ from elicit import files
 from elicit.errors import DataError, StageError
 from elicit.names import published_name
 from elicit.records import FINISHED, SCHEMA, Grade, Item
-from elicit.tasks.grader import Grader
-from elicit.tasks.pool import Job, Verdict
+from elicit.tasks.grading.grader import Grader
+from elicit.tasks.grading.pool import Job, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
 
 GRADER_VERSION = 1

@@ -31,7 +31,7 @@ from elicit.policy.decoding import (
 from elicit.policy.policy import BARE, Policy
 from elicit.records import FINISHED, Item
 from elicit.sampling.sample import sample
-from elicit.tasks.formal import OPENERS
+from elicit.tasks.formal.family import OPENERS
 from elicit.tasks.task import PromptFormat, Task
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"

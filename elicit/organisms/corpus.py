@@ -26,9 +26,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from elicit.tasks import walk
-from elicit.tasks.formal import CONCLUSION, OPENERS, Problem
-from elicit.tasks.organism import FAMILIES
+from elicit.tasks.formal import walk
+from elicit.tasks.formal.family import CONCLUSION, OPENERS, Problem
+from elicit.tasks.formal.task import FAMILIES
 
 SIZES = range(2, 9)
 

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from elicit.organisms.corpus import FAMILIES, SIZES
-from elicit.tasks.formal import CONCLUSION, OPENERS
+from elicit.tasks.formal.family import CONCLUSION, OPENERS
 
 
 @torch.no_grad()

@@ -15,8 +15,8 @@ from typing import Any
 from elicit.errors import LedgerError
 from elicit.policy.decoding import Verdict
 from elicit.records import Item
-from elicit.tasks.grader import Grader
-from elicit.tasks.pool import Job
+from elicit.tasks.grading.grader import Grader
+from elicit.tasks.grading.pool import Job
 from elicit.tasks.task import Reader, Task
 
 OPEN = ("name", "prompts", "stop", "extract", "answer_class", "answer_span")

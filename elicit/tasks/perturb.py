@@ -21,8 +21,8 @@ from typing import Any
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks.formal import Violation
-from elicit.tasks.organism import FORMAL
+from elicit.tasks.formal.family import Violation
+from elicit.tasks.formal.task import FORMAL
 from elicit.tasks.splits import Lazy, share_of, subset
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task, make_item
 

@@ -15,8 +15,8 @@ import random
 import re
 from fractions import Fraction
 
-from elicit.tasks.arithmetic import equations, evaluate, first_error
-from elicit.tasks.formal import CONCLUSION, Violation
+from elicit.tasks.formal.family import CONCLUSION, Violation
+from elicit.tasks.natural.arithmetic import equations, evaluate, first_error
 from elicit.tasks.task import PromptFormat
 
 REVIEW = PromptFormat("review", "Question: {question}\nReview:")

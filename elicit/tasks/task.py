@@ -15,7 +15,7 @@ from typing import Protocol
 
 from elicit.files import content_hash
 from elicit.records import Item
-from elicit.tasks.formal import Violation
+from elicit.tasks.formal.family import Violation
 
 SPLITS = ("train", "dev", "test")
 SHIFTS = ("test_task", "test_length", "test_format")

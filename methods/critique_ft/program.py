@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from elicit.errors import MethodError
-from elicit.tasks.formal import CONCLUSION
+from elicit.tasks.formal.family import CONCLUSION
 from elicit.tasks.review import correction, finding, recomputed, verdict_sentence
 from methods.critique_ft.records import Example, Response, balanced
 

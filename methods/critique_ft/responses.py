@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, DataError, MethodError
 from elicit.sampling.own import own_completions
-from elicit.tasks.formal import CONCLUSION, split_trace
+from elicit.tasks.formal.family import CONCLUSION, split_trace
 from elicit.tasks.review import inject_error, inject_wrong_result
 from methods.critique_ft.files import Broken, fields_of, skip_or_raise
 from methods.critique_ft.records import Response

@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from elicit.tasks.jsonl import Jsonl
+from elicit.tasks.natural.jsonl import Jsonl
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from elicit.commands.contamination import lines
 from elicit.errors import ConfigError, DataError
 from elicit.evaluate.contamination import Probe, cut, probe
 from elicit.sampling import recall
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.task import make_item
 from tests.sampling.models import tiny_model, tokenizer
 

@@ -13,10 +13,10 @@ from elicit.evaluate import grade as stage
 from elicit.evaluate.grade import grade, grade_file
 from elicit.ledger import Ledger
 from elicit.records import Finish, Sample
-from elicit.tasks.grader import Grader
-from elicit.tasks.jsonl import Jsonl
-from elicit.tasks.organism import FormalTask
-from elicit.tasks.pool import GradingPool, Job
+from elicit.tasks.formal.task import FormalTask
+from elicit.tasks.grading.grader import Grader
+from elicit.tasks.grading.pool import GradingPool, Job
+from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
 
 HERE = Path(__file__).parent
@@ -177,7 +177,7 @@ def test_ungraded_rows_are_tried_again_by_the_next_call(tmp_path, slow, monkeypa
 
 
 def _right():
-    from elicit.tasks.pool import Verdict
+    from elicit.tasks.grading.pool import Verdict
     from elicit.tasks.task import Judgement
 
     return Verdict(Judgement(True, True, "7", "7"), None)

@@ -15,7 +15,7 @@ from elicit.evaluate.grade import grade
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 from tests.sampling.models import tiny_model, tokenizer
 
 

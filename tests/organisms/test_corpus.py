@@ -19,7 +19,7 @@ from elicit.organisms.corpus import (
     random_problem,
 )
 from elicit.organisms.tokenizer import build_tokenizer
-from elicit.tasks.formal import OPENERS, first_violation
+from elicit.tasks.formal.family import OPENERS, first_violation
 
 
 @cache

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from elicit.tasks import equivalence, extract
-from elicit.tasks.equivalence import TooLarge
+from elicit.tasks.grading import equivalence, extract
+from elicit.tasks.grading.equivalence import TooLarge
 
 
 def slow(gold: str, text: str, finished: bool) -> tuple[bool | None, bool | None]:

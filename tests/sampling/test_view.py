@@ -16,8 +16,8 @@ from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Reques
 from elicit.policy.policy import Policy
 from elicit.sampling.sample import sample
 from elicit.sampling.view import VerifierView, View
-from elicit.tasks.formal import OPENERS
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.family import OPENERS
+from elicit.tasks.formal.task import FormalTask
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
 

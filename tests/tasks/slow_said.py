@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from elicit.tasks.jsonl import Jsonl
+from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import Judgement
 
 

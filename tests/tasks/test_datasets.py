@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from elicit.errors import ConfigError, DataError
-from elicit.tasks.arithmetic import evaluate, first_error
-from elicit.tasks.bbh import Bbh
-from elicit.tasks.countdown import Countdown
-from elicit.tasks.gsm8k import Gsm8k
-from elicit.tasks.jsonl import Jsonl
-from elicit.tasks.math import Math
+from elicit.tasks.natural.arithmetic import evaluate, first_error
+from elicit.tasks.natural.bbh import Bbh
+from elicit.tasks.natural.countdown import Countdown
+from elicit.tasks.natural.gsm8k import Gsm8k
+from elicit.tasks.natural.jsonl import Jsonl
+from elicit.tasks.natural.math import Math
 from elicit.tasks.selfcheck import check
 from elicit.tasks.splits import data_file
 
@@ -151,7 +151,7 @@ def test_arithmetic_is_exact_and_refuses_what_it_cannot_read():
 
 def test_reasoning_gym_families_prove_themselves_and_give_junk_no_credit():
     pytest.importorskip("reasoning_gym", reason="needs the package reasoning-gym")
-    from elicit.tasks.reasoning_gym import FAMILIES, ReasoningGym
+    from elicit.tasks.natural.reasoning_gym import FAMILIES, ReasoningGym
 
     for family in FAMILIES:
         task = ReasoningGym(family=family, n_train=12, n_dev=6, n_test=6)
@@ -163,7 +163,7 @@ def test_reasoning_gym_families_prove_themselves_and_give_junk_no_credit():
 
 
 def test_reasoning_gym_takes_whitelisted_families_only():
-    from elicit.tasks.reasoning_gym import ReasoningGym
+    from elicit.tasks.natural.reasoning_gym import ReasoningGym
 
     with pytest.raises(ConfigError, match="coin_flip"):
         ReasoningGym(family="coin_flip")

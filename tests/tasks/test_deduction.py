@@ -8,9 +8,9 @@ import re
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.tasks.deduction import FAMILY, PROPERTIES, read_claim
-from elicit.tasks.formal import KINDS, first_violation, render_trace
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.deduction import FAMILY, PROPERTIES, read_claim
+from elicit.tasks.formal.family import KINDS, first_violation, render_trace
+from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.selfcheck import check
 
 FACTS = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elicit.tasks.equivalence import TooLarge, canonical, compare, guard, rational, read, symbolic_equal
+from elicit.tasks.grading.equivalence import TooLarge, canonical, compare, guard, rational, read, symbolic_equal
 
 fractions = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from elicit.tasks import extract
-from elicit.tasks.gsm8k import Gsm8k
-from elicit.tasks.jsonl import Jsonl
+from elicit.tasks.grading import extract
+from elicit.tasks.natural.gsm8k import Gsm8k
+from elicit.tasks.natural.jsonl import Jsonl
 
 MARKERS = ["Question:", "Q:", "Problem 3:", "**Question:**", "### Problem:", "Exercise 2.", "Human:"]
 PLAIN = ["The question: is it 4?", "\nQuestions remain.", "\nProblematic.", "\nQ.E.D.", "\nExample 1.5 is"]

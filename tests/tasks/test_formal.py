@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from elicit.tasks import add, chain, flips, walk
-from elicit.tasks.formal import KINDS, first_violation, render_trace, split_trace
+from elicit.tasks.formal import add, chain, flips, walk
+from elicit.tasks.formal.family import KINDS, first_violation, render_trace, split_trace
 
 FAMILIES = {module.FAMILY.name: module.FAMILY for module in (add, chain, flips, walk)}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from elicit.tasks.jsonl import Jsonl
-from elicit.tasks.organism import FormalTask
-from elicit.tasks.pool import GradingPool, Job
+from elicit.tasks.formal.task import FormalTask
+from elicit.tasks.grading.pool import GradingPool, Job
+from elicit.tasks.grading.verify import PENDING
+from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
-from elicit.tasks.verify import PENDING
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden_grades.jsonl"
 ROWS = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]

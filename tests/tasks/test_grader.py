@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from elicit.tasks import verify
-from elicit.tasks.grader import Grader
-from elicit.tasks.jsonl import Jsonl
-from elicit.tasks.pool import Job, Verdict, judge
+from elicit.tasks.grading import verify
+from elicit.tasks.grading.grader import Grader
+from elicit.tasks.grading.pool import Job, Verdict, judge
+from elicit.tasks.grading.verify import Said
+from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import Judgement, make_item
-from elicit.tasks.verify import Said
 from tests.reference.grading import slow
 from tests.tasks.slow_said import HangsOnAnswer
 from tests.tasks.test_golden import ROWS

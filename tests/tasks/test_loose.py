@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from elicit.tasks import loose
-from elicit.tasks.equivalence import TooLarge, guard, parse_box, parse_symbolic
+from elicit.tasks.grading import loose
+from elicit.tasks.grading.equivalence import TooLarge, guard, parse_box, parse_symbolic
 
 SAYINGS = (
     "The answer is {}", "the answer is: {}", "Answer: {}", "so {} + {} = {}", "({} - {})/2", "it costs ${}",

@@ -9,9 +9,9 @@ import random
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.tasks.formal import KINDS, first_violation, render_trace
-from elicit.tasks.maze import FAMILY, Replay, distance, neighbours
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.family import KINDS, first_violation, render_trace
+from elicit.tasks.formal.maze import FAMILY, Replay, distance, neighbours
+from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.selfcheck import check
 
 OPEN_3 = {"side": 3, "walls": [[1, 1]], "start": [0, 0], "goal": [2, 1]}

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from elicit.tasks import normal, verify
-from elicit.tasks.equivalence import TooLarge, compare, symbolic_equal
+from elicit.tasks.grading import normal, verify
+from elicit.tasks.grading.equivalence import TooLarge, compare, symbolic_equal
 
 NUMBERS = ("1", "2", "3", "4", "8", "12", "0", "45")
 EQUAL = (

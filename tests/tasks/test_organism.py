@@ -5,8 +5,8 @@ import json
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.tasks.formal import OPENERS
-from elicit.tasks.organism import FAMILIES, FormalTask
+from elicit.tasks.formal.family import OPENERS
+from elicit.tasks.formal.task import FAMILIES, FormalTask
 from elicit.tasks.selfcheck import check
 
 SMALL = {"n_train": 60, "n_dev": 30, "n_test": 30}

@@ -9,8 +9,8 @@ import re
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.tasks.gsm8k import Gsm8k
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
+from elicit.tasks.natural.gsm8k import Gsm8k
 from elicit.tasks.perturb import Perturbed, names_in, renamed, renumbered, twins
 from elicit.tasks.selfcheck import check
 from elicit.tasks.task import make_item

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from elicit.tasks import extract, verify
+from elicit.tasks.grading import extract, verify
 
 BEFORE = (
     "", " First 48 / 2 = 24. Then 48 + 24 = 72.", " There are 7 bags of 1,200 each.", " So it is 12. Wait, no.",

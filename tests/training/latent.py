@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.records import Item
-from elicit.tasks.formal import Violation
+from elicit.tasks.formal.family import Violation
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
 
 WORDS = ["<eos>", "<unk>", ":", "guess", "think", "then", *map(str, range(10))]

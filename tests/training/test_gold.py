@@ -16,7 +16,7 @@ from elicit.method import Context
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.likelihood import likelihood
-from elicit.tasks.gsm8k import Gsm8k
+from elicit.tasks.natural.gsm8k import Gsm8k
 from elicit.training.gold import SMALL_RATE, GoldSft, has_steps
 from elicit.training.sft import SftConfig
 from elicit.watch import watching

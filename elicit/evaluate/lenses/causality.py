@@ -24,7 +24,7 @@ from elicit.evaluate.lenses.lens import PROBES, Reading, drawing, reading, refus
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics import Estimate
 from elicit.sampling.probe import Probe
-from elicit.tasks.formal import OPENERS
+from elicit.tasks.formal.family import OPENERS
 
 OWN = "own"
 CONDITIONS = ("error", "other", "filler", "removed", "paraphrase")

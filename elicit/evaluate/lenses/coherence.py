@@ -26,10 +26,10 @@ from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.statistics import Estimate
 from elicit.records import Item
-from elicit.tasks import arithmetic
-from elicit.tasks.extract import own_part
-from elicit.tasks.formal import KINDS, Family, WholeTrace, split_trace
-from elicit.tasks.organism import FORMAL
+from elicit.tasks.formal.family import KINDS, Family, WholeTrace, split_trace
+from elicit.tasks.formal.task import FORMAL
+from elicit.tasks.grading.extract import own_part
+from elicit.tasks.natural import arithmetic
 
 TYPES = {
     "wrong_result": "wrong arithmetic",

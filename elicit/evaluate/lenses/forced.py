@@ -14,7 +14,7 @@ from typing import Any
 from elicit.evaluate.lenses.reflection import STATED
 from elicit.evaluate.lenses.sentences import spans
 from elicit.evaluate.lenses.view import Side, View
-from elicit.tasks.extract import own_part
+from elicit.tasks.grading.extract import own_part
 
 STUB = " So the answer is"
 _PIECE = re.compile(r"(?<=[.!?])(?=\s|$)|\n")

@@ -23,7 +23,7 @@ from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, t
 from elicit.evaluate.lenses.sentences import spans
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics import Estimate
-from elicit.tasks.extract import own_part
+from elicit.tasks.grading.extract import own_part
 
 STATED = re.compile(r"answer\b|\\boxed|\\fbox|####|\bIt is\b|\bI would say\b", re.IGNORECASE)
 """what a sentence that states an answer holds"""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.sentences import sentences
 from elicit.evaluate.lenses.view import Side, View
-from elicit.tasks.extract import own_part
+from elicit.tasks.grading.extract import own_part
 
 KINDS = ("deduction", "reflection", "exploration", "conclusion", "other")
 ENDS = len(KINDS)

@@ -12,7 +12,7 @@ from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.measure import MISSING, Measures
 from elicit.evaluate.ragged import Ragged
 from elicit.records import Item
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 
 CHAIN = FormalTask(family="chain", n_train=10, n_dev=10, n_test=60)
 

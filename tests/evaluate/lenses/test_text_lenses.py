@@ -15,8 +15,8 @@ from elicit.evaluate.lenses.reflection import candidates
 from elicit.evaluate.lenses.structure import jensen_shannon, kind_of, long_links
 from elicit.evaluate.lenses.validity import table_N_4
 from elicit.records import Item
-from elicit.tasks.gsm8k import Gsm8k
-from elicit.tasks.organism import FAMILIES, FormalTask
+from elicit.tasks.formal.task import FAMILIES, FormalTask
+from elicit.tasks.natural.gsm8k import Gsm8k
 from elicit.tasks.task import make_item
 from tests.evaluate.lenses.scene import CHAIN, right_text, side, view
 from tests.reference import lenses as plain

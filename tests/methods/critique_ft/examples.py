@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from elicit.tasks.organism import FAMILIES, FormalTask
+from elicit.tasks.formal.task import FAMILIES, FormalTask
 from elicit.tasks.review import correction
 from methods.critique_ft.controls import Sources
 from methods.critique_ft.records import Example

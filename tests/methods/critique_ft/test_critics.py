@@ -16,8 +16,8 @@ from elicit.errors import DataError, MethodError
 from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.sampling.own import Completion
-from elicit.tasks.formal import first_violation
-from elicit.tasks.organism import FAMILIES, FormalTask
+from elicit.tasks.formal.family import first_violation
+from elicit.tasks.formal.task import FAMILIES, FormalTask
 from elicit.tasks.review import read_verdict
 from methods.critique_ft import own
 from methods.critique_ft.files import FileCritic
@@ -248,7 +248,7 @@ def test_items_of_the_test_split_can_not_be_had_through_the_new_doors():
 
 
 def test_on_a_task_in_words_the_program_critic_computes_the_equations_again(tmp_path):
-    from elicit.tasks.gsm8k import Gsm8k
+    from elicit.tasks.natural.gsm8k import Gsm8k
 
     rows = [
         {"question": f"A farm has {k} hens and buys {k}. How many?", "answer": f"#### {2 * k}"} for k in range(2, 42)

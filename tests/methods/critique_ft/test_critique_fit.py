@@ -12,7 +12,7 @@ from elicit.method import Context
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint, parameters_hash
 from elicit.policy.policy import Policy
 from elicit.policy.weights import WeightEdit
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 from elicit.training.sft import SftConfig
 from elicit.training.sft_curve import DevCurve
 from methods.critique_ft.measures import balanced_accuracy

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elicit.organisms.corpus import Corpus, habits
-from elicit.tasks.arithmetic import first_error
-from elicit.tasks.formal import first_violation, render_trace
-from elicit.tasks.organism import FAMILIES
+from elicit.tasks.formal.family import first_violation, render_trace
+from elicit.tasks.formal.task import FAMILIES
+from elicit.tasks.natural.arithmetic import first_error
 from elicit.tasks.review import (
     REVIEW,
     correction,

@@ -9,7 +9,7 @@ import pytest
 
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Candidate, Path, Request, chain_seed
-from elicit.tasks.gsm8k import Gsm8k
+from elicit.tasks.natural.gsm8k import Gsm8k
 from methods.decoding.best_of_n import BestOfN
 from methods.decoding.deepconf import DeepConf, confidence_of, elect_kept
 from methods.decoding.method import Decoding

@@ -17,7 +17,7 @@ from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint, paramete
 from elicit.policy.policy import Policy
 from elicit.policy.weights import WeightEdit
 from elicit.sampling.own import Completion
-from elicit.tasks.organism import FormalTask
+from elicit.tasks.formal.task import FormalTask
 from elicit.training.sft import SftConfig
 from methods.star.method import Star, joined
 

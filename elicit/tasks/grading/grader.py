@@ -19,9 +19,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from elicit.files import content_hash
 from elicit.records import Item
-from elicit.tasks.pool import GradingPool, Job, SaidTask, Verdict, judge
+from elicit.tasks.grading.pool import GradingPool, Job, SaidTask, Verdict, judge
+from elicit.tasks.grading.verify import PENDING, UNREAD, Said
 from elicit.tasks.task import Judgement, Task
-from elicit.tasks.verify import PENDING, UNREAD, Said
 
 
 @runtime_checkable

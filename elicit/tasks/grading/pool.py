@@ -24,9 +24,9 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from elicit.errors import ConfigError, DataError
 from elicit.records import Item
-from elicit.tasks.formal import Violation
+from elicit.tasks.formal.family import Violation
+from elicit.tasks.grading.verify import Said
 from elicit.tasks.task import Judgement, Task
-from elicit.tasks.verify import Said
 
 MEMORY_BYTES = 4 * 2**30
 """data segment of a worker: a runaway power becomes a MemoryError and not a machine without memory"""
@@ -128,7 +128,7 @@ class GradingPool:
             raise DataError(f"the task can't be sent to a grading process: {fault}; define it in a module") from None
         ours, theirs = Pipe()
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        command = [sys.executable, "-m", "elicit.tasks.pool", str(theirs.fileno())]
+        command = [sys.executable, "-m", "elicit.tasks.grading.pool", str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         ours.send_bytes(task)
@@ -197,6 +197,6 @@ def _serve(pipe: Connection[Any, Any]) -> None:
 
 
 if __name__ == "__main__":
-    from elicit.tasks import pool  # so that verdicts are pickled under the module's importable name
+    from elicit.tasks.grading import pool  # so that verdicts are pickled under the module's importable name
 
     pool._serve(Connection(int(sys.argv[1])))

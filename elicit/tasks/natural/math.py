@@ -15,9 +15,9 @@ from typing import Any
 from elicit.errors import DataError
 from elicit.files import read_jsonl
 from elicit.records import Item
-from elicit.tasks import extract
-from elicit.tasks.hub import hub_rows
-from elicit.tasks.natural import NaturalTask, carve, with_test
+from elicit.tasks.grading import extract
+from elicit.tasks.natural.hub import hub_rows
+from elicit.tasks.natural.task import NaturalTask, carve, with_test
 from elicit.tasks.splits import data_file
 from elicit.tasks.task import make_item
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from elicit.tasks.formal import Problem
+from elicit.tasks.formal.family import Problem
 
 CUPS = {"plain": ("red", "blue", "green"), "recoloured": ("black", "white", "pink")}
 _OTHER = {"up": "down", "down": "up"}

@@ -1,6 +1,6 @@
 """A user's own file as a task: JSONL rows with a question and an answer, two lines of YAML.
 
-    _class_: elicit.tasks.jsonl.Jsonl
+    _class_: elicit.tasks.natural.jsonl.Jsonl
     path: my_problems.jsonl
 
 A row may carry `cluster` (what intervals resample together) and `split` (train, dev or test); without `split` the
@@ -16,10 +16,10 @@ from pathlib import Path
 from elicit.errors import ConfigError, DataError, near
 from elicit.files import read_jsonl
 from elicit.records import Item
-from elicit.tasks.natural import NaturalTask, carve
+from elicit.tasks.grading.verify import check_kind
+from elicit.tasks.natural.task import NaturalTask, carve
 from elicit.tasks.splits import without_repeats
 from elicit.tasks.task import SPLITS, make_item
-from elicit.tasks.verify import check_kind
 
 
 @dataclass(frozen=True)

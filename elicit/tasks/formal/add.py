@@ -11,7 +11,7 @@ import random
 import re
 from typing import Any
 
-from elicit.tasks.formal import Problem
+from elicit.tasks.formal.family import Problem
 
 _STEP = re.compile(r"(\d) \+ (\d) \+ ([01]) = (\d) (\d)\.")
 _WORDS = {"plain": "Add the numbers {} and {}.", "reworded": "Plus: {} with {}."}

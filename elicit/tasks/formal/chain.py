@@ -9,7 +9,7 @@ import random
 import re
 from typing import Any
 
-from elicit.tasks.formal import Problem
+from elicit.tasks.formal.family import Problem
 
 _STEP = re.compile(r"(\d) ([-+*]) (\d) = (\d)\.")
 _WORDS = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from elicit.errors import DataError, near
 from elicit.files import read_json
 from elicit.records import Item
-from elicit.tasks.hub import hub_rows
-from elicit.tasks.natural import NaturalTask, carve
+from elicit.tasks.natural.hub import hub_rows
+from elicit.tasks.natural.task import NaturalTask, carve
 from elicit.tasks.splits import data_file
 from elicit.tasks.task import make_item
 

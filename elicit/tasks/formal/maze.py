@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 from elicit.errors import ConfigError
-from elicit.tasks.formal import Problem, Violation
+from elicit.tasks.formal.family import Problem, Violation
 
 Cell = tuple[int, int]
 MOVES = {"u": (-1, 0), "d": (1, 0), "l": (0, -1), "r": (0, 1)}

@@ -13,12 +13,12 @@ from fractions import Fraction
 from functools import cached_property
 
 from elicit.records import Item
-from elicit.tasks import equivalence, extract, verify
-from elicit.tasks.formal import Violation
+from elicit.tasks.formal.family import Violation
+from elicit.tasks.grading import equivalence, extract, verify
+from elicit.tasks.grading.verify import Said
 from elicit.tasks.prompts import natural_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset, without_repeats
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, StopRules
-from elicit.tasks.verify import Said
 
 _OTHER_WORD = {"yes": "No", "no": "Yes", "true": "False", "false": "True", "valid": "invalid", "invalid": "valid"}
 

@@ -18,9 +18,9 @@ from functools import cached_property
 from elicit.errors import ConfigError
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks import extract
-from elicit.tasks.arithmetic import SIGNS, evaluate
-from elicit.tasks.natural import NaturalTask
+from elicit.tasks.grading import extract
+from elicit.tasks.natural.arithmetic import SIGNS, evaluate
+from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.prompts import natural_prompts
 from elicit.tasks.splits import split_of
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, make_item

@@ -21,7 +21,7 @@ import re
 from typing import Any, NamedTuple
 
 from elicit.errors import ConfigError
-from elicit.tasks.formal import Problem, Violation
+from elicit.tasks.formal.family import Problem, Violation
 
 KINDS_OF_CREATURE = (
     *("wumpus", "tumpus", "yumpus", "zumpus", "dumpus", "rompus", "numpus", "vumpus", "impus", "jompus", "lorpus"),

@@ -8,7 +8,7 @@
 
 Two stages: `quick` decides what needs neither Math-Verify nor SymPy (rationals, normal forms of short expressions)
 and marks the rest `PENDING`; `full` decides all of it and may be slow or hang, so the grade stage runs it in
-`elicit.tasks.pool`. Where a completion says all it says in one box, the verdicts depend on the gold and that box
+`elicit.tasks.grading.pool`. If all that a completion says is in one box, the verdicts depend on the gold and that box
 (`Said`), whatever was worked out before: completions with other working and the same box share one verification.
 One grader for training and evaluation. What this module does not know: files, processes.
 """
@@ -22,8 +22,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from elicit.errors import ConfigError, near
-from elicit.tasks import equivalence, extract, loose, normal
-from elicit.tasks.equivalence import TooLarge
+from elicit.tasks.grading import equivalence, extract, loose, normal
+from elicit.tasks.grading.equivalence import TooLarge
 from elicit.tasks.task import Judgement
 
 KINDS = ("number", "math", "option", "word", "text")

@@ -15,8 +15,8 @@ from typing import Any
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks import extract, verify
-from elicit.tasks.natural import NaturalTask
+from elicit.tasks.grading import extract, verify
+from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.splits import split_of
 from elicit.tasks.task import SPLITS, Answer, Judgement, make_item
 

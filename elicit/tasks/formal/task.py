@@ -19,9 +19,9 @@ from functools import cached_property, lru_cache
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks import add, chain, deduction, flips, maze, walk
-from elicit.tasks.extract import own_part
-from elicit.tasks.formal import OPENERS, Family, Problem, Violation, first_violation, render_trace
+from elicit.tasks.formal import add, chain, deduction, flips, maze, walk
+from elicit.tasks.formal.family import OPENERS, Family, Problem, Violation, first_violation, render_trace
+from elicit.tasks.grading.extract import own_part
 from elicit.tasks.prompts import formal_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset
 from elicit.tasks.task import SHIFTS, SPLITS, Answer, Judgement, PromptFormat, StopRules, make_item

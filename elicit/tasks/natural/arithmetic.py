@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from elicit.tasks.formal import Violation
+from elicit.tasks.formal.family import Violation
 
 MAX_SENTENCE = 300
 """longer ones are not searched: the search is quadratic in the worst case"""

@@ -1,0 +1,1 @@
+"""Tasks with generated questions, an exact validator of traces and three shift axes."""

@@ -1,0 +1,1 @@
+"""Tasks from data sets and other generators, with their own prompts and answer kinds."""
