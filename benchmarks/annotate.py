@@ -26,8 +26,8 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.annotate import Trace, annotate_traces
-from elicit.sampling.engine import ForwardCall, padded
 from elicit.sampling.likelihood import _batches, score
+from elicit.sampling.loop.engine import ForwardCall, padded
 from elicit.tasks.formal.family import render_trace
 
 

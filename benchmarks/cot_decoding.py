@@ -18,7 +18,7 @@ from benchmarks.common import arguments, interleaved, paired_ratio, prepared, re
 from benchmarks.peers.cot_decoding import cot_decode
 from benchmarks.strategies import cost, reader, requests_of
 from benchmarks.wide import peak_rows
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from methods.decoding.cot_decoding import CotDecoding
 
 

@@ -29,9 +29,9 @@ from elicit.ledger import Ledger
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.policy.policy import Policy
 from elicit.tasks.formal.task import FAMILIES, FormalTask
-from elicit.training.sft import SftConfig, arguments, collator, trainable_copy
-from elicit.training.sft_rows import Row, encode, micro_batches
-from elicit.training.sft_trainer import PlannedTrainer
+from elicit.training.sft.rows import Row, encode, micro_batches
+from elicit.training.sft.sft import SftConfig, arguments, collator, trainable_copy
+from elicit.training.sft.trainer import PlannedTrainer
 from methods.critique_ft.controls import Recipe, Sources, build_rows
 from methods.critique_ft.program import ProgramCritic
 from methods.critique_ft.records import Example, Response

@@ -19,7 +19,7 @@ from benchmarks.common import arguments, interleaved, paired_ratio, prepared, re
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.decoding import Job, PickRule
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
 

@@ -27,7 +27,7 @@ from benchmarks.peers.power_sampling import power_sample
 from benchmarks.strategies import cost, reader, requests_of
 from benchmarks.wide import peak_rows
 from elicit.policy.decoding import DecodingStrategy
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.view import View
 from methods.decoding.power import acceptance
 from methods.decoding.power_mh import PowerMH

@@ -32,9 +32,9 @@ from elicit.policy import layers
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
 from elicit.policy.policy import Policy
 from elicit.tasks.formal.task import FormalTask
-from elicit.training import checkpoints
-from elicit.training.trainable import FullWeights
-from elicit.training.vectors import Vectors
+from elicit.training.rl import checkpoints
+from elicit.training.rl.trainable import FullWeights
+from elicit.training.rl.vectors import Vectors
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 

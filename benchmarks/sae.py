@@ -37,7 +37,7 @@ from elicit.policy.decoding import Job, PickRule
 from elicit.policy.fold import folded
 from elicit.policy.policy import Policy
 from elicit.policy.positions import forward_positions
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
 ROW = 128

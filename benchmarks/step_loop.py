@@ -19,7 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
 from elicit.policy.decoding import Job, PickRule
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
 

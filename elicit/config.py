@@ -53,7 +53,7 @@ class EvalPlan:
     sibling: str | None = None
     """post-trained sibling of the checkpoint, a folder or hub id: ceiling C2; null: none"""
     c3: Any = None
-    """how C3 is fitted; null: elicit.training.gold.GoldSft as it is"""
+    """how C3 is fitted; null: elicit.training.sft.gold.GoldSft as it is"""
     b2: Any = None
     """strategy that forces rung B2 (B1 at a method's tokens), with settings tokens, temperature, top_p; null: no B2"""
     prompts: tuple[str, ...] | None = None

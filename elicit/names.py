@@ -23,6 +23,7 @@ MOVED: dict[str, str] = {
     "elicit.tasks.math.Math": "elicit.tasks.natural.math.Math",
     "elicit.tasks.organism.FormalTask": "elicit.tasks.formal.task.FormalTask",
     "elicit.tasks.reasoning_gym.ReasoningGym": "elicit.tasks.natural.reasoning_gym.ReasoningGym",
+    "elicit.training.gold.GoldSft": "elicit.training.sft.gold.GoldSft",
 }
 """Published dotted name -> today's. `tests/test_identities.py` holds the published names."""
 

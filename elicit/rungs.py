@@ -93,7 +93,7 @@ def supervised(bench: Bench) -> Entry | None:
 
 def _c3_job(bench: Bench) -> Job:
     """C3 as a job: the comparison's settings with another method."""
-    from elicit.training.gold import GoldSft
+    from elicit.training.sft.gold import GoldSft
 
     settings = bench.comparison.settings
     method: Any = settings.eval.c3 if settings.eval.c3 is not None else GoldSft()

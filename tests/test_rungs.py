@@ -25,7 +25,7 @@ from tests.test_run import SMALL, elicit
 EXTRA = [
     *SMALL, "eval.prompts=[bare,step_by_step]", "eval.prompt_limit=2", "eval.prompt_n=1", "eval.own_prompts=false",
     "eval.b2._class_=methods.decoding.forced_to.ForcedTo", "eval.ceilings=[C3,C4]", "eval.sibling=organism",
-    "eval.c3._class_=elicit.training.gold.GoldSft", "eval.c3.items=4", "eval.c3.sft={steps: 2, batch: 2}",
+    "eval.c3._class_=elicit.training.sft.gold.GoldSft", "eval.c3.items=4", "eval.c3.sft={steps: 2, batch: 2}",
     "eval.annotate=true", "eval.annotate_limit=3", "eval.annotate_n=1", "group=extra",
     "method=decoding", "method/strategy=self_consistency", "method.strategy.n=3",
 ]  # fmt: skip

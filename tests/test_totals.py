@@ -17,8 +17,8 @@ from elicit.totals.fits import PASSES, Work, work
 from elicit.totals.memory import LIBRARIES, peak
 from elicit.totals.shape import SHAPES, parameters, unloaded
 from elicit.totals.speed import fit_seconds, measured
-from elicit.training.settings import GRPOSettings
-from elicit.training.sft import SftConfig
+from elicit.training.rl.settings import GRPOSettings
+from elicit.training.sft.sft import SftConfig
 
 DOC = Path(__file__).parents[1] / "docs" / "real_bases.md"
 COMMAND = ["experiment=demo", "eval.limit=100", "model.device=cpu", "model.dtype=float32"]

@@ -41,8 +41,8 @@ def run_sentences(policy: Policy, items: Sequence[Item], samples: Path, looks: S
     """Attention to, and suppression of, every sentence of some samples. Raises ConfigError where the model can't."""
 
     def rows() -> list[dict[str, Any]]:
+        from elicit.sampling.loop.text import Decoder
         from elicit.sampling.sentences import look
-        from elicit.sampling.text import Decoder
 
         known = {item.id: item for item in items}
         decoder = Decoder(policy.checkpoint.tokenizer, policy.checkpoint.eos_ids)

@@ -23,7 +23,7 @@ from elicit.names import published_name
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:
-    from elicit.sampling.kept import Kept
+    from elicit.sampling.loop.kept import Kept
     from elicit.tasks.task import Reader
 
 
@@ -144,7 +144,7 @@ class StepRule(Protocol):
 
 
 class Loop(Protocol):
-    """The step loop as strategies see it (implemented in elicit/sampling/sampler.py)."""
+    """The step loop as strategies see it (implemented in elicit/sampling/loop/step_loop.py)."""
 
     def run(
         self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None

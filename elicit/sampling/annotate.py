@@ -22,9 +22,9 @@ import torch
 
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import PickRule, Request
-from elicit.sampling.engine import ForwardCall, Prefix, padded
 from elicit.sampling.likelihood import _batches, score
-from elicit.sampling.pick import TOP, filtered, precise
+from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
+from elicit.sampling.loop.pick import TOP, filtered, precise
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy

@@ -16,8 +16,8 @@ from elicit.errors import DataError
 from elicit.files import seed_of
 from elicit.policy.decoding import Job, Path, PickRule
 from elicit.records import Item
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.probe import Probe
-from elicit.sampling.sampler import StepLoop
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from elicit.policy.decoding import REGIMES
-from elicit.sampling.engine import ForwardCall, Prefix, padded
-from elicit.sampling.pick import precise
+from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
+from elicit.sampling.loop.pick import precise
 from elicit.sampling.sample import sample
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from elicit.errors import ConfigError
-from elicit.sampling.engine import ForwardCall, Prefix, padded
-from elicit.sampling.pick import precise
+from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
+from elicit.sampling.loop.pick import precise
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy

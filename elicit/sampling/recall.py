@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from elicit.policy.decoding import Job, PickRule
 from elicit.sampling.likelihood import score
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:

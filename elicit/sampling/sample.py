@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from elicit.files import seed_of
 from elicit.policy.decoding import DecodingStrategy, Loop, Outcome, Regime, Request, Sampling
 from elicit.records import Item
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.view import VerifierView, View
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import torch
 
 from elicit.errors import ConfigError
 from elicit.policy.positions import forward_positions
-from elicit.sampling.engine import ready_mask
-from elicit.sampling.pick import precise
+from elicit.sampling.loop.engine import ready_mask
+from elicit.sampling.loop.pick import precise
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from elicit.training.settings import GRPOSettings
-from elicit.training.sft import SftConfig
+from elicit.training.rl.settings import GRPOSettings
+from elicit.training.sft.sft import SftConfig
 
 PASSES = 3
 """passes over a trained row, counted at the speed of sampling: one forward, and the backward's two. A GPU trains a

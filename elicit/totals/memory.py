@@ -17,11 +17,11 @@ import torch
 
 from elicit.policy.checkpoint import placement
 from elicit.policy.layers import blocks, text_config, width
-from elicit.sampling.sampler import SLOTS
+from elicit.sampling.loop.step_loop import SLOTS
 from elicit.training.memory import GB, Memory, estimate
-from elicit.training.settings import GRPOSettings
-from elicit.training.sft import SftConfig
-from elicit.training.trainable import Lora
+from elicit.training.rl.settings import GRPOSettings
+from elicit.training.rl.trainable import Lora
+from elicit.training.sft.sft import SftConfig
 
 if TYPE_CHECKING:
     from elicit.config import Settings

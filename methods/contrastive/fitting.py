@@ -29,7 +29,7 @@ from elicit.sampling.own import (
     refuse_strategy,
     residual_norms,
 )
-from elicit.training.search import halving
+from elicit.training.halving import halving
 from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named, items_with_both, token_share, units
 
 if TYPE_CHECKING:

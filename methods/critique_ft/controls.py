@@ -23,7 +23,7 @@ import numpy as np
 
 from elicit.errors import MethodError
 from elicit.tasks.review import REVIEW, flip_verdict, proposal
-from elicit.training.sft_rows import Row
+from elicit.training.sft.rows import Row
 from methods.critique_ft.perturb import perturbed
 from methods.critique_ft.records import Example
 

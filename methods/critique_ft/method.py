@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError
 from elicit.sampling.own import own_completions
-from elicit.training.sft import SftConfig, Trained, refuse_other_edits, train
-from elicit.training.sft_curve import DevCurve
-from elicit.training.sft_rows import Row, encode, own_row, steps_of
+from elicit.training.sft.dev_curve import DevCurve
+from elicit.training.sft.rows import Row, encode, own_row, steps_of
+from elicit.training.sft.sft import SftConfig, Trained, refuse_other_edits, train
 from methods.critique_ft.controls import PLACEBOS, RIVALS, Recipe, Sources, build_rows, equal_tokens
 from methods.critique_ft.measures import measure
 from methods.critique_ft.program import ProgramCritic

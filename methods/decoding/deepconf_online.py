@@ -9,7 +9,7 @@ A cut chain is a prefix of the chain that would have been written and would not 
 offline vote over the kept ones of the same chains. A chain shorter than the window is never cut, but it is kept only
 where its mean is not below s either. Chains come in waves of a fixed size, and agreement is looked at between waves:
 what is drawn depends on the item alone, not on which row of a batch happens to end first. The cut costs no
-synchronisation a token (`elicit/sampling/rules.py`). Published: budget 512, windows of 2,048.
+synchronisation a token (`elicit/sampling/loop/rules.py`). Published: budget 512, windows of 2,048.
 Cost: all tokens of all chains, the cut ones up to their cut.
 """
 
@@ -24,7 +24,7 @@ import numpy as np
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, chain_seed
 from elicit.sampling import confidence
-from elicit.sampling.rules import ConfidenceCut
+from elicit.sampling.loop.rules import ConfidenceCut
 from methods.decoding.chains import ChainStrategy
 from methods.decoding.deepconf import check_filter, elect_kept
 from methods.decoding.sampled import scores

@@ -28,7 +28,7 @@ from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.policy.decoding import Candidate, Loop, Outcome, Path, Request
 from elicit.records import Finish
-from elicit.sampling.uniforms import uniforms
+from elicit.sampling.loop.uniforms import uniforms
 from elicit.tasks.task import StopRules
 from methods.decoding.power import PowerLaw, computed_again, go_on, portions
 from methods.decoding.votes import answer_class, elect

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError
-from elicit.training.settings import GRPOSettings
+from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from elicit.policy.activations import ActivationEdit
     from elicit.policy.policy import Policy
     from elicit.records import Item
-    from elicit.training.trainable import Trainable
+    from elicit.training.rl.trainable import Trainable
 
 LAST = 1.0
 """the last layer as a fraction of the depth"""
@@ -60,8 +60,8 @@ class RLSteering(GRPOSettings):
             raise ConfigError(f"rms_prompts={self.rms_prompts}: at least 1")
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> ActivationEdit:
-        """The trained vectors. Raises what `elicit.training.fit.fit` raises."""
-        from elicit.training.fit import fit
+        """The trained vectors. Raises what `elicit.training.rl.fit.fit` raises."""
+        from elicit.training.rl.fit import fit
         from methods.rl_steering.controls import changed
 
         def trainable(items: list[Item], seed: int) -> Trainable:
@@ -73,7 +73,7 @@ class RLSteering(GRPOSettings):
     def _vectors(self, policy: Policy, ledger: Ledger, context: Context, items: list[Item]) -> Trainable:
         from elicit.policy.layers import width
         from elicit.sampling.own import layer_numbers
-        from elicit.training.vectors import Vectors, residual_rms
+        from elicit.training.rl.vectors import Vectors, residual_rms
 
         numbers = layer_numbers(policy, self.layers)
         prompts = [policy.prompt_ids(item.question) for item in items[: self.rms_prompts]]

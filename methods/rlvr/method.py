@@ -3,7 +3,7 @@
     theta <- theta + Adam( grad 1/(P G L) sum_i A_i sum_t log p_theta(y_it | x_i, y_i<t) ),   A_i = r_i - group mean
 
 Dr. GRPO (arXiv 2503.20783) of GRPO (2402.03300): P items, G rollouts each, no scaling by length or variance, no
-KL term, one update a batch (`elicit/training/grpo.py`). The base alone writes; a label bit a rollout is all that
+KL term, one update a batch (`elicit/training/rl/grpo.py`). The base alone writes; a label bit a rollout is all that
 comes from outside. Published lifts shrink against a random reward (2506.10947) and against large k (2504.13837),
 which is why the placebo and the coverage rows stand beside it.
 Left out: several updates a batch, clipping, a KL penalty, curricula, tool use.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError
-from elicit.training.settings import GRPOSettings
+from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from elicit.policy.policy import Policy
     from elicit.policy.weights import WeightEdit
     from elicit.records import Item
-    from elicit.training.trainable import Trainable
+    from elicit.training.rl.trainable import Trainable
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class RLVR(GRPOSettings):
             raise ConfigError(f"lora_rank={self.lora_rank}, lora_alpha={self.lora_alpha}: both above 0")
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
-        """The trained difference, or the trained pairs. Raises what `elicit.training.fit.fit` raises."""
-        from elicit.training.fit import fit
+        """The trained difference, or the trained pairs. Raises what `elicit.training.rl.fit.fit` raises."""
+        from elicit.training.rl.fit import fit
 
         return fit(self, self.name, policy, ledger, context, self._trainable)  # type: ignore[return-value]
 
     def _trainable(self, items: list[Item], seed: int) -> Trainable:
-        from elicit.training.trainable import FullWeights, Lora
+        from elicit.training.rl.trainable import FullWeights, Lora
 
         if self.parameters == "full":
             return FullWeights()

@@ -25,8 +25,8 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from elicit.policy.layers import changing_outputs, unembedding
-from elicit.sampling.engine import ForwardCall, can_cache, ready_mask
-from elicit.sampling.pick import TOP, precise
+from elicit.sampling.loop.engine import ForwardCall, can_cache, ready_mask
+from elicit.sampling.loop.pick import TOP, precise
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy

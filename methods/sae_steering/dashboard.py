@@ -15,7 +15,7 @@ import torch
 
 from elicit.files import write_json
 from elicit.policy.activations import ActivationEdit
-from elicit.training.search import Scored
+from elicit.training.halving import Scored
 from methods.sae_steering.badge import TOKEN_DRIVEN, injection_d, top_tokens
 from methods.sae_steering.candidates import Arm, Candidate
 from methods.sae_steering.cause import lens_tokens

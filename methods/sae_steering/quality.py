@@ -20,8 +20,8 @@ import torch
 
 from elicit.errors import MethodError
 from elicit.policy.layers import changing_outputs
-from elicit.sampling.engine import ForwardCall, padded
-from elicit.sampling.pick import precise
+from elicit.sampling.loop.engine import ForwardCall, padded
+from elicit.sampling.loop.pick import precise
 from methods.sae_steering.codes import Codes
 from methods.sae_steering.dictionary import Dictionary
 

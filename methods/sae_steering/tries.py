@@ -20,7 +20,7 @@ import numpy as np
 from elicit.errors import MethodError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.sampling.dose import dose_meter
-from elicit.training.search import Scored, halving
+from elicit.training.halving import Scored, halving
 from methods.sae_steering.candidates import Arm
 
 if TYPE_CHECKING:

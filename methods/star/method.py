@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from elicit.errors import ConfigError, MethodError
 from elicit.policy.weights import WeightEdit
 from elicit.sampling.own import Completion, own_completions
-from elicit.training.sft import SftConfig, refuse_other_edits, train
-from elicit.training.sft_curve import DevCurve
-from elicit.training.sft_rows import own_row
+from elicit.training.sft.dev_curve import DevCurve
+from elicit.training.sft.rows import own_row
+from elicit.training.sft.sft import SftConfig, refuse_other_edits, train
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger

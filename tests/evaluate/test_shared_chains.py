@@ -14,7 +14,7 @@ from elicit.files import read_rows, shards
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from methods.decoding.best_of_n import BestOfN
 from methods.decoding.deepconf import DeepConf

@@ -14,8 +14,8 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import Job, PickRule
 from elicit.policy.policy import Policy
 from elicit.sampling.continue_from import continue_from, forced_ids
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.probe import Probe
-from elicit.sampling.sampler import StepLoop
 from elicit.sampling.sentences import _log_probs, look
 from elicit.tasks.task import StopRules
 from tests.sampling.models import tiny_model, tokenizer

@@ -11,7 +11,7 @@ from elicit.errors import ConfigError
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.decoding import Job, Path, PickRule
 from elicit.policy.positions import WRITES
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from tests.sampling.models import CONFIGS, tiny_model
 from tests.sampling.test_hooks import edit_of

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elicit.policy.decoding import PickRule
-from elicit.sampling.pick import draw, filtered, pick, ranked, scalars
-from elicit.sampling.uniforms import UniformTable, uniforms
+from elicit.sampling.loop.pick import draw, filtered, pick, ranked, scalars
+from elicit.sampling.loop.uniforms import UniformTable, uniforms
 from tests.reference import pick as reference
 
 RULES = st.builds(

@@ -9,9 +9,9 @@ import pytest
 
 from elicit.errors import DataError
 from elicit.policy.decoding import Job, Path, PickRule, StepRule
+from elicit.sampling.loop.rules import ConfidenceCut
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.pool import Pool
-from elicit.sampling.rules import ConfidenceCut
-from elicit.sampling.sampler import StepLoop
 from elicit.tasks.task import StopRules
 from tests.sampling.models import prompts, tiny_model, tokenizer
 

@@ -11,8 +11,8 @@ from elicit.errors import ConfigError
 from elicit.policy.decoding import Job, Path, PickRule
 from elicit.records import Finish
 from elicit.sampling.confidence import first_below, lowest
-from elicit.sampling.rules import ConfidenceCut
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.rules import ConfidenceCut
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from tests.sampling.models import prompts, tiny_model, tokenizer
 

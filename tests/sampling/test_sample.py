@@ -13,8 +13,8 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Request, Sampling, StrategyBase
 from elicit.policy.policy import Policy
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.sample import sample
-from elicit.sampling.sampler import StepLoop
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
 

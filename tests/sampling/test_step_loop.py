@@ -12,10 +12,10 @@ import torch
 
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import Job, Loop, Path, PickRule
-from elicit.sampling import batch
-from elicit.sampling.cache import SlotCache
-from elicit.sampling.engine import CachedEngine, ready_mask
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop import batch
+from elicit.sampling.loop.cache import SlotCache
+from elicit.sampling.loop.engine import CachedEngine, ready_mask
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from tests.reference import pick as reference
 from tests.sampling.models import CONFIGS, prompts, tiny_model, tokenizer

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from elicit.policy.decoding import Job, Path, PickRule
 from elicit.records import Finish
-from elicit.sampling.sampler import StepLoop
-from elicit.sampling.text import Decoder, StopFinder
+from elicit.sampling.loop.step_loop import StepLoop
+from elicit.sampling.loop.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
 from tests.sampling.models import prompts, tiny_model, tokenizer
 

@@ -17,8 +17,8 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.likelihood import likelihood
 from elicit.tasks.natural.gsm8k import Gsm8k
-from elicit.training.gold import SMALL_RATE, GoldSft, has_steps
-from elicit.training.sft import SftConfig
+from elicit.training.sft.gold import SMALL_RATE, GoldSft, has_steps
+from elicit.training.sft.sft import SftConfig
 from elicit.watch import watching
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask

@@ -16,8 +16,8 @@ from elicit.policy.checkpoint import parameters_hash, wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.likelihood import likelihood
 from elicit.tasks.task import PromptFormat
-from elicit.training import grpo
-from elicit.training.grpo import alike
+from elicit.training.rl import grpo
+from elicit.training.rl.grpo import alike
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 from tests.policy.tiny import hook_count, random_vector, tiny_model, tiny_tokenizer

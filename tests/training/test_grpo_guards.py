@@ -13,8 +13,8 @@ from elicit.errors import ConfigError, LedgerError, MethodError
 from elicit.ledger import Budget
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import parameters_hash
-from elicit.training import curves, guards, rewards, rollouts
-from elicit.training.checkpoints import found, load_tensors
+from elicit.training.rl import curves, guards, rewards, rollouts
+from elicit.training.rl.checkpoints import found, load_tensors
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 from tests.policy.tiny import hook_count, random_vector
@@ -136,7 +136,7 @@ def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_parameters(
             named["layer.1"].grad.fill_(math.nan)
         return check(trainer)
 
-    monkeypatch.setattr("elicit.training.grpo.check_gradients", poisoned)
+    monkeypatch.setattr("elicit.training.rl.grpo.check_gradients", poisoned)
     message = refused(replace(VECTORS, steps=4), tmp_path)
     assert "update 2: the gradient of layer.1 is not finite" in message and "checkpoint-000001" in message
     good = {name: torch.full_like(tensor, 9.0) for name, tensor in trained[1].items()}
@@ -152,7 +152,7 @@ def test_an_engine_that_ignores_the_vectors_is_found_out(tmp_path, monkeypatch) 
             with trainer.run.trainable.base():
                 return super().run(jobs, rule, stop, trainer)
 
-    monkeypatch.setattr("elicit.training.fit.engine_of", lambda settings, policy: Deaf(policy))
+    monkeypatch.setattr("elicit.training.rl.fit.engine_of", lambda settings, policy: Deaf(policy))
     assert "log-probs are the same with and without the vectors" in refused(VECTORS, tmp_path)
 
 
@@ -160,7 +160,7 @@ def test_out_of_memory_names_the_knobs(tmp_path, monkeypatch) -> None:
     def full(trainer: Any, *arguments: Any, **others: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("elicit.training.grpo.PolicyGradientTrainer._forward", full)
+    monkeypatch.setattr("elicit.training.rl.grpo.PolicyGradientTrainer._forward", full)
     assert "lower micro_batch (now 4), set gradient_checkpointing=true" in refused(METHODS["full"], tmp_path)
 
 

@@ -16,7 +16,7 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
-from elicit.training import checkpoints
+from elicit.training.rl import checkpoints
 from tests.training.harness import Fitted, fitted
 from tests.training.test_grpo import METHODS, TASK, tiny_policy
 

@@ -7,9 +7,9 @@ import pytest
 
 from elicit.ledger import Ledger
 from elicit.policy.decoding import Path
-from elicit.training import rewards
-from elicit.training.rewards import REWARDS, Judge
-from elicit.training.rollouts import Rollout
+from elicit.training.rl import rewards
+from elicit.training.rl.rewards import REWARDS, Judge
+from elicit.training.rl.rollouts import Rollout
 from tests.training.latent import LatentTask
 
 TASK = LatentTask()

@@ -15,9 +15,9 @@ from elicit.errors import ConfigError, MethodError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import parameters_hash, wrap
 from elicit.policy.policy import Policy
-from elicit.training.sft import SftConfig, refuse_leaks, train
-from elicit.training.sft_rows import Row, encode, micro_batches
-from elicit.training.sft_state import last_whole, remove_tree
+from elicit.training.sft.resume import last_whole, remove_tree
+from elicit.training.sft.rows import Row, encode, micro_batches
+from elicit.training.sft.sft import SftConfig, refuse_leaks, train
 from elicit.watch import watching
 from tests.policy.tiny import hook_count
 from tests.sampling.models import tiny_model, tokenizer

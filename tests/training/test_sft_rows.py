@@ -11,7 +11,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.records import Item
 from elicit.sampling.own import Completion
-from elicit.training.sft_rows import IGNORED, Row, encode, encode_all, micro_batches, own_row, steps_of
+from elicit.training.sft.rows import IGNORED, Row, encode, encode_all, micro_batches, own_row, steps_of
 from tests.sampling.models import tiny_model, tokenizer
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from elicit.errors import MethodError
 from elicit.tasks.review import flip_verdict, parts
-from elicit.training.sft_rows import Row
+from elicit.training.sft.rows import Row
 from methods.critique_ft.controls import (
     PLACEBOS,
     RIVALS,

@@ -13,8 +13,8 @@ from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint, paramete
 from elicit.policy.policy import Policy
 from elicit.policy.weights import WeightEdit
 from elicit.tasks.formal.task import FormalTask
-from elicit.training.sft import SftConfig
-from elicit.training.sft_curve import DevCurve
+from elicit.training.sft.dev_curve import DevCurve
+from elicit.training.sft.sft import SftConfig
 from methods.critique_ft.measures import balanced_accuracy
 from methods.critique_ft.method import CritiqueFT, held_out_of
 from methods.critique_ft.own import SelfCritic

@@ -10,7 +10,7 @@ from elicit.errors import ConfigError
 from elicit.files import seed_of
 from elicit.policy.decoding import Job, Path, Request
 from elicit.records import Finish
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from methods.decoding.budget_forcing import BudgetForcing, RandomContinuation
 from methods.decoding.continuing import own_tokens

@@ -17,7 +17,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import Request
 from elicit.policy.intervention import save
 from elicit.policy.policy import Policy, load_intervention
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import Answer, PromptFormat, StopRules
 from methods.decoding.cot_decoding import CotDecoding
 from methods.decoding.method import Decoding

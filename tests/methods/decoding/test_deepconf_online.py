@@ -12,7 +12,7 @@ from elicit.files import seed_of
 from elicit.policy.decoding import Path, PickRule, Request, StepRule
 from elicit.records import Finish
 from elicit.sampling.confidence import first_below, lowest
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from methods.decoding.deepconf_online import DeepConfOnline
 from methods.decoding.method import Decoding
 from methods.decoding.self_consistency import SelfConsistency

@@ -16,7 +16,7 @@ from elicit.files import seed_of
 from elicit.policy.decoding import DecodingStrategy, Outcome, Request
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
-from elicit.sampling.sampler import StepLoop
+from elicit.sampling.loop.step_loop import StepLoop
 from methods.decoding.power_mh import PowerMH
 from methods.decoding.power_smc import PowerSMC
 from tests.methods.decoding.power_toy import Texts

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from elicit.policy.activations import ActivationEdit
-from elicit.training.vectors import residual_rms
+from elicit.training.rl.vectors import residual_rms
 from methods.rl_steering.controls import changed
 from methods.rl_steering.method import RLSteering
 from tests.training.harness import Fitted, accuracy, fitted

@@ -18,7 +18,7 @@ from elicit.policy.policy import Policy
 from elicit.policy.weights import WeightEdit
 from elicit.sampling.own import Completion
 from elicit.tasks.formal.task import FormalTask
-from elicit.training.sft import SftConfig
+from elicit.training.sft.sft import SftConfig
 from methods.star.method import Star, joined
 
 TASK = FormalTask(n_train=30, n_dev=10, n_test=10, max_size=3, long_sizes=(4, 5))

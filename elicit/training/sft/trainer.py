@@ -17,8 +17,8 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import SFTTrainer
 
 from elicit.errors import MethodError
-from elicit.training.sft_rows import Tokens
-from elicit.training.sft_state import remove_older
+from elicit.training.sft.resume import remove_older
+from elicit.training.sft.rows import Tokens
 
 
 class PlannedTrainer(SFTTrainer):

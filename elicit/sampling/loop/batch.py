@@ -16,11 +16,11 @@ import torch
 from elicit.errors import CheckpointError
 from elicit.policy.decoding import Job, Path, PickRule, StepRule
 from elicit.records import Finish
-from elicit.sampling.engine import CachedEngine, Prefilled, Prefix, UncachedEngine
-from elicit.sampling.kept import Kept
-from elicit.sampling.pick import SCALARS, pick, ranked, scalars
-from elicit.sampling.text import StopFinder
-from elicit.sampling.uniforms import UniformTable
+from elicit.sampling.loop.engine import CachedEngine, Prefilled, Prefix, UncachedEngine
+from elicit.sampling.loop.kept import Kept
+from elicit.sampling.loop.pick import SCALARS, pick, ranked, scalars
+from elicit.sampling.loop.text import StopFinder
+from elicit.sampling.loop.uniforms import UniformTable
 from elicit.tasks.task import StopRules
 
 PREFILL_ROWS = 32

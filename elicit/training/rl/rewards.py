@@ -25,7 +25,7 @@ import numpy as np
 
 from elicit.errors import ConfigError, ElicitError, MethodError, near
 from elicit.files import seed_of
-from elicit.training.rollouts import Rollout
+from elicit.training.rl.rollouts import Rollout
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger

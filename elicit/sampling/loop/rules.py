@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
 from elicit.sampling.confidence import first_below
-from elicit.sampling.pick import SCALARS
+from elicit.sampling.loop.pick import SCALARS
 
 CONFIDENCE = SCALARS.index("confidences")
 SLACK = 1e-9

@@ -17,13 +17,14 @@ import torch
 
 from elicit.errors import ConfigError, MethodError
 from elicit.sampling.own import refuse_strategy
-from elicit.training import checkpoints, memory
-from elicit.training.guards import check_settings
+from elicit.training import memory
 from elicit.training.restore import own_environment, own_randomness, quiet, restored
-from elicit.training.rewards import known
-from elicit.training.rollouts import engine_of
-from elicit.training.settings import GRPOSettings
-from elicit.training.trainable import Trainable
+from elicit.training.rl import checkpoints
+from elicit.training.rl.guards import check_settings
+from elicit.training.rl.rewards import known
+from elicit.training.rl.rollouts import engine_of
+from elicit.training.rl.settings import GRPOSettings
+from elicit.training.rl.trainable import Trainable
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
-    from elicit.training.grpo import Run
+    from elicit.training.rl.grpo import Run
 
 LARGE, TINY_MODELS_RATE = 50_000_000, 1e-4
 """from so many trained weights on, so large a learning rate is remarked on"""
@@ -49,7 +50,7 @@ def fit(
 
     Works on a bare or a stacked policy. Raises MethodError or ConfigError, each naming the setting to change.
     """
-    from elicit.training.grpo import Run
+    from elicit.training.rl.grpo import Run
 
     refuse_strategy(policy)
     known(settings.rewards)
@@ -77,8 +78,8 @@ def fit(
 
 def _train(run: Run, order: Sequence[str]) -> None:
     """Train from the last checkpoint of this very run, or from the beginning."""
-    from elicit.training.curves import Curves
-    from elicit.training.grpo import PolicyGradientTrainer, Standing
+    from elicit.training.rl.curves import Curves
+    from elicit.training.rl.grpo import PolicyGradientTrainer, Standing
 
     trainer = PolicyGradientTrainer(run, order)
     trainer.add_callback(Curves(trainer))

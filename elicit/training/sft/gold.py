@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError, MethodError
-from elicit.training.sft import SftConfig, refuse_other_edits, train
-from elicit.training.sft_rows import Row
+from elicit.training.sft.rows import Row
+from elicit.training.sft.sft import SftConfig, refuse_other_edits, train
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger

@@ -24,13 +24,13 @@ from elicit.errors import ConfigError, MethodError
 from elicit.files import seed_of
 from elicit.policy.decoding import Job, Path, PickRule
 from elicit.records import FINISHED, Finish, Item
-from elicit.sampling.sampler import StepLoop
-from elicit.sampling.text import Decoder, StopFinder
+from elicit.sampling.loop.step_loop import StepLoop
+from elicit.sampling.loop.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
-    from elicit.training.settings import GRPOSettings
+    from elicit.training.rl.settings import GRPOSettings
 
 
 @dataclass(frozen=True)

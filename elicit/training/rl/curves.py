@@ -17,10 +17,10 @@ import numpy as np
 from transformers import TrainerCallback
 
 from elicit.sampling.likelihood import score
-from elicit.training.guards import check_signal
+from elicit.training.rl.guards import check_signal
 
 if TYPE_CHECKING:
-    from elicit.training.grpo import Batch, PolicyGradientTrainer
+    from elicit.training.rl.grpo import Batch, PolicyGradientTrainer
 
 LINES = 10
 """progress lines of a whole run, about"""

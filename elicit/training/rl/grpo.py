@@ -32,11 +32,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from elicit.policy.positions import forward_positions
 from elicit.records import Finish, Item
-from elicit.training import checkpoints, rewards, rollouts
-from elicit.training.guards import check_gradients, check_hooks
-from elicit.training.rollouts import Engine, Rollout
-from elicit.training.settings import GRPOSettings
-from elicit.training.trainable import Trainable
+from elicit.training.rl import checkpoints, rewards, rollouts
+from elicit.training.rl.guards import check_gradients, check_hooks
+from elicit.training.rl.rollouts import Engine, Rollout
+from elicit.training.rl.settings import GRPOSettings
+from elicit.training.rl.trainable import Trainable
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger

@@ -24,8 +24,8 @@ from elicit.errors import ConfigError, MethodError
 from elicit.files import content_hash
 from elicit.policy.weights import WeightEdit
 from elicit.training.restore import own_environment, own_randomness
-from elicit.training.sft_rows import Row, Tokens, encode_all, micro_batches, steps_of
-from elicit.training.sft_state import last_whole, remove_tree
+from elicit.training.sft.resume import last_whole, remove_tree
+from elicit.training.sft.rows import Row, Tokens, encode_all, micro_batches, steps_of
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -130,7 +130,7 @@ def _run(
     log: Callable[[dict[str, Any]], None],
     at: Mapping[int, Callable[[WeightEdit], None]],
 ) -> WeightEdit:
-    from elicit.training.sft_trainer import PlannedTrainer, Report
+    from elicit.training.sft.trainer import PlannedTrainer, Report
 
     model, before = trainable_copy(policy, config)
     edit_of = _edit_of(before, config)

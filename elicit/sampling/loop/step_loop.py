@@ -23,9 +23,9 @@ import torch
 
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Job, Path, PickRule, StepRule
-from elicit.sampling.batch import Batch
-from elicit.sampling.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
-from elicit.sampling.text import Decoder, StopFinder
+from elicit.sampling.loop.batch import Batch
+from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
+from elicit.sampling.loop.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
 
 SLOTS = {"cpu": 128}

@@ -32,7 +32,7 @@ class GRPOSettings:
     max_new_tokens: int | None = None
     """tokens of a rollout; null: the task's own limit. Also the constant of the dr_grpo loss"""
     rewards: Mapping[str, float] = field(default_factory=lambda: {"correct": 1.0})
-    """reward name -> weight; names in `elicit/training/rewards.py`"""
+    """reward name -> weight; names in `elicit/training/rl/rewards.py`"""
     rollouts: str = "loop"
     """loop: the workbench's step loop; generate: transformers' generate; vllm: TRL's vLLM engine (GPU, own install)"""
     vllm_server: str | None = None

@@ -15,8 +15,8 @@ from elicit.policy.policy import Policy
 from elicit.tasks.task import StopRules
 
 if TYPE_CHECKING:
-    from elicit.training.grpo import PolicyGradientTrainer
-    from elicit.training.settings import GRPOSettings
+    from elicit.training.rl.grpo import PolicyGradientTrainer
+    from elicit.training.rl.settings import GRPOSettings
 
 PROBE_TOKENS = 8
 NEVER_ENDS = 0.9

@@ -20,9 +20,9 @@ from transformers.cache_utils import DynamicCache
 
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.positions import forward_positions
-from elicit.sampling.cache import SlotCache, column_bytes
-from elicit.sampling.kept import Kept, columns_of, cropped
-from elicit.sampling.pick import precise, scalars
+from elicit.sampling.loop.cache import SlotCache, column_bytes
+from elicit.sampling.loop.kept import Kept, columns_of, cropped
+from elicit.sampling.loop.pick import precise, scalars
 
 Prefix = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt ids, forced completion ids): what is computed in one pass before the first free token"""

@@ -1,0 +1,1 @@
+"""The step loop: continuous batching with keyed draws."""

@@ -1,0 +1,1 @@
+"""Group-relative policy gradient on weights or on steering vectors."""

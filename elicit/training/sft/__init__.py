@@ -1,0 +1,1 @@
+"""Supervised fine-tuning on a method's own or on gold texts."""
