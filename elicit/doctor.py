@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from elicit.commands.arguments import split
-from elicit.config import check_methods_package, compose, config_dirs, plugins, settings
+from elicit.config.build import plugins
+from elicit.config.compose import build_settings, check_methods_package, compose, config_dirs
 from elicit.errors import ElicitError
 from elicit.provenance import versions
 from elicit.track import has_key, reachable, resolve_mode
@@ -109,7 +110,7 @@ def _model(given: dict[str, str]) -> Iterator[Line]:
     from elicit.policy.layers import blocks
 
     yield True, _device_line(), ""
-    chosen = settings(compose([f"{key}={value}" for key, value in given.items()]))
+    chosen = build_settings(compose([f"{key}={value}" for key, value in given.items()]))
     checkpoint = load_checkpoint(chosen.model)
     info = checkpoint.info()
     found = len(blocks(checkpoint.model))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elicit.config import own_places
+from elicit.config.compose import own_places
 from elicit.files import content_hash, fingerprint, seed_of
 from elicit.ledger import Ledger, load_rows
 from elicit.method import Context

@@ -17,7 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from elicit.config import config_dirs
+from elicit.config.compose import config_dirs
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dirs()[0].resolve()), config_name="config")

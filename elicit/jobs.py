@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from elicit.config import Settings, settings
+from elicit.config import Settings
+from elicit.config.compose import build_settings
 from elicit.errors import StageError
 from elicit.names import published_name
 from elicit.plan import Job
@@ -65,7 +66,7 @@ def _next_index() -> int:
 
 def job_of(run: RunFolder) -> Job:
     """The job of a run folder, composed again from its config.yaml."""
-    saved: Settings = settings(run.config())
+    saved: Settings = build_settings(run.config())
     told = run.manifest
     if told.get("config_hash") != config_hash(saved.node):
         raise StageError(f"{run.path / 'config.yaml'} was changed since the run was planned; start a new run instead")

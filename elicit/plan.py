@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from elicit.config import Settings, compose, settings
+from elicit.config import Settings
+from elicit.config.compose import build_settings, compose
 from elicit.errors import ConfigError
 from elicit.files import content_hash
 
@@ -102,7 +103,7 @@ def _experiment_jobs(overrides: list[str]) -> list[list[str]]:
 
 def _with_controls(overrides: list[str]) -> list[Job]:
     """A job followed by the placebos and rivals that it asks for."""
-    main = settings(compose(overrides))
+    main = build_settings(compose(overrides))
     if main.method is None:
         return [Job("base", "base", main, tuple(overrides))]
     kind, _, twin = (main.arm or "method").partition(":")
@@ -118,7 +119,7 @@ def _with_controls(overrides: list[str]) -> list[Job]:
         count = {"none": 0, "one": 1, "all": len(found)}[how_many]
         for twin, seed in itertools.product(list(found)[:count], draws if kind == "placebo" else draws[:1]):
             twin_overrides = [*overrides, f"method.{kind}={twin}", f"seed={seed}"]
-            twin_settings = settings(compose(twin_overrides))
+            twin_settings = build_settings(compose(twin_overrides))
             jobs.append(Job(f"{name}/{twin}", kind, twin_settings, tuple(twin_overrides), parent=name, twin=twin))
     return jobs
 

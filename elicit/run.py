@@ -130,7 +130,7 @@ def take_over(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
 def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Compare, track one score run a policy, report, and print the scorecard."""
     from elicit.evaluate.compare import CompareConfig, compare
-    from elicit.scores import track_comparison
+    from elicit.track.scores import track_comparison
 
     comparison, plan = bench.comparison, bench.plan
     seed = comparison.settings.seed

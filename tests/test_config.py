@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from elicit import config
-from elicit.build import Builder, build
-from elicit.config import EvalPlan, Experiment, Sweep, choices, compose, settings, sweep_jobs
+from elicit.config import EvalPlan, Experiment, Sweep
+from elicit.config import compose as config
+from elicit.config.build import Builder, build
+from elicit.config.compose import build_settings, choices, compose, sweep_jobs
 from elicit.errors import ConfigError
 from elicit.plan import plan
 
@@ -62,12 +63,14 @@ def test_every_sweep_multiplies_jobs(name: str) -> None:
 @pytest.mark.parametrize("typo", ["method.item=3", "+method.item=3", "++method.item=3"])
 def test_a_typo_is_refused_with_its_near_match_however_it_came_in(typo: str) -> None:
     with pytest.raises(ConfigError, match=r"method\.item: .*did you mean .*items"):
-        settings(compose(["method=contrastive", typo]))
+        build_settings(compose(["method=contrastive", typo]))
 
 
 def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as fault:
-        settings(compose(["method=contrastive", "method.typo=1", "eval.n=many", "task.familly=add", "placebos=two"]))
+        build_settings(
+            compose(["method=contrastive", "method.typo=1", "eval.n=many", "task.familly=add", "placebos=two"])
+        )
     for part in ("4 faults", "method.typo", "eval.n='many'", "task.familly", "placebos='two'"):
         assert part in str(fault.value)
 
@@ -76,7 +79,7 @@ def test_an_unknown_choice_names_near_matches() -> None:
     with pytest.raises(ConfigError, match="did you mean contrastive"):
         compose(["method=contrastve"])
     with pytest.raises(ConfigError, match="no such setting"):
-        settings(compose(["plcebos=one"]))
+        build_settings(compose(["plcebos=one"]))
 
 
 @pytest.mark.parametrize("name", ["os.system", "subprocess.Popen", "elicit.errors.near", "methodsx.evil.Class"])
@@ -101,20 +104,20 @@ def test_values_are_checked_against_the_types_of_the_fields() -> None:
 
 
 def test_defaults_stand_in_the_dataclass_and_overrides_reach_fields_that_no_yaml_states() -> None:
-    chosen = settings(compose(["method=contrastive", "method.dev_items=7", "eval.limit=null"]))
+    chosen = build_settings(compose(["method=contrastive", "method.dev_items=7", "eval.limit=null"]))
     assert chosen.method.dev_items == 7 and chosen.eval == EvalPlan(limit=None)
 
 
 def test_a_fault_of_a_constructor_is_a_fault_of_the_configuration() -> None:
     with pytest.raises(ConfigError, match="eval: n=0"):
-        settings(compose(["eval.n=0"]))
+        build_settings(compose(["eval.n=0"]))
 
 
 def test_a_placebo_of_a_method_is_one_of_its_own() -> None:
-    named = settings(compose(["method=contrastive", "method.placebo=labels_permuted"]))
+    named = build_settings(compose(["method=contrastive", "method.placebo=labels_permuted"]))
     assert named.arm == "placebo:labels_permuted"
     with pytest.raises(ConfigError, match=r"placebo='labels_permutd'.*labels_permuted"):
-        settings(compose(["method=contrastive", "method.placebo=labels_permutd"]))
+        build_settings(compose(["method=contrastive", "method.placebo=labels_permutd"]))
 
 
 def test_a_sweep_is_the_product_of_its_axes() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from elicit.cli import WORDS
-from elicit.config import choices, compose, settings
+from elicit.config.compose import build_settings, choices, compose
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -37,7 +37,7 @@ def test_commands_use_words_groups_and_choices_that_exist(page: Path) -> None:
 
 def test_every_anchor_s_command_builds_its_settings() -> None:
     rows = commands((ROOT / "docs" / "anchors.md").read_text(encoding="utf-8"))
-    built = [settings(compose(row.split()[1:])) for row in rows if row.startswith("elicit method=")]
+    built = [build_settings(compose(row.split()[1:])) for row in rows if row.startswith("elicit method=")]
     assert len(built) == 5 and all(one.method is not None for one in built)
 
 

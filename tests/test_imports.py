@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.errors", "elicit.names"),
-    ("elicit.records", "elicit.watch", "elicit.build", "elicit.config", "elicit.console"),
+    ("elicit.records", "elicit.watch", "elicit.config.build", "elicit.config", "elicit.console"),
     ("elicit.files", "elicit.tasks"),
     (
-        "elicit.account",
+        "elicit.ledger.account",
         "elicit.ledger",
         "elicit.track",
-        "elicit.scores",
-        "elicit.workspace",
+        "elicit.track.scores",
+        "elicit.track.workspace",
         "elicit.report",
         "elicit.policy",
         "elicit.provenance",

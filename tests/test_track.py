@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from elicit import track
 from elicit.files import write_json, write_rows
-from elicit.scores import score_runs, track_comparison
 from elicit.track import NoTracker, WandbTracker, resolve_mode
+from elicit.track import sink as track
+from elicit.track.scores import score_runs, track_comparison
 from tests import wandb_stub
 from tests.report.example import comparison
 from tests.wandb_stub import Stub
@@ -237,7 +237,7 @@ def compared(folder: Path) -> dict[str, Any]:
 TRACKED = """
 import json, sys
 from pathlib import Path
-from elicit.scores import track_comparison
+from elicit.track.scores import track_comparison
 from elicit.track import WandbTracker
 folder = Path(sys.argv[1])
 told = json.loads((folder / "comparison.json").read_text())

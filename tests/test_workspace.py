@@ -13,8 +13,8 @@ import pytest
 
 from elicit.cli import WORDS, main
 from elicit.commands.completion import SHELLS, candidates
-from elicit.scores import score_runs
-from elicit.workspace import build, metrics, specification
+from elicit.track.scores import score_runs
+from elicit.track.workspace import build, metrics, specification
 from tests.report.example import comparison
 
 

@@ -14,8 +14,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from elicit.build import Builder
-from elicit.config import GROUPS, choices, compose
+from elicit.config import GROUPS
+from elicit.config.build import Builder
+from elicit.config.compose import choices, compose
 from elicit.errors import ConfigError, near
 
 LISTS = {

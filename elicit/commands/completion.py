@@ -60,7 +60,8 @@ def candidates(words: list[str]) -> list[str]:
     *before, last = words
     from elicit.cli import WORDS
     from elicit.commands.choices import LISTS
-    from elicit.config import GROUPS, choices
+    from elicit.config import GROUPS
+    from elicit.config.compose import choices
 
     key, equals, _ = last.partition("=")
     command = before[0] if before and before[0] in WORDS else None

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from elicit.config import compose, settings
+from elicit.config.compose import build_settings, compose
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.files import write_json
@@ -23,7 +23,7 @@ def contamination(arguments: list[str]) -> int:
     if stray := [word for word in arguments if "=" not in word]:
         raise ConfigError(f"elicit contamination {stray[0]}: settings only, such as model=organism task=chain")
     pairs = [word.split("=", 1) for word in arguments]
-    chosen = settings(compose([f"{key}={value}" for key, value in pairs if key not in _OWN]))
+    chosen = build_settings(compose([f"{key}={value}" for key, value in pairs if key not in _OWN]))
     config = Probe(**{key: _number(key, value) for key, value in pairs if key in _OWN}, seed=chosen.seed)
     console, checkpoint = Console(chosen.output), load_checkpoint(chosen.model)
     items = chosen.task.items("test", chosen.eval.limit)

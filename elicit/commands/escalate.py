@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.commands.arguments import split
-from elicit.config import settings
+from elicit.config.compose import build_settings
 from elicit.console import Console
 from elicit.errors import ConfigError, DataError, near
 from elicit.files import read_json
@@ -46,7 +46,7 @@ def run(folder: Path, root: Path, console: Console, levels: tuple[int, ...]) -> 
     run_folder = next((run for run in all_runs(root) if run.manifest.get("group") == folder.name), None)
     if run_folder is None:
         raise DataError(f"{folder}: no run folder of this comparison under {root}; keep runs and comparisons together")
-    chosen, saved = settings(run_folder.config()), read_json(folder / "inputs.json")
+    chosen, saved = build_settings(run_folder.config()), read_json(folder / "inputs.json")
     bench = Bench(Comparison(folder.name, (), chosen), load_checkpoint(chosen.model), console)
     items = {item.id: item for item in bench.items}
     ordered = [items[name] for name in saved["items"] if name in items]

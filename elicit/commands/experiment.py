@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from elicit.commands.arguments import split
-from elicit.config import sweep_jobs
+from elicit.config.compose import sweep_jobs
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.plan import Comparison, plan

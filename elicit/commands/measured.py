@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from elicit.commands.arguments import split
-from elicit.config import Settings, compose, settings
+from elicit.config import Settings
+from elicit.config.compose import build_settings, compose
 from elicit.console import Console
 from elicit.errors import ConfigError, DataError, near
 from elicit.files import read_json
@@ -22,7 +23,7 @@ def grade(arguments: list[str]) -> int:
     overrides = [f"{key}={value}" for key, value in given.items() if key.split(".")[0] == "task"]
     if not any(word.startswith("task=") for word in overrides):
         overrides.insert(0, "task=gsm8k")
-    task = settings(compose(overrides)).task
+    task = build_settings(compose(overrides)).task
     from elicit.evaluate.grade import grade_file
 
     found = grade_file(Path(names[0]), task, int(given.get("workers", 2)))
@@ -117,7 +118,7 @@ def _compare_runs(runs: list[RunFolder], root: Path, given: dict[str, str]) -> i
     saved["config"]["group"] = group
     saved["commands"] = [f"elicit compare {' '.join(run.path.name for run in runs)} group={group}"]
     saved["items"] = shared_items(runs, saved["items"])
-    return _finish(root / "comparisons" / group, entries, saved, settings(runs[0].config()), given, regrade=False)
+    return _finish(root / "comparisons" / group, entries, saved, build_settings(runs[0].config()), given, regrade=False)
 
 
 def shared_items(runs: list[RunFolder], items: list[str]) -> list[str]:
@@ -139,7 +140,7 @@ def shared_items(runs: list[RunFolder], items: list[str]) -> list[str]:
 
 
 def _task(run: RunFolder) -> str:
-    return settings(run.config()).task.name
+    return build_settings(run.config()).task.name
 
 
 def _finish(
@@ -150,7 +151,7 @@ def _finish(
     from elicit.evaluate.compare import compare as compute
     from elicit.report.scorecard import pair_lines
     from elicit.run import show
-    from elicit.scores import track_comparison
+    from elicit.track.scores import track_comparison
 
     console = Console(given.get("output", "text"))
     items = _items(chosen, saved["items"])
@@ -193,8 +194,8 @@ def settings_of(folder: Path) -> Settings:
     named = [Path(entry["run"]) for entry in entries if entry.get("run")]
     for path in (*named, *(root / path.name for path in named)):
         if (path / "config.yaml").exists():
-            return settings(RunFolder(path).config())
+            return build_settings(RunFolder(path).config())
     for run in all_runs(root):
         if run.manifest.get("group") == folder.name:
-            return settings(run.config())
+            return build_settings(run.config())
     raise DataError(f"{folder}: no run folder of this comparison under {root}; keep runs and comparisons together")

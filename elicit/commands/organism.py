@@ -24,7 +24,7 @@ def build(arguments: list[str]) -> int:
     """`elicit organism build folder=... [kind= rate= steps= seed= ...]`; the same command again goes on."""
     import yaml
 
-    from elicit.build import Builder
+    from elicit.config.build import Builder
     from elicit.organisms.train import OrganismConfig, train_organism
 
     fields = [field.name for field in dataclasses.fields(OrganismConfig)]

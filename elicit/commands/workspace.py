@@ -6,7 +6,7 @@ import json
 
 from elicit.commands.arguments import split
 from elicit.errors import ConfigError
-from elicit.workspace import build, specification
+from elicit.track.workspace import build, specification
 
 
 def workspace(arguments: list[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from elicit.ledger import Ledger, load_rows, summary
-from elicit.tasks.overlap import RUN, OverlapIndex
+from elicit.ledger.overlap import RUN, OverlapIndex
 from elicit.tasks.task import make_item
 from tests.toy import ToyTask
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from elicit.build import build
-from elicit.config import sweep_jobs
+from elicit.config.build import build
+from elicit.config.compose import sweep_jobs
 from elicit.plan import plan
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention

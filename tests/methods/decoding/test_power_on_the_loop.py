@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from elicit.build import build
+from elicit.config.build import build
 from elicit.errors import ConfigError
 from elicit.files import seed_of
 from elicit.policy.decoding import DecodingStrategy, Outcome, Request

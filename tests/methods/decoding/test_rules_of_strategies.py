@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from elicit.config import choices, compose, settings
+from elicit.config.compose import build_settings, choices, compose
 from elicit.policy.decoding import PickRule, StrategyBase
 
 
 def strategy_of(name: str) -> StrategyBase:
-    return settings(compose(["method=decoding", f"method/strategy={name}"])).method.strategy
+    return build_settings(compose(["method=decoding", f"method/strategy={name}"])).method.strategy
 
 
 @pytest.mark.parametrize("name", sorted(choices("method/strategy")))

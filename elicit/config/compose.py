@@ -15,151 +15,19 @@ import importlib.util
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from elicit.build import Builder, plugins
+from elicit.config.build import Builder, plugins
+from elicit.config.settings import ARMS, GROUPS, Settings, Sweep
 from elicit.errors import ConfigError, near
 from elicit.watch import watching
-
-GROUPS = (
-    *("method", "method/strategy", "method/critic", "method/response"),
-    *("model", "task", "eval", "tracker", "experiment", "sweep"),
-)
-ARMS = ("placebo", "rival")
-"""`method.placebo=NAME` and `method.rival=NAME` run one of the method's own controls; they are no fields of it."""
-
-
-@dataclass(frozen=True)
-class EvalPlan:
-    """How all policies of a comparison are measured."""
-
-    n: int = 16
-    """samples an item; deterministic strategies take 1"""
-    base_n: int | None = None
-    """the same of the base rungs, so that the base's vote can spend as many tokens as a costly method; null: n"""
-    limit: int | None = 200
-    """items of the test split, a seeded subset that is the same for all policies; null: all"""
-    regime: Literal["compare", "support", "greedy"] = "compare"
-    max_new_tokens: int | None = None
-    """null: the task's own limit; one limit for all policies"""
-    workers: int = 2
-    """processes that grade"""
-    bootstrap_draws: int = 10_000
-    ceilings: tuple[Literal["C1", "C3", "C4"], ...] = ("C1", "C4")
-    """C4: opener forced, where the task knows one; C1: base coverage net of guessing, needs support_n; C3: fine-tuning
-    on gold traces, where the task has them. C2 is declared by `sibling`."""
-    sibling: str | None = None
-    """post-trained sibling of the checkpoint, a folder or hub id: ceiling C2; null: none"""
-    c3: Any = None
-    """how C3 is fitted; null: elicit.training.sft.gold.GoldSft as it is"""
-    b2: Any = None
-    """strategy that forces rung B2 (B1 at a method's tokens), with settings tokens, temperature, top_p; null: no B2"""
-    prompts: tuple[str, ...] | None = None
-    """fixed prompts that rung B1 is chosen from; null: all of the task, (): none"""
-    prompt_limit: int = 48
-    """dev items on which B1's prompt is chosen"""
-    prompt_n: int = 2
-    """samples an item for that choice"""
-    own_prompts: bool = True
-    """methods are measured at their own dev-best fixed prompt as well: EF against B1 compares best with best"""
-    support_n: int | None = None
-    """base samples an item at temperature 1 for C1; null: C1 is not measured"""
-    annotate: bool = False
-    """KL to the base and likelihood under it: every policy's samples at T=1 on some items, each scored by the base"""
-    annotate_limit: int = 48
-    """items for that"""
-    annotate_n: int = 4
-    """samples an item for that"""
-
-    def __post_init__(self) -> None:
-        for name in ("n", "workers", "bootstrap_draws", "prompt_limit", "prompt_n", "annotate_limit", "annotate_n"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: 1 or more")
-        wanted = {"b2": ("tokens", "temperature", "top_p", "run"), "c3": ("fit", "name")}
-        for name, parts in wanted.items():
-            chosen = getattr(self, name)
-            if lacking := [part for part in parts if chosen is not None and not hasattr(chosen, part)]:
-                raise ConfigError(f"{name}={type(chosen).__name__}: it has no {', '.join(lacking)} (see eval=full)")
-        for name in ("base_n", "limit", "max_new_tokens", "support_n"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: null, or 1 or more")
-
-
-@dataclass(frozen=True)
-class FitPlan:
-    """How methods are fitted, besides what each says itself."""
-
-    prompt: str = "bare"
-    """fixed prompt of the task that a method is fitted on; it is evaluated at the bare one and at its own best"""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A preset: settings of the groups in its YAML, and the jobs that share one comparison."""
-
-    name: str
-    jobs: tuple[tuple[str, ...], ...]
-    """one list of overrides a job"""
-    expected: dict[str, Any] = field(default_factory=dict)
-    """figures to print beside the obtained ones, by policy name"""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Axes that `elicit -m sweep=NAME` multiplies, besides comma-separated values of the command line."""
-
-    axes: dict[str, list[Any]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything one job needs. `node` is the resolved configuration it was built from."""
-
-    method: Any
-    """None: only the base is measured"""
-    model: Any
-    task: Any
-    eval: EvalPlan
-    tracker: Any
-    fit: FitPlan = FitPlan()
-    experiment: Experiment | None = None
-    sweep: Sweep | None = None
-    seed: int = 0
-    root: str = "runs"
-    group: str | None = None
-    """null: the experiment's name, or method-task-model"""
-    output: Literal["text", "json"] = "text"
-    dry_run: bool = False
-    parallel: int = 1
-    """processes that fit and measure the jobs of a comparison side by side; more than 1 for tiny models on a CPU"""
-    placebos: Literal["none", "one", "all"] = "none"
-    placebo_seeds: int = 1
-    """draws of every placebo (seed, seed + 1000, ...); they share the samples: n a draw is eval.n / placebo_seeds"""
-    rivals: Literal["none", "one", "all"] = "none"
-    template: str = "comparison"
-    """report template: a shipped name or a path"""
-    budget: Any = None
-    """elicit.ledger.Budget"""
-    allow_classes: tuple[str, ...] = ()
-    """further packages whose classes `_class_` may name"""
-    arm: str | None = None
-    """set by method.placebo=NAME or method.rival=NAME: "placebo:NAME" """
-    node: dict[str, Any] = field(default_factory=dict, compare=False)
-    smuggled: tuple[str, ...] = ()
-    """what was read while the method was imported and built: the ledger counts it as unaccounted"""
-
-    def __post_init__(self) -> None:
-        if self.parallel < 1:
-            raise ConfigError(f"parallel={self.parallel}: 1 process or more")
-        if self.placebo_seeds < 1:
-            raise ConfigError(f"placebo_seeds={self.placebo_seeds}: 1 draw or more")
 
 
 def config_dirs() -> list[Path]:
     """Our config folder, then those of the registered plug-ins. Raises ConfigError naming a plug-in without one."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     dirs = [here / "_configs" if (here / "_configs").is_dir() else here.parent / "configs"]
     for name, point in plugins().items():
         spec = importlib.util.find_spec(point.value)
@@ -200,7 +68,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in node.items()}
 
 
-def settings(node: Mapping[str, Any]) -> Settings:
+def build_settings(node: Mapping[str, Any]) -> Settings:
     """Build a composed configuration. Raises ConfigError with all faults at once."""
     check_methods_package()
     plain = {key: value for key, value in node.items() if key != "arm"}
@@ -242,7 +110,7 @@ def _watched(builder: Builder, node: Any) -> tuple[Any, tuple[str, ...]]:
 def own_places() -> list[Path]:
     """What may be read while a method is imported and runs: our methods' folder and the metadata of plug-ins."""
     metadata = [getattr(point.dist, "_path", None) for point in plugins().values()]
-    return [Path(__file__).resolve().parent.parent / "methods", *(Path(path) for path in metadata if path)]
+    return [Path(__file__).resolve().parents[2] / "methods", *(Path(path) for path in metadata if path)]
 
 
 def with_arm(value: Settings) -> Settings:
@@ -293,7 +161,7 @@ def _declared_axes(job: Sequence[str]) -> Iterator[list[str]]:
 
 def check_methods_package() -> None:
     """Refuse when `import methods` would find some other package; both paths are named."""
-    ours = Path(__file__).resolve().parent.parent / "methods"
+    ours = Path(__file__).resolve().parents[2] / "methods"
     spec = importlib.util.find_spec("methods")
     found = Path(next(iter(spec.submodule_search_locations or ("",)))).resolve() if spec else None
     if found != ours:

@@ -23,14 +23,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from elicit.account import Account
 from elicit.errors import LedgerError
 from elicit.files import content_hash, read_jsonl, write_text
+from elicit.ledger.account import Account
+from elicit.ledger.overlap import Overlap, OverlapIndex
 from elicit.records import Item, LedgerRow
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job
-from elicit.tasks.overlap import Overlap, OverlapIndex
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task
 from elicit.watch import door
 

@@ -7,7 +7,7 @@
 The mode is resolved here and said in one line: an explicit setting, then WANDB_MODE, then online
 where a key is present and the server answers, else offline (`wandb.init` itself raises with neither
 key nor network, and never falls back). A server that falls silent costs at most `patience` seconds at a run's
-end; what did not arrive lies in the folder for `wandb sync`. What is tracked of a comparison: `elicit/scores.py`.
+end; what did not arrive lies in the folder for `wandb sync`. What is tracked of a comparison: `elicit/track/scores.py`.
 Knows nothing about methods or metrics; no torch; wandb is imported only when a run starts.
 """
 

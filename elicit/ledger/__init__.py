@@ -1,0 +1,25 @@
+"""The door to data: what a method may read, what it used, and the data class that follows."""
+
+from elicit.ledger.ledger import (
+    Budget,
+    Ledger,
+    Spent,
+    TaskView,
+    data_class,
+    load_rows,
+    prompt_rows,
+    refuse_used,
+    summary,
+)
+
+__all__ = [
+    "Budget",
+    "Ledger",
+    "Spent",
+    "TaskView",
+    "data_class",
+    "load_rows",
+    "prompt_rows",
+    "refuse_used",
+    "summary",
+]
