@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from elicit.evaluate.statistics import DRAWS, Resamples
+from elicit.evaluate.statistics.resamples import DRAWS, Resamples
 
 ITEMS, SAMPLES, LOOP_DRAWS = 1319, 16, 200
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
 from tests.evaluate.simulated import CHECKPOINT, LEDGER, SimulatedTask, items, rates, store
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from elicit.cli import WORDS, main
+from elicit.cli import main
+from elicit.commands.words import WORDS
 
 ROOT = Path(__file__).parents[1]
 

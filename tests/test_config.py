@@ -14,7 +14,7 @@ from elicit.config import compose as config
 from elicit.config.build import Builder, build
 from elicit.config.compose import build_settings, choices, compose, sweep_jobs
 from elicit.errors import ConfigError
-from elicit.plan import plan
+from elicit.experiment.plan import plan
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml"))

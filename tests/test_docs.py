@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from elicit.cli import WORDS
+from elicit.commands.words import WORDS
 from elicit.config.compose import build_settings, choices, compose
 
 ROOT = Path(__file__).parents[1]

@@ -13,44 +13,33 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("elicit.errors", "elicit.names"),
-    ("elicit.records", "elicit.watch", "elicit.config.build", "elicit.config", "elicit.console"),
-    ("elicit.files", "elicit.tasks"),
-    (
-        "elicit.ledger.account",
-        "elicit.ledger",
-        "elicit.track",
-        "elicit.track.scores",
-        "elicit.track.workspace",
-        "elicit.report",
-        "elicit.policy",
-        "elicit.provenance",
-        "elicit.runs",
-    ),
-    ("elicit.sampling",),
-    ("elicit.method", "elicit.training"),
-    ("elicit.organisms", "elicit.evaluate", "methods"),
-    ("elicit.plan", "elicit.totals"),
-    ("elicit.fit", "elicit.bench", "elicit.rungs"),
-    ("elicit.jobs",),
-    ("elicit.workers",),
-    ("elicit.run", "elicit.doctor", "elicit.commands", "elicit.cli", "elicit.hydra_app"),
+    ("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.watch"),
+    ("elicit.config", "elicit.files"),
+    ("elicit.tasks", "elicit.results", "elicit.report", "elicit.track"),
+    ("elicit.policy", "elicit.ledger"),
+    ("elicit.method", "elicit.sampling"),
+    ("elicit.evaluate", "elicit.training", "elicit.organisms"),
+    ("elicit.experiment", "methods"),
+    ("elicit.commands",),
+    ("elicit.cli",),
 )
-WINGS = ("elicit.organisms", "elicit.evaluate", "methods")
+"""A package imports from its own floor and from those before it."""
+WINGS = ("elicit.evaluate", "elicit.training", "elicit.organisms")
+"""one floor, no door between them"""
 TORCH_FREE = (
+    *("elicit.records", "elicit.files", "elicit.errors", "elicit.ledger", "elicit.config", "elicit.track"),
     *(
-        "elicit.records",
-        "elicit.files",
-        "elicit.errors",
-        "elicit.ledger",
-        "elicit.config",
-        "elicit.track",
         "elicit.watch",
+        "elicit.results",
+        "elicit.cli",
+        "elicit.report",
+        "elicit.report.render",
+        "elicit.evaluate.stages.grade",
     ),
-    *("elicit.cli", "elicit.report", "elicit.report.render", "elicit.plan", "elicit.runs", "elicit.provenance"),
-    *("elicit.evaluate.grade", "elicit.evaluate.measure", "elicit.evaluate.compare", "elicit.evaluate.rungs"),
+    *("elicit.experiment.plan", "elicit.experiment.run_folder", "elicit.experiment.provenance"),
+    *("elicit.evaluate.measures.measure", "elicit.evaluate.comparison.compare", "elicit.evaluate.metrics.rungs"),
     *("elicit.evaluate.calibration.simulated", "elicit.evaluate.calibration.fits", "elicit.evaluate.contamination"),
-    *("elicit.evaluate.escalation", "elicit.commands.calibrate", "elicit.commands.escalate"),
+    *("elicit.evaluate.comparison.escalation", "elicit.commands.calibrate", "elicit.commands.escalate"),
     *("elicit.commands.measured", "elicit.commands.choices", "elicit.commands.experiment"),
 )
 

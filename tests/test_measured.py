@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from elicit.cli import main
+from elicit.experiment.run_folder import RunFolder
 from elicit.files import read_json, read_rows, shards, write_json
-from elicit.runs import RunFolder
 from tests.test_run import ROOT, SMALL, TWIN, elicit
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from elicit.cli import main
+from elicit.experiment.run_folder import RunFolder
 from elicit.files import read_json, read_rows, shards
 from elicit.ledger import load_rows
-from elicit.runs import RunFolder
 from tests.test_run import GREEDY, SMALL, elicit
 
 PROMPTS = ["eval.prompts=[few_shot,check]", "eval.prompt_limit=12", "eval.prompt_n=1"]

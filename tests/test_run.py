@@ -15,8 +15,8 @@ import pytest
 
 from elicit.cli import main
 from elicit.errors import ConfigError, MethodError
+from elicit.experiment.run_folder import RunFolder, find_run
 from elicit.files import read_json, shards, write_json
-from elicit.runs import RunFolder, find_run
 
 ROOT = Path(__file__).parents[1]
 TWIN = ROOT / "elicit" / "organisms" / "checkpoints" / "twin"
@@ -116,7 +116,7 @@ def test_a_changed_config_is_not_resumed(finished: Path, tmp_path: Path) -> None
 
 
 def test_a_failing_job_writes_its_error_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from elicit import fit
+    from elicit.experiment import fit
 
     works = fit.fit_job
 
@@ -146,7 +146,7 @@ def test_a_sweep_has_a_folder_for_each_job_and_one_policy_is_sampled_and_counted
 def test_an_interrupted_run_says_how_to_go_on_and_comes_out_the_same(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from elicit import bench
+    from elicit.experiment import bench
 
     def stops(*arguments: Any, **settings: Any) -> Any:
         raise KeyboardInterrupt

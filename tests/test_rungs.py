@@ -14,9 +14,9 @@ from elicit.cli import main
 from elicit.config import EvalPlan
 from elicit.errors import ConfigError
 from elicit.evaluate.entry import Entry
+from elicit.experiment.ceilings import renders
 from elicit.files import read_json
 from elicit.policy.checkpoint import wrap
-from elicit.rungs import renders
 from methods.decoding.forced_to import ForcedTo
 from methods.decoding.plain import Greedy
 from tests.sampling.models import tiny_model, tokenizer
@@ -77,7 +77,7 @@ def test_a_run_knows_its_rung_and_can_be_compared_elsewhere(measured: Any) -> No
 def test_a_sibling_that_can_not_read_the_prompt_is_refused_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("elicit.rungs.renders", lambda checkpoint, text: False)
+    monkeypatch.setattr("elicit.experiment.ceilings.renders", lambda checkpoint, text: False)
     code, result = elicit(*SMALL, "eval.sibling=organism", "eval.ceilings=[C4]", cwd=tmp_path)
     assert code == 0 and "can't render the prompt" in result["comparisons"][0]["ceilings"]["C2"]["refused"]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from elicit.experiment.forecast.forecast import _choice, describe, evaluation_paths
+from elicit.experiment.forecast.memory import LIBRARIES, peak
+from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
+from elicit.experiment.forecast.speed import fit_seconds, measured
+from elicit.experiment.forecast.work import PASSES, Work, work
+from elicit.experiment.plan import Comparison, plan
 from elicit.files import fingerprint
-from elicit.plan import Comparison, plan
 from elicit.policy.checkpoint import CheckpointConfig
-from elicit.totals import _choice, describe, evaluation_paths
-from elicit.totals.fits import PASSES, Work, work
-from elicit.totals.memory import LIBRARIES, peak
-from elicit.totals.shape import SHAPES, parameters, unloaded
-from elicit.totals.speed import fit_seconds, measured
 from elicit.training.rl.settings import GRPOSettings
 from elicit.training.sft.sft import SftConfig
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from elicit import workers
-from elicit.runs import DONE, RunFolder
+from elicit.experiment import workers
+from elicit.experiment.run_folder import DONE, RunFolder
 from tests.test_run import SMALL, elicit
 
 TWO = ["-m", "method=decoding", "method/strategy=greedy,low_temperature", *SMALL]

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from elicit.cli import WORDS, main
+from elicit.cli import main
 from elicit.commands.completion import SHELLS, candidates
+from elicit.commands.words import WORDS
 from elicit.track.scores import score_runs
 from elicit.track.workspace import build, metrics, specification
 from tests.report.example import comparison

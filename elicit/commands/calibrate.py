@@ -59,10 +59,10 @@ def simulated(own: dict[str, str], rest: list[str]) -> int:
 def organisms(own: dict[str, str], rest: list[str]) -> int:
     """Fits of the experiment's methods, over seeds, on the positive organism and on both twins."""
     from elicit.evaluate.calibration import fits
-    from elicit.evaluate.calibration.shipped import code_hash
+    from elicit.evaluate.statistics.shipped import code_hash
+    from elicit.experiment.plan import plan
+    from elicit.experiment.run import execute
     from elicit.files import fingerprint
-    from elicit.plan import plan
-    from elicit.run import execute
 
     seeds = _numbers("seeds", own.get("seeds", "1,2,3"))
     preset = [] if any(word.startswith("experiment=") for word in rest) else ["experiment=calibration"]
@@ -87,8 +87,8 @@ def organisms(own: dict[str, str], rest: list[str]) -> int:
 
 def simulated_before() -> list[str]:
     """What the simulations found that ship with the workbench: coverage, and claims where there is nothing."""
-    from elicit.evaluate.calibration import shipped
     from elicit.evaluate.calibration.simulated import lines
+    from elicit.evaluate.statistics import shipped
 
     found = shipped.load()["simulated"]
     if found is None or not found["current"]:

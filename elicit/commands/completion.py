@@ -58,8 +58,8 @@ def completion(arguments: list[str]) -> int:
 def candidates(words: list[str]) -> list[str]:
     """What the last word may become, given those before it."""
     *before, last = words
-    from elicit.cli import WORDS
     from elicit.commands.choices import LISTS
+    from elicit.commands.words import WORDS
     from elicit.config import GROUPS
     from elicit.config.compose import choices
 

@@ -9,8 +9,8 @@ from elicit.commands.arguments import split
 from elicit.config.compose import build_settings
 from elicit.console import Console
 from elicit.errors import ConfigError, DataError, near
+from elicit.experiment.run_folder import all_runs
 from elicit.files import read_json
-from elicit.runs import all_runs
 
 
 def escalate(arguments: list[str]) -> int:
@@ -36,11 +36,11 @@ def escalate(arguments: list[str]) -> int:
 
 def run(folder: Path, root: Path, console: Console, levels: tuple[int, ...]) -> dict[str, Any]:
     """Escalate the E items of every method of a comparison; writes escalation.json."""
-    from elicit.bench import Bench
-    from elicit.evaluate import escalation
+    from elicit.evaluate.comparison import escalation
     from elicit.evaluate.entry import Entry
-    from elicit.evaluate.measure import measure
-    from elicit.plan import Comparison
+    from elicit.evaluate.measures.measure import measure
+    from elicit.experiment.bench import Bench
+    from elicit.experiment.plan import Comparison
     from elicit.policy.checkpoint import load_checkpoint
 
     run_folder = next((run for run in all_runs(root) if run.manifest.get("group") == folder.name), None)

@@ -9,12 +9,12 @@ from elicit.commands.arguments import split
 from elicit.config.compose import sweep_jobs
 from elicit.console import Console
 from elicit.errors import ConfigError
-from elicit.plan import Comparison, plan
+from elicit.experiment.plan import Comparison, plan
 
 
 def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     """Plan and run; with `dry_run=true` only print the plan and the resolved configuration."""
-    from elicit.totals import describe
+    from elicit.experiment.forecast.forecast import describe
 
     declared = any(override.startswith("sweep=") for override in overrides)
     if declared and not many:
@@ -28,7 +28,7 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     if first.dry_run:
         _print_plan(comparisons, lines, console)
         return 0
-    from elicit.run import execute
+    from elicit.experiment.run import execute
 
     return execute(comparisons, console, argv)
 
@@ -38,7 +38,7 @@ def resume(arguments: list[str]) -> int:
     names, settings = split(arguments, ("root", "output"))
     if len(names) != 1:
         raise ConfigError("elicit resume RUN: name one run folder")
-    from elicit.run import resume as go_on
+    from elicit.experiment.run import resume as go_on
 
     return go_on(
         names[0], Path(settings.get("root", "runs")), Console(settings.get("output", "text")), ["resume", *arguments]

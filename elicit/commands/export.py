@@ -20,8 +20,8 @@ def export(arguments: list[str]) -> int:
     if chosen not in FORMATS:
         raise ConfigError(f"format={chosen}: {near(chosen, FORMATS)}")
     folder = find_comparison(names, given, "export")
+    from elicit.evaluate.comparison.lm_eval import export as write
     from elicit.evaluate.entry import Entry
-    from elicit.evaluate.lm_eval import export as write
 
     saved, comparison = read_json(folder / "inputs.json"), read_json(folder / "comparison.json")
     task = settings_of(folder).task

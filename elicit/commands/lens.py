@@ -22,7 +22,7 @@ from elicit.evaluate.entry import Entry
 from elicit.evaluate.lenses import LENSES, Reading
 from elicit.evaluate.lenses.lens import SHIFTS
 from elicit.evaluate.lenses.view import View, make_view
-from elicit.evaluate.probes import stored_probes
+from elicit.evaluate.stages.probes import stored_probes
 from elicit.files import content_hash, read_json, write_json
 from elicit.records import Item
 from elicit.tasks.task import SHIFTS as AXES

@@ -13,14 +13,14 @@ from typing import Any
 from elicit.config import Settings
 from elicit.console import Console
 from elicit.errors import ConfigError, DataError, ElicitError, StageError
-from elicit.evaluate.annotate import annotate
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.lenses import LENSES
 from elicit.evaluate.lenses.forced import chosen
 from elicit.evaluate.lenses.lens import ANNOTATIONS, PROBES, SHIFTS
 from elicit.evaluate.lenses.view import make_view
-from elicit.evaluate.passes import run_sentences, run_texts
-from elicit.evaluate.probes import run_probes
+from elicit.evaluate.stages.annotate import annotate
+from elicit.evaluate.stages.passes import run_sentences, run_texts
+from elicit.evaluate.stages.probes import run_probes
 from elicit.files import read_json
 from elicit.records import Item
 from elicit.tasks.task import SHIFTS as AXES
@@ -84,8 +84,8 @@ class Runner:
 
     def _shifts(self, shown: Sequence[Entry]) -> None:
         """The shift axes at the comparison's own n, graded beside the rest."""
-        from elicit.evaluate.generate import generate
-        from elicit.evaluate.grade import grade
+        from elicit.evaluate.stages.generate import generate
+        from elicit.evaluate.stages.grade import grade
         from elicit.policy.decoding import REGIMES
 
         axes = [axis for axis in AXES if axis in self.task.splits()]

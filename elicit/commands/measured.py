@@ -11,8 +11,8 @@ from elicit.config import Settings
 from elicit.config.compose import build_settings, compose
 from elicit.console import Console
 from elicit.errors import ConfigError, DataError, near
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run
 from elicit.files import read_json
-from elicit.runs import RunFolder, all_runs, find_run
 
 
 def grade(arguments: list[str]) -> int:
@@ -24,7 +24,7 @@ def grade(arguments: list[str]) -> int:
     if not any(word.startswith("task=") for word in overrides):
         overrides.insert(0, "task=gsm8k")
     task = build_settings(compose(overrides)).task
-    from elicit.evaluate.grade import grade_file
+    from elicit.evaluate.stages.grade import grade_file
 
     found = grade_file(Path(names[0]), task, int(given.get("workers", 2)))
     console = Console(given.get("output", "text"))
@@ -147,10 +147,10 @@ def _finish(
     folder: Path, entries: list[Any], saved: dict[str, Any], chosen: Settings, given: dict[str, str], regrade: bool
 ) -> int:
     """Grade (again) what is there, compare, report, track."""
-    from elicit.evaluate.compare import CompareConfig
-    from elicit.evaluate.compare import compare as compute
-    from elicit.report.scorecard import pair_lines
-    from elicit.run import show
+    from elicit.evaluate.comparison.compare import CompareConfig
+    from elicit.evaluate.comparison.compare import compare as compute
+    from elicit.experiment.run import show
+    from elicit.report.pages.scorecard import pair_lines
     from elicit.track.scores import track_comparison
 
     console = Console(given.get("output", "text"))
@@ -179,7 +179,7 @@ def _items(chosen: Settings, wanted: list[str]) -> dict[str, Any]:
 
 
 def _grade_again(entries: list[Any], items: dict[str, Any], chosen: Settings, console: Console) -> None:
-    from elicit.evaluate.grade import grade as grade_samples
+    from elicit.evaluate.stages.grade import grade as grade_samples
 
     for entry in entries:
         shutil.rmtree(entry.grades, ignore_errors=True)

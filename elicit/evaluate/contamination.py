@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elicit.errors import ConfigError, DataError
-from elicit.evaluate.statistics import Resamples, jeffreys, refusal
+from elicit.evaluate.statistics.resamples import Resamples, jeffreys, refusal
 from elicit.records import Item
 from elicit.tasks.perturb import KINDS, twins
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elicit.report.scorecard import scorecard
+from elicit.report.pages.scorecard import scorecard
 from elicit.report.verdict import verdicts
 
 if TYPE_CHECKING:

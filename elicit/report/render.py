@@ -26,25 +26,13 @@ from matplotlib.figure import Figure
 
 from elicit.errors import ConfigError, DataError
 from elicit.files import replacing, write_text
-from elicit.report import (
-    bases,
-    browser,
-    claim,
-    doses,
-    features,
-    figures,
-    latex,
-    lenses,
-    picture,
-    series,
-    sources,
-    text,
-    tradeoffs,
-)
+from elicit.report import sources, text
+from elicit.report.figures import doses, features, figures, lenses, picture, series, tradeoffs
+from elicit.report.figures.svg import inline, to_pdf, to_png, to_svg
 from elicit.report.notes import read_or_make
+from elicit.report.pages import bases, browser, claim, latex
+from elicit.report.pages.scorecard import heading
 from elicit.report.rows import Row, load, rows, used_columns
-from elicit.report.scorecard import heading
-from elicit.report.svg import inline, to_pdf, to_png, to_svg
 from elicit.report.view import chosen, method_names, planted, view
 
 __all__ = ["Source", "chosen", "draw", "rendered", "view"]

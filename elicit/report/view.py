@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from elicit.report import calibration, details, lenses, numbers, series, sources
+from elicit.report import numbers, sources
+from elicit.report.figures import lenses, series
+from elicit.report.pages import calibration, details
 from elicit.report.rows import Row, reasons, used_columns
 from elicit.report.verdict import MARGIN, headline_ef, verdicts, word
 

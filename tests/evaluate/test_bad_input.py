@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from elicit.errors import DataError, StageError
-from elicit.evaluate.annotations import Annotations
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.joint import Joint
+from elicit.evaluate.measures.annotations import Annotations
+from elicit.evaluate.measures.ragged import Ragged
 from elicit.evaluate.metrics.likelihood import likelihood, typicality
 from elicit.evaluate.metrics.support import support
-from elicit.evaluate.ragged import Ragged
-from elicit.evaluate.statistics import Resamples
+from elicit.evaluate.statistics.joint import Joint
+from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import read_json, read_rows, shards, write_json, write_rows
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 from tests.evaluate.test_metrics import measures

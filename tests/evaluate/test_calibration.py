@@ -12,13 +12,14 @@ import pytest
 
 from elicit.commands.calibrate import calibrate
 from elicit.errors import ConfigError, DataError, StageError
-from elicit.evaluate.calibration import fits, nulls, shipped
+from elicit.evaluate.calibration import fits, nulls
 from elicit.evaluate.calibration.coverage import one_policy
 from elicit.evaluate.calibration.simulated import SimulatedCalibration, calibrate_simulated, lines, size_of
 from elicit.evaluate.calibration.worlds import Beta, draw_world, simulated_items, simulated_measures
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage
+from elicit.evaluate.statistics import shipped
 from elicit.files import read_json, read_jsonl, write_json
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 
@@ -174,8 +175,8 @@ def test_the_word_gathers_the_fits_of_every_organism(
         chosen = SimpleNamespace(root=str(tmp_path), output="text", task=Task(), eval=SimpleNamespace(limit=100))
         return [SimpleNamespace(folder=folders[model], settings=chosen)]
 
-    monkeypatch.setattr("elicit.plan.plan", planned)
-    monkeypatch.setattr("elicit.run.execute", lambda comparisons, console, argv: 0)
+    monkeypatch.setattr("elicit.experiment.plan.plan", planned)
+    monkeypatch.setattr("elicit.experiment.run.execute", lambda comparisons, console, argv: 0)
     assert calibrate(["models=one,two", "seeds=1,2", "eval.n=4"]) == 0
     assert [[word for word in job if "seed" in word] for job in asked[0]] == [["seed=1"], ["seed=2"]]
     assert "experiment=calibration" in asked[0][0] and "eval.n=4" in asked[0][0]

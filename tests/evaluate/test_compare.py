@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError, DataError, LedgerError, StageError
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.measure import measure
+from elicit.evaluate.measures.measure import measure
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.majority import majority
 from elicit.evaluate.metrics.matched import best_of_k, matched_k
-from elicit.evaluate.rungs import ceiling_c1, choose_b1
-from elicit.evaluate.statistics import Resamples
+from elicit.evaluate.metrics.rungs import ceiling_c1, choose_b1
+from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import read_json
 from tests.evaluate import simulated
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
@@ -186,7 +186,8 @@ def test_computed_again_offline_it_is_the_same(world: Any) -> None:
 
 
 def test_compare_needs_no_torch() -> None:
-    code = "import sys, elicit.evaluate.compare, elicit.evaluate.prereg; sys.exit('torch' in sys.modules)"
+    modules = "elicit.evaluate.comparison.compare, elicit.evaluate.comparison.prereg"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from elicit.bench import Bench, some
 from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError
-from elicit.evaluate.annotate import annotate
-from elicit.evaluate.annotations import annotations_of
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.generate import generate
-from elicit.evaluate.grade import grade
 from elicit.evaluate.lenses.view import make_view
+from elicit.evaluate.measures.annotations import annotations_of
+from elicit.evaluate.stages.annotate import annotate
+from elicit.evaluate.stages.generate import generate
+from elicit.evaluate.stages.grade import grade
+from elicit.experiment.bench import Bench, some
 from elicit.files import read_rows, shards
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison.compare import CompareConfig, compare
+from elicit.evaluate.comparison.escalation import attach, look, save
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.escalation import attach, look, save
-from elicit.evaluate.measure import measure
+from elicit.evaluate.measures.measure import measure
 from elicit.evaluate.metrics.support import upper_bound
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from elicit.errors import ConfigError, StageError
-from elicit.evaluate import generate as stage
-from elicit.evaluate.generate import generate
-from elicit.evaluate.measure import timings
+from elicit.evaluate.measures.measure import timings
+from elicit.evaluate.stages import generate as stage
+from elicit.evaluate.stages.generate import generate
 from elicit.files import read_json, read_rows, seed_of, shards
 from elicit.policy.decoding import REGIMES, Candidate, Outcome, PickRule, Regime, Sampling
 from elicit.policy.decoding import Path as Completion

@@ -9,8 +9,8 @@ import pytest
 
 from elicit import files
 from elicit.errors import DataError, StageError
-from elicit.evaluate import grade as stage
-from elicit.evaluate.grade import grade, grade_file
+from elicit.evaluate.stages import grade as stage
+from elicit.evaluate.stages.grade import grade, grade_file
 from elicit.ledger import Ledger
 from elicit.records import Finish, Sample
 from elicit.tasks.formal.task import FormalTask

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elicit.errors import DataError, StageError
-from elicit.evaluate.measure import MISSING, UNGRADED, measure
+from elicit.evaluate.measures.measure import MISSING, UNGRADED, measure
 from elicit.files import read_rows, shards, write_rows
 from tests.evaluate.simulated import items, rates, store
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.evaluate.measure import MISSING, UNGRADED, Measures
+from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.control import control_adjusted
 from elicit.evaluate.metrics.cost import cost
@@ -20,7 +20,7 @@ from elicit.evaluate.metrics.matched import best_of_k, matched_k
 from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
 from elicit.evaluate.metrics.support import counts, support
 from elicit.evaluate.metrics.validity import validity
-from elicit.evaluate.statistics import Resamples
+from elicit.evaluate.statistics.resamples import Resamples
 from tests.reference import metrics as plain
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from elicit.errors import StageError
-from elicit.evaluate.prereg import FILE, freeze, frozen_plan, status
+from elicit.evaluate.comparison.prereg import FILE, freeze, frozen_plan, status
 from elicit.files import read_json, write_json
 
 PLAN = {"methods": ["rlvr"], "prompts": ["bare"], "n": 16}

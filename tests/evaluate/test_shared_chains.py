@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from elicit.evaluate import generate as stage
-from elicit.evaluate.generate import generate
-from elicit.evaluate.measure import timings
+from elicit.evaluate.measures.measure import timings
+from elicit.evaluate.stages import generate as stage
+from elicit.evaluate.stages.generate import generate
 from elicit.files import read_rows, shards
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from elicit.evaluate.joint import Joint
-from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, sign_flip, sign_flip_test
-from elicit.evaluate.statistics import Resamples, jeffreys
+from elicit.evaluate.statistics.joint import Joint
+from elicit.evaluate.statistics.resamples import Resamples, jeffreys
+from elicit.evaluate.statistics.significance import benjamini_hochberg, detectable, holm, sign_flip, sign_flip_test
 from tests.reference import statistics as plain
 
 

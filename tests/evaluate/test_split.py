@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.evaluate.compare import compare
+from elicit.evaluate.comparison.compare import compare
+from elicit.evaluate.metrics.rungs import forced_tokens
 from elicit.evaluate.metrics.split import PARTS, Graded, split_gain
-from elicit.evaluate.rungs import forced_tokens
-from elicit.evaluate.statistics import Resamples
+from elicit.evaluate.statistics.resamples import Resamples
 from tests.evaluate.simulated import SimulatedTask, items
 from tests.evaluate.test_compare import CONFIG, entry, line
 from tests.reference import metrics as plain

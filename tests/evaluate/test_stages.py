@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from elicit.evaluate import prereg
-from elicit.evaluate.compare import CompareConfig, compare
+from elicit.evaluate.comparison import prereg
+from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.generate import generate
-from elicit.evaluate.grade import grade
+from elicit.evaluate.stages.generate import generate
+from elicit.evaluate.stages.grade import grade
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy

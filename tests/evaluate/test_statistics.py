@@ -9,8 +9,8 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from elicit.errors import DataError
-from elicit.evaluate.significance import benjamini_hochberg, detectable, holm, sign_flip
-from elicit.evaluate.statistics import Resamples, jeffreys
+from elicit.evaluate.statistics.resamples import Resamples, jeffreys
+from elicit.evaluate.statistics.significance import benjamini_hochberg, detectable, holm, sign_flip
 from tests.reference import metrics as plain
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.evaluate.measure import MISSING, UNGRADED, Measures
+from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 from elicit.evaluate.metrics.coverage import coverage
 from elicit.evaluate.metrics.net import coverage_net
 from elicit.evaluate.metrics.support import escalate, novel, outcome, support, upper_bound
-from elicit.evaluate.statistics import Resamples
+from elicit.evaluate.statistics.resamples import Resamples
 from tests.evaluate.simulated import SimulatedTask, items
 from tests.evaluate.test_metrics import measures
 from tests.reference import statistics as plain

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from elicit.files import read_json
-from elicit.report import browser, report
+from elicit.report import report
+from elicit.report.pages import browser
 from elicit.report.sources import template_folder
 from tests.report.example import HOSTILE, brief, on_disk
 from tests.report.test_report import Page

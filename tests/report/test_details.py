@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from elicit.report import report
-from elicit.report.details import distance_table, figures_table, further_table, split_table
+from elicit.report.pages.details import distance_table, figures_table, further_table, split_table
 from elicit.report.rows import load, rows
 from tests.report.example import GAP, brief, estimate, share
 

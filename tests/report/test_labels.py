@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from elicit.report.labels import apart, place
-from elicit.report.svg import INK, drawn
+from elicit.report.figures.labels import apart, place
+from elicit.report.figures.svg import INK, drawn
 
 
 def boxes(points: list[tuple[float, float, str]]) -> list[object]:

@@ -14,9 +14,9 @@ import pytest
 
 from elicit.errors import ConfigError, DataError
 from elicit.report import report
+from elicit.report.figures.series import solved_table
 from elicit.report.render import chosen, view
 from elicit.report.rows import load, rows
-from elicit.report.series import solved_table
 from elicit.report.sources import references, template_folder
 from elicit.report.view import run_link
 from tests.report.example import HOSTILE, brief, comparison, hostile

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from elicit.errors import DataError
-from elicit.report import scorecard
-from elicit.report.overview import lines as overview_lines
-from elicit.report.overview import overview
+from elicit.report.pages import scorecard
+from elicit.report.pages.overview import lines as overview_lines
+from elicit.report.pages.overview import overview
+from elicit.report.pages.scorecard import lines
 from elicit.report.rows import load, rows, used_columns
-from elicit.report.scorecard import lines
 from tests.report.example import HOSTILE, comparison, hostile, policy
 
 

@@ -13,9 +13,9 @@ import pytest
 from elicit.errors import DataError
 from elicit.files import read_json, write_json
 from elicit.report import report
-from elicit.report.doses import cost_table, equal_cost, positions, text_cost
+from elicit.report.figures.doses import cost_table, equal_cost, positions, text_cost
+from elicit.report.figures.search import search_table, tries
 from elicit.report.rows import load, rows
-from elicit.report.search import search_table, tries
 from elicit.report.sources import all_logs
 from tests.report.example import HOSTILE, comparison, on_disk, share
 from tests.report.test_report import Page

@@ -14,8 +14,8 @@ import pytest
 from elicit.errors import ConfigError, DataError
 from elicit.files import read_json, write_json
 from elicit.report import report
-from elicit.report.calibration import tables
-from elicit.report.claim import Claim, retest
+from elicit.report.pages.calibration import tables
+from elicit.report.pages.claim import Claim, retest
 from elicit.report.rows import load, rows
 from elicit.report.view import planted
 from tests.report.example import comparison, estimate, on_disk, share

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binomtest
 
-from elicit.report.tradeoffs import wilson
+from elicit.report.figures.tradeoffs import wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 8), (1, 8), (4, 8), (8, 8), (17, 48), (240, 256)])

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from elicit.evaluate.calibration.worlds import World, draw_world
-from elicit.evaluate.joint import Joint
 from elicit.evaluate.metrics.coverage import coverage
 from elicit.evaluate.metrics.elicitation import elicitation_fraction
-from elicit.evaluate.statistics import Estimate, Resamples, refused
+from elicit.evaluate.statistics.joint import Joint
+from elicit.evaluate.statistics.resamples import Estimate, Resamples, refused
 from elicit.files import seed_of
 
 SEEDS = 3

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from elicit.errors import DataError
-from elicit.evaluate import rows
-from elicit.evaluate.compare import tabulate
+from elicit.evaluate.comparison import lines as rows
+from elicit.evaluate.comparison.compare import tabulate
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.statistics import Estimate, jeffreys, refused
-from elicit.evaluate.table import CompareConfig
+from elicit.evaluate.metrics.table import CompareConfig
+from elicit.evaluate.statistics.resamples import Estimate, jeffreys, refused
 from elicit.files import read_json
 from elicit.records import Item
 from elicit.tasks.task import Task

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate import rows
 from elicit.evaluate.calibration.worlds import World, draw_world, simulated_entry, simulated_items, simulated_measures
-from elicit.evaluate.compare import tabulate_measures
+from elicit.evaluate.comparison import lines as rows
+from elicit.evaluate.comparison.compare import tabulate_measures
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.table import CompareConfig
+from elicit.evaluate.metrics.table import CompareConfig
 from elicit.files import seed_of
 from elicit.report.rows import Row as ReportRow
 from elicit.report.verdict import eliciting

@@ -20,8 +20,8 @@ from elicit import files
 from elicit.errors import ConfigError
 from elicit.evaluate.calibration.coverage import one_policy
 from elicit.evaluate.calibration.nulls import KINDS, one_null
-from elicit.evaluate.calibration.shipped import SCHEMA, code_hash
-from elicit.evaluate.statistics import jeffreys
+from elicit.evaluate.statistics.resamples import jeffreys
+from elicit.evaluate.statistics.shipped import SCHEMA, code_hash
 
 NOMINAL = 0.05
 CALIBRATED = (0.93, 0.97)

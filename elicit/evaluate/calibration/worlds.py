@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.measure import Measures
+from elicit.evaluate.measures.measure import Measures
 from elicit.records import Item
 
 ANSWERS = 10

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.annotations import Annotations
 from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.view import Side, View
+from elicit.evaluate.measures.annotations import Annotations
 from elicit.evaluate.metrics.majority import majority
-from elicit.evaluate.statistics import Estimate, refusal
+from elicit.evaluate.statistics.resamples import Estimate, refusal
 
 WINDOWS = (32, 128)
 BOTTOM = 0.1

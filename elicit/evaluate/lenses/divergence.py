@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from elicit.evaluate.annotated import kl_columns
 from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.view import View
+from elicit.evaluate.metrics.annotated import kl_columns
 
 
 @dataclass(frozen=True)

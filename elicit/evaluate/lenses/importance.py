@@ -25,7 +25,7 @@ from elicit.evaluate.lenses.lens import PROBES, Reading, drawing, reading, refus
 from elicit.evaluate.lenses.sentences import sentences
 from elicit.evaluate.lenses.structure import kind_of
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics import Estimate, refusal
+from elicit.evaluate.statistics.resamples import Estimate, refusal
 from elicit.files import seed_of
 from elicit.records import FINISHED
 from elicit.sampling.probe import Probe

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
 from elicit.evaluate.lenses.strata import operation_counts
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics import Estimate, refusal
+from elicit.evaluate.statistics.resamples import Estimate, refusal
 
 DRAWS = 1_000
 """resamples of a rank correlation: ranks have to be made anew in each"""

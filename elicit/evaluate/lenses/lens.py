@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from elicit.evaluate.statistics import Estimate, refused
+from elicit.evaluate.statistics.resamples import Estimate, refused
 
 if TYPE_CHECKING:
     from elicit.evaluate.lenses.view import Side, View

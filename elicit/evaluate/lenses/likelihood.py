@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
-from elicit.evaluate.annotated import likelihood_columns
 from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, rows, told
 from elicit.evaluate.lenses.view import View
+from elicit.evaluate.metrics.annotated import likelihood_columns
 from elicit.evaluate.metrics.likelihood import likelihood
-from elicit.evaluate.statistics import Estimate
+from elicit.evaluate.statistics.resamples import Estimate
 
 
 @dataclass(frozen=True)

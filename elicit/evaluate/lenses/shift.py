@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.bootstrap import Bootstrap
 from elicit.evaluate.lenses.lens import SHIFTS, Reading, drawing, reading, refusing, told
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.metrics.accuracy import accuracy
-from elicit.evaluate.statistics import Estimate, Resamples, refusal
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import Estimate, Resamples, refusal
 from elicit.records import Item
 
 AXES = ("test_task", "test_length", "test_format")

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.bootstrap import Bootstrap
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics import Estimate, Resamples, refusal
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import Estimate, Resamples, refusal
 from elicit.records import FINISHED
 
 BINS = 10

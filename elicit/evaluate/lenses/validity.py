@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.bootstrap import Bootstrap
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.strata import difficulty
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics import Estimate
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import Estimate
 from elicit.files import read_rows, shards
 
 

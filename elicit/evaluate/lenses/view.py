@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.errors import DataError
-from elicit.evaluate.annotations import Annotations, annotations_of, read_annotations
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.lenses.bootstrap import Bootstrap
-from elicit.evaluate.measure import Measures, measure
-from elicit.evaluate.statistics import DRAWS, Resamples
+from elicit.evaluate.measures.annotations import Annotations, annotations_of, read_annotations
+from elicit.evaluate.measures.measure import Measures, measure
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import DRAWS, Resamples
 from elicit.files import shards
 from elicit.records import FINISHED, Item
 

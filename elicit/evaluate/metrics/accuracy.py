@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.measure import UNGRADED, Measures
+from elicit.evaluate.measures.measure import UNGRADED, Measures
 
 
 def accuracy(m: Measures, lenient: bool = False) -> NDArray:

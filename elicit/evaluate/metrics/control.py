@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from elicit.evaluate.metrics.elicitation import Mean
-from elicit.evaluate.statistics import Estimate, Resamples, refusal, refused
+from elicit.evaluate.statistics.resamples import Estimate, Mean, Resamples, refusal, refused
 
 
 def control_adjusted(resamples: Resamples, method: Mean, base: Mean, placebos: Mapping[str, Mean]) -> Estimate:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from elicit.evaluate.measure import Measures
+from elicit.evaluate.measures.measure import Measures
 
 AMORTISED = (100, 10_000, 1_000_000)
 

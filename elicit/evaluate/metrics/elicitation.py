@@ -6,13 +6,9 @@ itself is not clear the ratio is noise, so it is refused and the raw differences
 
 from __future__ import annotations
 
-from numpy.typing import NDArray
-
-from elicit.evaluate.statistics import Estimate, Resamples, refusal, refused
+from elicit.evaluate.statistics.resamples import Estimate, Mean, Resamples, refusal, refused
 
 SMALLEST_GAP = 0.05
-Mean = tuple[float, NDArray]
-"""(point, draws_B)"""
 
 
 def elicitation_fraction(resamples: Resamples, method: Mean, base: Mean, ceiling: Mean) -> Estimate:

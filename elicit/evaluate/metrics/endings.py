@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from elicit.evaluate.measure import MISSING, UNGRADED, Measures
+from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 from elicit.records import Finish
 
 

@@ -16,7 +16,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.annotations import Annotations
+from elicit.evaluate.measures.annotations import Annotations
 
 TOP = 0.05
 

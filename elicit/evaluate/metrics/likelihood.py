@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.annotations import Annotations
-from elicit.evaluate.ragged import Ragged
+from elicit.evaluate.measures.annotations import Annotations
+from elicit.evaluate.measures.ragged import Ragged
 
 WINDOW = 32
 RANKS = (1, 10, 100)

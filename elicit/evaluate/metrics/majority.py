@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
-from elicit.evaluate.measure import Measures
+from elicit.evaluate.measures.measure import Measures
 
 SUBSETS = 200
 

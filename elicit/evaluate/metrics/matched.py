@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
-from elicit.evaluate.measure import MISSING, UNGRADED, Measures
+from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 
 
 class Match(NamedTuple):

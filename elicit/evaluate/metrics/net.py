@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from numpy.typing import NDArray
 
-from elicit.evaluate.measure import Measures
+from elicit.evaluate.measures.measure import Measures
 from elicit.evaluate.metrics.coverage import coverage
-from elicit.evaluate.rungs import guessing
+from elicit.evaluate.metrics.rungs import guessing
 from elicit.records import Item
 
 

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from elicit.evaluate.metrics.elicitation import Mean
-from elicit.evaluate.statistics import Estimate, Resamples, refusal
+from elicit.evaluate.statistics.resamples import Estimate, Mean, Resamples, refusal
 
 NO_B1 = "rung B1 was not measured: sample more than the bare prompt (eval.prompts)"
 NO_B2 = "rung B2 was not measured: eval=full samples it"

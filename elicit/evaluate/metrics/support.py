@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.measure import UNGRADED, Measures
-from elicit.evaluate.significance import sign_flip
-from elicit.evaluate.statistics import Estimate, Resamples, refusal
+from elicit.evaluate.measures.measure import UNGRADED, Measures
+from elicit.evaluate.statistics.resamples import Estimate, Resamples, refusal
+from elicit.evaluate.statistics.significance import sign_flip
 
 LEVELS = (64, 256, 1024)
 """base samples an item at which an escalation stops to look"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from elicit.evaluate.measure import Measures
+from elicit.evaluate.measures.measure import Measures
 
 
 def validity(m: Measures) -> dict[str, Any] | None:

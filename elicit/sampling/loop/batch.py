@@ -14,10 +14,9 @@ import numpy as np
 import torch
 
 from elicit.errors import CheckpointError
-from elicit.policy.decoding import Job, Path, PickRule, StepRule
+from elicit.policy.decoding import Job, Kept, Path, PickRule, StepRule
 from elicit.records import Finish
 from elicit.sampling.loop.engine import CachedEngine, Prefilled, Prefix, UncachedEngine
-from elicit.sampling.loop.kept import Kept
 from elicit.sampling.loop.pick import SCALARS, pick, ranked, scalars
 from elicit.sampling.loop.text import StopFinder
 from elicit.sampling.loop.uniforms import UniformTable

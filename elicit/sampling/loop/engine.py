@@ -19,9 +19,10 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from elicit.errors import CheckpointError, ConfigError
+from elicit.policy.decoding import Kept
 from elicit.policy.positions import forward_positions
 from elicit.sampling.loop.cache import SlotCache, column_bytes
-from elicit.sampling.loop.kept import Kept, columns_of, cropped
+from elicit.sampling.loop.kept import columns_of, cropped
 from elicit.sampling.loop.pick import precise, scalars
 
 Prefix = tuple[tuple[int, ...], tuple[int, ...]]

@@ -12,36 +12,12 @@ so models with sliding windows are cropped like any other. Knows nothing of pick
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
-
-@dataclass(eq=False)
-class Kept:
-    """What is known of the tokens of one ended row."""
-
-    ids: tuple[int, ...]
-    """prompt and completion"""
-    prompt: int
-    """tokens of the prompt"""
-    states: torch.Tensor | None
-    """[layers x 2, heads, T, D], keys and values in turn, T >= len(ids) - 1; None where there was no room"""
-    scalars_4_T: np.ndarray
-    """of the completion's tokens"""
-    alpha: float
-    """the power that its log z is of"""
-
-    def begins(self, prompt: Sequence[int], forced: Sequence[int]) -> bool:
-        """Whether it is of a text that starts with this prompt and these completion tokens."""
-        return self.prompt == len(prompt) and self.ids[: len(prompt) + len(forced)] == (*prompt, *forced)
-
-    def serves(self, alpha: float) -> bool:
-        """Whether a row can go on from it; else its prefix has to be computed again."""
-        return self.states is not None and self.states.shape[2] > 0 and self.alpha == alpha
+from elicit.policy.decoding import Kept
 
 
 def columns_of(layers: Sequence[Any], slot: int, first: int, count: int) -> torch.Tensor | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from elicit.evaluate.annotations import Annotations
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.measure import MISSING, Measures
-from elicit.evaluate.ragged import Ragged
+from elicit.evaluate.measures.annotations import Annotations
+from elicit.evaluate.measures.measure import MISSING, Measures
+from elicit.evaluate.measures.ragged import Ragged
 from elicit.records import Item
 from elicit.tasks.formal.task import FormalTask
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elicit.evaluate.lenses import bootstrap as module
-from elicit.evaluate.lenses.bootstrap import Bootstrap
-from elicit.evaluate.statistics import Resamples, jeffreys
+from elicit.evaluate.statistics import ratios as module
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import Resamples, jeffreys
 from tests.reference import lenses as plain
 
 RNG = np.random.default_rng(1)

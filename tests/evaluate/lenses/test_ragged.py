@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from elicit.errors import DataError
-from elicit.evaluate.ragged import Ragged
+from elicit.evaluate.measures.ragged import Ragged
 from elicit.sampling import confidence
 from tests.reference import lenses as plain
 

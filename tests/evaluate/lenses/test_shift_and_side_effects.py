@@ -10,7 +10,7 @@ import pytest
 from elicit.evaluate.lenses import LENSES
 from elicit.evaluate.lenses.shift import difference_in_differences
 from elicit.evaluate.lenses.side_effects import answer_confidence, binned
-from elicit.evaluate.measure import Measures
+from elicit.evaluate.measures.measure import Measures
 from elicit.records import Item
 from tests.evaluate.lenses.scene import CHAIN, side, view
 from tests.reference import lenses as plain

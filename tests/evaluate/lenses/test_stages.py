@@ -17,17 +17,17 @@ from elicit.commands import lens as command
 from elicit.commands.lens_run import Runner
 from elicit.console import Console
 from elicit.errors import ConfigError, DataError, StageError
-from elicit.evaluate import annotate as stage
-from elicit.evaluate.annotate import annotate
-from elicit.evaluate.annotations import read_annotations
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.generate import generate
-from elicit.evaluate.grade import grade
 from elicit.evaluate.lenses import LENSES
 from elicit.evaluate.lenses.view import make_view
-from elicit.evaluate.passes import run_sentences, run_texts, token_spans
-from elicit.evaluate.probes import probes_of, read_probes, run_probes, stored_probes
-from elicit.evaluate.table import CompareConfig
+from elicit.evaluate.measures.annotations import read_annotations
+from elicit.evaluate.metrics.table import CompareConfig
+from elicit.evaluate.stages import annotate as stage
+from elicit.evaluate.stages.annotate import annotate
+from elicit.evaluate.stages.generate import generate
+from elicit.evaluate.stages.grade import grade
+from elicit.evaluate.stages.passes import run_sentences, run_texts, token_spans
+from elicit.evaluate.stages.probes import probes_of, read_probes, run_probes, stored_probes
 from elicit.files import read_json, read_rows, shards, write_json, write_rows
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
@@ -130,7 +130,7 @@ def test_another_policys_samples_and_an_edited_base_are_refused(store: Path, tmp
 
 
 def test_probe_rows_are_resumed_by_shard_and_follow_the_plan(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elicit.evaluate.probes.SHARD", 4)
+    monkeypatch.setattr("elicit.evaluate.stages.probes.SHARD", 4)
     samples, policy = folder(store, edited()), edited()
     probes = [Probe(item.id, 0, "k", 0, " The answer is", room=4) for item in ITEMS[:10]]
     run_probes(policy, ITEMS, samples, "toy", probes[:8], TASK)
@@ -228,8 +228,8 @@ def test_the_command_names_the_near_lens_and_the_lenses_there_are() -> None:
 
 
 def test_lenses_need_no_torch() -> None:
-    modules = ["elicit.evaluate.lenses", "elicit.evaluate.annotate", "elicit.evaluate.annotations",
-               "elicit.evaluate.probes", "elicit.evaluate.passes", "elicit.commands.lens"]  # fmt: skip
+    modules = ["elicit.evaluate.lenses", "elicit.evaluate.stages.annotate", "elicit.evaluate.measures.annotations",
+               "elicit.evaluate.stages.probes", "elicit.evaluate.stages.passes", "elicit.commands.lens"]  # fmt: skip
     code = "\n".join(["import sys", "sys.modules['torch'] = None", *(f"import {name}" for name in modules)])
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

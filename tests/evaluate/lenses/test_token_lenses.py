@@ -10,9 +10,9 @@ import pytest
 
 from elicit.evaluate.lenses import LENSES
 from elicit.evaluate.lenses.confidence import auroc, elected, top_mask
+from elicit.evaluate.measures.ragged import Ragged
 from elicit.evaluate.metrics.kl import best_of_n_bound, chain_count, chosen_percentile, divergence
 from elicit.evaluate.metrics.likelihood import likelihood, typicality
-from elicit.evaluate.ragged import Ragged
 from tests.evaluate.lenses.scene import CHAIN, annotations, side, view
 from tests.reference import lenses as plain
 

@@ -9,7 +9,7 @@ import yaml
 
 from elicit.config.build import build
 from elicit.config.compose import sweep_jobs
-from elicit.plan import plan
+from elicit.experiment.plan import plan
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
 from methods.decoding.method import Decoding

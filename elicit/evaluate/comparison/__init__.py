@@ -1,0 +1,1 @@
+"""Measures of several policies into one comparison.json."""

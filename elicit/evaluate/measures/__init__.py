@@ -1,0 +1,1 @@
+"""Arrays by item and sample, read from the files of the stages."""

@@ -1,0 +1,133 @@
+"""What a teacher-forced pass wrote beside the samples, read back: base log-probs, ranks, confidences, exact KL.
+
+    <store>/annotations/<policy>/<regime>/
+      shard-<keys>.parquet     one row a sample: item, j, base_logprobs, base_ranks, confidences, kl (or null)
+      chains-<keys>.parquet    one row a chain of a selecting strategy: item, j, chain, tokens, base_logprob
+      prompts.parquet          item, prompt_nll, prompt_tokens under the base
+      manifest.json            policy, base, what kind of policy; written last
+
+Token values are flat (`Ragged`), traces are found by item and sample. Made by `annotate`; no torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elicit.errors import DataError, StageError
+from elicit.evaluate.measures.ragged import Ragged
+from elicit.files import read_json, read_rows, shards
+
+TOKEN_VALUES = ("base_logprobs", "base_ranks", "confidences")
+
+
+def annotations_of(samples: Path) -> Path:
+    """Where the annotations of a samples folder <store>/samples/<policy>/<regime>-<task> live."""
+    samples = Path(samples)
+    return samples.parent.parent.parent / "annotations" / samples.parent.name / samples.name
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Annotations of one policy on N items, J samples each."""
+
+    policy: str
+    base: str
+    selecting: bool
+    """whether the policy's strategy picks by no rule a token (but among chains), so that it has no distribution here"""
+    independent: bool
+    """whether those chains are independent draws of the base at T=1: what the best-of-N bound needs"""
+    row_N_J: NDArray
+    """number of each sample's trace, -1 where it has none"""
+    base_logprobs: Ragged
+    base_ranks: Ragged
+    """0 = the base's first choice"""
+    confidences: Ragged
+    """of the policy's own raw softmax, its edits on"""
+    kl: Ragged | None
+    """KL(policy || base) at each position, exact; None for selecting policies"""
+    prompt_nll_N: NDArray
+    """mean NLL a token of the question's prompt under the base; nan where unknown"""
+    chains: dict[tuple[int, int], NDArray]
+    """(item row, sample) -> [C, 2]: tokens and base log-prob of each chain"""
+    own_rule: bool = False
+    """whether a strategy's own rule drew the samples, whatever the regime says"""
+
+    def spread(self, values_R: NDArray) -> NDArray:
+        """Values by trace as [N, J], nan where there is no trace."""
+        padded = np.append(np.asarray(values_R, float), np.nan)
+        return padded[self.row_N_J]
+
+
+def read_annotations(folder: Path, items: Sequence[str], n: int) -> Annotations:
+    """The first n samples of these items. Raises StageError where the pass is not finished, DataError on torn rows."""
+    folder = Path(folder)
+    if not (folder / "manifest.json").exists():
+        raise StageError(f"{folder}: not annotated (no manifest.json); elicit lens GROUP run=true makes it")
+    told = read_json(folder / "manifest.json")
+    place = {item: i for i, item in enumerate(items)}
+    row_N_J = np.full((len(items), n), -1)
+    names = TOKEN_VALUES if told["selecting"] else (*TOKEN_VALUES, "kl")
+    flat, lengths = _token_values(folder, names, place, row_N_J)
+    prompt_nll_N = np.full(len(items), np.nan)
+    for row in read_rows([folder / "prompts.parquet"], ["item", "prompt_nll"]):
+        if row["item"] in place:
+            prompt_nll_N[place[row["item"]]] = row["prompt_nll"]
+    return Annotations(
+        told["policy"],
+        told["base"],
+        told["selecting"],
+        told["independent"],
+        row_N_J,
+        Ragged(flat["base_logprobs"], lengths),
+        Ragged(flat["base_ranks"], lengths),
+        Ragged(flat["confidences"], lengths),
+        Ragged(flat["kl"], lengths) if not told["selecting"] else None,
+        prompt_nll_N,
+        _chains(folder, place, n),
+        told["own_rule"],
+    )
+
+
+def _token_values(
+    folder: Path, names: Sequence[str], place: dict[str, int], row_N_J: NDArray
+) -> tuple[dict[str, NDArray], NDArray]:
+    """Flat values by name and the lengths of the traces; fills in which trace belongs to which sample."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    parts: dict[str, list[NDArray]] = {name: [] for name in names}
+    lengths: list[NDArray] = []
+    count = 0
+    for path in shards(folder):
+        table = pq.read_table(path, columns=["item", "j", *names])
+        sizes = pc.fill_null(pc.list_value_length(table["base_logprobs"]), 0).to_numpy()
+        for item, j in zip(table["item"].to_pylist(), table["j"].to_pylist(), strict=True):
+            if item in place and j < row_N_J.shape[1]:
+                if row_N_J[place[item], j] >= 0:
+                    raise DataError(f"{path}: sample {j} of {item} is annotated twice; delete {folder}, annotate again")
+                row_N_J[place[item], j] = count
+            count += 1
+        lengths.append(sizes)
+        for name, into in parts.items():
+            into.append(np.asarray(pc.list_flatten(table[name]).to_numpy(zero_copy_only=False), np.float32))
+    flat = {name: np.concatenate(into) if into else np.zeros(0, np.float32) for name, into in parts.items()}
+    for name, values in flat.items():
+        if np.isnan(values).any():
+            raise DataError(f"{folder}: {np.isnan(values).sum()} {name} are NaN; delete it and annotate in float32")
+    return flat, np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
+
+
+def _chains(folder: Path, place: dict[str, int], n: int) -> dict[tuple[int, int], NDArray]:
+    found: dict[tuple[int, int], list[tuple[int, float, float]]] = {}
+    columns = ["item", "j", "chain", "tokens", "base_logprob"]
+    for row in read_rows(sorted(folder.glob("chains-*.parquet")), columns):
+        if row["item"] in place and row["j"] < n:
+            key: Any = (place[row["item"]], row["j"])
+            found.setdefault(key, []).append((row["chain"], row["tokens"], row["base_logprob"]))
+    return {key: np.array([chain[1:] for chain in sorted(chains)]) for key, chains in found.items()}

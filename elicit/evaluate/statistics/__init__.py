@@ -1,0 +1,1 @@
+"""Intervals and tests, and what is known of their coverage."""

@@ -1,0 +1,1 @@
+"""From overrides to a finished comparison: plan, fit, measure, compare, resume."""

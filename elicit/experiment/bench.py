@@ -1,0 +1,201 @@
+"""Measuring the policies of one comparison: everything is sampled into one store, and graded beside it.
+
+    <root>/store/samples/<policy>/<regime>-<task>/   shared by all runs: the base is sampled once
+    <root>/store/grades/<policy>/<regime>-<task>/
+
+The bench owns gold: it reads `test` for the evaluation and `dev` for the choice of rung B1. It fits
+nothing; what it hands out are `Entry` rows for `compare`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elicit.console import Console
+from elicit.errors import ConfigError, near
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.measures.measure import Measures, measure
+from elicit.evaluate.metrics.rungs import choose_b1
+from elicit.evaluate.stages.grade import grade
+from elicit.experiment.plan import Comparison
+from elicit.files import content_hash
+from elicit.ledger import data_class, prompt_rows, summary
+from elicit.records import Item
+
+if TYPE_CHECKING:
+    from elicit.policy.checkpoint import Checkpoint
+    from elicit.policy.policy import Policy
+    from elicit.tasks.task import PromptFormat
+
+
+@dataclass
+class Bench:
+    """One checkpoint, one task, one evaluation plan."""
+
+    comparison: Comparison
+    checkpoint: Checkpoint
+    console: Console
+    refused: dict[str, str] = field(default_factory=dict)
+    """why a ceiling that was asked for was not measured, by its name"""
+
+    @property
+    def task(self) -> Any:
+        return self.comparison.settings.task
+
+    @property
+    def plan(self) -> Any:
+        return self.comparison.settings.eval
+
+    @property
+    def store(self) -> Path:
+        return Path(self.comparison.settings.root) / "store"
+
+    @functools.cached_property
+    def items(self) -> list[Item]:
+        """The test items of the comparison: a seeded subset, the same for all policies."""
+        return self.task.items("test", self.plan.limit)
+
+    @functools.cached_property
+    def dev(self) -> list[Item]:
+        """The dev items that B1's prompt is chosen on."""
+        return self.task.items("dev", self.plan.prompt_limit)
+
+    @functools.cached_property
+    def prompts(self) -> dict[str, PromptFormat]:
+        """The fixed prompts of rung B1, `bare` first. Raises ConfigError on one that the task has not."""
+        chosen = self.plan.prompts
+        if unknown := sorted(set(chosen or ()) - set(self.task.prompts)):
+            raise ConfigError(f"eval.prompts={unknown[0]!r}: {near(unknown[0], self.task.prompts)}")
+        names = list(self.task.prompts) if chosen is None else ["bare", *(name for name in chosen if name != "bare")]
+        return {name: self.task.prompts[name] for name in names}
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note, and say, why a ceiling is not measured."""
+        self.refused[name] = reason
+        self.console.say(f"{name} is refused: {reason}")
+
+    def bare(self) -> Policy:
+        """The base as it is asked by default."""
+        from elicit.policy.policy import Policy
+
+        return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
+
+    def fitted_on(self, prompt: str) -> Policy:
+        """The base as a method is fitted on it. Raises ConfigError where the task has no such prompt."""
+        if prompt not in self.task.prompts:
+            raise ConfigError(f"fit.prompt={prompt!r}: {near(prompt, self.task.prompts)}")
+        return self.bare().with_prompt(self.task.prompts[prompt])
+
+    def measured(
+        self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None
+    ) -> tuple[Path, Path]:
+        """Sample and grade a policy; (samples, grades). What is there already is not made again."""
+        from elicit.evaluate.stages.generate import generate
+        from elicit.policy.decoding import REGIMES
+
+        chosen = REGIMES[regime or self.plan.regime]
+        limit = self.plan.max_new_tokens
+        with self.console.progress(what) as progress:
+            samples = generate(policy, self.task, items, chosen, n, self.store, limit, self.console.say, progress)
+        return samples, self.graded(samples)
+
+    def graded(self, samples: Path) -> Path:
+        """The grades of a samples folder, brought up to date."""
+        out = self.store / "grades" / samples.parent.name / samples.name
+        return grade(samples, self.task, self.known, out, self.plan.workers)
+
+    @functools.cached_property
+    def known(self) -> dict[str, Item]:
+        """Everything in the store that may need a grade: other comparisons share it, with other limits."""
+        return {item.id: item for item in (*self.task.items("test"), *self.task.items("dev"))}
+
+    def best_prompt(self, policy: Policy, what: str) -> str:
+        """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""
+        on_dev: dict[str, Measures] = {}
+        for name, prompt in self.prompts.items():
+            asked = policy.with_prompt(prompt)
+            folders = self.measured(f"{what}, prompt {name} on dev", asked, self.dev, self.plan.prompt_n)
+            on_dev[name] = measure(*folders, self.dev)
+        return choose_b1(on_dev)
+
+    @property
+    def choice_bits(self) -> int:
+        """Label bits that choosing one of the fixed prompts takes."""
+        return len(self.prompts) * len(self.dev) * self.plan.prompt_n
+
+    def base_entries(self) -> tuple[list[Entry], str | None]:
+        """B0, B1 and the ceilings, and the name of B1's prompt."""
+        n = self.plan.base_n or self.plan.n
+        entries = [self.entry("base", "base", "bare", self.bare(), n)]
+        best = self.best_prompt(self.bare(), "base") if len(self.prompts) > 1 else None
+        if best not in (None, "bare"):
+            policy = self.bare().with_prompt(self.prompts[best])
+            entries.append(self.entry("prompt", best, best, policy, n, select_bits=self.choice_bits))
+        return entries + self._ceilings(), best
+
+    def _ceilings(self) -> list[Entry]:
+        found = []
+        keys = getattr(self.task, "keys", None) or {}
+        if "C4" in self.plan.ceilings and "forced" in keys:
+            found.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
+        if "C1" in self.plan.ceilings and self.plan.support_n:
+            found.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
+        return found
+
+    def entry(
+        self,
+        role: str,
+        name: str,
+        prompt: str,
+        policy: Policy,
+        n: int,
+        regime: str | None = None,
+        select_bits: int = 0,
+    ) -> Entry:
+        """Measure a policy of the base (rungs, ceilings) on the test items."""
+        samples, grades = self.measured(name, policy, self.items, n, regime)
+        rows = prompt_rows(name, policy.prompt)
+        entry = Entry(
+            role=role,
+            name=name,
+            policy=policy.id,
+            samples=samples,
+            grades=grades,
+            prompt=prompt,
+            n=n,
+            data_class=data_class(rows),
+            ledger={**summary(rows), "select_bits": select_bits},
+        )
+        return entry if role == "ceiling" else self.annotated(entry, policy)
+
+    def annotated(self, entry: Entry, policy: Policy) -> Entry:
+        """The entry with KL and likelihood under the base, where the plan says so (`eval.annotate`).
+
+        Both are expectations over a policy's own draws at T=1, the regime of the comparison is another one: some items
+        are sampled so, `annotate_n` times each, and scored token by token. A strategy draws by its own rule in any
+        regime, so its samples at hand are annotated.
+        """
+        from elicit.evaluate.stages.annotate import annotate
+        from elicit.evaluate.stages.generate import generate
+        from elicit.policy.decoding import REGIMES
+
+        plan, at_one = self.plan, None
+        if not plan.annotate:
+            return entry
+        items = some(self.items, plan.annotate_limit)
+        with self.console.progress(f"{entry.name}: KL and likelihood") as progress:
+            if policy.strategy is None and plan.regime != "support":
+                regime, limit = REGIMES["support"], plan.max_new_tokens
+                at_one = generate(policy, self.task, items, regime, plan.annotate_n, self.store, limit)
+            annotate(policy, self.bare(), items, at_one or entry.samples, progress=progress, n=plan.annotate_n)
+        return replace(entry, at_one=at_one)
+
+
+def some(items: Sequence[Item], limit: int) -> list[Item]:
+    """The same random part of these items for everybody, in their order."""
+    chosen = {item.id for item in sorted(items, key=lambda item: content_hash(["annotate", item.id]))[:limit]}
+    return [item for item in items if item.id in chosen]

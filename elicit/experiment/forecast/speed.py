@@ -1,0 +1,77 @@
+"""How fast this machine was with this model before: from what earlier runs left under the same root.
+
+    speed       timings-*.json beside the shards of the store: seconds, tokens; paths are rows of chains-*.parquet
+    fit_seconds manifest.json of runs whose method has the same fields (but the seed)
+
+Only samples of the same checkpoint count: found by the path that the runs' manifests name beside its id. What another
+model takes is not guessed, but for the shipped organisms (`ORGANISM`). Knows no configuration and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elicit.experiment.run_folder import RunFolder, all_runs
+from elicit.files import fingerprint, read_json
+
+SHARDS = 1_000
+"""shards that are read, at most"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What sampling took."""
+
+    tokens_per_second: float
+    """of one process, prompt tokens not counted"""
+    tokens_per_path: float | None
+    """None: this task has not been sampled yet"""
+    source: str
+    """where the figures come from, for the plan"""
+
+
+ORGANISM = Speed(5_000, 15, "the shipped organism on two busy cores")
+"""what the demonstration gave when it was made, rounded to the slower side; until the store has samples of its own"""
+
+
+def measured(root: Path, path: str, task: str) -> Speed | None:
+    """Of this checkpoint under this root; tokens a path of this task only. None where nothing was sampled."""
+    folders = list(_folders(root, path))
+    every = _sums(folders)
+    if not every[0]:
+        return None
+    name = fingerprint(task=task)["task"]
+    seconds, tokens, paths = _sums([f for f in folders if read_json(f / "fingerprint.json")["task"] == name])
+    return Speed(every[1] / every[0], tokens / paths if paths and seconds else None, "measured in this root")
+
+
+def fit_seconds(root: Path, path: str) -> dict[str, float]:
+    """Arm -> seconds of its last fit on this checkpoint."""
+    runs = _runs(root, path)
+    return {run.manifest["arm"]: run.manifest["fit_seconds"] for run in runs if run.manifest.get("fit_seconds")}
+
+
+def _runs(root: Path, path: str) -> Iterator[RunFolder]:
+    return (run for run in all_runs(root) if (run.manifest.get("checkpoint") or {}).get("path") == path)
+
+
+def _folders(root: Path, path: str) -> Iterator[Path]:
+    """Sample folders of this checkpoint."""
+    ids = {fingerprint(checkpoint=run.manifest["checkpoint"]["id"])["checkpoint"] for run in _runs(root, path)}
+    for file in sorted((root / "store" / "samples").glob("*/*/fingerprint.json")):
+        if read_json(file)["checkpoint"] in ids:
+            yield file.parent
+
+
+def _sums(folders: list[Path]) -> tuple[float, int, int]:
+    """(seconds, tokens, paths) of the shards of these folders."""
+    from pyarrow import parquet
+
+    seconds, tokens, paths = 0.0, 0, 0
+    for file in [file for folder in folders for file in sorted(folder.glob("timings-*.json"))][:SHARDS]:
+        row, chains = read_json(file), file.with_name(file.stem.replace("timings", "chains") + ".parquet")
+        seconds, tokens = seconds + row["seconds"], tokens + row["tokens"]
+        paths += parquet.read_metadata(chains).num_rows if chains.exists() else row["samples"]
+    return seconds, tokens, paths

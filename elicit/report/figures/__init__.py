@@ -1,0 +1,1 @@
+"""Figures as rows of numbers, and how they are drawn."""
