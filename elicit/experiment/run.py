@@ -152,8 +152,7 @@ def show(result: dict[str, Any], folder: Path, console: Console, template: str, 
     """Render the report and print the scorecard with the path of the page."""
     from rich.console import Console as RichConsole
 
-    from elicit.report import report
-    from elicit.report.pages import scorecard
+    from elicit.report import report, scorecard
 
     page = report(folder / "comparison.json", folder / "report", template)
     width = None if console.stream.isatty() else 150

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from elicit.errors import DataError
-from elicit.report.pages import scorecard
+from elicit.report import scorecard
 from elicit.report.pages.overview import lines as overview_lines
 from elicit.report.pages.overview import overview
 from elicit.report.pages.scorecard import lines

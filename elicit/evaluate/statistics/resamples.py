@@ -33,6 +33,8 @@ from elicit.errors import DataError
 Floats = NDArray[np.float64]
 Estimate = dict[str, Any]
 """{"point", "lo", "hi"}, or a refusal {"refused": reason} with the raw numbers beside it."""
+Mean = tuple[float, NDArray[Any]]
+"""(point, draws_B)"""
 
 DRAWS = 10_000
 SMALL = 100
