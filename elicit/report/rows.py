@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from elicit.errors import DataError
 from elicit.files import read_json
 from elicit.report.numbers import Shown, Unit, bounds, show
 from elicit.report.text import clean, one_line
+from elicit.results.comparison import Line
+from elicit.results.version1 import upgraded_line
 
 ROLES = ("base", "prompt", "ceiling", "method", "placebo", "rival")
 GROUPS = {"base": "Base rungs", "prompt": "Base rungs", "ceiling": "Ceilings"}
@@ -89,6 +92,11 @@ class Row:
     """0 for base rungs, ceilings and methods; 1 for placebos and rivals under their method"""
     badge: str
     """B0, B1, or the role"""
+
+    @cached_property
+    def line(self) -> Line:
+        """The policy as a typed line: what figures read."""
+        return upgraded_line(self.policy)
 
     @property
     def label(self) -> str:

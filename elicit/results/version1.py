@@ -49,7 +49,7 @@ def upgraded(content: Mapping[str, Any], where: str) -> Comparison:
     return Comparison(
         group=str(content.get("group")),
         task=str(content.get("task")),
-        lines=[_line(policy) for policy in policies],
+        lines=[upgraded_line(policy) for policy in policies],
         columns=COLUMNS,
         setup=Setup(
             n=settings.get("n") or 0,
@@ -86,10 +86,11 @@ def upgraded(content: Mapping[str, Any], where: str) -> Comparison:
     )
 
 
-def _line(policy: Mapping[str, Any]) -> Line:
+def upgraded_line(policy: Mapping[str, Any]) -> Line:
     """One policy: identity, then every group of numbers under its path."""
+    identity: dict[str, Any] = {key: policy.get(key) for key in IDENTITY}
     line = Line(
-        **{key: policy.get(key) for key in IDENTITY},
+        **identity,
         prompt=policy.get("prompt") or "bare",
         at_own_prompt=bool(policy.get("at_own_prompt")),
         seeds=policy.get("seeds") or 1,
