@@ -1,0 +1,72 @@
+"""Do two comparison files say the same? Everything but wording, times, paths and hashes is compared exactly.
+
+    python benchmarks/same_comparison.py BEFORE/comparison.json AFTER/comparison.json
+
+For a change that must not change a result: run an example before and after it on one machine and compare. Files of
+different schema versions are compared after they were brought up to date. Prints every difference with its place;
+the exit code is 1 if there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from elicit.results import Comparison, read_comparison
+
+WORDING = {"columns", "warnings", "notes"}
+MACHINE = {"created", "provenance", "commands", "calibration", "run", "members"}
+TIMES = ("cost/seconds", "cost/fit_seconds", "cost/peak_bytes")
+
+
+def content(comparison: Comparison) -> dict[str, Any]:
+    """The plain content, without what may differ."""
+    plain = {key: value for key, value in asdict(comparison).items() if key not in WORDING | MACHINE}
+    plain["checkpoint"] = {key: comparison.checkpoint.get(key) for key in ("id", "n_parameters", "dtype", "attention")}
+    plain["lines"] = {}
+    for line in comparison.lines:
+        kept = {key: value for key, value in asdict(line).items() if key not in WORDING | MACHINE}
+        kept["values"] = {
+            key: {name: part for name, part in value.items() if name != "refused"}
+            | {"is_refused": value["refused"] is not None}
+            for key, value in kept["values"].items()
+            if not key.startswith(TIMES)
+        }
+        plain["lines"][f"{line.role} {line.name} ({line.prompt})"] = kept
+    return plain
+
+
+def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
+    """Every leaf that is not equal, as 'place: before -> after'."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from differences(before.get(key), after.get(key), f"{place}/{key}")
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
+        for i, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(one, other, f"{place}[{i}]")
+    elif before != after and not (before != before and after != after):  # a NaN is equal to a NaN here
+        yield f"{place}: {before!r} -> {after!r}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    chosen = parser.parse_args()
+    before, after = (content(read_comparison(path)) for path in (chosen.before, chosen.after))
+    found = list(differences(before, after))
+    for line in found[:200]:
+        print(line)
+    numbers = sum(len(line["values"]) for line in before["lines"].values())
+    print(f"{len(before['lines'])} policies, {numbers} numbers: {len(found)} differences")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
