@@ -23,6 +23,7 @@ from elicit.evaluate.lenses import LENSES, Reading
 from elicit.evaluate.lenses.lens import SHIFTS
 from elicit.evaluate.lenses.view import View, make_view
 from elicit.evaluate.stages.probes import stored_probes
+from elicit.evaluate.store import SampleFolder
 from elicit.files import content_hash, read_json, write_json
 from elicit.records import Item
 from elicit.tasks.task import SHIFTS as AXES
@@ -99,8 +100,7 @@ def _sampled(entries: Sequence[Entry], items: Sequence[Item]) -> list[Item]:
     common = {item.id for item in items}
     for entry in entries:
         if entry.role != "ceiling":
-            sets = read_json(Path(entry.samples) / "manifest.json")["sets"].values()
-            common &= {item for of in sets for item in of["items"]}
+            common &= SampleFolder(Path(entry.samples)).items
     return [item for item in items if item.id in common]
 
 

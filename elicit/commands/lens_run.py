@@ -21,7 +21,7 @@ from elicit.evaluate.lenses.view import make_view
 from elicit.evaluate.stages.annotate import annotate
 from elicit.evaluate.stages.passes import run_sentences, run_texts
 from elicit.evaluate.stages.probes import run_probes
-from elicit.files import read_json
+from elicit.evaluate.store import SampleFolder
 from elicit.records import Item
 from elicit.tasks.task import SHIFTS as AXES
 
@@ -91,14 +91,14 @@ class Runner:
         axes = [axis for axis in AXES if axis in self.task.splits()]
         known = {item.id: item for split in self.task.splits() for item in self.task.items(split)}
         for entry in shown:
-            told = read_json(Path(entry.samples) / "manifest.json")
-            store = Path(entry.samples).parent.parent.parent
+            samples = SampleFolder(Path(entry.samples))
+            about = samples.manifest
             for axis in axes:
                 self.console.say(f"shift: {entry.name} ({entry.prompt}) on {axis}")
                 items = self.task.items(axis, len(self.items))
-                n = max(part["n"] for part in told["sets"].values() if self.items[0].id in part["items"])
-                limit = told["settings"]["max_new_tokens"]
-                generate(self.policy(entry), self.task, items, REGIMES[told["regime"]], n, store, limit)
+                n = samples.samples_of([self.items[0].id]) or 1
+                limit = about["settings"]["max_new_tokens"]
+                generate(self.policy(entry), self.task, items, REGIMES[about["regime"]], n, samples.store, limit)
             grade(entry.samples, self.task, known, entry.grades, self.settings.eval.workers)
 
     def _texts(self) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.errors import ConfigError, LedgerError, StageError, near
-from elicit.files import read_json
+from elicit.evaluate.store import SampleFolder, StageFolder
 from elicit.records import Item
 
 ROLES = ("base", "prompt", "method", "placebo", "rival", "ceiling")
@@ -125,12 +125,12 @@ def _unused(entry: Entry, items: Sequence[Item]) -> None:
 
 
 def _settings(entry: Entry) -> dict[str, Any]:
-    path = Path(entry.samples) / "manifest.json"
-    if not path.exists():
+    samples = SampleFolder(Path(entry.samples))
+    if not samples.finished:
         raise StageError(
             f"{entry.samples}: sampling {entry.name!r} is not finished (no manifest.json); elicit resume goes on"
         )
-    return read_json(path)["settings"]
+    return samples.manifest["settings"]
 
 
 def _same_grader(first: Entry, other: Entry) -> None:
@@ -144,7 +144,7 @@ def _same_grader(first: Entry, other: Entry) -> None:
 
 
 def _grader(entry: Entry) -> Any:
-    path = Path(entry.grades) / "fingerprint.json"
-    if not path.exists():
+    inputs = StageFolder(Path(entry.grades)).fingerprint
+    if inputs is None:
         raise StageError(f"{entry.grades}: no fingerprint.json, {entry.name!r} is not graded; grade it (elicit score)")
-    return {name: value for name, value in read_json(path).items() if name in ("grader", "task")}
+    return {name: value for name, value in inputs.items() if name in ("grader", "task")}

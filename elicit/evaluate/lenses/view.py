@@ -21,6 +21,7 @@ from elicit.evaluate.measures.annotations import Annotations, annotations_of, re
 from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.statistics.ratios import Bootstrap
 from elicit.evaluate.statistics.resamples import DRAWS, Resamples
+from elicit.evaluate.store import StageFolder
 from elicit.files import shards
 from elicit.records import FINISHED, Item
 
@@ -127,7 +128,7 @@ def _side(entry: Entry, name: str, items: Sequence[Item], probes: Mapping[str, A
     measures = measure(entry.samples, entry.grades, items, n)
     texts_N_J, written_N_J = _texts(Path(entry.samples), items, measures.n)
     folder = annotations_of(Path(entry.samples))
-    found = read_annotations(folder, measures.items, measures.n) if (folder / "manifest.json").exists() else None
+    found = read_annotations(folder, measures.items, measures.n) if StageFolder(folder).finished else None
     if found is not None and (found.row_N_J[np.isfinite(written_N_J)] < 0).any():
         found = None  # eval.annotate did a part of the samples: votes can't be taken on that
     return Side(

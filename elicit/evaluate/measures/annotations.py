@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from elicit.errors import DataError, StageError
 from elicit.evaluate.measures.ragged import Ragged
-from elicit.files import read_json, read_rows, shards
+from elicit.evaluate.store import SampleFolder, StageFolder
+from elicit.files import read_rows, shards
 
 TOKEN_VALUES = ("base_logprobs", "base_ranks", "confidences")
 
 
 def annotations_of(samples: Path) -> Path:
     """Where the annotations of a samples folder <store>/samples/<policy>/<regime>-<task> live."""
-    samples = Path(samples)
-    return samples.parent.parent.parent / "annotations" / samples.parent.name / samples.name
+    return SampleFolder(samples).sibling("annotations")
 
 
 @dataclass(frozen=True)
@@ -66,31 +66,31 @@ class Annotations:
 
 def read_annotations(folder: Path, items: Sequence[str], n: int) -> Annotations:
     """The first n samples of these items. Raises StageError where the pass is not finished, DataError on torn rows."""
-    folder = Path(folder)
-    if not (folder / "manifest.json").exists():
+    folder, stage = Path(folder), StageFolder(folder)
+    if not stage.finished:
         raise StageError(f"{folder}: not annotated (no manifest.json); elicit lens GROUP run=true makes it")
-    told = read_json(folder / "manifest.json")
+    about = stage.manifest
     place = {item: i for i, item in enumerate(items)}
     row_N_J = np.full((len(items), n), -1)
-    names = TOKEN_VALUES if told["selecting"] else (*TOKEN_VALUES, "kl")
+    names = TOKEN_VALUES if about["selecting"] else (*TOKEN_VALUES, "kl")
     flat, lengths = _token_values(folder, names, place, row_N_J)
     prompt_nll_N = np.full(len(items), np.nan)
     for row in read_rows([folder / "prompts.parquet"], ["item", "prompt_nll"]):
         if row["item"] in place:
             prompt_nll_N[place[row["item"]]] = row["prompt_nll"]
     return Annotations(
-        told["policy"],
-        told["base"],
-        told["selecting"],
-        told["independent"],
+        about["policy"],
+        about["base"],
+        about["selecting"],
+        about["independent"],
         row_N_J,
         Ragged(flat["base_logprobs"], lengths),
         Ragged(flat["base_ranks"], lengths),
         Ragged(flat["confidences"], lengths),
-        Ragged(flat["kl"], lengths) if not told["selecting"] else None,
+        Ragged(flat["kl"], lengths) if not about["selecting"] else None,
         prompt_nll_N,
         _chains(folder, place, n),
-        told["own_rule"],
+        about["own_rule"],
     )
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.errors import DataError, StageError
-from elicit.files import read_json, shards
+from elicit.evaluate.store import SampleFolder
+from elicit.files import shards
 from elicit.records import SCHEMA, Item
 
 UNGRADED, MISSING = -1, -2
@@ -98,7 +99,7 @@ def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = 
     owners = sampled[["policy", "regime"]].drop_duplicates().values.tolist()
     if len(owners) != 1:
         raise DataError(f"{samples}: samples of several policies or regimes {owners[:3]}; one folder holds one")
-    n = n or _asked(samples, set(order)) or int(sampled["j"].max()) + 1
+    n = n or SampleFolder(samples).samples_of(set(order)) or int(sampled["j"].max()) + 1
     sampled = sampled[sampled["j"] < n]
     if graded is None:
         raise StageError(f"{grades}: no grades of these items; grade first (elicit score)")
@@ -111,8 +112,7 @@ def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = 
 
 def timings(samples: Path) -> list[dict[str, Any]]:
     """The timing records of the finished sample shards: begun (epoch seconds), seconds, samples, tokens, items."""
-    beside = [path.with_name(path.name.replace("shard-", "timings-")).with_suffix(".json") for path in shards(samples)]
-    return [read_json(path) for path in beside if path.exists()]
+    return SampleFolder(samples).timings
 
 
 def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, policy: str, regime: str) -> Measures:
@@ -148,16 +148,6 @@ def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, pol
 def _ternary(values: Any) -> NDArray:
     """True, False, unknown -> 1, 0, -1."""
     return values.map({True: 1, False: 0}).astype(float).fillna(UNGRADED).to_numpy(int)
-
-
-def _asked(samples: Path, wanted: set[str]) -> int | None:
-    """Samples an item that were asked for of every one of `wanted`, by the folder's manifest; None: of some, none."""
-    path = Path(samples) / "manifest.json"
-    sets = read_json(path).get("sets", {}) if path.exists() else {}
-    asked: dict[str, int] = {}
-    for entry in sets.values():
-        asked.update({item: max(entry["n"], asked.get(item, 0)) for item in entry["items"]})
-    return min((asked.get(item, 0) for item in wanted), default=0) or None
 
 
 def _table(folder: Path, order: dict[str, int], columns: list[str], optional: Sequence[str] = ()) -> Any:

@@ -22,7 +22,7 @@ from elicit.evaluate.metrics.likelihood import likelihood
 from elicit.evaluate.metrics.table import Row, Table
 from elicit.evaluate.statistics.ratios import Bootstrap
 from elicit.evaluate.statistics.resamples import refusal
-from elicit.files import read_json
+from elicit.evaluate.store import SampleFolder, StageFolder
 
 NAMES = {
     "top 5 %": "top_share", "best-of-N bound": "bound", "percentile of the chosen": "percentile",
@@ -63,9 +63,9 @@ def read(entry: Entry, items: Sequence[str]) -> Annotations | None:
     """The annotations of an entry on some of these items; None where there are none."""
     samples = Path(entry.at_one or entry.samples)
     folder = annotations_of(samples)
-    if not (folder / "manifest.json").exists():
+    n = SampleFolder(samples).largest_n
+    if n is None or not StageFolder(folder).finished:
         return None
-    n = max(asked["n"] for asked in read_json(samples / "manifest.json")["sets"].values())
     found = read_annotations(folder, items, n)
     return found if (found.row_N_J >= 0).any() else None
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from elicit import files
 from elicit.errors import StageError
 from elicit.evaluate.measures.annotations import annotations_of
-from elicit.records import SCHEMA, Item
+from elicit.evaluate.store import SampleFolder, StageFolder
+from elicit.records import Item
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -44,17 +45,16 @@ def annotate(
     out = Path(out) if out else annotations_of(samples)
     _check(policy, base, samples)
     known = {item.id: item for item in items}
-    now = files.fingerprint(version=VERSION, policy=policy.id, base=base.id, samples=_origin(samples))
-    with files.locked(out):
-        files.check_fingerprint(out, now, f"delete {out} and annotate again")
+    inputs = {"version": VERSION, "policy": policy.id, "base": base.id, "samples": SampleFolder(samples).fingerprint}
+    with StageFolder(out).writing(f"delete {out} and annotate again", **inputs) as before:
         shards = files.shards(samples)
         for done, shard in enumerate(shards):
             _shard(policy, base, known, shard, out / shard.name, n)
             if progress:
                 progress(done + 1, len(shards))
         _prompts(base, items, out / "prompts.parquet")
-        told = {"schema": SCHEMA, "policy": policy.id, "base": base.id, "items": sorted({*known, *_items_of(out)})}
-        files.write_json(out / "manifest.json", {**told, **_kind(policy)})
+        annotated = sorted({*known, *before.get("items", [])})
+        StageFolder(out).finish(policy=policy.id, base=base.id, items=annotated, **_kind(policy))
     return out
 
 
@@ -78,16 +78,6 @@ def _kind(policy: Policy) -> dict[str, bool]:
     selecting = token_rule(policy) is None
     own_rule = policy.strategy is not None and not selecting
     return {"selecting": selecting, "independent": independent_chains(policy), "own_rule": own_rule}
-
-
-def _items_of(out: Path) -> list[str]:
-    """Items that an earlier pass annotated."""
-    return files.read_json(out / "manifest.json")["items"] if (out / "manifest.json").exists() else []
-
-
-def _origin(samples: Path) -> Any:
-    begun = samples / "fingerprint.json"
-    return files.read_json(begun) if begun.exists() else None
 
 
 def _shard(
@@ -131,7 +121,7 @@ def _chains(base: Policy, prompts: dict[tuple[str, int], tuple[int, ...]], shard
     """Base log-probs of the chains behind these samples of a selecting policy; nothing for a strategy of one chain."""
     from elicit.sampling.annotate import chain_logprobs
 
-    source = shard.with_name(shard.name.replace("shard-", "chains-"))
+    source = SampleFolder.next_to(shard, "chains")
     if not source.exists():
         return
     into = target.with_name(source.name)

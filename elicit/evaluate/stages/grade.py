@@ -17,8 +17,9 @@ from typing import Any
 
 from elicit import files
 from elicit.errors import DataError, StageError
+from elicit.evaluate.store import SampleFolder, StageFolder
 from elicit.names import published_name
-from elicit.records import FINISHED, SCHEMA, Grade, Item
+from elicit.records import FINISHED, Grade, Item
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
@@ -38,36 +39,25 @@ def grade(
     timeouts and crashes, are graded anew. Samples of other items than `items` are passed over. Raises StageError
     where `out` was begun by another grader or task, DataError where there is no sample of any item.
     """
-    samples, out = Path(samples), Path(out)
-    if not files.shards(samples):
+    source, folder = SampleFolder(samples), StageFolder(out)
+    if not source.shards:
         raise StageError(f"{samples}: no sample shards to grade; sample first")
-    now = files.fingerprint(grader=GRADER_VERSION, task=_identity(task), samples=_origin(samples))
-    with files.locked(out):
-        finished = files.check_fingerprint(out, now, redo=f"delete {out} and run elicit score again")
-        manifest = out / "manifest.json"
-        done: dict[str, Any] = files.read_json(manifest)["shards"] if finished else {}
-        summary = {}
+    # the samples may grow (more per item) without becoming others: their fingerprint names what they were made with
+    inputs = {"grader": GRADER_VERSION, "task": [published_name(type(task)), task.name], "samples": source.fingerprint}
+    with folder.writing(f"delete {out} and run elicit score again", **inputs) as before:
+        done: dict[str, Any] = before.get("shards", {})
         with Grader(task, workers, timeout_s) as grader:
-            for shard in files.shards(samples):
-                summary[shard.name] = _shard(shard, out / shard.name, done.get(shard.name), items, grader)
+            summary = {
+                shard.name: _shard(shard, folder.path / shard.name, done.get(shard.name), items, grader)
+                for shard in source.shards
+            }
         rows = sum(part["rows"] for part in summary.values())
         if not rows:
             raise DataError(f"{samples}: no sample of these {len(items)} {task.name} items; another task's folder?")
         if summary != done:
             ungraded = sum(part["ungraded"] for part in summary.values())
-            whole = {"schema": SCHEMA, "grader_version": GRADER_VERSION, "task": task.name, "rows": rows}
-            files.write_json(manifest, {**whole, "ungraded": ungraded, "shards": summary})
-    return out
-
-
-def _identity(task: Task) -> list[str]:
-    return [published_name(type(task)), task.name]
-
-
-def _origin(samples: Path) -> Any:
-    """What the samples were made with; they may grow (more samples an item) without becoming others."""
-    begun = samples / "fingerprint.json"
-    return files.read_json(begun) if begun.exists() else None
+            folder.finish(grader_version=GRADER_VERSION, task=task.name, rows=rows, ungraded=ungraded, shards=summary)
+    return folder.path
 
 
 def _shard(shard: Path, target: Path, done: dict[str, Any] | None, items: dict[str, Item], grader: Grader) -> dict:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from elicit import files
 from elicit.evaluate.stages.probes import VERSION, probes_of
-from elicit.records import SCHEMA, Item
+from elicit.evaluate.store import StageFolder
+from elicit.records import Item
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -73,13 +74,9 @@ def token_spans(offsets: Sequence[tuple[int, int]], ends: Sequence[int]) -> list
 def _stage(policy: Policy, samples: Path, name: str, asked: Any, rows: Any) -> Path:
     """One shard, kept where the same was asked before."""
     out = probes_of(samples, name)
-    with files.locked(out):
-        now = files.fingerprint(version=VERSION, policy=policy.id, lens=name)
-        files.check_fingerprint(out, now, f"delete {out} and run the lens again")
+    with StageFolder(out).writing(f"delete {out} and run the lens again", version=VERSION, policy=policy.id, lens=name):
         shard = f"shard-{files.content_hash(asked)}.parquet"
         if not (out / shard).exists():
             files.write_rows(out / shard, rows())
-        files.write_json(
-            out / "manifest.json", {"schema": SCHEMA, "policy": policy.id, "lens": name, "shards": [shard]}
-        )
+        StageFolder(out).finish(policy=policy.id, lens=name, shards=[shard])
     return out

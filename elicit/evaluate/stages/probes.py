@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit import files
-from elicit.records import SCHEMA, Item
+from elicit.evaluate.store import MANIFEST, SampleFolder, StageFolder
+from elicit.records import Item
 from elicit.sampling.probe import Probe
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ SHARD = 256
 
 def probes_of(samples: Path, lens: str) -> Path:
     """Where the probe rows of a samples folder <store>/samples/<policy>/<regime>-<task> live."""
-    samples = Path(samples)
-    return samples.parent.parent.parent / "probes" / samples.parent.name / samples.name / lens
+    return SampleFolder(samples).sibling("probes") / lens
 
 
 def run_probes(
@@ -45,11 +45,8 @@ def run_probes(
 ) -> Path:
     """Continue all probes of a lens; returns the folder. `progress(done, wanted)` counts probes."""
     out = probes_of(samples, lens)
-    begun = Path(samples) / "fingerprint.json"
-    origin = files.read_json(begun) if begun.exists() else None
-    with files.locked(out):
-        now = files.fingerprint(version=VERSION, policy=policy.id, lens=lens, samples=origin)
-        files.check_fingerprint(out, now, f"delete {out} and run the lens again")
+    inputs = {"version": VERSION, "policy": policy.id, "lens": lens, "samples": SampleFolder(samples).fingerprint}
+    with StageFolder(out).writing(f"delete {out} and run the lens again", **inputs):
         names = []
         for first in range(0, len(probes), SHARD):
             part = probes[first : first + SHARD]
@@ -58,7 +55,7 @@ def run_probes(
                 _shard(policy, items, Path(samples), lens, part, task, out / names[-1])
             if progress:
                 progress(min(first + SHARD, len(probes)), len(probes))
-        files.write_json(out / "manifest.json", {"schema": SCHEMA, "policy": policy.id, "lens": lens, "shards": names})
+        StageFolder(out).finish(policy=policy.id, lens=lens, shards=names)
     return out
 
 
@@ -82,14 +79,13 @@ def _shard(
 
 def read_probes(samples: Path, lens: str) -> list[dict[str, Any]] | None:
     """Rows of the present plan; None where the lens was not run."""
-    folder = probes_of(samples, lens)
-    manifest = folder / "manifest.json"
-    if not manifest.exists():
+    folder = StageFolder(probes_of(samples, lens))
+    if not folder.finished:
         return None
-    return files.read_rows([folder / name for name in files.read_json(manifest)["shards"]])
+    return files.read_rows([folder.path / name for name in folder.manifest["shards"]])
 
 
 def stored_probes(samples: Path) -> dict[str, list[dict[str, Any]]]:
     """Rows of everything that was run on a samples folder, by lens."""
-    found = sorted(probes_of(samples, "").glob("*/manifest.json"))
+    found = sorted(probes_of(samples, "").glob(f"*/{MANIFEST}"))
     return {path.parent.name: read_probes(samples, path.parent.name) or [] for path in found}
