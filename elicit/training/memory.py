@@ -69,12 +69,15 @@ def estimate(
     The model may be on the meta device: only its shape is read.
     """
     config = layers.text_config(model)
-    count, width = len(layers.blocks(model)), layers.width(model)
+    count, width = int(config.num_hidden_layers), layers.width(model)
     parameters = sum(p.numel() for p in model.parameters())
     size = dtype.itemsize
     full = trained >= parameters
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head = getattr(config, "head_dim", None) or width // config.num_attention_heads
+    cache = 0
+    if rows:  # a model without attention heads can be fine-tuned, too
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        head = getattr(config, "head_dim", None) or width // config.num_attention_heads
+        cache = 2 * count * heads * head * size * rows * tokens
     kept = micro_batch * tokens * width * size
     vocabulary = int(config.vocab_size)
     return Memory(
@@ -85,7 +88,7 @@ def estimate(
         sampler=parameters * size if full and size < 4 else 0,
         activations=kept * (count + 34) if checkpointing else kept * 34 * count,
         logits=4 * TILE * vocabulary + (4 * vocabulary * width if full else 0),
-        cache=2 * count * heads * head * size * rows * tokens,
+        cache=cache,
     )
 
 
