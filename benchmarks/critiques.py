@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoi
 from elicit.policy.policy import Policy
 from elicit.tasks.formal.task import FAMILIES, FormalTask
 from elicit.training.sft.rows import Row, encode, micro_batches
-from elicit.training.sft.sft import SftConfig, arguments, collator, trainable_copy
+from elicit.training.sft.sft import SftConfig, arguments, collator, copy_of, parameters_of
 from elicit.training.sft.trainer import PlannedTrainer
 from methods.critique_ft.controls import Recipe, Sources, build_rows
 from methods.critique_ft.program import ProgramCritic
@@ -69,24 +70,25 @@ class _Quiet:
         """Nowhere."""
 
 
-def ours(checkpoint: Checkpoint, rows: list[Row], config: SftConfig, steps: int, folder: str) -> Any:
-    """Our trainer, ready to train."""
+def ours(checkpoint: Checkpoint, rows: list[Row], config: SftConfig, steps: int, folder: str, stack: ExitStack) -> Any:
+    """Our trainer, ready to train; `stack` detaches the parameters."""
     encoded = [encode(checkpoint, row) for row in rows]
     plan = micro_batches([len(row.ids) for row in encoded], config.batch, steps, config.micro_rows, 0)
-    model, _ = trainable_copy(Policy(checkpoint), config)
+    model, parameters = copy_of(Policy(checkpoint)), parameters_of(config, 0)
+    stack.enter_context(parameters.attached(model))
     options = arguments(config, steps, len(plan) // steps, 0, Path(folder), checkpoint.device)
     return PlannedTrainer(
-        rows=encoded, plan=plan, model=model, processing_class=copy.deepcopy(checkpoint.tokenizer), args=options,
+        parameters, encoded, plan, model=model, processing_class=copy.deepcopy(checkpoint.tokenizer), args=options,
         data_collator=collator(checkpoint.pad_id, False),
     )  # fmt: skip
 
 
-def stock(checkpoint: Checkpoint, rows: list[Row], config: SftConfig, steps: int, folder: str) -> Any:
+def stock(checkpoint: Checkpoint, rows: list[Row], config: SftConfig, steps: int, folder: str, stack: ExitStack) -> Any:
     """TRL's own trainer on prompt and completion columns, ready to train."""
     from datasets import Dataset
     from trl import SFTTrainer
 
-    model, _ = trainable_copy(Policy(checkpoint), config)
+    model = copy_of(Policy(checkpoint)).float().requires_grad_(True)
     options = arguments(config, steps, config.batch // config.micro_rows, 0, Path(folder), checkpoint.device)
     data = Dataset.from_list([{"prompt": row.prompt, "completion": row.completion} for row in rows])
     tokenizer = copy.deepcopy(checkpoint.tokenizer)
@@ -112,8 +114,8 @@ def main() -> None:
     for repeat in range(args.repeats):
         arms = [("ours", ours), ("stock SFTTrainer", stock)]
         for name, make in arms if repeat % 2 == 0 else arms[::-1]:
-            with tempfile.TemporaryDirectory() as folder:
-                trainer = make(checkpoint, rows, config, args.steps, folder)
+            with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+                trainer = make(checkpoint, rows, config, args.steps, folder, stack)
                 began = clock()
                 trainer.train()
                 speeds[name].append(mean * config.batch * args.steps / (clock() - began))

@@ -32,9 +32,9 @@ from elicit.policy import layers
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
 from elicit.policy.policy import Policy
 from elicit.tasks.formal.task import FormalTask
-from elicit.training.rl import checkpoints
-from elicit.training.rl.trainable import FullWeights
+from elicit.training import checkpoints
 from elicit.training.rl.vectors import Vectors
+from elicit.training.trainable import FullWeights
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 
@@ -160,7 +160,7 @@ def checkpoint_sizes(policy: Policy, task: FormalTask) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         context = Context(np.random.default_rng(0), Path(folder), lambda p, n: 0.0)
         method.fit(policy, Ledger(task, "benchmark"), context)
-        place = checkpoints.found(Path(folder))[-1]
+        place = checkpoints.complete(Path(folder))[-1]
         out = {"organism, vectors (bytes)": (place / checkpoints.TENSORS).stat().st_size}
         out["organism, all to resume (bytes)"] = sum(file.stat().st_size for file in place.iterdir())
     for name, (count, width) in SHAPES.items():

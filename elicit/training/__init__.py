@@ -1,1 +1,1 @@
-"""Fitting by gradient and by search: trainers that several methods share. Knows tasks only through the ledger."""
+"""Fitting by gradients and by search: trainers that several methods share. Knows tasks only through the ledger."""

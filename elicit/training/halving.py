@@ -1,7 +1,7 @@
-"""Successive halving over a list of tries: all of them on few dev items, the better half on twice as many, ...
+"""Successive halving over a list of options: all of them on few dev items, the better half on twice as many, ...
 
-Knows nothing about vectors. Every call of `score` is a try and is counted: a searched method is
-compared with placebos that get exactly as many.
+Every call of `score` is a try and is counted: a method that searches is compared with placebos that get exactly as
+many tries. After Jamieson and Talwalkar (arXiv 1502.07943). What this module does not know: vectors, dev items.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ class Scored(Generic[T]):
     option: T
     score: float
     limit: int
-    """dev items that it was measured on"""
+    """dev items on which it was measured"""
 
 
 def halving(
     options: Sequence[T], score: Callable[[T, int], float], limit: int, halvings: int
 ) -> tuple[T, list[Scored[T]]]:
-    """The best option and every try made. The last round measures on `limit` items, each one before on half as many.
+    """The best option and every try. The last round measures on `limit` items, each earlier one on half as many.
 
-    Ties go to the option that stands first. At least one option is needed.
+    `score(option, items)`: larger is better; ties go to the earlier option. At least one option is needed.
     """
     tries: list[Scored[T]] = []
     alive = list(options)
-    for left in range(halvings, -1, -1):
-        items = max(1, limit >> left)
+    for remaining in range(halvings, -1, -1):
+        # 1) measure all that are left
+        items = max(1, limit >> remaining)
         scored = [Scored(option, score(option, items), items) for option in alive]
         tries += scored
-        scored.sort(key=lambda each: -each.score)
-        alive = [each.option for each in scored][: len(alive) if left == 0 else -(-len(alive) // 2)]
+        # 2) the better half goes on (rounded up); after the last round only the order matters
+        scored.sort(key=lambda one: -one.score)
+        survivors = len(alive) if remaining == 0 else -(-len(alive) // 2)
+        alive = [one.option for one in scored[:survivors]]
     return alive[0], tries

@@ -1,7 +1,7 @@
-"""What TRL, the Trainer and accelerate change about a model, a tokenizer and the process, put back after a fit.
+"""Undoes what TRL, the Trainer and accelerate change about a model, a tokenizer and the process during a fit.
 
 TRL patches `model.forward`, sets pad ids in the configs, switches dropout off and seeds every global generator;
-accelerate wraps `forward` again under mixed precision. None of that may outlive a fit.
+accelerate wraps `forward` again under mixed precision. None of that outlives a fit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import nn
 
 @contextmanager
 def restored(model: Any, tokenizer: Any) -> Iterator[None]:
-    """On leaving, the model's attributes, configs, flags and hooks and the tokenizer's padding are as they were."""
+    """On leaving, the model's attributes, configs, flags and dropout and the tokenizer's padding are as before."""
     attributes = dict(model.__dict__)
     config = {name: getattr(model.config, name, None) for name in ("pad_token_id", "use_cache")}
     generation = copy.deepcopy(getattr(model, "generation_config", None))
@@ -53,11 +53,11 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
 
 @contextmanager
 def own_randomness(seed: int | None = None) -> Iterator[None]:
-    """On leaving, the global generators of Python, numpy and torch stand where they stood; inside they begin at `seed`.
+    """On leaving, the global generators of Python, numpy and torch are as before; inside they start at `seed`.
 
-    None leaves them as they are.
+    None: inside they go on from where they are.
     """
-    python, plain = random.getstate(), np.random.get_state()
+    python, legacy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
             if seed is not None:
@@ -67,14 +67,14 @@ def own_randomness(seed: int | None = None) -> Iterator[None]:
             yield
     finally:
         random.setstate(python)
-        np.random.set_state(plain)
+        np.random.set_state(legacy)
 
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Inside, accelerate's environment variables are unset; on leaving they are as they were.
+    """Inside, accelerate's environment variables are unset; on leaving they are as before.
 
-    The Trainer writes its precision into one of them, and the next trainer of the process would read it there.
+    The Trainer writes its precision into one of them, from which the next trainer of the process would take it.
     """
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("ACCELERATE_")}
     try:
@@ -87,7 +87,7 @@ def own_environment() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Warnings and log lines of the training libraries are left out; errors stay."""
+    """Inside, warnings and log lines of the training libraries are suppressed; errors are not."""
     loggers = [logging.getLogger(name) for name in ("transformers", "trl", "accelerate", "peft")]
     levels = [logger.level for logger in loggers]
     try:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from elicit.policy.activations import ActivationEdit
     from elicit.policy.policy import Policy
     from elicit.records import Item
-    from elicit.training.rl.trainable import Trainable
+    from elicit.training.trainable import Trainable
 
 LAST = 1.0
 """the last layer as a fraction of the depth"""

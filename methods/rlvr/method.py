@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from elicit.policy.policy import Policy
     from elicit.policy.weights import WeightEdit
     from elicit.records import Item
-    from elicit.training.rl.trainable import Trainable
+    from elicit.training.trainable import Trainable
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RLVR(GRPOSettings):
         return fit(self, self.name, policy, ledger, context, self._trainable)  # type: ignore[return-value]
 
     def _trainable(self, items: list[Item], seed: int) -> Trainable:
-        from elicit.training.rl.trainable import FullWeights, Lora
+        from elicit.training.trainable import FullWeights, Lora
 
         if self.parameters == "full":
             return FullWeights()

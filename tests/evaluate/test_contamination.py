@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 
 from elicit.commands.contamination import lines
 from elicit.errors import ConfigError, DataError
@@ -15,29 +16,48 @@ from elicit.evaluate.contamination import Probe, cut, probe
 from elicit.sampling import recall
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.task import make_item
-from tests.sampling.models import tiny_model, tokenizer
+from tests.sampling.models import tokenizer
 
 TASK = FormalTask("chain", min_size=4, max_size=6, long_sizes=(9, 9), n_train=40, n_dev=12, n_test=24)
+EOS = 1
+
+
+class Memoriser(torch.nn.Module):
+    """Knows some texts by heart, exactly: after every beginning of one of them its next token has probability ~1.
+
+    After any other beginning the next token follows a fixed table of bigrams, so that unread texts differ in likelihood
+    for no reason that has to do with reading. All logits are integers: nothing depends on the machine's arithmetic.
+    """
+
+    _is_stateful = True  # keeps no keys and values: the step loop computes whole rows
+
+    def __init__(self, texts: list[tuple[int, ...]], vocabulary: int) -> None:
+        super().__init__()
+        self.config = transformers.PretrainedConfig(vocab_size=vocabulary)
+        generator = torch.Generator().manual_seed(0)
+        table_V_V = torch.randint(0, 5, (vocabulary, vocabulary), generator=generator).float()
+        self.bigrams_V_V = torch.nn.Parameter(table_V_V, requires_grad=False)
+        self.next = {text[:end]: text[end] for text in texts for end in range(1, len(text))}
+
+    def forward(self, input_ids, attention_mask=None, **others):
+        logits_B_T_V = self.bigrams_V_V[input_ids].clone()
+        for row, ids in enumerate(input_ids.tolist()):
+            for end in range(1, len(ids) + 1):
+                if (token := self.next.get(tuple(ids[:end]))) is not None:
+                    logits_B_T_V[row, end - 1, token] = 30.0
+        return SimpleNamespace(logits=logits_B_T_V)
 
 
 @pytest.fixture(scope="module")
 def overfed():
-    """A checkpoint that has read eight test items many times over."""
-    seen = TASK.items("test")[:8]
+    """A checkpoint that knows eight test questions by heart and has read no other."""
     words = tokenizer()
-    model = tiny_model(dtype=torch.float32, spread=0.05).train()
-    rows = [words(f"Question: {item.question}").input_ids for item in seen]
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-    labels = ids.masked_fill(ids == 0, -100)
-    optimizer = torch.optim.Adam(model.parameters(), 0.02)
-    for _ in range(180):
-        loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    texts = [(*words(f"Question: {item.question}").input_ids, EOS) for item in TASK.items("test")[:8]]
     return SimpleNamespace(
-        model=model.eval(), tokenizer=words, eos_ids=frozenset({1}), encode=lambda text: words(text).input_ids
+        model=Memoriser(texts, len(words)),
+        tokenizer=words,
+        eos_ids=frozenset({EOS}),
+        encode=lambda text: words(text).input_ids,
     )
 
 
@@ -47,16 +67,17 @@ def probed(checkpoint, items):
 
 def test_what_was_read_is_continued_word_by_word_and_likelier_than_its_twins(overfed) -> None:
     found = probed(overfed, TASK.items("test")[:8])
-    assert found["continuation"]["point"] > 0.5 and found["continuation"]["words"] > 0.6
+    assert found["continuation"]["point"] == found["continuation"]["words"] == 1.0
     for kind in ("renamed", "renumbered"):
-        assert found[kind]["first"]["point"] > 0.9 and found[kind]["p"] < 1e-4 and found[kind]["drop"]["lo"] > 0
+        assert found[kind]["first"]["point"] == 1.0 and found[kind]["p"] == pytest.approx(0.2**8)
+        assert found[kind]["drop"]["lo"] > 0
         assert found[kind]["exchangeable"]
     assert len(found["suspect"]) == 3 and lines(found)[-1].startswith("suspect: ")
 
 
 def test_what_was_not_read_is_not_suspect(overfed) -> None:
     found = probed(overfed, TASK.items("test")[12:])
-    assert found["suspect"] == [] and found["continuation"]["point"] < 0.1
+    assert found["suspect"] == [] and found["continuation"]["point"] == 0.0
     assert lines(found)[-1] == "nothing suspect"
 
 

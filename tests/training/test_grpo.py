@@ -17,7 +17,7 @@ from elicit.policy.policy import Policy
 from elicit.sampling.likelihood import likelihood
 from elicit.tasks.task import PromptFormat
 from elicit.training.rl import grpo
-from elicit.training.rl.grpo import alike
+from elicit.training.rl.grpo import length_buckets
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 from tests.policy.tiny import hook_count, random_vector, tiny_model, tiny_tokenizer
@@ -49,22 +49,27 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
-    out, check, save = Recorder(), grpo.check_gradients, grpo.PolicyGradientTrainer.train
+    out, check, trainer_class = Recorder(), grpo.check_gradients, grpo.PolicyGradientTrainer
+    plain_train, plain_rollouts = trainer_class.train, trainer_class._rollouts
 
-    def checked(trainer: Any) -> float:
+    def checked(named: dict[str, Any], *others: Any) -> float:
+        out.gradients.append({n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in named.items()})
+        return check(named, *others)
+
+    def rollouts(trainer: Any, *arguments: Any) -> Any:
+        drawn = plain_rollouts(trainer, *arguments)
         out.batches.append(trainer.batch)
-        named = trainer.run.trainable.trained().items()
-        out.gradients.append({n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in named})
-        return check(trainer)
+        return drawn
 
     def train(trainer: Any, *arguments: Any, **others: Any) -> Any:
-        out.start = {n: p.detach().clone() for n, p in trainer.run.trainable.trained().items()}
-        done = save(trainer, *arguments, **others)
-        out.end = {n: p.detach().clone() for n, p in trainer.run.trainable.trained().items()}
+        out.start = {n: p.detach().clone() for n, p in trainer.trainable.trained().items()}
+        done = plain_train(trainer, *arguments, **others)
+        out.end = {n: p.detach().clone() for n, p in trainer.trainable.trained().items()}
         return done
 
     monkeypatch.setattr(grpo, "check_gradients", checked)
-    monkeypatch.setattr(grpo.PolicyGradientTrainer, "train", train)
+    monkeypatch.setattr(trainer_class, "_rollouts", rollouts)
+    monkeypatch.setattr(trainer_class, "train", train)
     yield out
 
 
@@ -228,10 +233,10 @@ def test_a_half_precision_base_is_trained_in_float32_masters_and_sampled_as_it_w
     assert not any(name.startswith("ACCELERATE_") for name in os.environ), "the next trainer would train in bfloat16"
 
 
-def test_rows_computed_together_are_alike_and_every_row_is_there() -> None:
+def test_rows_computed_together_have_similar_lengths_and_no_row_is_lost() -> None:
     lengths = [7, 90, 8, 30, 31, 9, 88, 10]
-    sets = list(alike(lengths))
-    assert sorted(place for rows in sets for place in rows) == list(range(8))
+    sets = list(length_buckets(lengths))
+    assert sorted(row for rows in sets for row in rows) == list(range(8))
     assert all(max(lengths[i] for i in rows) <= 1.25 * min(lengths[i] for i in rows) for rows in sets)
 
 

@@ -13,8 +13,8 @@ from elicit.errors import ConfigError, LedgerError, MethodError
 from elicit.ledger import Budget
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import parameters_hash
+from elicit.training.checkpoints import complete, load_tensors
 from elicit.training.rl import curves, guards, rewards, rollouts
-from elicit.training.rl.checkpoints import found, load_tensors
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 from tests.policy.tiny import hook_count, random_vector
@@ -45,16 +45,16 @@ def broken(judge: Any, drawn: Any) -> list[float | None]:
 
 
 @pytest.mark.parametrize(
-    ("reward", "said"),
+    ("reward", "message"),
     [
         (broken, "rewards.mine raised KeyError"),
         (lambda judge, drawn: [1.0], "rewards.mine returned 1 values for 8 rollouts"),
         (lambda judge, drawn: [math.nan] * len(drawn), "rewards.mine returned nan"),
     ],
 )
-def test_a_broken_reward_is_named(reward: Any, said: str, tmp_path, monkeypatch) -> None:
+def test_a_broken_reward_is_named(reward: Any, message: str, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(rewards.REWARDS, "mine", reward)
-    assert said in refused(replace(VECTORS, rewards={"mine": 1.0}), tmp_path)
+    assert message in refused(replace(VECTORS, rewards={"mine": 1.0}), tmp_path)
 
 
 def test_an_unknown_reward_names_the_near_one(tmp_path) -> None:
@@ -129,18 +129,17 @@ def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_parameters(
     trained: list[dict[str, torch.Tensor]] = []
     check = guards.check_gradients
 
-    def poisoned(trainer: Any) -> float:
-        named = trainer.run.trainable.trained()
+    def poisoned(named: dict[str, Any], save: Any, learning_rate: float, update: int) -> float:
         trained.append({name: parameter.detach().clone() for name, parameter in named.items()})
-        if trainer.state.global_step == 1:
+        if update == 2:
             named["layer.1"].grad.fill_(math.nan)
-        return check(trainer)
+        return check(named, save, learning_rate, update)
 
     monkeypatch.setattr("elicit.training.rl.grpo.check_gradients", poisoned)
     message = refused(replace(VECTORS, steps=4), tmp_path)
     assert "update 2: the gradient of layer.1 is not finite" in message and "checkpoint-000001" in message
     good = {name: torch.full_like(tensor, 9.0) for name, tensor in trained[1].items()}
-    load_tensors(found(tmp_path)[-1], good)
+    load_tensors(complete(tmp_path)[-1], good)
     assert all(torch.equal(good[name], trained[1][name]) and bool(trained[1][name].any()) for name in good)
 
 
@@ -149,7 +148,7 @@ def test_an_engine_that_ignores_the_vectors_is_found_out(tmp_path, monkeypatch) 
         """Samples as if there were no vectors, like a loader that drops unknown biases."""
 
         def run(self, jobs: Any, rule: Any, stop: Any, trainer: Any) -> Any:
-            with trainer.run.trainable.base():
+            with trainer.trainable.base():
                 return super().run(jobs, rule, stop, trainer)
 
     monkeypatch.setattr("elicit.training.rl.fit.engine_of", lambda settings, policy: Deaf(policy))
@@ -164,7 +163,7 @@ def test_out_of_memory_names_the_knobs(tmp_path, monkeypatch) -> None:
     assert "lower micro_batch (now 4), set gradient_checkpointing=true" in refused(METHODS["full"], tmp_path)
 
 
-def test_an_absent_vllm_is_refused_with_the_mend(tmp_path, monkeypatch) -> None:
+def test_an_absent_vllm_is_refused_with_the_remedy(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(rollouts, "find_spec", lambda name: None)
     assert "vLLM is not installed" in refused(replace(METHODS["full"], rollouts="vllm"), tmp_path)
     assert "rollouts=vllm draws without the vectors" in refused(replace(VECTORS, rollouts="vllm"), tmp_path)
@@ -176,10 +175,10 @@ def test_an_unreachable_vllm_server_is_named(monkeypatch) -> None:
         rollouts.require_vllm("http://127.0.0.1:9", seconds=0.5)
 
 
-def test_what_can_not_be_told_its_positions_is_refused(tmp_path) -> None:
-    assert "not told their positions" in refused(replace(VECTORS, gradient_checkpointing=True), tmp_path)
+def test_settings_under_which_hooks_do_not_know_positions_are_refused(tmp_path) -> None:
+    assert "does not know its positions" in refused(replace(VECTORS, gradient_checkpointing=True), tmp_path)
     placed = replace(VECTORS, rollouts="generate", write="last_prompt")
-    assert "tells hooks no positions" in refused(placed, tmp_path)
+    assert "gives hooks no positions" in refused(placed, tmp_path)
     steered = tiny_policy().with_intervention(ActivationEdit((Edit(0, random_vector()),)))
     assert "no positions" in refused(replace(METHODS["full"], rollouts="generate"), tmp_path, steered)
 

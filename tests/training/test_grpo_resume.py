@@ -16,7 +16,7 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
-from elicit.training.rl import checkpoints
+from elicit.training import checkpoints
 from tests.training.harness import Fitted, fitted
 from tests.training.test_grpo import METHODS, TASK, tiny_policy
 
@@ -25,7 +25,7 @@ LONG = {"steps": 5, "save_every": 2, "dev_every": 2, "dev_items": 2, "rewards": 
 
 
 class Stopped(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 def interrupted(method: Any, folder: Path, at: int) -> None:
@@ -49,7 +49,7 @@ def interrupted(method: Any, folder: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["full", "lora", "vectors"])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path) -> None:
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(name: str, tmp_path) -> None:
     method = replace(METHODS[name], **LONG)
     whole = fitted(method, tiny_policy(), tmp_path / "whole", TASK)
     interrupted(method, tmp_path / "parts", at=4)
@@ -67,12 +67,12 @@ def account(done: Fitted) -> dict[str, Any]:
     return {"spent": vars(done.ledger.spent), "bits": bits}
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path) -> None:
+def test_a_run_that_was_killed_resumes_to_the_same_bits(tmp_path) -> None:
     command = [sys.executable, "-m", "tests.training.checkpoints_probe", str(tmp_path / "parts")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert [folder.name for folder in checkpoints.found(tmp_path / "parts")] == ["checkpoint-000002"]
+    assert [folder.name for folder in checkpoints.complete(tmp_path / "parts")] == ["checkpoint-000002"]
     method = replace(METHODS["vectors"], **LONG)
     resumed = fitted(method, tiny_policy(), tmp_path / "parts", TASK)
     assert resumed.edit.id == fitted(method, tiny_policy(), tmp_path / "whole", TASK).edit.id
@@ -80,7 +80,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path) -> None:
 
 def test_a_checkpoint_holds_the_trained_tensors_and_not_the_base(tmp_path) -> None:
     fitted(replace(METHODS["vectors"], steps=3, save_every=1), tiny_policy(), tmp_path, TASK)
-    assert [folder.name for folder in checkpoints.found(tmp_path)] == ["checkpoint-000001", "checkpoint-000002"]
+    assert [folder.name for folder in checkpoints.complete(tmp_path)] == ["checkpoint-000001", "checkpoint-000002"]
     tensors = tmp_path / "checkpoint-000002" / checkpoints.TENSORS
     assert tensors.stat().st_size < 2 * 16 * 4 + 400, "two vectors of width 16 and a header"
 
@@ -89,12 +89,12 @@ def test_a_half_written_checkpoint_is_never_seen(tmp_path) -> None:
     class Full(Exception):
         pass
 
-    def more(folder: Path) -> None:
+    def rest(folder: Path) -> None:
         raise Full
 
     with pytest.raises(Full):
-        checkpoints.save(tmp_path, 3, {}, more)
-    assert checkpoints.found(tmp_path) == []
+        checkpoints.save(tmp_path, 3, {}, rest)
+    assert checkpoints.complete(tmp_path) == []
 
 
 def test_checkpoints_of_other_settings_are_set_aside(tmp_path) -> None:

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from elicit.errors import MethodError
 from elicit.training.memory import GB, check, estimate
-from elicit.training.rl.trainable import Lora
+from elicit.training.trainable import Lora
 
 LLAMA_8B = LlamaConfig(
     vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,

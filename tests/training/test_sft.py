@@ -12,10 +12,11 @@ import torch
 import transformers
 
 from elicit.errors import ConfigError, MethodError
+from elicit.files import remove_tree
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import parameters_hash, wrap
 from elicit.policy.policy import Policy
-from elicit.training.sft.resume import last_whole, remove_tree
+from elicit.training import checkpoints
 from elicit.training.sft.rows import Row, encode, micro_batches
 from elicit.training.sft.sft import SftConfig, refuse_leaks, train
 from elicit.watch import watching
@@ -136,10 +137,9 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path, update):
     with pytest.raises(Killed):
         train(tiny_policy(), ROWS, config, 3, tmp_path / "cut", at={5: kill})
     (begun,) = (tmp_path / "cut").iterdir()
-    assert last_whole(begun).endswith("checkpoint-4")
-    half = begun / "checkpoint-6"
-    half.mkdir()
-    (half / "trainer_state.json").write_text('{"cut off')
+    assert [path.name for path in checkpoints.complete(begun)] == ["checkpoint-000002", "checkpoint-000004"]
+    (begun / "checkpoint-6").mkdir()  # of another format
+    (begun / ".unfinished-000006").mkdir()
     steps: list[dict] = []
     resumed = train(tiny_policy(), ROWS, config, 3, tmp_path / "cut", log=steps.append).edit
     assert [row["sft/step"] for row in steps] == [5, 6]
@@ -174,9 +174,9 @@ def test_a_policy_with_other_edits_and_settings_that_make_no_sense_are_refused(t
 def test_progress_says_steps_loss_and_the_time_that_is_left(tmp_path):
     lines: list[str] = []
     train(tiny_policy(), ROWS, replace(SMALL, steps=10), 0, tmp_path, say=lines.append)
-    assert "trainable parameters" in lines[0] and "10 steps of 6 rows" in lines[0]
-    assert [line.split(",")[0] for line in lines[1:]] == [f"sft: step {s} of 10" for s in (2, 4, 6, 8, 10)]
-    assert all(line.endswith("s left") for line in lines[1:])
+    assert "10 steps of 6 rows" in lines[0] and "trained parameters, about" in lines[1]
+    assert [line.split(",")[0] for line in lines[2:]] == [f"sft: step {s} of 10" for s in (2, 4, 6, 8, 10)]
+    assert all(line.endswith("s left") for line in lines[2:])
 
 
 def test_removing_a_folder_removes_all_of_it_and_a_missing_one_is_no_fault(tmp_path):

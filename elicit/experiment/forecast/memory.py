@@ -20,8 +20,8 @@ from elicit.policy.layers import blocks, text_config, width
 from elicit.sampling.loop.step_loop import SLOTS
 from elicit.training.memory import GB, Memory, estimate
 from elicit.training.rl.settings import GRPOSettings
-from elicit.training.rl.trainable import Lora
 from elicit.training.sft.sft import SftConfig
+from elicit.training.trainable import Lora
 
 if TYPE_CHECKING:
     from elicit.config import Settings

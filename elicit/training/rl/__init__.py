@@ -1,1 +1,1 @@
-"""Group-relative policy gradient on weights or on steering vectors."""
+"""Group-relative policy gradient on weights or on steering vectors. Start with `grpo.py`."""

@@ -1,38 +1,42 @@
 """The curves and the progress of a policy-gradient run, the same keys whatever is trained.
 
     rl/step rl/reward rl/reward/NAME rl/zero_variance rl/truncated rl/tokens rl/entropy rl/kl_sampler rl/kl_base
-    rl/grad_norm rl/dev rl/seconds_rollouts rl/seconds and the sizes that the parameters report themselves
+    rl/grad_norm rl/dev rl/seconds_rollouts rl/seconds and the sizes that the trained parameters report (`figures`)
 
 Entropy and KL are per token, estimated on the rollouts (Monte Carlo; k3 of Schulman's note for the KL).
-Dev scores are curves: the last parameters are returned, whatever dev says.
+Dev scores are curves: the last parameters are returned, whatever the dev score is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import TrainerCallback
 
 from elicit.sampling.likelihood import score
-from elicit.training.rl.guards import check_signal
+from elicit.training.rl.guards import check_hooks, check_signal
+from elicit.training.rl.rollouts import greedy_logprobs
+from elicit.training.rl.run import RolloutBatch, Run
 
 if TYPE_CHECKING:
-    from elicit.training.rl.grpo import Batch, PolicyGradientTrainer
+    from elicit.training.rl.grpo import PolicyGradientTrainer
 
 LINES = 10
-"""progress lines of a whole run, about"""
+"""progress lines of a run, about"""
 
 
 class Curves(TrainerCallback):
-    """Hears of every update: guards, curves, dev scores, checkpoints."""
+    """Called after every update: guards, curves, dev scores, checkpoints."""
 
     def __init__(self, trainer: PolicyGradientTrainer) -> None:
         self.trainer = trainer
         self.began = self.last = time.monotonic()
-        self.first: int | None = None
+        self.first = 0
+        """updates done before this process began"""
         self.dev: float | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -41,80 +45,86 @@ class Curves(TrainerCallback):
             self.trainer.run.context.log({"rl/step": 0, "rl/dev": self._dev_score()})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        trainer, settings, step = self.trainer, self.trainer.run.settings, state.global_step
-        assert trainer.batch is not None
-        over = check_signal(trainer)
-        if trainer.run.standing.updates:
-            trainer.check_engine()
-        last = step == settings.steps or over is not None
-        row = self._row(trainer.batch, step)
-        if settings.kl_every and (step % settings.kl_every == 0 or last):
-            row["rl/kl_base"] = base_kl(trainer)
-        if settings.dev_every and (step % settings.dev_every == 0 or last):
-            row["rl/dev"] = self._dev_score()
-        trainer.run.context.log(row)
-        if step == 1 or last or step % max(1, settings.steps // LINES) == 0:
-            self._say(row, step)
-        if step % settings.save_every == 0 and not last:
-            trainer.save()
-        if over is not None:
-            trainer.run.context.say(f"{trainer.run.name}: training ends at update {step}, {over}")
-            control.should_training_stop = True
+        trainer, run, batch, step = self.trainer, self.trainer.run, self.trainer.batch, state.global_step
+        settings = run.settings
+        assert batch is not None
 
-    def _row(self, batch: Batch, step: int) -> dict[str, float]:
-        trainer = self.trainer
-        logprobs = np.concatenate([rollout.path.logprobs for rollout in batch.rollouts])
-        gap, count = trainer.sampler_gap
-        trainer.sampler_gap = np.zeros(2)
+        # 1) is there anything left to learn? after the first update: does the engine draw with the vectors?
+        over = check_signal(run, batch, step)
+        if run.standing.updates and not run.standing.hooks_checked:
+            if run.trainable.write is not None:
+                prompt_ids = run.policy.prompt_ids(next(iter(run.items.values())).question)
+                draw = partial(greedy_logprobs, run.engine, prompt_ids, trainer)
+                check_hooks(run.trainable, draw, run.standing.updates)
+            run.standing.hooks_checked = True
+        last = step == settings.steps or over is not None
+
+        # 2) the row of curves; KL to the base and dev score every few updates
         now = time.monotonic()
         row = {
             "rl/step": step,
-            "rl/reward": float(np.nanmean(batch.totals_P_G)),
-            "rl/zero_variance": float(batch.flat_P.mean()),
-            "rl/truncated": batch.truncated,
-            "rl/tokens": len(logprobs) / len(batch.rollouts),
-            "rl/entropy": -float(logprobs.mean()),
+            **rollout_curves(batch),
             "rl/grad_norm": trainer.gradient_norm,
-            "rl/seconds_rollouts": batch.seconds,
             "rl/seconds": now - self.last,
-            **trainer.run.trainable.figures(),
+            **run.trainable.figures(),
         }
         self.last = now
-        if count:
-            row["rl/kl_sampler"] = gap / count
-        for name, values in batch.columns.items():
-            known = [value for value in values if value is not None]
-            if known:
-                row[f"rl/reward/{name}"] = float(np.mean(known))
-        return row
+        if trainer.sampler_gap[1]:
+            row["rl/kl_sampler"] = trainer.sampler_gap[0] / trainer.sampler_gap[1]
+        trainer.sampler_gap = np.zeros(2)
+        if settings.kl_every and (step % settings.kl_every == 0 or last):
+            row["rl/kl_base"] = base_kl(run, batch, trainer.model)
+        if settings.dev_every and (step % settings.dev_every == 0 or last):
+            row["rl/dev"] = self._dev_score()
+        run.context.log(row)
+
+        # 3) a progress line now and then, a checkpoint, and the early end
+        if step == 1 or last or step % max(1, settings.steps // LINES) == 0:
+            left = (time.monotonic() - self.began) / (step - self.first) * (settings.steps - step)
+            dev = "" if self.dev is None else f", dev {self.dev:.2f}"
+            run.context.say(
+                f"{run.name} {step}/{settings.steps}: reward {row['rl/reward']:.3f}, entropy {row['rl/entropy']:.3f}, "
+                f"{row['rl/tokens']:.0f} tokens, {row['rl/truncated']:.0%} truncated{dev}; about {left:.0f} s left"
+            )
+        if step % settings.save_every == 0 and not last:
+            trainer.save()
+        if over is not None:
+            run.context.say(f"{run.name}: training ends at update {step}, {over}")
+            control.should_training_stop = True
 
     def _dev_score(self) -> float:
-        """Accuracy of the model as it stands: its interventions are on already, so the policy is passed bare."""
+        """Accuracy of the model in its present state: its interventions are on already, so the policy is bare."""
         run = self.trainer.run
-        standing = dataclasses.replace(run.policy, interventions=())
+        bare = dataclasses.replace(run.policy, interventions=())
         with run.trainable.sampling():
-            self.dev = run.context.dev_score(standing, run.settings.dev_items)
+            self.dev = run.context.dev_score(bare, run.settings.dev_items)
         return self.dev
 
-    def _say(self, row: dict[str, float], step: int) -> None:
-        run = self.trainer.run
-        done = step - (self.first or 0)
-        left = (time.monotonic() - self.began) / done * (run.settings.steps - step)
-        dev = "" if self.dev is None else f", dev {self.dev:.2f}"
-        run.context.say(
-            f"{run.name} {step}/{run.settings.steps}: reward {row['rl/reward']:.3f}, entropy {row['rl/entropy']:.3f}, "
-            f"{row['rl/tokens']:.0f} tokens, {row['rl/truncated']:.0%} truncated{dev}; about {left:.0f} s left"
-        )
+
+def rollout_curves(batch: RolloutBatch) -> dict[str, float]:
+    """What the rollouts of one update show; the mean of a reward that never applies is left out."""
+    logprobs = np.concatenate([rollout.path.logprobs for rollout in batch.rollouts])
+    row = {
+        "rl/reward": batch.mean,
+        "rl/zero_variance": float(batch.flat_P.mean()),
+        "rl/truncated": batch.truncated,
+        "rl/tokens": len(logprobs) / len(batch.rollouts),
+        "rl/entropy": -float(logprobs.mean()),
+        "rl/seconds_rollouts": batch.seconds,
+    }
+    for name, values in batch.columns.items():
+        applies = [value for value in values if value is not None]
+        if applies:
+            row[f"rl/reward/{name}"] = float(np.mean(applies))
+    return row
 
 
-def base_kl(trainer: PolicyGradientTrainer) -> float:
-    """KL of the sampler to the untrained policy, per token, on the first rollouts of the batch."""
-    run, batch = trainer.run, trainer.batch
-    assert batch is not None
+def base_kl(run: Run, batch: RolloutBatch, model: Any) -> float:
+    """KL of the sampler to the untrained policy, per token, on about `kl_rows` rollouts of the batch."""
     drawn = batch.rollouts[:: max(1, len(batch.rollouts) // run.settings.kl_rows)]
-    pairs = [(rollout.prompt_ids, rollout.path.token_ids) for rollout in drawn]
     with run.trainable.base():
-        base = np.concatenate([scored.logprobs for scored in score(trainer.model, pairs)])
+        scored = score(model, [(rollout.prompt_ids, rollout.path.token_ids) for rollout in drawn])
+    base = np.concatenate([one.logprobs for one in scored])
     return k3(base - np.concatenate([rollout.path.logprobs for rollout in drawn]))
 
 

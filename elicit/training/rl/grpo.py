@@ -2,18 +2,27 @@
 
     J = 1 / (P G L) sum_i sum_t A_i log p(y_it | x_i, y_i<t)        A_i = r_i - mean of its group's r
 
+The whole update in 46 lines, without batching or libraries: tests/reference/grpo.py. Who calls whom:
+
+    fit.fit                  attaches the parameters, builds a `Run` (run.py) and calls PolicyGradientTrainer.train
+    grpo._rollouts           rollouts.*Engine draws, rewards.* judge: one RolloutBatch per update       (steps 1 to 3)
+    grpo._compute_loss       TRL's loss on the rollouts that have an advantage, over our forward pass   (steps 4, 5)
+    grpo.training_step       guards.check_gradients, then TRL clips and takes the Adam step             (step 6)
+    curves.Curves            after each update: guards.check_signal and check_hooks, curves, dev scores
+    grpo.save                checkpoints.save, called by curves and, before it raises, by guards.check_gradients
+
 P items, G rollouts of each, L the token limit: the dr_grpo loss without length or variance scaling (arXiv
-2503.20783) of GRPO (2402.03300), no KL term, one update a batch, so the clipped ratio is exactly 1 and a random
+2503.20783) of GRPO (2402.03300), no KL term, one update per batch, so the clipped ratio is exactly 1 and a random
 reward has no bias to exploit (2506.10947 found that clipping has one). TRL owns the loop, the advantage, the loss
-and the accumulation of micro-batches. What is ours:
+and the accumulation of micro-batches. What we add:
 
-* rollouts through the step loop, one uniform-number key a rollout (`rollouts.py`), rewards through the ledger;
-* the forward pass of the loss: rows of about one length together and right-padded, hooks told each position;
+* rollouts through the step loop, one random key per rollout (`rollouts.py`), rewards through the ledger;
+* the forward pass of the loss: rows of similar length together and right-padded, hooks know each position;
   rollouts whose advantage is exactly 0 are left out (their gradient is 0), the loss scaled to the whole batch.
-  An update in which all are left out changes nothing, where stock Adam would drift on by momentum;
-* checkpoints of trained tensors only, guards (`guards.py`) and curves (`curves.py`).
+  An update in which all are left out changes nothing, while stock Adam would drift on by momentum;
+* checkpoints of the trained tensors only, guards (`guards.py`) and curves (`curves.py`).
 
-What this module does not know: which parameters are trained (`trainable.py`, `vectors.py`).
+What this module does not know: which parameters are trained (`training/trainable.py`, `vectors.py`).
 Cost: steps x P x G rollouts, and one forward and backward pass over those with an advantage.
 """
 
@@ -21,103 +30,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, ProgressCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from elicit.files import seed_of
+from elicit.policy.decoding import Job, PickRule
 from elicit.policy.positions import forward_positions
-from elicit.records import Finish, Item
-from elicit.training.rl import checkpoints, rewards, rollouts
-from elicit.training.rl.guards import check_gradients, check_hooks
-from elicit.training.rl.rollouts import Engine, Rollout
-from elicit.training.rl.settings import GRPOSettings
-from elicit.training.rl.trainable import Trainable
-
-if TYPE_CHECKING:
-    from elicit.ledger import Ledger
-    from elicit.method import Context
-    from elicit.policy.policy import Policy
+from elicit.training import checkpoints
+from elicit.training.resumable import Resumable
+from elicit.training.rl import rewards
+from elicit.training.rl.guards import check_gradients
+from elicit.training.rl.rollouts import Rollout
+from elicit.training.rl.run import RolloutBatch, Run
 
 LENGTH_SPREAD = 1.25
 """rows computed together differ in length by at most this factor"""
 
 
-@dataclass
-class Batch:
-    """The rollouts of one update with their rewards."""
+class PolicyGradientTrainer(Resumable, GRPOTrainer):
+    """TRL's trainer on the parameters of a `Trainable`, with our rollouts and rewards.
 
-    rollouts: list[Rollout]
-    columns: dict[str, rewards.Values]
-    totals_P_G: np.ndarray
-    """weighted sums; NaN where no reward applies"""
-    seconds: float
-    """drawing and judging them"""
-
-    @property
-    def flat_P(self) -> np.ndarray:
-        """Bool [P]: groups without two different rewards, which have no gradient."""
-        return np.array([len(set(row[~np.isnan(row)].tolist())) < 2 for row in self.totals_P_G])
-
-    @property
-    def centred_P_G(self) -> np.ndarray:
-        """Rewards less their group's mean, exactly 0 in flat groups.
-
-        TRL subtracts the mean once more, in float32: of equal rewards such as .1 that would leave rounding noise, which
-        Adam would blow up to a full step.
-        """
-        counts_P_1 = (~np.isnan(self.totals_P_G)).sum(1, keepdims=True)
-        means_P_1 = np.nansum(self.totals_P_G, axis=1, keepdims=True) / np.maximum(counts_P_1, 1)
-        return np.where(self.flat_P[:, None] & ~np.isnan(self.totals_P_G), 0.0, self.totals_P_G - means_P_1)
-
-    @property
-    def truncated(self) -> float:
-        """Share of rollouts that reached the token limit."""
-        return float(np.mean([rollout.path.finish == Finish.LENGTH for rollout in self.rollouts]))
-
-
-@dataclass
-class Standing:
-    """How a run stands, beyond tensors: saved with every checkpoint."""
-
-    empty_in_a_row: int = 0
-    updates: int = 0
-    """updates with a gradient"""
-    first_reward: float | None = None
-    hooks_checked: bool = False
-
-
-@dataclass
-class Run:
-    """Everything one fit is made of."""
-
-    settings: GRPOSettings
-    trainable: Trainable
-    policy: Policy
-    ledger: Ledger
-    context: Context
-    engine: Engine
-    items: dict[str, Item]
-    seed: int
-    limit: int
-    """tokens of a rollout"""
-    identity: dict[str, Any]
-    name: str
-    standing: Standing = field(default_factory=Standing)
-
-
-class PolicyGradientTrainer(GRPOTrainer):
-    """TRL's trainer on the parameters of a `Trainable`, fed by our rollouts and rewards."""
+    The numbered comments follow one update in the order in which TRL calls the methods.
+    """
 
     def __init__(self, run: Run, order: Sequence[str]) -> None:
+        """`order`: item ids of every update in a row."""
         from datasets import Dataset
 
-        self.run = run
-        self.batch: Batch | None = None
+        self.run, self.trainable = run, run.trainable
+        self.batch: RolloutBatch | None = None
+        """of the current update"""
         self.gradient_norm = 0.0
         self.sampler_gap = np.zeros(2)
         """sum and count of the per-token KL estimates between sampler and trainer"""
@@ -130,23 +77,34 @@ class PolicyGradientTrainer(GRPOTrainer):
             processing_class=checkpoint.tokenizer,
             rollout_func=self._rollouts,
         )
-        for callback in (PrinterCallback, ProgressCallback):
-            self.remove_callback(callback)
+        self.silence()
 
     def _rollouts(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """Draw and judge one batch. `prompts` are item ids, each G times in a row."""
         run, began = self.run, time.monotonic()
-        group = run.settings.samples
+        group, step = run.settings.samples, self.state.global_step
         items = [run.items[name] for name in prompts[::group]]
-        requested = rollouts.requests(run.policy, items, group, run.seed, self.state.global_step)
+
+        # 1) draw: the key of a rollout is the hash of (fit, update, item, j), so a resumed run draws the same
+        members = [(item, j) for item in items for j in range(group)]
+        ids = {item.id: run.policy.prompt_ids(item.question) for item in items}
+        jobs = [Job(ids[item.id], seed_of("rollout", run.seed, step, item.id, j)) for item, j in members]
+        stop = replace(run.ledger.task_view.stop, max_new_tokens=run.limit)
         with run.trainable.sampling():
-            drawn = rollouts.draw(run.engine, requested, run.ledger.task_view.stop, run.limit, self)
-        run.ledger.rollouts(len(drawn), sum(len(rollout.path.token_ids) for rollout in drawn))
-        judge = rewards.Judge(run.ledger, run.limit)
-        known = rewards.known(run.settings.rewards)
-        columns = {name: rewards.values(name, reward, judge, drawn) for name, (reward, _) in known.items()}
-        totals = rewards.total(columns, {name: weight for name, (_, weight) in known.items()})
-        self.batch = Batch(drawn, columns, totals.reshape(-1, group), time.monotonic() - began)
+            paths = run.engine.run(jobs, PickRule(), stop, self)
+        drawn = [
+            Rollout(item, j, job.seed, job.prompt_ids, path)
+            for (item, j), job, path in zip(members, jobs, paths, strict=True)
+        ]
+        run.ledger.rollouts(len(drawn), sum(len(path.token_ids) for path in paths))
+
+        # 2) judge
+        judge, chosen = rewards.Judge(run.ledger, run.limit), rewards.resolve(run.settings.rewards)
+        columns = {name: rewards.values(name, reward, judge, drawn) for name, (reward, _) in chosen.items()}
+        totals = rewards.total(columns, {name: weight for name, (_, weight) in chosen.items()})
+        self.batch = RolloutBatch(drawn, columns, totals.reshape(-1, group), time.monotonic() - began)
+
+        # 3) advantages: TRL subtracts the mean of each group; we do it first, in float64 (see centred_P_G)
         centred = self.batch.centred_P_G.reshape(-1)
         return {
             "prompt_ids": [list(rollout.prompt_ids) for rollout in drawn],
@@ -155,23 +113,17 @@ class PolicyGradientTrainer(GRPOTrainer):
             "total": [None if np.isnan(value) else value for value in centred.tolist()],
         }
 
-    def create_optimizer(self, *arguments: Any) -> torch.optim.Optimizer:
-        """Adam on the trained parameters alone, none of them decayed."""
-        if self.optimizer is None:
-            parameters = list(self.run.trainable.trained().values())
-            self.optimizer = torch.optim.AdamW(parameters, lr=self.args.learning_rate, weight_decay=0.0)
-        return self.optimizer
-
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """TRL's loss over the rollouts that have an advantage, scaled to all of them."""
+        """TRL's loss of a micro-batch of B rollouts."""
+        # 4) only rollouts with an advantage: b of B; the mean over b becomes the mean over B
         keep_B = inputs["advantages"] != 0
-        total = keep_B.shape[0]
-        count = int(keep_B.sum())
+        total, count = keep_B.shape[0], int(keep_B.sum())
         if count == 0:
             return torch.zeros((), device=keep_B.device, requires_grad=True)
         per_row = {name for name, value in inputs.items() if torch.is_tensor(value) and value.shape[:1] == (total,)}
         kept = {name: value[keep_B] if name in per_row else value for name, value in inputs.items()}
         loss = super()._compute_loss(model, kept) * (count / total)
+        # how far the differentiated policy is from the sampler (0 but for rounding): k3 of Schulman's note
         mask_b_C = kept["completion_mask"].bool()
         gap = (self._logps - kept["sampling_per_token_logps"])[mask_b_C]
         self.sampler_gap += [(torch.expm1(gap) - gap).sum().item(), gap.numel()]
@@ -180,94 +132,93 @@ class PolicyGradientTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *more: Any, **others: Any
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """Log-probs and entropies [B, C] of the completions, rows of about one length together, right-padded."""
+        """Log-probs and entropies [B, C] of the completions, 0 behind their end."""
+        # 5) TRL pads prompts on the left and completions on the right, all to one width; we take the padding off
+        # and compute rows of similar length together
         prompts = attention_mask[:, :-logits_to_keep].sum(-1).tolist()
         lengths = attention_mask.sum(-1).tolist()
         left = input_ids.shape[1] - logits_to_keep
-        out: list[tuple[torch.Tensor, torch.Tensor]] = []
+        parts: list[tuple[torch.Tensor, torch.Tensor]] = []
         order: list[int] = []
-        for rows in alike(lengths):
+        for rows in length_buckets(lengths):
             order += rows
             ids = [input_ids[row, left - prompts[row] : left - prompts[row] + lengths[row]] for row in rows]
-            out.append(self._forward(model, ids, [prompts[row] for row in rows], logits_to_keep))
+            parts.append(self._forward(model, ids, torch.tensor([prompts[row] for row in rows]), logits_to_keep))
         back = torch.tensor(order).argsort().to(input_ids.device)
-        logps, entropies = (torch.cat(parts)[back] for parts in zip(*out, strict=True))
+        logps, entropies = (torch.cat(tensors)[back] for tensors in zip(*parts, strict=True))
         self._logps = logps.detach()
         return logps, entropies, None
 
     def _forward(
-        self, model: Any, ids: list[torch.Tensor], prompts: list[int], keep: int
+        self, model: Any, ids: list[torch.Tensor], prompts_b: torch.Tensor, keep: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same [b, keep] for rows of real tokens, by TRL's chunked float32 head."""
-        device, lengths = ids[0].device, torch.tensor([len(row) for row in ids])
-        starts = torch.tensor(prompts)
+        """Log-probs and entropies [b, keep] of completions by TRL's chunked float32 head.
+
+        `ids`: b rows without padding; `prompts_b`: how many of their tokens belong to the prompt.
+        """
+        device, lengths_b = ids[0].device, torch.tensor([len(row) for row in ids])
         ids_b_T = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
         steps_1_T = torch.arange(ids_b_T.shape[1])[None]
-        positions_b_T = torch.where(steps_1_T < lengths[:, None], steps_1_T, -1)
-        labels = ids_b_T.masked_fill((positions_b_T < starts[:, None]).to(device), -100)
-        with self.accelerator.autocast(), forward_positions(positions_b_T, starts):
-            # a mask of ones: no padding stands before a real token, and attention takes its causal fast path
-            found = model(input_ids=ids_b_T, attention_mask=torch.ones_like(ids_b_T), labels=labels, fused_lm_head=True)
+        positions_b_T = torch.where(steps_1_T < lengths_b[:, None], steps_1_T, -1)
+        labels_b_T = ids_b_T.masked_fill((positions_b_T < prompts_b[:, None]).to(device), -100)
+        with self.accelerator.autocast(), forward_positions(positions_b_T, prompts_b):
+            # a mask of ones: there is no padding before a real token, and attention takes its causal fast path
+            out = model(
+                input_ids=ids_b_T, attention_mask=torch.ones_like(ids_b_T), labels=labels_b_T, fused_lm_head=True
+            )
+        # the log-prob of token t is at t - 1; completions are moved to column 0, and 0 is written behind their end
         steps_1_C = torch.arange(keep)[None]
-        real_b_C = (steps_1_C < (lengths - starts)[:, None]).to(device)
-        places_b_C = (starts[:, None] - 1 + steps_1_C).clamp(max=ids_b_T.shape[1] - 2).to(device)
-
-        def completion(values: torch.Tensor) -> torch.Tensor:
-            return values.gather(1, places_b_C).masked_fill(~real_b_C, 0.0)
-
-        return completion(found.log_probs), completion(found.entropy)
+        real_b_C = (steps_1_C < (lengths_b - prompts_b)[:, None]).to(device)
+        columns_b_C = (prompts_b[:, None] - 1 + steps_1_C).clamp(max=ids_b_T.shape[1] - 2).to(device)
+        logps, entropies = (values.gather(1, columns_b_C) for values in (out.log_probs, out.entropy))
+        return logps.masked_fill(~real_b_C, 0.0), entropies.masked_fill(~real_b_C, 0.0)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One micro-batch; after the last one of an update its gradient must be finite."""
+        """One micro-batch."""
         loss = super().training_step(model, inputs, num_items_in_batch)
+        # 6) after the last micro-batch of an update its gradient must be finite; then TRL clips it and steps
         if self.accelerator.sync_gradients:
-            self.gradient_norm = check_gradients(self)
+            named, update = self.trainable.trained(), self.state.global_step + 1
+            self.gradient_norm = check_gradients(named, self.save, self.args.learning_rate, update)
         return loss
 
+    def create_optimizer(self, *arguments: Any) -> torch.optim.Optimizer:
+        """Adam on the trained parameters alone, without weight decay."""
+        if self.optimizer is None:
+            parameters = list(self.trainable.trained().values())
+            self.optimizer = torch.optim.AdamW(parameters, lr=self.args.learning_rate, weight_decay=0.0)
+        return self.optimizer
+
     def save(self) -> Path:
-        """Write a checkpoint of the trained tensors and everything that a bit-exact resumption needs."""
+        """Write a checkpoint with everything that a bit-exact resumption needs, the ledger's account included."""
         run = self.run
-
-        def more(folder: Path) -> None:
-            self._save_optimizer_and_scheduler(str(folder))
-            self._save_rng_state(str(folder))
-            self.state.save_to_json(str(folder / "trainer_state.json"))
-            checkpoints.write_progress(folder, run.identity, asdict(run.standing), run.ledger)
-
-        return checkpoints.save(run.context.folder, self.state.global_step, run.trainable.trained(), more)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Trained tensors only; the optimizer and the generators are the Trainer's own work."""
-        checkpoints.load_tensors(Path(resume_from_checkpoint), self.run.trainable.trained())
-
-    def check_engine(self) -> None:
-        """Once, after the first update: the engine must not ignore the vectors."""
-        if self.run.trainable.write is not None and not self.run.standing.hooks_checked:
-            check_hooks(self)
-        self.run.standing.hooks_checked = True
+        return self.write_checkpoint(
+            run.context.folder,
+            lambda folder: checkpoints.write_progress(folder, run.identity, asdict(run.standing), run.ledger),
+        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """TRL's own curves are not kept: `curves.py` writes ours."""
+        """TRL's own curves are dropped: `curves.py` writes ours."""
         self._metrics["train"].clear()
 
 
 def _total(total: list[float | None], **_: Any) -> list[float | None]:
-    """The reward function that TRL sees: what `_rollouts` has computed, centred."""
+    """The reward function that TRL sees: what `_rollouts` has computed."""
     return total
 
 
-def alike(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of rows, shortest first, in sets whose lengths differ by at most `LENGTH_SPREAD`.
+def length_buckets(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of rows, shortest first, in sets whose lengths differ by at most the factor `LENGTH_SPREAD`.
 
-    >>> list(alike([10, 50, 11]))
+    >>> list(length_buckets([10, 50, 11]))
     [[0, 2], [1]]
     """
     rows: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if rows and lengths[place] > LENGTH_SPREAD * lengths[rows[0]]:
+    for row in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if rows and lengths[row] > LENGTH_SPREAD * lengths[rows[0]]:
             yield rows
             rows = []
-        rows.append(place)
+        rows.append(row)
     if rows:
         yield rows
 
@@ -278,8 +229,8 @@ def arguments(run: Run) -> GRPOConfig:
     accumulation = settings.batch // settings.micro_batch
     vllm: dict[str, Any] = {}
     if settings.rollouts == "vllm":
-        where = {"vllm_mode": "server", "vllm_server_base_url": settings.vllm_server}
-        vllm = {"use_vllm": True, **(where if settings.vllm_server else {"vllm_mode": "colocate"})}
+        server = {"vllm_mode": "server", "vllm_server_base_url": settings.vllm_server}
+        vllm = {"use_vllm": True, **(server if settings.vllm_server else {"vllm_mode": "colocate"})}
     half = checkpoint.dtype in (torch.bfloat16, torch.float16) and run.trainable.write is None
     config = GRPOConfig(
         output_dir=str(run.context.folder), max_steps=settings.steps, seed=run.seed % 2**31,

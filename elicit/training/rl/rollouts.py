@@ -1,11 +1,11 @@
 """Rollouts of the policy that is being trained, and the engines that draw them.
 
-    loop       our step loop: hooks are told positions, a rollout's draw depends on its own key only
+    loop       our step loop: hooks know each position, a rollout's draw depends only on its own key
     generate   transformers' generate, as a fallback
-    vllm       TRL's engine, for weights only; refused where it is absent or does not answer
+    vllm       TRL's engine, for weights only; refused if it is not installed or does not answer
 
-All draw at temperature 1 without truncation and end at EOS, at a stop string of the task or at the token
-limit. What this module does not know: rewards, gradients.
+All draw at temperature 1 without truncation of the distribution, and end at EOS, at a stop string of the task or at
+the token limit. What this module does not know: rewards, gradients.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from elicit.policy.policy import Policy
     from elicit.training.rl.settings import GRPOSettings
 
+PROBE_TOKENS = 8
+"""greedy tokens by which the guard of the vectors compares two models"""
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -39,27 +42,31 @@ class Rollout:
 
     item: Item
     j: int
+    """0 to G - 1 within the group of its item"""
     seed: int
+    """the hash of (fit, update, item, j)"""
     prompt_ids: tuple[int, ...]
     path: Path
 
     @property
     def finished(self) -> bool:
-        """Ended by itself, at EOS or a stop string."""
+        """Whether it ended at EOS or a stop string, not at the token limit."""
         return self.path.finish in FINISHED
 
 
 class Engine(Protocol):
-    """Draws one path a job, by temperature 1 (or greedily: the rule's temperature 0, for the guard of the vectors).
+    """Draws one path per job."""
 
-    The model is as `Trainable.sampling` left it.
-    """
+    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+        """Paths in the order of `jobs`, with the model as `Trainable.sampling` left it.
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]: ...
+        `rule`: temperature 1, or 0 (greedy) for the guard of the vectors. `trainer`: only vLLM needs it.
+        """
+        ...
 
 
 class LoopEngine:
-    """The step loop. Made before TRL patches the model, so it sees the class's own forward."""
+    """The step loop. Constructed before TRL patches the model, so that it sees the class's own forward."""
 
     def __init__(self, policy: Policy) -> None:
         checkpoint = policy.checkpoint
@@ -70,7 +77,7 @@ class LoopEngine:
 
 
 class GenerateEngine:
-    """`model.generate` on the whole batch, left-padded; keeps [T, B, V] logits for the log-probs."""
+    """`model.generate` on all jobs at once, left-padded; keeps [T, B, V] logits for the log-probs."""
 
     def __init__(self, policy: Policy) -> None:
         self.checkpoint = policy.checkpoint
@@ -81,9 +88,9 @@ class GenerateEngine:
         from transformers import GenerationConfig
 
         checkpoint, model = self.checkpoint, self.checkpoint.model
-        rows = [{"input_ids": list(job.prompt_ids)} for job in jobs]
-        inputs = checkpoint.tokenizer.pad(rows, padding_side="left", return_tensors="pt").to(checkpoint.device)
-        plain = GenerationConfig(
+        prompts = [{"input_ids": list(job.prompt_ids)} for job in jobs]
+        inputs = checkpoint.tokenizer.pad(prompts, padding_side="left", return_tensors="pt").to(checkpoint.device)
+        config = GenerationConfig(
             do_sample=rule.temperature > 0, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=stop.max_new_tokens,
             eos_token_id=sorted(checkpoint.eos_ids) or None, pad_token_id=checkpoint.pad_id,
             stop_strings=list(stop.strings) or None, output_logits=True, return_dict_in_generate=True,
@@ -92,51 +99,59 @@ class GenerateEngine:
         training = model.training
         model.eval()
         try:
-            out = model.generate(**inputs, generation_config=plain, tokenizer=checkpoint.tokenizer)
+            out = model.generate(**inputs, generation_config=config, tokenizer=checkpoint.tokenizer)
         finally:
             model.train(training)
         ids_B_T = out.sequences[:, inputs["input_ids"].shape[1] :]
         logps = [step.float().log_softmax(-1).gather(1, ids_B_T[:, t, None])[:, 0] for t, step in enumerate(out.logits)]
         finder = StopFinder(self.decoder, stop.strings, int(model.config.get_text_config().vocab_size))
-        table = torch.stack(logps, 1).tolist()
-        rows_ids = ids_B_T.tolist()
-        return [ended(ids, lp, finder, checkpoint.eos_ids) for ids, lp in zip(rows_ids, table, strict=True)]
+        rows = zip(ids_B_T.tolist(), torch.stack(logps, 1).tolist(), strict=True)
+        return [ended(ids, logprobs, finder, checkpoint.eos_ids) for ids, logprobs in rows]
 
 
 class VllmEngine:
-    """TRL's vLLM engine, which the trainer keeps in step with the weights."""
+    """TRL's vLLM engine; the trainer keeps its weights up to date."""
 
     def __init__(self, policy: Policy) -> None:
         self.checkpoint = policy.checkpoint
         self.decoder = Decoder(self.checkpoint.tokenizer, self.checkpoint.eos_ids)
 
     def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
-        prompts = [list(job.prompt_ids) for job in jobs]
         _, ids, logps, _ = trainer.vllm_generation.generate(
-            prompts=prompts, images=None, num_generations=trainer.num_generations, profiler=nullcontext()
-        )
+            prompts=[list(job.prompt_ids) for job in jobs], images=None, num_generations=trainer.num_generations,
+            profiler=nullcontext(),
+        )  # fmt: skip
         vocabulary = int(self.checkpoint.model.config.get_text_config().vocab_size)
         finder = StopFinder(self.decoder, stop.strings, vocabulary)
+        # vLLM returns a log-prob, or a list whose first entry belongs to the drawn token
         scalars = [[float(step[0] if isinstance(step, (list, tuple)) else step) for step in row] for row in logps]
         return [ended(row, lp, finder, self.checkpoint.eos_ids) for row, lp in zip(ids, scalars, strict=True)]
 
 
 def ended(ids: Sequence[int], logprobs: Sequence[float], finder: StopFinder, eos_ids: frozenset[int]) -> Path:
-    """The path up to its first ending: EOS, a stop string (found in the decoded tail), else the limit."""
+    """The path up to its first end: EOS, a stop string (searched in the decoded tail), else the limit."""
+    length, finish, text = len(ids), Finish.LENGTH, None
     for step, token in enumerate(ids):
         if token in eos_ids:
-            return _path(ids, logprobs, step + 1, Finish.EOS, finder.decoder.decode(ids[: step + 1]))
+            length, finish = step + 1, Finish.EOS
+            break
         if finder.may_end_V[token] and (text := finder.cut(ids[: step + 1])) is not None:
-            return _path(ids, logprobs, step + 1, Finish.STOP, text)
-    return _path(ids, logprobs, len(ids), Finish.LENGTH, finder.decoder.decode(ids))
+            length, finish = step + 1, Finish.STOP
+            break
+    kept = [int(token) for token in ids[:length]]
+    return Path(
+        kept, list(logprobs[:length]), [], [], [], finish, finder.decoder.decode(kept) if text is None else text
+    )
 
 
-def _path(ids: Sequence[int], logprobs: Sequence[float], length: int, finish: str, text: str) -> Path:
-    return Path([int(i) for i in ids[:length]], list(logprobs[:length]), [], [], [], finish, text)
+def greedy_logprobs(engine: Engine, prompt_ids: tuple[int, ...], trainer: Any) -> list[float]:
+    """Log-probs of the first tokens that the engine draws greedily after a prompt."""
+    rule, stop = PickRule(temperature=0.0), StopRules((), PROBE_TOKENS)
+    return list(engine.run([Job(prompt_ids, 0)], rule, stop, trainer)[0].logprobs)
 
 
 def engine_of(settings: GRPOSettings, policy: Policy) -> Engine:
-    """The engine that the settings name. Raises ConfigError or MethodError where it can't be had."""
+    """The engine that the settings name. Raises ConfigError or MethodError if it is not available."""
     if settings.rollouts == "loop":
         return LoopEngine(policy)
     if settings.rollouts == "generate":
@@ -146,7 +161,7 @@ def engine_of(settings: GRPOSettings, policy: Policy) -> Engine:
 
 
 def require_vllm(server: str | None, seconds: float = 5.0) -> None:
-    """Raises ConfigError where vLLM is not installed, MethodError where the server does not answer."""
+    """Raises ConfigError if vLLM is not installed, MethodError if the server does not answer in `seconds`."""
     if find_spec("vllm") is None:
         raise ConfigError("rollouts=vllm: vLLM is not installed here; install it (CUDA only) or use rollouts=loop")
     if server is None:
@@ -159,23 +174,3 @@ def require_vllm(server: str | None, seconds: float = 5.0) -> None:
             f"vllm_server={server}: no answer ({fault}); start it with `trl vllm-serve --model ...`, "
             "or use rollouts=loop"
         ) from None
-
-
-def requests(policy: Policy, items: Sequence[Item], samples: int, seed: int, step: int) -> list[tuple[Item, int, Job]]:
-    """(item, j, job) of each rollout of one update; a job's seed is the hash of (fit, step, item, j)."""
-    out = []
-    for item in items:
-        prompt = policy.prompt_ids(item.question)
-        out += [(item, j, Job(prompt, seed_of("rollout", seed, step, item.id, j))) for j in range(samples)]
-    return out
-
-
-def draw(
-    engine: Engine, requested: Sequence[tuple[Item, int, Job]], stop: StopRules, limit: int | None, trainer: Any
-) -> list[Rollout]:
-    """Run all requests; `limit` replaces the stop rules' token limit."""
-    stop = stop if limit is None else replace(stop, max_new_tokens=limit)
-    paths = engine.run([job for _, _, job in requested], PickRule(), stop, trainer)
-    return [
-        Rollout(item, j, job.seed, job.prompt_ids, path) for (item, j, job), path in zip(requested, paths, strict=True)
-    ]

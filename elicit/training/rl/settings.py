@@ -1,6 +1,6 @@
 """The settings that every policy-gradient method shares. No torch: constructing them does no work.
 
-What this module does not know: which parameters are trained (`trainable.py`), how (`grpo.py`).
+What this module does not know: which parameters are trained (`training/trainable.py`), how (`grpo.py`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ ROLLOUTS = ("loop", "generate", "vllm")
 
 @dataclass(frozen=True)
 class GRPOSettings:
-    """Group-relative policy gradient, strictly on-policy: one update a batch of rollouts, temperature 1."""
+    """Group-relative policy gradient, strictly on-policy: one update per batch of rollouts, temperature 1."""
 
     steps: int = 200
     """updates; each draws prompts x samples rollouts"""
     prompts: int = 64
-    """P: train items an update"""
+    """P: train items per update"""
     samples: int = 8
-    """G: rollouts of one item; the group whose mean reward is the baseline"""
+    """G: rollouts of one item; their mean reward is the baseline"""
     micro_batch: int = 16
     """rollouts in one forward and backward pass; divides prompts x samples. The first knob for memory"""
     learning_rate: float = 1e-6
@@ -34,25 +34,25 @@ class GRPOSettings:
     rewards: Mapping[str, float] = field(default_factory=lambda: {"correct": 1.0})
     """reward name -> weight; names in `elicit/training/rl/rewards.py`"""
     rollouts: str = "loop"
-    """loop: the workbench's step loop; generate: transformers' generate; vllm: TRL's vLLM engine (GPU, own install)"""
+    """loop: the workbench's step loop; generate: transformers' generate; vllm: TRL's vLLM (GPU, separate install)"""
     vllm_server: str | None = None
     """base URL of a running TRL vLLM server; null: an engine in this process"""
     train_items: int | None = None
-    """train items to draw from; null: as many as the updates ask for. Drawn without replacement, epoch by epoch"""
+    """train items to draw from; null: as many as the updates need. Drawn without replacement, epoch by epoch"""
     gradient_checkpointing: bool = True
-    """compute activations again in the backward pass (non-reentrant): less memory, a third more work"""
+    """recompute activations in the backward pass (non-reentrant): less memory, a third more work"""
     dev_every: int = 20
     """updates between dev scores (curves only; nothing is selected by them); 0: none"""
     dev_items: int = 32
-    """dev items of such a score, booked as select bits"""
+    """dev items per dev score, booked as select bits"""
     kl_every: int = 5
     """updates between estimates of the KL to the base; 0: none"""
     kl_rows: int = 64
-    """rollouts that such an estimate reads"""
+    """rollouts read by such an estimate"""
     save_every: int = 20
     """updates between checkpoints"""
     max_empty_steps: int = 5
-    """updates in a row in which no group has two different rewards, until training ends"""
+    """training ends after this many updates in a row in which no group has two different rewards"""
 
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "prompts": 1, "samples": 2, "micro_batch": 1, "dev_items": 1, "kl_rows": 1}

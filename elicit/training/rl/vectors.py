@@ -1,11 +1,11 @@
 """Trainable vectors on block outputs: x + R_l u_l at the write positions, the base frozen.
 
-    v_l = R_l u_l       R_l: RMS of the coordinates of block l's output on train prompts, position 0 left out
+    v_l = R_l u_l       R_l: RMS of the coordinates of block l's output on train prompts, without position 0
 
 What is trained is u, float32, from zero; so a learning rate is in units of the residual RMS and means the same
 on every model: after n aligned Adam steps of size lr, |v_l| is n * lr of the residual's norm. The arithmetic is
 that of `ActivationEdit`, so the trained model and the edit agree bit for bit. After arXiv 2505.18706 (one
-additive vector a layer) and 2509.06608 (which layers carry what it learns).
+additive vector per layer) and 2509.06608 (which layers carry what it learns).
 
 What this module does not know: rewards, losses.
 """
@@ -25,12 +25,12 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.policy import Policy
 from elicit.policy.residuals import block_outputs
 
-PLACE = "elicit_vectors"
-"""attribute of the model under which the vectors stand while attached, so that gradient clipping sees them"""
+ATTRIBUTE = "elicit_vectors"
+"""attribute of the model that holds the vectors while attached, so that gradient clipping includes them"""
 
 
 class Vectors(nn.Module):
-    """One vector a layer. `rms_L`: coordinate RMS of each layer's residual stream."""
+    """One vector per layer. `numbers`: 0-based layers; `rms_L`: coordinate RMS of each layer's output."""
 
     def __init__(self, numbers: Sequence[int], width: int, rms_L: Sequence[float], write: str) -> None:
         super().__init__()
@@ -49,28 +49,28 @@ class Vectors(nn.Module):
     def attached(self, model: Any) -> Iterator[None]:
         changes = {layer: self._change(layer) for layer in self.numbers}
         self.to(next(model.parameters()).device)
-        model.add_module(PLACE, self)
+        model.add_module(ATTRIBUTE, self)
         try:
             with layers.changing_outputs(model, changes):
                 yield
         finally:
-            delattr(model, PLACE)
+            delattr(model, ATTRIBUTE)
 
     def _change(self, layer: int) -> Any:
         def change(hidden_B_T_D: torch.Tensor) -> torch.Tensor | None:
             if not self.on:
                 return None
-            where = positions.current()
-            if where is None and self.write != "every":
-                raise RuntimeError(f"write={self.write!r} in a forward pass that does not say its positions")
-            extent = "all" if where is None else where.extent(self.write)
+            known = positions.current()
+            if known is None and self.write != "every":
+                raise RuntimeError(f"write={self.write!r} in a forward pass without known positions")
+            extent = "all" if known is None else known.extent(self.write)
             if extent == "none":
                 return None
             wide = hidden_B_T_D.to(torch.promote_types(hidden_B_T_D.dtype, torch.float32))
             changed = (wide + self.vector(layer).to(wide.dtype)).to(hidden_B_T_D.dtype)
-            if extent == "all" or where is None:
+            if extent == "all" or known is None:
                 return changed
-            return torch.where(where.mask(self.write, hidden_B_T_D.device), changed, hidden_B_T_D)
+            return torch.where(known.mask(self.write, hidden_B_T_D.device), changed, hidden_B_T_D)
 
         return change
 
@@ -95,7 +95,7 @@ class Vectors(nn.Module):
             self.on = before
 
     def edit(self) -> ActivationEdit:
-        """The vectors as they stand."""
+        """The vectors in their present state."""
         rows = [(layer, self.vector(layer).detach()) for layer in self.numbers]
         return ActivationEdit(tuple(Edit(layer, vector_D, "add", 1.0, self.write) for layer, vector_D in rows))
 
@@ -107,9 +107,9 @@ class Vectors(nn.Module):
 
 
 def residual_rms(policy: Policy, prompts: Sequence[tuple[int, ...]], numbers: Sequence[int]) -> list[float]:
-    """RMS of a coordinate of each layer's output over the tokens of `prompts`; position 0 is left out (an outlier).
+    """RMS of a coordinate of each layer's output over the tokens of `prompts`, without position 0 (an outlier).
 
-    Raises MethodError where a layer's output is zero or not finite, or where no prompt has two tokens.
+    Raises MethodError if a layer's output is zero or not finite, or if no prompt has two tokens.
     """
     squares_L, count = torch.zeros(len(numbers), dtype=torch.float64), 0
     for _, outputs_L_T_D in block_outputs(policy, prompts, [len(prompt) for prompt in prompts], numbers):

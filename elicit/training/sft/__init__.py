@@ -1,1 +1,1 @@
-"""Supervised fine-tuning on a method's own or on gold texts."""
+"""Supervised fine-tuning on a method's own or on gold texts. Start with `sft.py`."""

@@ -1,8 +1,8 @@
-"""The dev curve of a fine-tuning run: a score at chosen steps, all of them logged, the last and the best known.
+"""The dev curve of a fine-tuning run: a score at chosen steps, all of them logged, the last and the best named.
 
-Every score reads dev labels (booked as select by the context), also where the last checkpoint is kept and the curve
-is only looked at. Points lie in a file beside the run's checkpoints: a resumed fit takes over the scores that it has,
-and books the bits that they cost once more in its own ledger. Knows no loss and no trainer.
+Every score reads dev labels (booked as select by the context), even if the last checkpoint is kept and the curve is
+for information only. Points are in a file next to the run's checkpoints: a resumed fit takes over their scores and
+books their bits again in its own ledger. What this module does not know: losses, trainers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DevCurve:
-    """Scores of edits on top of `policy`, by step."""
+    """Scores of edits on top of `policy`, by step. `items`: dev items per score; `name`: prefix of the curves."""
 
     def __init__(
         self, policy: Policy, ledger: Ledger, context: Context, items: int, name: str, keep_best: bool = False
@@ -33,20 +33,25 @@ class DevCurve:
         self.keep_best = keep_best
         self.folder = Path(context.folder) / f"curve-{name}"
         self.points: dict[int, float] = {}
-        for point in read_json(self._file)["points"] if self._file.exists() else []:
-            self._take_over(point)
+        """step -> score"""
+        for point in self._saved():
+            self.points[point["step"]] = point["score"]
+            if point["bits"]:
+                ledger.selected(point["bits"], point["items"])
+            self._log(point["step"], point["score"])
 
-    @property
-    def _file(self) -> Path:
-        return self.folder / "points.json"
+    def _saved(self) -> list[dict[str, Any]]:
+        """The points of the file; none if it does not exist."""
+        file = self.folder / "points.json"
+        return read_json(file)["points"] if file.exists() else []
 
     def at(self, steps: int, points: int) -> dict[int, Callable[[WeightEdit], None]]:
-        """What to do at which step: `points` scores at equal distances, the last one at the last step."""
+        """Calls by step, for `sft.train`: `points` scores at equal distances, the last one at the last step."""
         wanted = sorted({max(1, round(steps * point / points)) for point in range(1, points + 1)})
         return {step: lambda edit, step=step: self.score(step, edit) for step in wanted}  # type: ignore[misc]
 
     def score(self, step: int, edit: WeightEdit) -> None:
-        """Measure one edit, unless the file has this step's score already."""
+        """Measure one edit, unless this step has a score already."""
         if step in self.points:
             return
         before = summary(self.ledger.rows)["select_bits"]
@@ -56,18 +61,17 @@ class DevCurve:
             save(edit, self.folder / "best")
         self.points[step] = score
         items = sorted({item for row in self.ledger.rows if row.stage == "select" for item in row.items})
-        old = read_json(self._file)["points"] if self._file.exists() else []
         point = {"step": step, "score": score, "bits": bits, "items": items}
-        write_json(self._file, {"points": [*old, point]})
+        write_json(self.folder / "points.json", {"points": [*self._saved(), point]})
         self._log(step, score)
 
     @property
     def best(self) -> tuple[int, float]:
-        """(step, score) of the best point, the earliest among equals."""
+        """(step, score) of the best point, the earliest of equal ones."""
         return max(self.points.items(), key=lambda point: (point[1], -point[0]))
 
     def best_edit(self) -> WeightEdit:
-        """The edit of the best point, where it was kept; an edit that changes nothing is a folder without tensors."""
+        """The edit of the best point (with `keep_best`); an edit that changes nothing is a folder without tensors."""
         if not (self.folder / "best" / "tensors.safetensors").exists():
             return WeightEdit()
         edit = load_intervention(self.folder / "best", self.policy.checkpoint)
@@ -75,18 +79,12 @@ class DevCurve:
         return edit
 
     def finish(self) -> None:
-        """Log last and best."""
+        """Log the last and the best score."""
         if self.points:
             last = max(self.points)
             step, score = self.best
             row = {"dev_last": self.points[last], "dev_best": score, "dev_best_step": step, "dev_items": self.items}
             self.context.log({f"{self.name}/{key}": value for key, value in row.items()})
-
-    def _take_over(self, point: dict[str, Any]) -> None:
-        self.points[point["step"]] = point["score"]
-        if point["bits"]:
-            self.ledger.selected(point["bits"], point["items"])
-        self._log(point["step"], point["score"])
 
     def _log(self, step: int, score: float) -> None:
         self.context.log({f"{self.name}/step": step, f"{self.name}/dev": score})

@@ -2,9 +2,10 @@
 
     rows   question, as the policy asks it | gold completion with its steps       ->  sft.train  ->  WeightEdit
 
-What the same checkpoint reaches where it is simply taught: a ceiling, no method, so it has no placebos. Refused where
-a task's gold completions state answers only, as those of most data sets do: then nothing could be taught but guessing.
-The texts come through the ledger (`traces`): a label bit an item, and foreign text. Knows no task and no evaluation.
+What the same checkpoint reaches if it is simply taught: a ceiling, not a method, so it has no placebos. Refused if a
+task's gold completions state answers only, as those of most data sets do: then only guessing could be taught. The
+texts come through the ledger (`traces`): one label bit per item, and foreign text. What this module does not know:
+tasks, the evaluation.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from elicit.policy.weights import WeightEdit
 
 SMALL = 10_000_000
-"""parameters below which full fine-tuning wants `SMALL_RATE`"""
+"""below this many parameters full fine-tuning needs `SMALL_RATE`"""
 SMALL_RATE = 5e-4
 
 
@@ -43,19 +44,22 @@ class GoldSft:
             raise ConfigError(f"{self.name}: items={self.items}: at least one train item")
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
-        """The weights after training. Raises MethodError where the task's gold has no steps."""
+        """The weights after training. Raises MethodError if the task's gold has no steps."""
         refuse_other_edits(policy)
         items = ledger.items("train", "train", limit=self.items)
         golds = ledger.traces(items)
         if not all(has_steps(gold) for gold in golds):
             bare = next(gold for gold in golds if not has_steps(gold))
             raise MethodError(f"the task's gold completions have no steps to learn ({bare.strip()[:60]!r})")
-        rows = [Row(policy.prompt.render(item.question), gold if gold[:1].isspace() else f" {gold}")
-                for item, gold in zip(items, golds, strict=True)]  # fmt: skip
+        rows = [
+            Row(policy.prompt.render(item.question), gold if gold[:1].isspace() else f" {gold}")
+            for item, gold in zip(items, golds, strict=True)
+        ]
         seed = int(context.rng.integers(2**31))
         return train(policy, rows, self._sized(policy), seed, context.folder, context.say, context.log).edit
 
     def _sized(self, policy: Policy) -> SftConfig:
+        """The settings, with a learning rate at which a small model moves."""
         count = sum(parameter.numel() for parameter in policy.checkpoint.model.parameters())
         small = self.sft.learning_rate is None and self.sft.update == "full" and count < SMALL
         return replace(self.sft, learning_rate=SMALL_RATE) if small else self.sft
@@ -69,7 +73,7 @@ class GoldSft:
 
 
 def has_steps(gold: str) -> bool:
-    """Whether a completion says more than its answer: two sentences or more.
+    """Whether a completion has more than its answer: two sentences or more.
 
     >>> has_steps(" The answer is 3.5."), has_steps(" 3 + 4 = 7. So the answer is 7.")
     (False, True)

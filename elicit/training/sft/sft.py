@@ -2,11 +2,13 @@
 
     minimise  - sum over loss tokens of log p(token | before) / number of loss tokens of the step,  by AdamW
 
-TRL's SFTTrainer on a deep copy of the model (TRL replaces the model's forward), full or LoRA (arXiv 2106.09685), in
-float32 masters on any device; bf16 autocast on a GPU that has it. Deterministic: rows, order and adapter start from
-`seed`, the process's own random states are put back. Killed and resumed = uninterrupted: trainable tensors, optimizer
-and random states lie in a folder named by the hash of everything that decides the run, so no other run takes them up.
-Knows no critiques, no rewards and no tasks.
+    rows -> tokens and plan (rows.py) -> copy of the model, parameters attached (training/trainable.py) -> trainer.py
+
+TRL's SFTTrainer on a deep copy of the model (TRL replaces its forward, and dev scores need the original meanwhile),
+all weights or LoRA pairs (arXiv 2106.09685), in float32 masters on any device; bf16 autocast on a GPU that has it.
+Deterministic: rows, order and adapter start from `seed`; the global generators are put back. Killed and resumed =
+uninterrupted: checkpoints are in a folder named by the hash of everything that decides the run, so no other run
+resumes from them. What this module does not know: critiques, rewards, tasks.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ import numpy as np
 import torch
 
 from elicit.errors import ConfigError, MethodError
-from elicit.files import content_hash
+from elicit.files import content_hash, remove_tree
 from elicit.policy.weights import WeightEdit
+from elicit.training import checkpoints, memory
 from elicit.training.restore import own_environment, own_randomness
-from elicit.training.sft.resume import last_whole, remove_tree
 from elicit.training.sft.rows import Row, Tokens, encode_all, micro_batches, steps_of
+from elicit.training.trainable import FullWeights, Lora
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -40,24 +43,24 @@ class SftConfig:
     update: Literal["full", "lora"] = "full"
     """which parameters: all of them, or LoRA pairs on every linear layer but the head"""
     learning_rate: float | None = None
-    """null: 5e-6 full, 1e-4 LoRA; a model below 10 M parameters wants about 3e-4"""
+    """null: 5e-6 full, 1e-4 LoRA; a model below 10 M parameters needs about 3e-4"""
     epochs: float = 1.0
-    """ignored where `steps` is set"""
+    """ignored if `steps` is set"""
     steps: int | None = None
     """optimizer steps; null: from `epochs`"""
     batch: int = 512
-    """rows an optimizer step"""
+    """rows per optimizer step"""
     micro_rows: int = 32
-    """rows a forward pass: memory, not the result"""
+    """rows per forward pass: affects memory, not the result"""
     warmup: float = 0.1
-    """share of the steps"""
+    """share of the steps in which the learning rate rises"""
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     max_tokens: int = 2048
-    """prompt, completion and EOS; longer rows are never cut"""
+    """prompt, completion and EOS; longer rows are never truncated"""
     too_long: Literal["refuse", "drop"] = "refuse"
     packing: bool = False
-    """lay the rows of a micro-batch end to end instead of padding them; refused where the model would see across"""
+    """lay the rows of a micro-batch end to end instead of padding them; refused if rows attend to each other"""
     lora_rank: int = 16
     lora_alpha: int = 32
     gradient_checkpointing: bool = False
@@ -81,13 +84,13 @@ class SftConfig:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out of one run."""
+    """The result of one run."""
 
     edit: WeightEdit
     steps: int
     rows: int
     dropped: int
-    """rows with more than `max_tokens` tokens, where they may be dropped"""
+    """rows with more than `max_tokens` tokens, if they may be dropped"""
     loss_tokens: int
     """of all rows once, EOS included"""
 
@@ -102,103 +105,80 @@ def train(
     log: Callable[[dict[str, Any]], None] = lambda row: None,
     at: Mapping[int, Callable[[WeightEdit], None]] | None = None,
 ) -> Trained:
-    """Fine-tune on `rows`, on top of the policy's weight edits. `at` maps steps to what is done with the edit so far.
+    """Fine-tune on `rows`, on top of the policy's weight edits. `at`: step -> what is called with the edit so far.
 
-    Raises MethodError for a policy with activation edits or a strategy, for rows that can't be encoded or are too
-    long, for a loss that is no number, and where the memory does not suffice (naming the setting to change).
+    Raises MethodError for a policy with activation edits or a strategy, for rows that cannot be encoded or are too
+    long, for a loss that is not finite, and if the memory is too small (naming the setting to change).
     """
+    from elicit.training.sft.trainer import PlannedTrainer, Report
+
+    # 1) rows to tokens, and the rows of every micro-batch
     refuse_other_edits(policy)
     encoded, dropped = encode_all(policy.checkpoint, rows, config.max_tokens, config.too_long)
     if dropped:
         say(f"sft: {len(dropped)} of {len(rows)} rows dropped, longer than max_tokens={config.max_tokens}")
     steps = config.steps or steps_of(len(encoded), config.batch, config.epochs)
-    begun = Path(folder) / f"sft-{content_hash([policy.checkpoint.id, policy.id, vars(config), seed, encoded])}"
-    with own_randomness(seed), own_environment():
-        edit = _run(policy, encoded, config, steps, seed, begun, say, log, at or {})
-    remove_tree(begun)
+    lengths = [len(row.ids) for row in encoded]
+    plan = micro_batches(lengths, config.batch, steps, config.micro_rows, seed)
+
+    # 2) a copy of the model, its parameters, and the memory that they take
+    model, parameters = copy_of(policy), parameters_of(config, seed)
+    say(f"sft: {config.update}, {len(encoded)} rows, {steps} steps of {config.batch} rows at {config.rate:g}")
+    trained = parameters.size(model)
+    needed = memory.estimate(
+        model, trained, config.micro_rows, max(lengths), 0, config.gradient_checkpointing, policy.checkpoint.dtype
+    )
+    advice = "use sft.update=lora" if config.update == "full" else "use a smaller base"
+    memory.announce(needed, trained, policy.checkpoint, "sft", advice, say)
+
+    # 3) attach and train, from this run's last checkpoint if there is one
+    unfinished = Path(folder) / f"sft-{content_hash([policy.checkpoint.id, policy.id, vars(config), seed, encoded])}"
+    with own_randomness(seed), own_environment(), parameters.attached(model):
+        trainer = PlannedTrainer(
+            parameters, encoded, plan, model=model, processing_class=copy.deepcopy(policy.checkpoint.tokenizer),
+            args=arguments(config, steps, len(plan) // steps, seed, unfinished, policy.checkpoint.device),
+            data_collator=collator(policy.checkpoint.pad_id, config.packing),
+            callbacks=[Report(say, log, at or {}, parameters.edit)],
+        )  # fmt: skip
+        if config.packing:
+            refuse_leaks(trainer, encoded[: min(4, len(encoded))], policy.checkpoint.pad_id)
+        last = checkpoints.complete(unfinished)[-1:]
+        try:
+            trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+        except torch.OutOfMemoryError as fault:
+            raise MethodError(
+                f"out of memory in training ({fault}): lower sft.micro_rows (now {config.micro_rows}; the result is "
+                "the same), set sft.gradient_checkpointing=true, or sft.update=lora"
+            ) from None
+        edit = parameters.edit()
+
+    # 4) the checkpoints are for resuming only
+    remove_tree(unfinished)
     return Trained(edit, steps, len(encoded), len(dropped), sum(row.loss_tokens for row in encoded))
 
 
-def _run(
-    policy: Policy,
-    rows: Sequence[Tokens],
-    config: SftConfig,
-    steps: int,
-    seed: int,
-    begun: Path,
-    say: Callable[[str], None],
-    log: Callable[[dict[str, Any]], None],
-    at: Mapping[int, Callable[[WeightEdit], None]],
-) -> WeightEdit:
-    from elicit.training.sft.trainer import PlannedTrainer, Report
-
-    model, before = trainable_copy(policy, config)
-    edit_of = _edit_of(before, config)
-    plan = micro_batches([len(row.ids) for row in rows], config.batch, steps, config.micro_rows, seed)
-    say(_announcement(model, config, steps, len(rows)))
-    calls = {step: _reading(edit_of, do) for step, do in at.items()}
-    report = Report(say, log, calls)
-    trainer = PlannedTrainer(
-        rows=rows, plan=plan, model=model, processing_class=copy.deepcopy(policy.checkpoint.tokenizer),
-        args=arguments(config, steps, len(plan) // steps, seed, begun, policy.checkpoint.device),
-        data_collator=collator(policy.checkpoint.pad_id, config.packing), callbacks=[report],
-    )  # fmt: skip
-    if config.packing:
-        refuse_leaks(trainer, rows[: min(4, len(rows))], policy.checkpoint.pad_id)
-    try:
-        trainer.train(resume_from_checkpoint=last_whole(begun))
-    except torch.OutOfMemoryError as fault:
-        raise MethodError(
-            f"out of memory in training ({fault}): lower sft.micro_rows (now {config.micro_rows}; the result stays the "
-            "same), set sft.gradient_checkpointing=true, or sft.update=lora"
-        ) from None
-    return edit_of(trainer.model)
-
-
-def _reading(edit_of: Callable[[Any], WeightEdit], do: Callable[[WeightEdit], None]) -> Callable[[Any], None]:
-    return lambda model: do(edit_of(model))
-
-
 def refuse_other_edits(policy: Policy) -> None:
-    """Raises MethodError where the policy has anything but weight edits: the trainer would not see it."""
+    """Raises MethodError if the policy has anything but weight edits: the trainer would not apply it."""
     other = [intervention.kind for intervention in policy.interventions if intervention.kind != "weights"]
     if other:
         raise MethodError(f"fine-tuning on a policy with {', '.join(other)}: fit without them and stack them after")
 
 
-def trainable_copy(policy: Policy, config: SftConfig) -> tuple[Any, dict[str, torch.Tensor]]:
-    """(a copy of the policy's model whose trainable parameters are float32, those parameters as they start)."""
+def copy_of(policy: Policy) -> Any:
+    """A deep copy of the policy's model, its weight edits applied, set up for training."""
     with policy.applied():
         model = copy.deepcopy(policy.checkpoint.model)
     model.config.use_cache = False
-    if config.update == "full":
-        model.float().requires_grad_(True)
-        return model, {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    from peft import LoraConfig, get_peft_model
-
-    lora = LoraConfig(
-        r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )  # type: ignore[arg-type]
-    return get_peft_model(model, lora), {}
+    return model
 
 
-def _edit_of(before: Mapping[str, torch.Tensor], config: SftConfig) -> Callable[[Any], WeightEdit]:
-    """How the edit is read off the model in training."""
-
-    def full(model: Any) -> WeightEdit:
-        return WeightEdit.between(before, {name: p.detach() for name, p in model.named_parameters()})
-
-    def lora(model: Any) -> WeightEdit:
-        from peft import get_peft_model_state_dict
-
-        tensors = get_peft_model_state_dict(model)
-        return WeightEdit.from_peft_tensors(tensors, config.lora_alpha / config.lora_rank)
-
-    return full if config.update == "full" else lora
+def parameters_of(config: SftConfig, seed: int) -> FullWeights | Lora:
+    """What is trained, not attached yet."""
+    return FullWeights() if config.update == "full" else Lora(config.lora_rank, config.lora_alpha, (), seed)
 
 
 def arguments(config: SftConfig, steps: int, accumulation: int, seed: int, folder: Path, device: torch.device) -> Any:
-    """TRL's arguments: everything that has a surprising default is stated."""
+    """TRL's arguments; `accumulation`: micro-batches per step. Everything with a surprising default is stated."""
     from trl import SFTConfig
 
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -207,21 +187,22 @@ def arguments(config: SftConfig, steps: int, accumulation: int, seed: int, folde
         per_device_train_batch_size=config.micro_rows, learning_rate=config.rate, lr_scheduler_type="cosine",
         warmup_steps=int(np.ceil(config.warmup * steps)), weight_decay=config.weight_decay, optim="adamw_torch",
         max_grad_norm=config.max_grad_norm, bf16=half, use_cpu=device.type == "cpu", max_length=None,
-        gradient_checkpointing=config.gradient_checkpointing, logging_steps=1, logging_nan_inf_filter=False,
+        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False}, logging_steps=1, logging_nan_inf_filter=False,
         save_strategy="steps" if config.save_every else "no", save_steps=config.save_every or 1, save_total_limit=None,
         report_to="none", disable_tqdm=True, dataloader_pin_memory=False, shuffle_dataset=False,
     )  # fmt: skip
 
 
 def collator(pad_id: int, packing: bool) -> Any:
-    """TRL's collator: right-padded rows, or rows laid end to end with positions that begin anew."""
+    """TRL's collator: right-padded rows, or rows laid end to end with positions that restart at 0."""
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     return DataCollatorForLanguageModeling(pad_token_id=pad_id, padding_free=packing)
 
 
 def refuse_leaks(trainer: Any, rows: Sequence[Tokens], pad_id: int) -> None:
-    """Raises MethodError where packed rows do not have the loss of padded ones, or can't be run at all."""
+    """Raises MethodError if packed rows do not have the loss of padded ones, or cannot be run at all."""
     examples = [{"input_ids": list(row.ids), "labels": list(row.labels)} for row in rows]
     losses = []
     try:
@@ -240,13 +221,3 @@ def refuse_leaks(trainer: Any, rows: Sequence[Tokens], pad_id: int) -> None:
             f"{type(trainer.model).__name__} can't take packed rows ({reason}; loss {losses[0]:.4f} padded, "
             f"{losses[1]:.4f} packed): set sft.packing=false"
         )
-
-
-def _announcement(model: Any, config: SftConfig, steps: int, rows: int) -> str:
-    """What is about to be trained, with the memory of weights, starting weights, gradients and AdamW's two moments."""
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    held = sum(p.numel() * p.element_size() for p in model.parameters()) + 16 * trained
-    return (
-        f"sft: {config.update}, {trained:,} trainable parameters (about {held / 2**30:.2f} GiB with gradients and "
-        f"moments), {rows} rows, {steps} steps of {config.batch} rows at {config.rate:g}"
-    )

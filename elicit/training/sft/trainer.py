@@ -1,8 +1,8 @@
-"""TRL's SFTTrainer with a fixed plan of micro-batches, a guard against losses that are no numbers, and progress.
+"""TRL's SFTTrainer with a fixed plan of micro-batches, a guard against losses that are not finite, and progress lines.
 
 The loss is TRL's own: the mean negative log-likelihood over the loss tokens of an optimizer step. What a step sees
-is decided beforehand (`sft_rows.micro_batches`), so a resumed run goes on with the very rows that come next.
-One process; no model card, no hub, no logger of transformers'. Importing this module imports TRL.
+is decided beforehand (`rows.micro_batches`), so a resumed run continues with the very rows that come next.
+One process; no model card, no hub, none of transformers' loggers. Importing this module imports TRL.
 """
 
 from __future__ import annotations
@@ -13,25 +13,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from elicit.errors import MethodError
-from elicit.training.sft.resume import remove_older
+from elicit.policy.weights import WeightEdit
+from elicit.training.resumable import Resumable
 from elicit.training.sft.rows import Tokens
+from elicit.training.trainable import Trainable
 
 
-class PlannedTrainer(SFTTrainer):
-    """Trains on `plan`: row numbers of every micro-batch, in order, a fixed number of them a step."""
+class PlannedTrainer(Resumable, SFTTrainer):
+    """Trains attached `trainable` parameters on `plan`: the row numbers of every micro-batch, in order.
 
-    def __init__(self, *, rows: Sequence[Tokens], plan: Sequence[Sequence[int]], **options: Any) -> None:
+    Every optimizer step has the same number of micro-batches.
+    """
+
+    def __init__(
+        self, trainable: Trainable, rows: Sequence[Tokens], plan: Sequence[Sequence[int]], **options: Any
+    ) -> None:
         from datasets import Dataset
 
+        self.trainable = trainable
         self.rows = [{"input_ids": list(row.ids), "labels": list(row.labels)} for row in rows]
         self.plan = [list(part) for part in plan]
         super().__init__(train_dataset=Dataset.from_list(self.rows), **options)
-        for noisy in (PrinterCallback, ProgressCallback):
-            self.remove_callback(noisy)
+        self.silence()
 
     def get_train_dataloader(self) -> Any:
         """The plan as one epoch; accelerate can skip its first part on resuming."""
@@ -41,7 +48,7 @@ class PlannedTrainer(SFTTrainer):
         return self.accelerator.prepare(loader)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Raises MethodError at the first loss that is no number; the last checkpoint is from before it."""
+        """Raises MethodError at the first loss that is not finite; the last checkpoint is from before it."""
         loss = super().training_step(*args, **kwargs)
         if not bool(torch.isfinite(loss)):
             raise MethodError(
@@ -51,43 +58,43 @@ class PlannedTrainer(SFTTrainer):
         return loss
 
     def forget(self) -> None:
-        """Drop what trial passes have left in the running metrics."""
-        for kept in self._metrics.values():
-            kept.clear()
+        """Clear what trial passes have left in the running metrics."""
+        for values in self._metrics.values():
+            values.clear()
         self._total_train_tokens = 0
 
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """None is written: a checkpoint of a fit in progress is for resuming only."""
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """The Trainer's moment of saving, after the step was logged; a finished run needs no checkpoint."""
+        if self.state.global_step < self.state.max_steps:
+            self.write_checkpoint(Path(str(self.args.output_dir)))
 
 
 class Report(TrainerCallback):
-    """Progress lines with the time left, loss curves, and a call at chosen steps."""
+    """Progress lines with the time left, loss curves, and calls with the edit at chosen steps."""
 
     def __init__(
         self,
         say: Callable[[str], None],
         log: Callable[[dict[str, Any]], None],
-        at: Mapping[int, Callable[[Any], None]],
+        at: Mapping[int, Callable[[WeightEdit], None]],
+        edit: Callable[[], WeightEdit],
         lines: int = 5,
     ) -> None:
-        self.say, self.log, self.at, self.lines = say, log, at, lines
+        self.say, self.log, self.at, self.edit, self.lines = say, log, at, edit, lines
         self.began, self.first = 0.0, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.began, self.first = time.monotonic(), state.global_step
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step in self.at:
+            self.at[state.global_step](self.edit())
+
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" not in (logs or {}):
             return
-        self.log({"sft/step": state.global_step, "sft/loss": logs["loss"], "sft/grad_norm": logs.get("grad_norm")})
-        if state.global_step * self.lines // state.max_steps > (state.global_step - 1) * self.lines // state.max_steps:
-            left = (time.monotonic() - self.began) * (state.max_steps - state.global_step)
-            left /= max(1, state.global_step - self.first)
-            self.say(f"sft: step {state.global_step} of {state.max_steps}, loss {logs['loss']:.3f}, {left:.0f} s left")
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        remove_older(Path(args.output_dir))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        if state.global_step in self.at:
-            self.at[state.global_step](model)
+        step, steps = state.global_step, state.max_steps
+        self.log({"sft/step": step, "sft/loss": logs["loss"], "sft/grad_norm": logs.get("grad_norm")})
+        if step * self.lines // steps > (step - 1) * self.lines // steps:
+            left = (time.monotonic() - self.began) * (steps - step) / max(1, step - self.first)
+            self.say(f"sft: step {step} of {steps}, loss {logs['loss']:.3f}, {left:.0f} s left")

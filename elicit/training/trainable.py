@@ -1,11 +1,15 @@
-"""What a policy-gradient run trains: all weights, LoRA pairs, or (in `vectors.py`) vectors.
+"""What a fit by gradients trains: all weights, LoRA pairs, or (in `rl/vectors.py`) steering vectors.
 
-Each is attached to the loaded model for the time of the fit and taken off bit for bit: the very tensors and
-modules come back, nothing is subtracted. Masters are float32 whatever the checkpoint's dtype (a learning rate
-of 1e-6 rounds away in bfloat16); rollouts are drawn from weights rounded to the checkpoint's dtype, because
-that is what will be evaluated. LoRA: Hu et al., arXiv 2106.09685, through PEFT.
+    parameters = FullWeights()
+    with parameters.attached(model):        # float32 masters in the model, which alone require gradients
+        ...                                 # train parameters.trained(), by name
+        edit = parameters.edit()            # what has been learned, as an Intervention
 
-What this module does not know: rewards, losses, checkpoints.
+Leaving `attached` detaches bit for bit: the original tensors and modules come back, nothing is subtracted. Masters are
+float32 whatever the checkpoint's dtype (a step of 1e-6 rounds to nothing in bfloat16); rollouts are drawn from weights
+rounded to the checkpoint's dtype, because that is what will be evaluated. LoRA: Hu et al., arXiv 2106.09685, by PEFT.
+
+What this module does not know: rewards, losses, rows, checkpoints.
 """
 
 from __future__ import annotations
@@ -23,11 +27,11 @@ from elicit.policy.weights import WeightEdit
 
 
 class Trainable(Protocol):
-    """Parameters that can be put on a model and taken off."""
+    """Parameters that can be attached to a model and detached."""
 
     @property
     def write(self) -> str | None:
-        """Positions of an activation edit; None where weights are trained."""
+        """Positions of an activation edit; None if weights are trained."""
         ...
 
     def size(self, model: Any) -> int:
@@ -51,16 +55,16 @@ class Trainable(Protocol):
         ...
 
     def edit(self) -> Intervention:
-        """What has been learned so far."""
+        """What has been learned so far, while attached."""
         ...
 
     def figures(self) -> dict[str, float]:
-        """Sizes for the curves."""
+        """Sizes of what has been learned, for the curves."""
         ...
 
 
 class FullWeights:
-    """Every parameter, in float32 masters."""
+    """Every parameter of the model, trained as a float32 master."""
 
     write = None
 
@@ -124,9 +128,10 @@ class FullWeights:
 
 
 class Lora:
-    """One adapter of PEFT's LoRA on the named linear layers; the base stays as it is.
+    """PEFT's LoRA on the linear layers named in `targets` (empty: all but the head); the base is frozen.
 
-    Raises ConfigError (on attaching) where no module has one of the names.
+    The update is alpha / rank times B A; A starts from `seed`, B from zero. Attaching raises ConfigError if no module
+    has one of the names.
     """
 
     write = None
@@ -156,19 +161,17 @@ class Lora:
             model.__dict__.pop("peft_config", None)
 
     def _targeted(self, model: Any) -> dict[str, nn.Module]:
-        """The modules that will be wrapped."""
+        """The linear layers that get an adapter, by name."""
         kinds = {n: m for n, m in model.named_modules() if type(m) is nn.Linear or type(m).__name__ == "Conv1D"}
         head = model.get_output_embeddings()
         inner = {name: module for name, module in kinds.items() if module is not head}
         if not self.targets:
             return inner
-        chosen = {name: module for name, module in inner.items() if name.rpartition(".")[2] in self.targets}
-        missing = set(self.targets) - {name.rpartition(".")[2] for name in chosen}
-        if missing:
-            one = sorted(missing)[0]
-            names = {name.rpartition(".")[2] for name in inner}
-            raise ConfigError(f"lora_targets: {type(model).__name__} has no linear layer {one!r}; {near(one, names)}")
-        return chosen
+        last_names = {name: name.rpartition(".")[2] for name in inner}
+        if missing := sorted(set(self.targets) - set(last_names.values())):
+            hint = near(missing[0], set(last_names.values()))
+            raise ConfigError(f"lora_targets: {type(model).__name__} has no linear layer {missing[0]!r}; {hint}")
+        return {name: module for name, module in inner.items() if last_names[name] in self.targets}
 
     def _inject(self, model: Any) -> None:
         from peft import LoraConfig, inject_adapter_in_model
@@ -194,7 +197,7 @@ class Lora:
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
-        """The adapter runs beside the base, as it is trained."""
+        """The adapter adds to the base, as in training."""
         yield
 
     @contextmanager
@@ -227,6 +230,6 @@ class Lora:
 
 
 def _put(model: Any, name: str, module: nn.Module) -> None:
-    """Put a submodule in its place."""
+    """Replace the submodule `name` of the model."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent) if parent else model, child, module)
