@@ -70,7 +70,7 @@ def rendered(comparison: Source, out: Path, template: str, notes: Path | None) -
     template_folder, names = sources.find_template(template)
     prose = read_or_make(notes or out / "notes.md", list(SECTIONS))
     readings = lenses.load_lenses(folder / "lenses.json") if folder else {}
-    inputs = _inputs(inert, table, readings, folder)
+    inputs = figure_inputs(inert, readings, folder)
     extra, own_figures = _special(Path(names[0]).name.split(".")[0], several, folder)
     context = view(inert, table, out) | tables(inputs) | extra
     context["figures"] = _write_beside(out, inert, inputs, draw(inputs, own_figures))
@@ -113,21 +113,22 @@ def _special(
     return extra, figures
 
 
-def _inputs(
-    comparison: dict[str, Any], table: list[Row], readings: Mapping[str, Any], folder: Path | None
+def figure_inputs(
+    comparison: dict[str, Any], readings: Mapping[str, Any] | None = None, folder: Path | None = None
 ) -> Inputs:
-    """What figures read, from a comparison of schema 1."""
+    """What figures read, from a comparison that went through `rows.load`."""
     ceilings = {name: Estimate(*(value.get(part) for part in ("point", "lo", "hi", "refused")))
                 for name, value in (comparison.get("ceilings") or {}).items() if value}  # fmt: skip
     solves = comparison.get("solves") or {}
     by_policy = {policy: tuple(shares or ()) for policy, shares in (solves.get("by_policy") or {}).items()}
-    return Inputs(table, ceilings, Solves(tuple(solves.get("items") or ()), by_policy), readings, folder)
+    solved = Solves(tuple(solves.get("items") or ()), by_policy)
+    return Inputs(rows(comparison), ceilings, solved, readings or {}, folder)
 
 
 def draw(inputs: Inputs, own: Sequence[Figure] = ()) -> list[Drawing]:
     """The figures that have rows, those of a special template and of lenses included."""
     figures = (*own, *FIGURES, *lenses.figures(inputs.readings))
-    return [(figure, rows, figure.chart(rows, inputs)) for figure in figures if (rows := figure.rows(inputs))]
+    return [(figure, found, figure.chart(found, inputs)) for figure in figures if (found := figure.rows(inputs))]
 
 
 class _Prose:
@@ -194,12 +195,10 @@ def _write_browser(
     return {"n_items": len(data["items"]), "of": data["of"], "n_policies": len(data["policies"])}
 
 
-def _write_beside(
-    out: Path, comparison: dict[str, Any], inputs: Inputs, drawings: list[Drawing]
-) -> list[Written]:
+def _write_beside(out: Path, comparison: dict[str, Any], inputs: Inputs, drawings: list[Drawing]) -> list[Written]:
     """Figures, tables, numbers and references as files; returns the figures for inlining."""
     table, columns = inputs.rows, used_columns(inputs.rows)
-    written = [write(out / "figures", figure, rows, chart) for figure, rows, chart in drawings]
+    written = [write(out / "figures", *drawing) for drawing in drawings]
     _write_picture(out / "scorecard.png", inputs, heading(comparison))
     write_text(out / "scorecard.tex", latex.table(table, columns, comparison))
     write_text(out / "numbers.tex", latex.numbers(table, columns, comparison))

@@ -7,6 +7,8 @@
     writer    a chart as SVG, PDF, CSV and PNG; the only module that needs matplotlib
     lenses    one figure per reading of lenses.json
     picture   scorecard.png
+
+A new figure is one file and one line here.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Question: which policies leave the interval of the bare base, and how far is eac
 from __future__ import annotations
 
 from elicit.report.figures.figure import Axis, Chart, Figure, Inputs, Mark, Point, Rule, Span, Text
-from elicit.report.figures.marks import BAND, MUTED, WIDE, colours, ink, listed, looks, names
+from elicit.report.figures.marks import BAND, MUTED, WIDE, colours, listed, names, shape
 from elicit.report.figures.series import Rows, columns, head, interval
 
 
@@ -31,10 +31,10 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
               for x, ceilings in near.items()]  # fmt: skip
     shades = colours(inputs.rows)
     marks += [Point(100 * row["point"], y, shades[row["id"]], across=(100 * row["lo"], 100 * row["hi"]), weight=1.3,
-                    size=4.2 if row["role"] == "rival" else 5, **looks(row["role"]))
+                    shape=shape(row["role"]), size=4.2 if row["role"] == "rival" else 5)
               for y, row in enumerate(rows)]  # fmt: skip
     return Chart((WIDE, 0.8 + 0.23 * len(rows)), marks, Axis("Strict accuracy, percent", (-2, 102), grid=True),
-                 listed(names(rows), ink([row["depth"] for row in rows]), line=False))  # fmt: skip
+                 listed(names(rows), [row["depth"] for row in rows]))  # fmt: skip
 
 
 ACCURACY = Figure(

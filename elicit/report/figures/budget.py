@@ -55,5 +55,5 @@ def _tokens(tokens: Sequence[float]) -> Axis:
 
 BUDGET = Figure(
     "budget", "Accuracy over tokens per answer", "curves",
-    "Accuracy against all tokens spent on an answer. The line is the base's majority vote over more samples of its own.",
-    rows, chart)  # fmt: skip
+    "Accuracy against all tokens spent on an answer. The line is the base's majority vote over more samples of its "
+    "own.", rows, chart)  # fmt: skip

@@ -1,11 +1,13 @@
 """What the strength of an edit does: dev accuracy, length of an answer and KL from the unedited model.
 
-Question: does the effect grow with the dose, and where does it cost length or break the model? From the rows
-`.../dose/...` of a run's log.jsonl. They describe the search by which a method was chosen, not its result. KL is from the
-unedited model, on the unedited model's answers, in nats per token.
+Question: does the effect grow with the dose, and at which strength does it cost length or break the model? From the
+rows `.../dose/...` of a run's log.jsonl, which describe the search by which a method was chosen, not its result. KL is
+from the unedited model, on the unedited model's answers, in nats per token.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from elicit.report.figures.figure import Axis, Chart, Figure, Inputs, Label, Line
 from elicit.report.figures.marks import SMALL, tone
@@ -33,61 +35,41 @@ def doses(inputs: Inputs, roles: tuple[str, ...] = FITTED) -> Rows:
     return out
 
 
-def accuracy(inputs: Inputs) -> Rows:
-    """The doses of methods."""
-    return doses(inputs, ("method",))
+def having(column: str) -> Callable[[Inputs], Rows]:
+    """The doses of methods that have a value in a column."""
+    return lambda inputs: [row for row in doses(inputs, ("method",)) if row[column] is not None]
 
 
-def lengths(inputs: Inputs) -> Rows:
-    """Those with a length."""
-    return [row for row in accuracy(inputs) if row["length"] is not None]
+def curves(column: str, label: str) -> Callable[[Rows, Inputs], Chart]:
+    """A column over strength, one curve per policy and write position; accuracy in percent and with bands."""
 
+    def chart(rows: Rows, inputs: Inputs) -> Chart:
+        share = column == "dev_accuracy"
+        lines, ends = [], []
+        for number, points in enumerate(grouped(rows, "id", "write")):
+            points, shade = sorted(points, key=lambda row: row["strength"]), tone(number)
+            strengths = [point["strength"] for point in points]
+            values = [(100 if share else 1) * point[column] for point in points]
+            band = share and all(point["lo"] is not None for point in points)
+            lo, hi = ([100 * point[part] for point in points] if band else [] for part in ("lo", "hi"))
+            lines.append(Line(strengths, values, shade, lo, hi, dots=3))
+            named = ", ".join(filter(None, (points[0]["label"], points[0]["write"])))
+            ends.append(Label(strengths[-1], values[-1], named, shade))
+        limits = (-2, 104) if share else (0, 1.06 * max(row[column] for row in rows) or 1.0)
+        return Chart(SMALL, lines, Axis("Strength of the edit"), Axis(label, limits, grid=True), ends=ends)
 
-def kls(inputs: Inputs) -> Rows:
-    """Those with a KL."""
-    return [row for row in accuracy(inputs) if row["kl"] is not None]
-
-
-def curves(rows: Rows, column: str, y: Axis, unit: float = 1, bands: bool = False) -> Chart:
-    """A column over strength, one curve per policy and write position."""
-    lines, ends = [], []
-    for number, points in enumerate(grouped(rows, "id", "write")):
-        points, shade = sorted(points, key=lambda row: row["strength"]), tone(number)
-        values = {part: [unit * point[part] for point in points] for part in (column, *(("lo", "hi") if bands and all(
-            point["lo"] is not None for point in points) else ()))}  # fmt: skip
-        strengths = [point["strength"] for point in points]
-        lines.append(Line(strengths, values[column], shade, values.get("lo", ()), values.get("hi", ()), dots=3))
-        named = ", ".join(filter(None, (points[0]["label"], points[0]["write"])))
-        ends.append(Label(strengths[-1], values[column][-1], named, shade))
-    return Chart(SMALL, lines, Axis("Strength of the edit"), y, ends=ends)
-
-
-def accuracy_chart(rows: Rows, inputs: Inputs) -> Chart:
-    """With bands if the number of dev items was logged."""
-    return curves(rows, "dev_accuracy", Axis("Dev accuracy, percent", (-2, 104), grid=True), 100, bands=True)
-
-
-def length_chart(rows: Rows, inputs: Inputs) -> Chart:
-    """From 0."""
-    return curves(rows, "length", _from_zero("Tokens per answer", rows, "length"))
-
-
-def kl_chart(rows: Rows, inputs: Inputs) -> Chart:
-    """From 0."""
-    return curves(rows, "kl", _from_zero("KL from the unedited model, nats per token", rows, "kl"))
-
-
-def _from_zero(label: str, rows: Rows, column: str) -> Axis:
-    return Axis(label, (0, 1.06 * max(row[column] for row in rows) or 1.0), grid=True)
+    return chart
 
 
 DOSE = Figure(
     "dose", "Dose-response", "curves",
     "Dev accuracy of an edit against its strength: the search that a method was chosen by, not its result. Bands are "
-    "Wilson intervals over the dev items, if their number was logged.", accuracy, accuracy_chart)  # fmt: skip
+    "Wilson intervals over the dev items, if their number was logged.",
+    having("dev_accuracy"), curves("dev_accuracy", "Dev accuracy, percent"))  # fmt: skip
 DOSE_LENGTH = Figure(
     "dose_length", "Length over dose", "curves", "Length of an answer against strength, on train items.",
-    lengths, length_chart)  # fmt: skip
+    having("length"), curves("length", "Tokens per answer"))  # fmt: skip
 DOSE_KL = Figure(
     "dose_kl", "KL over dose", "curves",
-    "Distance against strength: KL from the unedited model on its own answers.", kls, kl_chart)  # fmt: skip
+    "Distance against strength: KL from the unedited model on its own answers.",
+    having("kl"), curves("kl", "KL from the unedited model, nats per token"))  # fmt: skip

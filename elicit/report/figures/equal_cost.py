@@ -11,7 +11,7 @@ from typing import Any
 from elicit.report.figures import tries
 from elicit.report.figures.dose import doses
 from elicit.report.figures.figure import Axis, Chart, Figure, Inputs, Label, Line, Mark, Point
-from elicit.report.figures.marks import SMALL, colours, looks
+from elicit.report.figures.marks import SMALL, colours, shape
 from elicit.report.figures.series import Rows, grouped
 
 
@@ -65,7 +65,7 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
         x, y = [row["kl"] for row in steps], [100 * row["dev_accuracy"] for row in steps]
         marks.append(Line([*x, right], [*y, y[-1]], shade, width=2 if role == "method" else 0.8, steps=True,
                           opacity=0.45 if role == "placebo" else 1))  # fmt: skip
-        marks += [Point(kl, share, shade, size=3.4, edge=1, **looks(role)) for kl, share in zip(x, y, strict=True)]
+        marks += [Point(kl, share, shade, shape=shape(role), size=3.4, edge=1) for kl, share in zip(x, y, strict=True)]
         if role != "placebo":
             ends.append(Label(right, y[-1], steps[0]["label"], shade))
     ticks = [tick for tick in (0, 0.01, 0.1, 1, 10) if tick <= right]

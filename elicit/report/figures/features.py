@@ -1,9 +1,8 @@
 """Dictionary features of a method that steers with them: how strongly the chosen one fires. The figure and its tables.
 
-Question: does the chosen feature fire rarely and strongly, as a feature should? From `fit/features.json`: which features
-were tried and which was chosen, their scores, the token-injection badge, logit lens, strongest contexts, histogram of
-activations, and the quality card of each dictionary. The file holds text that the model wrote: it is made inert on
-reading. Recomputes no measure.
+Question: does the chosen feature fire rarely and strongly, as a feature should? From `fit/features.json`: the features
+that were tried, their scores, token-injection badge, logit lens, strongest contexts and histogram of activations, and
+the quality card of each dictionary. The file holds text that the model wrote: it is made inert on reading.
 """
 
 from __future__ import annotations
@@ -69,8 +68,8 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
         marks.append(Text(1, 1.02 + 0.07 * number, f"{bins[0]['label'][:30]}: layer {bins[0]['layer']}, feature "
                           f"{bins[0]['feature']}", tone(number), align="right", upright="baseline",
                           fractions="xy"))  # fmt: skip
-    return Chart((5.1, 3.1), marks, Axis("Activation of the chosen feature when it fires"),
-                 Axis("Tokens of own samples", (0, 1.05 * max(row["tokens"] for row in rows) or 1), grid=True))  # fmt: skip
+    y_axis = Axis("Tokens of own samples", (0, 1.05 * max(row["tokens"] for row in rows) or 1), grid=True)
+    return Chart((5.1, 3.1), marks, Axis("Activation of the chosen feature when it fires"), y_axis)
 
 
 FEATURES = Figure(

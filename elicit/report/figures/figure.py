@@ -5,8 +5,8 @@
 
     COVERAGE = Figure("coverage", "Coverage over samples", "curves", "Share of items ...", rows, chart)
 
-`writer` turns every chart into SVG, PDF and CSV, so a figure needs no matplotlib and no file name. Positions of marks are
-in the units of the axes (percent, tokens), the rows of a CSV hold the comparison's own numbers (shares).
+`writer` turns every chart into SVG and PDF and the rows into a CSV, so a figure needs no matplotlib. Marks are in the
+units of the axes (percent, tokens); rows hold the comparison's own numbers (shares).
 """
 
 from __future__ import annotations
@@ -65,30 +65,28 @@ class Figure:
     chart: Callable[[Rows, Inputs], Chart]
 
 
+Shape = Literal["dot", "hollow", "diamond", "ring", "tick"]
+
+
 @dataclass(frozen=True)
 class Point:
-    """A marker with the intervals that it has."""
+    """A marker with the intervals that it has: `across` along x, `upright` along y. Sizes in points."""
 
     x: float
     y: float
     colour: str
     across: tuple[float, float] | None = None
-    """interval along x"""
     upright: tuple[float, float] | None = None
-    """interval along y"""
-    shape: str = "o"
-    fill: str = ""
-    """if it is not `colour`"""
+    shape: Shape = "dot"
     size: float = 5
     edge: float = 1.2
-    weight: float = 1.1
-    """width of the interval's line"""
+    weight: float = 1.1  # of the interval's line
     opacity: float = 1
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with the band that it has."""
+    """A curve with the band from `lo` to `hi` that it has; `steps`: y holds from its x to the next one."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -96,11 +94,9 @@ class Line:
     lo: Sequence[float] = ()
     hi: Sequence[float] = ()
     width: float = 1.5
-    dots: float = 0
-    """size of the markers"""
+    dots: float = 0  # size of the markers
     dashed: bool = False
     steps: bool = False
-    """y holds from its x to the next one"""
     opacity: float = 1
 
 
@@ -117,12 +113,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class Heat:
-    """Cells in one colour, one tuple of opacities in [0, 1] per line; 0 is blank."""
+    """Cells in one colour, 1 wide from `left` on: one line of opacities in [0, 1] each, 0 is blank."""
 
     opacity: Sequence[Sequence[float]]
     colour: str
     left: float = -0.5
-    """x of the left edge of the first column; a column is 1 wide"""
 
 
 @dataclass(frozen=True)
@@ -136,7 +131,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Rule:
-    """A straight line through the axes: vertical at x or horizontal at y."""
+    """A straight line through the axes, vertical at `x` or horizontal at `y`."""
 
     colour: str
     x: float | None = None
@@ -147,7 +142,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Text:
-    """Words at a position; `shift` in points."""
+    """Words at a position, `shift` points away from it."""
 
     x: float
     y: float
@@ -156,8 +151,7 @@ class Text:
     shift: tuple[float, float] = (0, 0)
     align: Literal["left", "center", "right"] = "left"
     upright: Literal["center", "baseline"] = "center"
-    fractions: str = ""
-    """axes in which the position is a fraction of the frame: "x", "y" or "xy" """
+    fractions: str = ""  # axes in which the position is a fraction of the frame: "x", "y" or "xy"
     size: float = 8
 
 
@@ -175,17 +169,15 @@ Mark = Point | Line | Bar | Heat | Span | Rule | Text
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis. Limits, ticks and names of ticks follow from the marks unless they are given."""
+    """One axis. Limits and ticks follow from the marks unless they are given."""
 
     label: str = ""
     limits: tuple[float, float] | None = None
-    scale: Literal["linear", "log2", "log10", "symlog"] = "linear"
-    linear_to: float = 1
-    """of symlog: linear between -linear_to and linear_to"""
+    scale: Literal["linear", "log2", "log10", "symlog"] = "linear"  # of x
+    linear_to: float = 1  # symlog: linear between -linear_to and linear_to
     ticks: Sequence[float] | None = None
     names: Sequence[str] = ()
-    tones: Sequence[str] = ()
-    """colours of the names"""
+    tones: Sequence[str] = ()  # colours of the names
     grid: bool = False
     tick_marks: bool = True
     line: bool = True
@@ -193,15 +185,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure as plain data, drawn in the order of its marks; `size` is width and height in inches."""
+    """A figure as plain data, drawn in the order of its marks."""
 
-    size: tuple[float, float]
+    size: tuple[float, float]  # width and height, inches
     marks: Sequence[Mark]
     x: Axis
     y: Axis
-    labels: Sequence[Label] = ()
-    """names next to points"""
-    ends: Sequence[Label] = ()
-    """names at the right ends of curves; needs limits of y"""
-    legend: Sequence[tuple[str, str]] = ()
-    """(name, colour) above the axes, if there are several"""
+    labels: Sequence[Label] = ()  # names next to points
+    ends: Sequence[Label] = ()  # names at the right ends of curves; needs limits of y
+    legend: Sequence[tuple[str, str]] = ()  # (name, colour) above the axes, if there are several

@@ -35,7 +35,8 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
         SMALL, [cross(row, "kl", shades[row["id"]]) for row in rows],
         Axis("KL to the base, nats per completion", (left, 1.25 * top or 1.0)),
         Axis("Gain over the bare base, points", grid=True),
-        [Label(r["kl"], 100 * r["point"], r["label"], shades[r["id"]]) for r in rows if r["role"] == "method"])  # fmt: skip
+        [Label(row["kl"], 100 * row["point"], row["label"], shades[row["id"]])
+         for row in rows if row["role"] == "method"])  # fmt: skip
 
 
 FRONTIER = Figure(

@@ -1,20 +1,21 @@
 """lenses.json as tables and figures: what the traces of each policy are made of, one lens at a time.
 
-A lens brings columns of estimates by policy, one figure as plain data (bars, lines or heat), and a sentence (`elicit lens
-GROUP` writes them). Shown as they come: every cell with its interval, refusals as refusals. So each reading is a figure
-of its own without a line in `FIGURES`. Knows the file, not what it measures.
+A lens brings columns of estimates by policy, one figure as plain data (bars, lines or heat), and a sentence (`elicit
+lens GROUP` writes them). Shown as they come: every cell with its interval, refusals as refusals. So each reading is a
+figure of its own, without a line in `FIGURES`. Knows the file, not what it measures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import DataError
 from elicit.files import read_json
-from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Line, Mark, Point
+from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Line, Mark, Point
 from elicit.report.figures.marks import WIDE, listed, tone
 from elicit.report.figures.series import Rows
 from elicit.report.numbers import Shown, bounds, show
@@ -82,11 +83,11 @@ def figures(readings: Mapping[str, Any]) -> list[Figure]:
         data, key = reading.get("figure") or {}, slug(name)
         out.append(Figure(f"lens-{key}", str(data.get("title") or name), f"validity/{key}",
                           f"{reading.get('about', '')}, 95 % intervals.",
-                          lambda _, data=data: rows(data), lambda _, __, data=data: chart(data)))  # fmt: skip
+                          partial(_rows, data), partial(_chart, data)))  # fmt: skip
     return out
 
 
-def rows(data: Mapping[str, Any]) -> Rows:
+def _rows(data: Mapping[str, Any], _: Inputs) -> Rows:
     """One row per series and position along x."""
     out = []
     for one in data.get("series") or []:
@@ -96,13 +97,13 @@ def rows(data: Mapping[str, Any]) -> Rows:
     return [row for row in out if row["y"] is not None]
 
 
-def chart(data: Mapping[str, Any]) -> Chart:
-    """Dots with intervals (bars), lines with bands, or a heat map."""
-    kinds = {"heat": _heat, "lines": _lines}
-    return kinds.get(data.get("kind", ""), _bars)(data)
+def _chart(data: Mapping[str, Any], _: Rows, __: Inputs) -> Chart:
+    kind = data.get("kind")
+    return _heat(data) if kind == "heat" else _lines(data) if kind == "lines" else bars(data)
 
 
-def _bars(data: Mapping[str, Any]) -> Chart:
+def bars(data: Mapping[str, Any]) -> Chart:
+    """Dots with intervals, several series next to each other in each line of a list."""
     x, series = [one_line(name, 26) for name in data["x"]], data["series"][:DRAWN]
     step = 0.8 / max(len(series), 1)
     marks: list[Mark] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from elicit.report.figures.figure import Axis, Point
+from elicit.report.figures.figure import Axis, Point, Shape
 from elicit.report.figures.series import Rows
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def tone(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-def looks(role: str) -> dict[str, str]:
-    """Shape and fill of a role, as fields of `Point`."""
-    return {"shape": "D" if role == "rival" else "o", "fill": PAPER if role == "placebo" else ""}
+def shape(role: str) -> Shape:
+    """The marker of a role."""
+    return "hollow" if role == "placebo" else "diamond" if role == "rival" else "dot"
 
 
 def cross(row: dict[str, Any], column: str, colour: str, unit: float = 100) -> Point:
@@ -51,7 +51,7 @@ def cross(row: dict[str, Any], column: str, colour: str, unit: float = 100) -> P
     """
     across = (row[f"{column}_lo"], row[f"{column}_hi"]) if f"{column}_lo" in row else None
     return Point(row[column], unit * row["point"], colour, across, (unit * row["lo"], unit * row["hi"]),
-                 **looks(row["role"]))  # fmt: skip
+                 shape(row["role"]))  # fmt: skip
 
 
 def name(label: str, badge: str) -> str:
@@ -65,12 +65,11 @@ def names(rows: Rows) -> list[str]:
     return [name(row["label"], row["badge"]) for row in rows]
 
 
-def ink(depths: Sequence[int]) -> list[str]:
-    """Colours of names: those of placebos and rivals are muted."""
-    return [MUTED if depth else INK for depth in depths]
+def listed(names: Sequence[str], depths: Sequence[int] | None = None) -> Axis:
+    """The y axis of a list: one line per name, the first on top.
 
-
-def listed(names: Sequence[str], tones: Sequence[str] = (), line: bool = True) -> Axis:
-    """The y axis of a list: one line per name, the first on top."""
+    depths: of policies, whose axis has no line; the names of placebos and rivals are muted.
+    """
+    tones = [MUTED if depth else INK for depth in depths or ()]
     return Axis(limits=(len(names) - 0.5, -0.5), ticks=range(len(names)), names=names, tones=tones, tick_marks=False,
-                line=line)  # fmt: skip
+                line=depths is None)  # fmt: skip

@@ -5,7 +5,7 @@ Question: at which tokens does the same direction work best, and at what cost?
 
 from __future__ import annotations
 
-from elicit.report.figures import dose
+from elicit.report.figures.dose import doses
 from elicit.report.figures.figure import Axis, Chart, Figure, Inputs, Mark, Point, Text
 from elicit.report.figures.marks import MUTED, colours, listed
 from elicit.report.figures.series import Rows, grouped
@@ -13,11 +13,11 @@ from elicit.report.figures.series import Rows, grouped
 
 def rows(inputs: Inputs) -> Rows:
     """One row per policy and write position."""
-    return best(dose.accuracy(inputs))
+    return best(doses(inputs, ("method",)))
 
 
 def best(doses: Rows) -> Rows:
-    """The dose with the highest dev accuracy at each position, ties to the smaller KL; nothing if only one was tried."""
+    """The dose with the highest dev accuracy at each position, ties to the smaller KL; nothing if there is only one."""
     out = []
     for rows in grouped([row for row in doses if row["write"] and row["strength"] != 0], "id"):
         tried = grouped(rows, "write")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from elicit.results.estimate import Estimate
 
 Rows = list[dict[str, Any]]
+TRIPLE = ("point", "lo", "hi")
 
 
 def head(row: Row) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def interval(value: Estimate | None) -> tuple[float, float, float] | None:
     return float(point), float(lo), float(hi)
 
 
-def columns(numbers: tuple[float, float, float] | None, names: tuple[str, str, str] = ("point", "lo", "hi")) -> Any:
+def columns(numbers: tuple[float, float, float] | None, names: Sequence[str] = TRIPLE) -> dict[str, Any]:
     """An interval as three columns; empty ones if there is none."""
     return dict(zip(names, numbers or (None, None, None), strict=True))
 

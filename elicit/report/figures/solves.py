@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Mark, Rule, Text
-from elicit.report.figures.marks import INK, PALETTE, PAPER, ink, listed, name
+from elicit.report.figures.marks import INK, PALETTE, PAPER, listed, name
 from elicit.report.figures.series import Rows, head
 from elicit.results.comparison import FITTED
 
@@ -72,7 +72,7 @@ def support(inputs: Inputs) -> list[dict[str, Any]]:
 def chart(rows: Rows, inputs: Inputs) -> Chart:
     """A strip: one column per item, one line per policy, darker the more of its samples solve the item.
 
-    The tone is opacity of one colour, so it reads on paper and in the dark. Right of the rule: never solved by the base.
+    The tone is opacity of one colour, so it reads on paper and in the dark.
     """
     policies = solvers(inputs)
     shares = [[float(row[column] or 0) for row in rows] for column in policies]
@@ -88,10 +88,10 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
     return Chart(
         (10.4, 0.8 + 0.2 * len(shares)), marks, Axis(f"{len(rows)} items, easiest for the base first"),
         listed([name(row.label, row.badge) for row in policies.values()],
-               ink([row.depth for row in policies.values()]), line=False))  # fmt: skip
+               [row.depth for row in policies.values()]))  # fmt: skip
 
 
 SOLVES = Figure(
     "solves", "Who solves what", "solves",
-    "One column per item, the stronger the tone the more of a policy's samples solve it. Right of the rule: never solved "
-    "by the base.", rows, chart)  # fmt: skip
+    "One column per item, the stronger the tone the more of a policy's samples solve it. Right of the rule: never "
+    "solved by the base.", rows, chart)  # fmt: skip

@@ -1,8 +1,8 @@
 """Every dev try of a searched edit and of its controls, the chosen one marked. The figure and its table.
 
-Question: is the chosen try better than the best of as many placebo tries? A best try is the best of many; both best arms
-are measured again on test items (the scorecard's control-adjusted gain). From the rows `.../try/...`, `.../dose/...` and
-`.../chosen/...` of the runs' log.jsonl; recomputes no measure.
+Question: is the chosen try better than the best of as many placebo tries? A best try is the best of many, so both best
+arms are measured again on test items (the scorecard's control-adjusted gain). From the rows `.../try/...`,
+`.../dose/...` and `.../chosen/...` of the runs' log.jsonl; recomputes no measure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from elicit.report.figures.figure import Axis, Chart, Figure, Inputs, Mark, Point
-from elicit.report.figures.marks import WIDE, colours, ink, listed
+from elicit.report.figures.marks import WIDE, colours, listed
 from elicit.report.figures.series import Rows, columns, grouped, head, interval, logged
 from elicit.results.comparison import FITTED
 
@@ -82,11 +82,11 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
         # 2) the chosen one of each seed as a ring, its test accuracy as a bar above
         for row in own:
             if row["kind"] == "chosen":
-                marks.append(Point(100 * row["dev_accuracy"], y - 0.28, shade, fill="none", size=7, edge=1.4))
+                marks.append(Point(100 * row["dev_accuracy"], y - 0.28, shade, shape="ring", size=7, edge=1.4))
                 if row["test"] is not None:
                     marks.append(Point(100 * row["test"], y - 0.44, shade, (100 * row["test_lo"], 100 * row["test_hi"]),
-                                       shape="|", size=7, edge=2, weight=1.3))  # fmt: skip
-    y_axis = listed(names, ink([own[0]["depth"] for own in policies]), line=False)
+                                       shape="tick", size=7, edge=2, weight=1.3))  # fmt: skip
+    y_axis = listed(names, [own[0]["depth"] for own in policies])
     return Chart(
         (WIDE, 0.9 + 0.52 * len(policies)), marks,
         Axis("Accuracy, percent; dots: dev, every try; ring: chosen; bar: its test accuracy with interval", (-2, 102),
@@ -96,6 +96,6 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
 
 TRIES = Figure(
     "tries", "Every dev try", "curves/search",
-    "Every dev try of a method and of its controls, paler the fewer items it was measured on. The best of many tries is "
-    "high by chance too: what counts is the test accuracy of both best arms, whose difference with interval is the "
+    "Every dev try of a method and of its controls, paler the fewer items it was measured on. The best of many tries "
+    "is high by chance too: what counts is the test accuracy of both best arms, whose difference with interval is the "
     "scorecard's control-adjusted gain.", rows, chart)  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elicit.report.figures.figure import Axis, Bar, Chart, Figure, Inputs, Mark, Text
-from elicit.report.figures.marks import PALETTE, PAPER, WIDE, ink, listed, names
+from elicit.report.figures.marks import PALETTE, PAPER, WIDE, listed, names
 from elicit.report.figures.series import Rows, head, interval
 from elicit.report.numbers import Shown, figure
 
@@ -61,7 +61,7 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
     marks.append(Text(100 * (widest["earned"] + widest["unearned"]), rows.index(widest), "right, by an invalid trace",
                       PALETTE[1], (5, 0)))  # fmt: skip
     return Chart((WIDE, 0.7 + 0.25 * len(rows)), marks, Axis("Share of samples, percent", (0, 102), grid=True),
-                 listed(names(rows), ink([row["depth"] for row in rows]), line=False))  # fmt: skip
+                 listed(names(rows), [row["depth"] for row in rows]))  # fmt: skip
 
 
 VALIDITY = Figure(

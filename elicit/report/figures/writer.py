@@ -13,12 +13,13 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from matplotlib import figure as matplotlib_figure
+from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
@@ -42,6 +43,8 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6, "axes.axisbelow": True, "figure.facecolor": PAPER, "axes.facecolor": PAPER,
     "svg.fonttype": "none", "pdf.fonttype": 42, "savefig.bbox": "tight", "savefig.pad_inches": 0.1,
 }  # fmt: skip
+SHAPES = {"dot": ("o", ""), "hollow": ("o", PAPER), "diamond": ("D", ""), "ring": ("o", "none"), "tick": ("|", "")}
+"""marker and its fill if that is not the colour"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def write(folder: Path, figure: Figure, rows: Rows, chart: Chart) -> Written:
 
 
 def paint(chart: Chart) -> matplotlib_figure.Figure:
-    """The chart with one set of axes, under the style of the house."""
+    """The chart with one set of axes, in the style of the house."""
     with mpl.rc_context(STYLE):
         figure = matplotlib_figure.Figure(figsize=chart.size)
         FigureCanvasAgg(figure)
@@ -80,9 +83,14 @@ def paint(chart: Chart) -> matplotlib_figure.Figure:
             axes.legend(handles, [name for name, _ in chart.legend], loc="lower left", bbox_to_anchor=(0, 1.0),
                         ncols=min(4, len(handles)), fontsize=8, frameon=False, labelcolor=INK, facecolor=PAPER,
                         borderaxespad=0.2, handlelength=1.2)  # fmt: skip
+        if chart.x.scale == "symlog":
+            axes.set_xscale("symlog", linthresh=chart.x.linear_to)
+        elif chart.x.scale != "linear":
+            axes.set_xscale("log", base=int(chart.x.scale.removeprefix("log")))
+        axes.minorticks_off()
         _axis(axes, "x", chart.x)
         _axis(axes, "y", chart.y)
-        axes.get_xlim(), axes.get_ylim()  # limits that follow from the marks are fixed before labels are placed
+        axes.autoscale_view()  # limits that follow from the marks have to be final before labels are put
         place(axes, chart.labels)
         if chart.ends and chart.y.limits:
             at_ends(axes, chart.ends, chart.y.limits)
@@ -91,63 +99,57 @@ def paint(chart: Chart) -> matplotlib_figure.Figure:
 
 def _draw(axes: Axes, mark: Mark) -> None:
     match mark:
-        case Point(x=x, y=y, colour=colour):
-            for span, at in ((mark.across, "x"), (mark.upright, "y")):
-                if span is not None:
-                    both = (span, (y, y)) if at == "x" else ((x, x), span)
-                    axes.plot(*both, color=colour, lw=mark.weight, solid_capstyle="butt", zorder=2)
-            axes.plot(x, y, mark.shape, ms=mark.size, color=colour, markerfacecolor=mark.fill or colour,
+        case Point(x, y, colour):
+            for xs, ys in ((mark.across, (y, y)), ((x, x), mark.upright)):
+                if xs is not None and ys is not None:
+                    axes.plot(xs, ys, color=colour, lw=mark.weight, solid_capstyle="butt", zorder=2)
+            marker, fill = SHAPES[mark.shape]
+            axes.plot(x, y, marker, ms=mark.size, color=colour, markerfacecolor=fill or colour,
                       markeredgewidth=mark.edge, alpha=mark.opacity, zorder=3)  # fmt: skip
-        case Line(x=x, y=y, colour=colour):
+        case Line(xs, ys, colour):
             if len(mark.lo):
-                axes.fill_between(x, mark.lo, mark.hi, color=colour, alpha=0.12, lw=0)
-            axes.plot(x, y, color=colour, lw=mark.width, ls=(0, (3, 2)) if mark.dashed else "-",
+                axes.fill_between(xs, mark.lo, mark.hi, color=colour, alpha=0.12, lw=0)
+            axes.plot(xs, ys, color=colour, lw=mark.width, ls=(0, (3, 2)) if mark.dashed else "-",
                       marker="o" if mark.dots else "", ms=mark.dots, alpha=mark.opacity,
                       drawstyle="steps-post" if mark.steps else "default")  # fmt: skip
-        case Bar(colour=colour, hatched=True):
-            axes.barh(mark.y, mark.width, left=mark.left, height=0.62, facecolor=PAPER, edgecolor=colour, lw=1.1,
+        case Bar(hatched=True):
+            axes.barh(mark.y, mark.width, left=mark.left, height=0.62, facecolor=PAPER, edgecolor=mark.colour, lw=1.1,
                       hatch="////")  # fmt: skip
-        case Bar(colour=colour):
-            axes.barh(mark.y, mark.width, left=mark.left, height=0.62, color=colour, lw=0)
+        case Bar():
+            axes.barh(mark.y, mark.width, left=mark.left, height=0.62, color=mark.colour, lw=0)
         case Heat():
             opacity = np.asarray(mark.opacity, float)
-            image = np.concatenate([np.broadcast_to(to_rgb(mark.colour), (*opacity.shape, 3)), opacity[..., None]], -1)
             lines, cells = opacity.shape
+            image = np.concatenate([np.broadcast_to(to_rgb(mark.colour), (lines, cells, 3)), opacity[..., None]], -1)
             axes.imshow(image, aspect="auto", interpolation="none",
                         extent=(mark.left, mark.left + cells, lines - 0.5, -0.5))  # fmt: skip
         case Span():
             axes.axvspan(mark.lo, mark.hi, color=mark.colour, lw=0, zorder=0)
         case Rule():
-            through, at = (axes.axvline, mark.x) if mark.x is not None else (axes.axhline, mark.y)
-            through(at, color=mark.colour, lw=mark.width, ls=(0, (4, 3)) if mark.dashed else "-", zorder=1)
+            style: dict[str, Any] = {"color": mark.colour, "lw": mark.width, "zorder": 1,
+                                     "ls": (0, (4, 3)) if mark.dashed else "-"}  # fmt: skip
+            if mark.x is not None:
+                axes.axvline(mark.x, **style)
+            if mark.y is not None:
+                axes.axhline(mark.y, **style)
         case Text():
-            frame = tuple("axes fraction" if axis in mark.fractions else "data" for axis in "xy")
-            axes.annotate(mark.text, (mark.x, mark.y), xycoords=frame, xytext=mark.shift, textcoords="offset points",
-                          ha=mark.align, va=mark.upright, fontsize=mark.size, color=mark.colour,
-                          annotation_clip=False)  # fmt: skip
+            frame_x, frame_y = ("axes fraction" if axis in mark.fractions else "data" for axis in "xy")
+            axes.annotate(mark.text, (mark.x, mark.y), xycoords=(frame_x, frame_y), xytext=mark.shift,
+                          textcoords="offset points", ha=mark.align, va=mark.upright, fontsize=mark.size,
+                          color=mark.colour, annotation_clip=False)  # fmt: skip
 
 
-def _axis(axes: Axes, which: str, axis: Axis) -> None:
-    if which == "x":
-        ours, set_scale, set_limits, side = axes.xaxis, axes.set_xscale, axes.set_xlim, "bottom"
-    else:
-        ours, set_scale, set_limits, side = axes.yaxis, axes.set_yscale, axes.set_ylim, "left"
-    if axis.scale != "linear":
-        if axis.scale == "symlog":
-            set_scale("symlog", linthresh=axis.linear_to)
-        else:
-            set_scale("log", base=int(axis.scale.removeprefix("log")))
+def _axis(axes: Axes, which: Literal["x", "y"], axis: Axis) -> None:
+    ours: MatplotlibAxis = axes.xaxis if which == "x" else axes.yaxis
     if axis.ticks is not None:
         ours.set_ticks(list(axis.ticks), list(axis.names) or None)
     for label, colour in zip(ours.get_ticklabels() if axis.tones else (), axis.tones, strict=True):
         label.set_color(colour)
-    if axis.scale != "linear":
-        axes.minorticks_off()
     if axis.limits is not None:
-        set_limits(*axis.limits)
+        axes.set(**{f"{which}lim": axis.limits})
     if not axis.tick_marks:
         axes.tick_params(axis=which, length=0)
-    axes.spines[side].set_visible(axis.line)
+    axes.spines["bottom" if which == "x" else "left"].set_visible(axis.line)
     if axis.grid:
         axes.grid(axis=which)
     ours.set_label_text(axis.label)

@@ -94,7 +94,7 @@ def figure(bases: Sequence[Base]) -> Figure:
     return Figure(
         "bases", "Accuracy by base model", "bases",
         "Strict accuracy of the bare base and of each method, by base model, 95 % intervals.",
-        lambda _: found, lambda rows, _: lenses.chart(_plain(rows)))  # fmt: skip
+        lambda _: found, lambda rows, _: lenses.bars(_plain(rows)))  # fmt: skip
 
 
 def accuracies(bases: Sequence[Base]) -> Rows:
@@ -119,4 +119,4 @@ def _plain(rows: Rows) -> dict[str, Any]:
 
     lines = [{"name": name, "y": values(name, "point"), "lo": values(name, "lo"), "hi": values(name, "hi")}
              for name in names]  # fmt: skip
-    return {"kind": "bars", "x": bases, "series": lines, "y_label": "Strict accuracy, percent"}
+    return {"x": bases, "series": lines, "y_label": "Strict accuracy, percent"}
