@@ -14,7 +14,7 @@ and templates run in Jinja's sandbox, a missing name is an error. Recomputes not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,22 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from elicit.errors import ConfigError, DataError
 from elicit.files import replacing, write_text
 from elicit.report import sources, text
-from elicit.report.figures import doses, features, figures, lenses, picture, series, tradeoffs
-from elicit.report.figures.svg import inline, to_pdf, to_png, to_svg
+from elicit.report.figures import FIGURES, Figure, lenses, tables
+from elicit.report.figures.figure import Chart, Inputs
+from elicit.report.figures.picture import picture
+from elicit.report.figures.series import Rows
+from elicit.report.figures.writer import Written, paint, to_png, write
 from elicit.report.notes import read_or_make
 from elicit.report.pages import bases, browser, claim, latex
 from elicit.report.pages.scorecard import heading
 from elicit.report.rows import Row, load, rows, used_columns
 from elicit.report.view import chosen, method_names, planted, view
+from elicit.results.comparison import Solves
+from elicit.results.estimate import Estimate
 
 __all__ = ["Source", "chosen", "draw", "rendered", "view"]
 
@@ -48,8 +52,7 @@ SECTIONS = (
     "limitations",
     "provenance",
 )
-Drawing = tuple[Figure, series.Series, str]
-"""(figure, the rows behind it, what it shows)"""
+Drawing = tuple[Figure, Rows, Chart]
 Source = Mapping[str, Any] | Path | Sequence[Path]
 """comparison.json's content, its path, or several paths"""
 
@@ -67,12 +70,10 @@ def rendered(comparison: Source, out: Path, template: str, notes: Path | None) -
     template_folder, names = sources.find_template(template)
     prose = read_or_make(notes or out / "notes.md", list(SECTIONS))
     readings = lenses.load_lenses(folder / "lenses.json") if folder else {}
-    extra, drawings = _special(Path(names[0]).name.split(".")[0], several, folder)
-    drawings |= draw(inert, table, readings, folder)
-    svgs = _write_beside(out, inert, table, drawings)
-    context = view(inert, table, out, readings) | extra | doses.tables(table, folder)
-    context["dashboards"] = features.dashboards(table, folder)
-    context |= {"figures": {name: title for name, (_, _, title) in drawings.items()}, "svg": svgs}
+    inputs = figure_inputs(inert, readings, folder)
+    extra, own_figures = _special(Path(names[0]).name.split(".")[0], several, folder)
+    context = view(inert, table, out) | tables(inputs) | extra
+    context["figures"] = _write_beside(out, inert, inputs, draw(inputs, own_figures))
     environment = _environment(template_folder)
     context["browser"] = _write_browser(out, inert, folder, environment, context)
     return _write_pages(out, names, environment, context, prose)
@@ -93,54 +94,41 @@ def _write_pages(
 
 def _special(
     template: str, several: list[tuple[dict[str, Any], list[Row]]], folder: Path | None
-) -> tuple[dict[str, Any], dict[str, Drawing]]:
+) -> tuple[dict[str, Any], list[Figure]]:
     """What one of the special templates needs besides `view`: names and figures. A user's copy of one, by its name."""
     comparison, table = several[0]
     extra: dict[str, Any] = {"planted": planted(comparison, table), "bases": [], "matrix": [], "differing": [],
                              "retest": None, "cards": []}  # fmt: skip
-    drawings: dict[str, Drawing] = {}
+    figures: list[Figure] = []
     if template.startswith("bases"):
         found = bases.bases_of(several)
         extra |= {"bases": found, "matrix": bases.matrix(found), "differing": bases.differing(found)}
-        data = bases.accuracy_series(found)
-        drawings["bases"] = (lenses.draw({"figure": bases.accuracy_figure(data)}), data, "Accuracy by base model")
+        figures.append(bases.figure(found))
     if template.startswith("claim"):
         if folder is None:
             raise ConfigError("template=claim reads claim.yaml beside comparison.json: give the comparison's path")
         extra["retest"] = claim.retest(claim.read_claim(folder), table)
     if template.startswith("method_card"):
         extra["cards"] = sources.method_cards(table, Path.cwd())
-    return extra, drawings
+    return extra, figures
 
 
-def draw(
-    comparison: dict[str, Any], table: list[Row], readings: Mapping[str, Any] | None = None, folder: Path | None = None
-) -> dict[str, Drawing]:
-    """Figure name -> (figure, its rows, what it shows), for the figures that have rows."""
-    ceilings, readings = comparison.get("ceilings") or {}, readings or {}
-    solvers = series.solved_by(comparison, table)
-    shades = figures.colours(table)
-    bits = tradeoffs.label_bits(table)
-    plans: list[tuple[str, series.Series, Callable[[series.Series], Figure], str]] = [
-        ("accuracy", series.accuracy(table), lambda s: figures.accuracy(s, shades, ceilings), "Strict accuracy"),
-        ("coverage", series.coverage(table), lambda s: figures.coverage(s, shades), "Coverage over samples"),
-        ("budget", series.budget(table), lambda s: figures.budget(s, shades), "Accuracy over tokens per answer"),
-        ("label_bits", bits if any(row["bits"] for row in bits) else [],
-         lambda s: tradeoffs.draw_label_bits(s, shades), "Elicitation fraction over label bits"),
-        ("frontier", tradeoffs.frontier(table, readings), lambda s: tradeoffs.draw_frontier(s, shades),
-         "Gain over KL to the base"),
-        ("dose", tradeoffs.dose(table, sources.logs(table, Path.cwd(), folder)), tradeoffs.draw_dose, "Dose-response"),
-        *doses.plans(table, readings, shades, folder),
-        ("features", features.histogram(features.dashboards(table, folder)), features.draw_histogram,
-         "Activations of the chosen feature"),
-        ("solves", series.solves(comparison, table), lambda s: figures.solves(s, solvers), "Who solves what"),
-        ("validity", series.validity(table), figures.validity, "Right answers by validity of their trace"),
-    ]  # fmt: skip
-    for name, reading in readings.items():
-        data = lenses.figure_series(reading)
-        title = str((reading.get("figure") or {}).get("title") or name)
-        plans.append((f"lens-{text.slug(name)}", data, lambda s, r=reading: lenses.draw(r), title))  # type: ignore[misc]
-    return {name: (make(data), data, title) for name, data, make, title in plans if data}
+def figure_inputs(
+    comparison: dict[str, Any], readings: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> Inputs:
+    """What figures read, from a comparison that went through `rows.load`."""
+    ceilings = {name: Estimate(*(value.get(part) for part in ("point", "lo", "hi", "refused")))
+                for name, value in (comparison.get("ceilings") or {}).items() if value}  # fmt: skip
+    solves = comparison.get("solves") or {}
+    by_policy = {policy: tuple(shares or ()) for policy, shares in (solves.get("by_policy") or {}).items()}
+    solved = Solves(tuple(solves.get("items") or ()), by_policy)
+    return Inputs(rows(comparison), ceilings, solved, readings or {}, folder)
+
+
+def draw(inputs: Inputs, own: Sequence[Figure] = ()) -> list[Drawing]:
+    """The figures that have rows, those of a special template and of lenses included."""
+    figures = (*own, *FIGURES, *lenses.figures(inputs.readings))
+    return [(figure, found, figure.chart(found, inputs)) for figure in figures if (found := figure.rows(inputs))]
 
 
 class _Prose:
@@ -207,32 +195,22 @@ def _write_browser(
     return {"n_items": len(data["items"]), "of": data["of"], "n_policies": len(data["policies"])}
 
 
-def _write_beside(
-    out: Path, comparison: dict[str, Any], table: list[Row], drawings: dict[str, Drawing]
-) -> dict[str, Markup]:
+def _write_beside(out: Path, comparison: dict[str, Any], inputs: Inputs, drawings: list[Drawing]) -> list[Written]:
     """Figures, tables, numbers and references as files; returns the figures for inlining."""
-    svgs = {}
-    columns = used_columns(table)
-    for name, (figure, data, title) in drawings.items():
-        write_text(out / "figures" / f"{name}.csv", series.to_csv(data))
-        svg = to_svg(figure, name)
-        write_text(out / "figures" / f"{name}.svg", svg)
-        svgs[name] = Markup(inline(svg, name, title))
-        with replacing(out / "figures" / f"{name}.pdf") as temporary:
-            temporary.write_bytes(to_pdf(figure))
-    _write_picture(out / "scorecard.png", comparison, table)
+    table, columns = inputs.rows, used_columns(inputs.rows)
+    written = [write(out / "figures", *drawing) for drawing in drawings]
+    _write_picture(out / "scorecard.png", inputs, heading(comparison))
     write_text(out / "scorecard.tex", latex.table(table, columns, comparison))
     write_text(out / "numbers.tex", latex.numbers(table, columns, comparison))
     cited = sources.references(method_names(comparison))
     write_text(out / "references.bib", "\n\n".join(entry for _, entry in cited) + "\n")
-    return svgs
+    return written
 
 
-def _write_picture(path: Path, comparison: dict[str, Any], table: list[Row]) -> None:
-    """scorecard.png; not there where no accuracy was measured."""
-    ceilings = comparison.get("ceilings") or {}
-    drawing = picture.picture(table, series.accuracy(table), figures.colours(table), ceilings, heading(comparison))
-    if drawing is None:
+def _write_picture(path: Path, inputs: Inputs, title: str) -> None:
+    """scorecard.png; no file if no accuracy was measured."""
+    chart = picture(inputs, title)
+    if chart is None:
         return path.unlink(missing_ok=True)
     with replacing(path) as temporary:
-        temporary.write_bytes(to_png(drawing))
+        temporary.write_bytes(to_png(paint(chart)))

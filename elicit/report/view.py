@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 from elicit.report import numbers, sources
-from elicit.report.figures import lenses, series
 from elicit.report.pages import calibration, details
 from elicit.report.rows import Row, reasons, used_columns
 from elicit.report.verdict import MARGIN, headline_ef, verdicts, word
@@ -22,10 +21,8 @@ TRACES = 20
 """pairs of traces shown in a report"""
 
 
-def view(
-    comparison: dict[str, Any], table: list[Row], out: Path, readings: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """The names that templates use, besides figures, notes and what a special template adds."""
+def view(comparison: dict[str, Any], table: list[Row], out: Path) -> dict[str, Any]:
+    """The names that templates use, besides figures and their tables, notes and what a special template adds."""
     columns = used_columns(table)
     config_names, differences = sources.config_differences(comparison, Path.cwd())
     methods = method_names(comparison)
@@ -34,12 +31,8 @@ def view(
         "refusals": reasons(table, columns), "one_seed": any(r.seeds == 1 for r in table if r.role == "method"),
         "split": details.split_table(table), "distance": details.distance_table(table),
         "further": details.further_table(table), "other_figures": details.figures_table(table),
-        "pairs": pairs(comparison, table), "lenses": lenses.views(readings or {}, table),
-        "solved": series.solved_table(comparison, table),
-        "support": series.support_table(table),
-        "validity_cells": series.validity_cells, "headline": headline_ef,
-        "tests": [r for r in table if r.policy.get("p")], "validity": series.validity(table),
-        "refused_coverage": series.refused_curves(table, "cov"), "endings": endings(table),
+        "pairs": pairs(comparison, table), "headline": headline_ef,
+        "tests": [r for r in table if r.policy.get("p")], "endings": endings(table),
         "traces": chosen(list(comparison.get("traces") or [])), "n_traces": len(comparison.get("traces") or []),
         "calibration": calibration.tables(comparison.get("calibration")), "warnings": warnings(comparison, table),
         "config_names": config_names, "differences": differences,

@@ -37,6 +37,14 @@ METHODS = (  # name, method, accuracy, tokens, class, placebo, rival
 )
 
 
+def validity(acc: float, valid_given_right: float, n: int = 3200) -> dict[str, Any]:
+    """The table of validity x correctness of n samples, and the shares that follow from it."""
+    right = round(acc * n)
+    both, wrong = round(right * valid_given_right), round(0.02 * right)
+    return {"table": [[both, wrong], [right - both, n - right - wrong]], "valid": (both + wrong) / n,
+            "valid_given_correct": both / right, "correct_given_valid": both / (both + wrong)}  # fmt: skip
+
+
 def policy(name: str, role: str, acc: float, **more: Any) -> dict[str, Any]:
     """One policy of comparison.json with every key filled; `more` overrides keys."""
     n, k = more.pop("n", 16), [1, 2, 4, 8]
@@ -82,11 +90,7 @@ def policy(name: str, role: str, acc: float, **more: Any) -> dict[str, Any]:
         "finish": {"eos": 0.97, "stop": 0.02, "length": 0.01, "cut": 0.0},
         "noanswer": 0.01,
         "ungraded": 0.0,
-        "valid": {
-            "valid_given_correct": share(0.9),
-            "correct_given_valid": share(0.98, 0.02),
-            "valid": share(acc * 0.92),
-        },
+        "valid": validity(acc, 0.9),
         "run": None,
         "edit": None,
         "p": None,
@@ -105,7 +109,7 @@ def comparison(n_items: int = 200, copies: int = 1, seed: int = 0) -> dict[str, 
             0.16,
             id="b0",
             ef={},
-            valid={"valid_given_correct": share(0.38), "correct_given_valid": share(0.97, 0.02), "valid": share(0.07)},
+            valid=validity(0.16, 0.38),
         ),
         policy("think step by step", "prompt", 0.22, id="b1", ef={}, prompt="think", cost={"tokens_per_answer": 29.5}),
         policy("opener forced", "ceiling", 0.99, id="c4", ef={}, cost={"tokens_per_answer": 49.0}),

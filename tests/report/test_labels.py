@@ -1,4 +1,4 @@
-"""Laws of labels: none lies on another, whatever coincides."""
+"""Laws of labels: none covers another, whatever coincides."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from elicit.report.figures.labels import apart, place
-from elicit.report.figures.svg import INK, drawn
+from elicit.report.figures.figure import Axis, Chart, Label
+from elicit.report.figures.labels import apart
+from elicit.report.figures.marks import INK
+from elicit.report.figures.writer import paint
 
 
 def boxes(points: list[tuple[float, float, str]]) -> list[object]:
-    figure = drawn(5.1, 3.5, lambda axes: (axes.set_xlim(0, 10), axes.set_ylim(0, 100),
-                                           place(axes, [(x, y, text, INK) for x, y, text in points])))  # fmt: skip
+    labels = [Label(x, y, text, INK) for x, y, text in points]
+    figure = paint(Chart((5.1, 3.5), [], Axis(limits=(0, 10)), Axis(limits=(0, 100)), labels))
     figure.canvas.draw()
     return [Text.get_window_extent(label) for label in figure.axes[0].texts]  # without the line that ties it
 

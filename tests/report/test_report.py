@@ -14,8 +14,8 @@ import pytest
 
 from elicit.errors import ConfigError, DataError
 from elicit.report import report
-from elicit.report.figures.series import solved_table
-from elicit.report.render import chosen, view
+from elicit.report.figures.solves import against_base
+from elicit.report.render import chosen, figure_inputs, view
 from elicit.report.rows import load, rows
 from elicit.report.sources import references, template_folder
 from elicit.report.view import run_link
@@ -233,7 +233,7 @@ def test_a_figure_s_csv_holds_what_is_drawn(rendered):
 def test_who_solves_what_counts_each_item_once():
     given = comparison()
     given["solves"] = {"items": list("abcd"), "by_policy": {"b0": [0.5, 0, 0, 1], "b1": [0.1, 0.2, 0, 0]}}
-    (line,) = solved_table(load(given), rows(load(given)))
+    (line,) = against_base(figure_inputs(load(given)))
     assert [line[k] for k in ("both", "policy_only", "base_only", "neither", "items")] == [1, 1, 1, 1, 4]
 
 

@@ -13,8 +13,11 @@ import pytest
 from elicit.errors import DataError
 from elicit.files import read_json, write_json
 from elicit.report import report
-from elicit.report.figures.doses import cost_table, equal_cost, positions, text_cost
-from elicit.report.figures.search import search_table, tries
+from elicit.report.figures import text_cost, tries
+from elicit.report.figures.equal_cost import at_budgets, envelope
+from elicit.report.figures.figure import Inputs
+from elicit.report.figures.positions import best
+from elicit.report.render import figure_inputs
 from elicit.report.rows import load, rows
 from elicit.report.sources import all_logs
 from tests.report.example import HOSTILE, comparison, on_disk, share
@@ -63,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log_of(root / "p2", [0.5, 0.2, 0.1], {"last_prompt": [0.1, 0.2, 0.4]})
     log_of(root / "r", [0.7, 0.6, 0.1], {"last_prompt": [0.1, 0.7, 0.4]}, "contrastive")
     method["run"], rival["run"], placebo["run"] = str(root / "m"), str(root / "r"), str(root / "p1")
-    placebo["members"] = [{"run": str(root / "p1")}, {"run": str(root / "p2")}]
+    placebo["members"] = [{"id": name, "run": str(root / name), "acc": 0.2} for name in ("p1", "p2")]
     cards = [
         {"layer": 1, "features": 64, "k": 8, "l0": 7.9, "fve": 0.9, "dead": 0.1, "ce_recovered": 0.99, "faults": []}
     ]
@@ -75,8 +78,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(folder: Path) -> list[Any]:
-    return rows(load(folder / "comparison.json"))
+def inputs(folder: Path) -> Inputs:
+    return figure_inputs(load(folder / "comparison.json"), folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -103,18 +106,17 @@ def test_every_try_of_the_method_and_of_every_draw_of_its_controls_is_shown(page
     assert all(line["test"] == "" for line in found if line["kind"] != "chosen")
 
 
-def test_the_table_tells_the_distribution_before_any_choice(folder: Path, table: list[Any]) -> None:
-    told = search_table(tries(table, all_logs(table, Path.cwd(), folder)))
-    method, placebo, _ = told
+def test_the_table_shows_the_distribution_before_any_choice(inputs: Inputs) -> None:
+    method, placebo, _ = tries.table(tries.rows(inputs))
     assert (method["tries"], method["options"], method["median"], method["best"]) == (7, 2, 0.35, 0.5)
     assert (method["chosen"], placebo["chosen"], placebo["draws"]) == (0.9, 0.4, 2)
     assert method["what"] == "layer 1, feature 0, r = 1, last_prompt"
 
 
-def test_positions_are_the_best_dose_of_each_and_only_where_several_were_tried(page: Path) -> None:
+def test_positions_are_the_best_dose_of_each_and_drawn_only_if_several_were_tried(page: Path) -> None:
     found = {line["write"]: line for line in lines(page, "positions")}
     assert set(found) == {"last_prompt", "every"} and found["every"]["strength"] == "0.5"
-    assert positions([{"id": "a", "write": "every", "strength": 1.0, "dev_accuracy": 1.0, "kl": None}]) == []
+    assert best([{"id": "a", "write": "every", "strength": 1.0, "dev_accuracy": 1.0, "kl": None}]) == []
     assert {line["length"] for line in lines(page, "dose_length")} == {"10.0", "10.5", "11.0"}
     assert len(lines(page, "dose_kl")) == 6
 
@@ -126,26 +128,26 @@ def test_equal_cost_is_the_best_at_no_more_kl() -> None:
 
     made = [dose("a", 0.0, 0.1), dose("a", 0.2, 0.9), dose("a", 0.1, 0.4), dose("a", 0.4, 0.3),
             dose("b", 0.0, 0.1), dose("b", 0.15, 0.6), dose("b", 0.5, 0.7)]  # fmt: skip
-    envelope = equal_cost(made)
-    assert [(r["id"], r["kl"]) for r in envelope] == [
+    cheapest = envelope(made)
+    assert [(r["id"], r["kl"]) for r in cheapest] == [
         ("a", 0.0), ("a", 0.1), ("a", 0.2), ("b", 0.0), ("b", 0.15), ("b", 0.5)]  # fmt: skip
-    columns, told = cost_table(envelope, [made[1], made[6]])
+    columns, told = at_budgets(cheapest, [made[1], made[6]])
     assert columns == ["a: 0.2", "b: 0.5"]
     assert {line["policy"]: line["cells"] for line in told} == {"a": [0.9, 0.9], "b": [0.6, 0.7]}
-    assert equal_cost(made[:4]) == [], "one edit is not compared with anything"
+    assert envelope(made[:4]) == [], "one edit is not compared with anything"
 
 
-def test_text_cost_stands_beside_test_accuracy_for_whatever_the_lens_measured() -> None:
+def test_text_cost_is_drawn_with_test_accuracy_for_every_policy_that_the_lens_measured() -> None:
     told = load(comparison())
     name = next(p["name"] for p in told["policies"] if p["role"] == "method")
     readings = {"side_effects": {"columns": {
         name: {"text loss, questions - base": share(0.2), "text loss, notes.txt - base": share(0.4), "ECE": share(0.1)},
         told["policies"][0]["name"]: {"text loss, questions": share(2.0)}}}}  # fmt: skip
-    (found,) = text_cost(rows(told), readings)
+    (found,) = text_cost.rows(figure_inputs(told, readings))
     assert (found["policy"], found["cost"], found["text"]) == (name, 0.4, "notes.txt"), (
         "given text goes before questions"
     )
-    assert text_cost(rows(told), {}) == []
+    assert text_cost.rows(figure_inputs(told)) == []
 
 
 def test_the_page_shows_the_search_and_the_features_and_nothing_in_them_runs(page: Path) -> None:
@@ -155,7 +157,7 @@ def test_the_page_shows_the_search_and_the_features_and_nothing_in_them_runs(pag
             assert word in text, word
     assert Page(html).open == [] and "<script>alert" not in html + markdown
     first = html[html.index("Table: the 2 features") :]
-    assert first.index("1, 0</th>") < first.index("1, 3</th>"), "the chosen one stands first"
+    assert first.index("1, 0</th>") < first.index("1, 3</th>"), "the chosen one comes first"
     assert [line["tokens"] for line in lines(page, "features")] == ["7", "3"]
     assert re.search(r"Chosen: layer 1, feature 0; fires on 2.0 % of tokens; not token-driven", html)
 

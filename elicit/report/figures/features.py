@@ -1,65 +1,55 @@
-"""The feature dashboard: `fit/features.json` of a method that steers with dictionary features, as tables and a figure.
+"""Dictionary features of a method that steers with them: how strongly the chosen one fires. The figure and its tables.
 
-Which features were tried and which was chosen, their scores, the token-injection badge, logit lens, strongest contexts,
-histogram of activations, and the quality card of each dictionary. The file holds text that the model wrote: made inert
-on reading. Recomputes no measure.
+Question: does the chosen feature fire rarely and strongly, as a feature should? From `fit/features.json`: the features
+that were tried, their scores, token-injection badge, logit lens, strongest contexts and histogram of activations, and
+the quality card of each dictionary. The file holds text that the model wrote: it is made inert on reading.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from elicit.errors import DataError
 from elicit.files import read_json
-from elicit.report.figures.series import Series, head
-from elicit.report.figures.svg import PALETTE, drawn
-from elicit.report.sources import logs
+from elicit.report.figures.figure import Axis, Chart, Figure, Inputs, Line, Mark, Text
+from elicit.report.figures.marks import tone
+from elicit.report.figures.series import Rows, grouped, head
 from elicit.report.text import clean
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from elicit.report.rows import Row
 
 SCHEMA = 1
 SIDES = {1: "positive", 0: "negative", -1: "neither"}
 
 
-def dashboards(table: list[Row], folder: Path | None) -> list[dict[str, Any]]:
-    """One dashboard a method that left a features.json: {row, dictionaries, features (chosen first), chosen}.
+def dashboards(inputs: Inputs) -> list[dict[str, Any]]:
+    """One dashboard per method that left a features.json: {row, dictionaries, features (chosen first), chosen}.
 
     Raises DataError on another schema.
     """
     out = []
-    for row in table:
-        path = logs([row], Path.cwd(), folder).get(row.policy["id"]) if row.role == "method" else None
-        file = path.parent / "fit" / "features.json" if path else None
+    for row in inputs.rows:
+        logs = inputs.log_paths.get(row.line.id) if row.role == "method" else None
+        file = logs[0].parent / "fit" / "features.json" if logs else None
         if file is None or not file.is_file():
             continue
         found = clean(read_json(file))
         if found.get("schema") != SCHEMA:
             raise DataError(f"{file}: not schema {SCHEMA} of features.json; fit again")
         if found["features"]:
-            out.append({"row": row} | _ordered(found))
+            kept = found.get("chosen") or {}
+            key = (kept.get("layer"), kept.get("feature"))
+            features = sorted(found["features"], key=lambda each: (each["layer"], each["feature"]) != key)
+            first = features[0]
+            out.append({"row": row, "dictionaries": found["dictionaries"], "features": features,
+                        "chosen": first if (first["layer"], first["feature"]) == key else None,
+                        "scores": list(dict.fromkeys(name for each in features for name in each["scores"])),
+                        "sides": SIDES})  # fmt: skip
     return out
 
 
-def _ordered(found: dict[str, Any]) -> dict[str, Any]:
-    kept = found.get("chosen") or {}
-    key = (kept.get("layer"), kept.get("feature"))
-    features = sorted(found["features"], key=lambda each: (each["layer"], each["feature"]) != key)
-    chosen = next((each for each in features if (each["layer"], each["feature"]) == key), None)
-    scores = list(dict.fromkeys(name for each in features for name in each["scores"]))
-    return {"dictionaries": found["dictionaries"], "features": features, "chosen": chosen, "scores": scores,
-            "sides": SIDES}  # fmt: skip
-
-
-def histogram(shown: list[dict[str, Any]]) -> Series:
-    """Counts of the positive activations of every method's chosen feature, a row a bin."""
+def rows(inputs: Inputs) -> Rows:
+    """Counts of the positive activations of every method's chosen feature, one row per bin."""
     out = []
-    for each in shown:
+    for each in dashboards(inputs):
         bins = (each["chosen"] or {}).get("histogram") or {"edges": [], "counts": []}
         for left, right, count in zip(bins["edges"], bins["edges"][1:], bins["counts"], strict=False):
             out.append(head(each["row"]) | {"feature": each["chosen"]["feature"], "layer": each["chosen"]["layer"],
@@ -67,19 +57,21 @@ def histogram(shown: list[dict[str, Any]]) -> Series:
     return [row for row in out if row["right"] > row["left"]]
 
 
-def draw_histogram(series: Series) -> Figure:
-    """Bars over activation, a tone a method."""
-    names = list(dict.fromkeys((row["label"], row["layer"], row["feature"]) for row in series))
+def chart(rows: Rows, inputs: Inputs) -> Chart:
+    """The outline of a histogram per method, its name in the same tone above."""
+    marks: list[Mark] = []
+    for number, bins in enumerate(grouped(rows, "label", "layer", "feature")):
+        edges = [bins[0]["left"], *(row["right"] for row in bins)]
+        counts = [row["tokens"] for row in bins]
+        marks.append(Line([edge for edge in edges for _ in (0, 1)], [0, *(c for c in counts for _ in (0, 1)), 0],
+                          tone(number)))  # fmt: skip
+        marks.append(Text(1, 1.02 + 0.07 * number, f"{bins[0]['label'][:30]}: layer {bins[0]['layer']}, feature "
+                          f"{bins[0]['feature']}", tone(number), align="right", upright="baseline",
+                          fractions="xy"))  # fmt: skip
+    y_axis = Axis("Tokens of own samples", (0, 1.05 * max(row["tokens"] for row in rows) or 1), grid=True)
+    return Chart((5.1, 3.1), marks, Axis("Activation of the chosen feature when it fires"), y_axis)
 
-    def draw(axes: Axes) -> None:
-        for number, key in enumerate(names):
-            rows = [row for row in series if (row["label"], row["layer"], row["feature"]) == key]
-            axes.stairs([row["tokens"] for row in rows], [rows[0]["left"], *(row["right"] for row in rows)],
-                        color=PALETTE[number % len(PALETTE)], lw=1.5)  # fmt: skip
-            axes.annotate(f"{key[0][:30]}: layer {key[1]}, feature {key[2]}", (1, 1.02 + 0.07 * number), ha="right",
-                          xycoords="axes fraction", fontsize=8, color=PALETTE[number % len(PALETTE)])  # fmt: skip
-        axes.set_xlabel("Activation of the chosen feature where it fires")
-        axes.set_ylabel("Tokens of own samples")
-        axes.grid(axis="y")
 
-    return drawn(5.1, 3.1, draw)
+FEATURES = Figure(
+    "features", "Activations of the chosen feature", "curves/features", "How strongly the chosen feature fires.",
+    rows, chart)  # fmt: skip

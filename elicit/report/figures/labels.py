@@ -1,8 +1,7 @@
-"""Names beside dots, so that none lies on another, on a dot, or outside the axes.
+"""Names next to dots and at the ends of curves, so that none covers another, a dot, or leaves the axes.
 
-Greedy and without chance: labels are placed from the top down, each at the first of a fixed list of places round
-its dot that is free, else at the least crowded one; one that stands away from its dot is tied to it by a thin line.
-Knows no policy.
+Greedy and without chance: labels are put from the top down, each at the first free one of a fixed list of positions
+around its dot, else at the least crowded one; a label away from its dot is tied to it by a thin line. Knows no policy.
 """
 
 from __future__ import annotations
@@ -10,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from elicit.report.figures.svg import RULE
+from elicit.report.figures.figure import Label
+from elicit.report.figures.marks import RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Label = tuple[float, float, str, str]
-"""(x, y, text, colour), in data coordinates"""
 Box = tuple[float, float, float, float]
 """left, bottom, right, top, in points"""
 SIZE, WIDTH, HEIGHT, DOT = 8, 4.9, 9.5, 4.5
 """font size, and a character's width, a line's height, a dot's radius, all in points"""
 _STEPS = (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7, 8, -8)
 PLACES = tuple((side, step) for step in _STEPS for side in (1, -1))
-"""right or left of the dot, that many lines up"""
+"""right or left of the dot, this many lines up"""
+_TIE = {"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 0, "shrinkB": 2}
 
 
 def place(axes: Axes, labels: Sequence[Label]) -> None:
-    """Annotate `axes`; its limits and scales must stand."""
+    """Annotate `axes`, whose limits and scales must be final."""
     scale = 72 / axes.figure.dpi
     frame = axes.get_window_extent()
     left, right, top = frame.x0 * scale, frame.x1 * scale, frame.y1 * scale
@@ -39,10 +38,9 @@ def place(axes: Axes, labels: Sequence[Label]) -> None:
         own = taken[number]
         side, step = min(PLACES, key=lambda choice: _cost(boxes[choice], taken, own, (left, right, top)))
         taken.append(boxes[side, step])
-        tie = {"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 0, "shrinkB": 2} if abs(step) > 1 else None
         axes.annotate(text, (dx, dy), xytext=(side * 7, step * HEIGHT), textcoords="offset points", va="center",
-                      ha="left" if side > 0 else "right", fontsize=SIZE, color=colour, arrowprops=tie,
-                      annotation_clip=False)  # fmt: skip
+                      ha="left" if side > 0 else "right", fontsize=SIZE, color=colour, annotation_clip=False,
+                      arrowprops=_TIE if abs(step) > 1 else None)  # fmt: skip
 
 
 def _box(x: float, y: float, text: str, side: int, step: int) -> Box:
@@ -52,7 +50,7 @@ def _box(x: float, y: float, text: str, side: int, step: int) -> Box:
 
 
 def _cost(box: Box, taken: Sequence[Box], own: Box, frame: tuple[float, float, float]) -> float:
-    """Area covered already, plus what sticks out of the frame at any side but a little at the right."""
+    """Area that is covered already, plus what is outside of the frame; a little at the right costs least."""
     left, right, top = frame
     outside = max(0.0, left - box[0]) + max(0.0, box[2] - right) + 3 * max(0.0, box[3] - top) + 3 * max(0.0, -box[1])
     return sum(_overlap(box, other) for other in taken if other != own) + HEIGHT * outside
@@ -64,19 +62,17 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def at_ends(axes: Axes, ends: Sequence[Label], limits: tuple[float, float]) -> None:
-    """Labels at the right ends of curves, moved apart where they would touch, tied by a thin line where moved."""
+    """Labels at the right ends of curves, moved apart if they would touch, and then tied by a thin line."""
     gap = (limits[1] - limits[0]) * 0.05
     placed = apart([y for _, y, _, _ in ends], gap, limits)
     for (x, y, text, colour), at in zip(ends, placed, strict=True):
-        line = (
-            {"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 0, "shrinkB": 2} if abs(at - y) > gap / 3 else None
-        )
         axes.annotate(text, (x, y), xytext=(1.04, at), textcoords=("axes fraction", "data"), va="center",
-                      fontsize=SIZE, color=colour, annotation_clip=False, arrowprops=line)  # fmt: skip
+                      fontsize=SIZE, color=colour, annotation_clip=False,
+                      arrowprops=_TIE if abs(at - y) > gap / 3 else None)  # fmt: skip
 
 
 def apart(values: Sequence[float], gap: float, limits: tuple[float, float]) -> list[float]:
-    """Positions as near to `values` as a distance of `gap` and, where they fit, the limits allow, in the same order."""
+    """Positions as near to `values` as a distance of `gap` and, if they fit, the limits allow, in the same order."""
     order = sorted(range(len(values)), key=lambda i: values[i])
     placed: list[float] = []
     for i in order:

@@ -1,34 +1,32 @@
-"""lenses.json as tables and figures: what the traces of each policy are made of, a lens at a time.
+"""lenses.json as tables and figures: what the traces of each policy are made of, one lens at a time.
 
-A lens brings columns of estimates by policy, one figure as plain data, and a sentence (`elicit lens GROUP` writes
-them). Shown as they come: every cell with its interval, refusals as refusals. Knows the file, not what it measures.
+A lens brings columns of estimates by policy, one figure as plain data (bars, lines or heat), and a sentence (`elicit
+lens GROUP` writes them). Shown as they come: every cell with its interval, refusals as refusals. So each reading is a
+figure of its own, without a line in `FIGURES`. Knows the file, not what it measures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from elicit.errors import DataError
 from elicit.files import read_json
-from elicit.report.figures.svg import INK, PALETTE, PAPER, drawn
-from elicit.report.numbers import Shown, show
-from elicit.report.text import clean, one_line
+from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Line, Mark, Point
+from elicit.report.figures.marks import WIDE, listed, tone
+from elicit.report.figures.series import Rows
+from elicit.report.numbers import Shown, bounds, show
+from elicit.report.text import clean, one_line, slug
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from elicit.report.figures.series import Series
     from elicit.report.rows import Row
 
 SCHEMA = 1
-DRAWN = 8
-"""series that a lens's figure shows; more are left to its table"""
+DRAWN, HEATED = 8, 40
+"""series that a figure of bars or lines, or a heat map shows; more are left to the table"""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,11 @@ class LensView:
     refused: str
     columns: list[str]
     lines: list[tuple[str, Row | None, list[Shown]]]
-    """(policy's name, its row of the scorecard where it has one, a cell a column)"""
+    """(policy's name, its row of the scorecard if it has one, one cell per column)"""
 
 
 def load_lenses(path: Path) -> dict[str, Any]:
-    """Readings by name, made inert; none where the file is not there. Raises DataError on another schema."""
+    """Readings by name, made inert; none if there is no file. Raises DataError on another schema."""
     if not path.exists():
         return {}
     found = read_json(path)
@@ -56,104 +54,92 @@ def load_lenses(path: Path) -> dict[str, Any]:
 
 
 def views(readings: Mapping[str, Any], table: list[Row]) -> list[LensView]:
-    """The lenses that say anything, refusals included."""
-    by_name = {row.policy["name"]: row for row in table}
+    """Every lens of the file, refused ones included."""
+    by_name = {row.line.name: row for row in table}
     out = []
     for name, reading in readings.items():
-        told = reading.get("columns") or {}
-        columns = list(dict.fromkeys(column for of_policy in told.values() for column in of_policy))
+        by_policy = reading.get("columns") or {}
+        columns = list(dict.fromkeys(column for of_policy in by_policy.values() for column in of_policy))
         lines = [
             (one_line(policy, 48), by_name.get(policy), [show(of_policy.get(column), "ratio") for column in columns])
-            for policy, of_policy in told.items()
+            for policy, of_policy in by_policy.items()
         ]
         about, source, says = (str(reading.get(key, "")) for key in ("about", "source", "says"))
         out.append(LensView(name, about, source, says, str(reading.get("refused") or ""), columns, lines))
     return out
 
 
-def figure_series(reading: Mapping[str, Any]) -> Series:
-    """The rows behind a lens's figure: one a series and place along x."""
-    figure = reading.get("figure") or {}
+def measured(readings: Mapping[str, Any], lens: str, row: Row) -> dict[str, tuple[float, float, float]]:
+    """The columns of a lens that have an interval for a policy: name -> (point, lo, hi)."""
+    by_policy = (readings.get(lens) or {}).get("columns") or {}
+    found = by_policy.get(row.line.name) or by_policy.get(row.name) or {}
+    return {column: numbers for column, value in found.items() if (numbers := bounds(value))}
+
+
+def figures(readings: Mapping[str, Any]) -> list[Figure]:
+    """The figure of every reading."""
     out = []
-    for one in figure.get("series") or []:
-        for place, x in enumerate(figure.get("x") or []):
-            at = {part: (one.get(part) or [None] * (place + 1))[place] for part in ("y", "lo", "hi")}
+    for name, reading in readings.items():
+        data, key = reading.get("figure") or {}, slug(name)
+        out.append(Figure(f"lens-{key}", str(data.get("title") or name), f"validity/{key}",
+                          f"{reading.get('about', '')}, 95 % intervals.",
+                          partial(_rows, data), partial(_chart, data)))  # fmt: skip
+    return out
+
+
+def _rows(data: Mapping[str, Any], _: Inputs) -> Rows:
+    """One row per series and position along x."""
+    out = []
+    for one in data.get("series") or []:
+        for i, x in enumerate(data.get("x") or []):
+            at = {part: (one.get(part) or [None] * (i + 1))[i] for part in ("y", "lo", "hi")}
             out.append({"series": str(one.get("name")), "x": x, **at})
     return [row for row in out if row["y"] is not None]
 
 
-def draw(reading: Mapping[str, Any]) -> Figure:
-    """The figure of a lens: dots with intervals, lines with bands, or a heat map."""
-    figure = reading["figure"]
-    kind = figure.get("kind")
-    return _heat(figure) if kind == "heat" else _lines(figure) if kind == "lines" else _bars(figure)
+def _chart(data: Mapping[str, Any], _: Rows, __: Inputs) -> Chart:
+    kind = data.get("kind")
+    return _heat(data) if kind == "heat" else _lines(data) if kind == "lines" else bars(data)
 
 
-def _bars(figure: Mapping[str, Any]) -> Figure:
-    x, series = [one_line(name, 26) for name in figure["x"]], figure["series"][:DRAWN]
+def bars(data: Mapping[str, Any]) -> Chart:
+    """Dots with intervals, several series next to each other in each line of a list."""
+    x, series = [one_line(name, 26) for name in data["x"]], data["series"][:DRAWN]
     step = 0.8 / max(len(series), 1)
-
-    def paint(axes: Axes) -> None:
-        for number, one in enumerate(series):
-            colour = PALETTE[number % len(PALETTE)]
-            for place, y in enumerate(one["y"]):
-                if y is None:
-                    continue
-                at = place + (number - (len(series) - 1) / 2) * step
-                lo, hi = ((one.get(part) or [None] * len(x))[place] for part in ("lo", "hi"))
-                if lo is not None and hi is not None:
-                    axes.plot([lo, hi], [at, at], color=colour, lw=1.3)
-                axes.plot(y, at, "o", ms=4, color=colour)
-        _named_below(axes, [one_line(one["name"], 30) for one in series])
-        axes.set_yticks(range(len(x)), x)
-        axes.set_ylim(len(x) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(one_line(figure.get("y_label", ""), 60))
-        axes.grid(axis="x")
-
-    return drawn(8.6, 1.0 + max(0.24, 0.13 * len(series)) * len(x), paint)
+    marks: list[Mark] = []
+    for number, one in enumerate(series):
+        for i, y in enumerate(one["y"]):
+            if y is not None:
+                lo, hi = ((one.get(part) or [None] * len(x))[i] for part in ("lo", "hi"))
+                at = i + (number - (len(series) - 1) / 2) * step
+                marks.append(Point(y, at, tone(number), None if lo is None or hi is None else (lo, hi), size=4, edge=1,
+                                   weight=1.3))  # fmt: skip
+    return Chart((WIDE, 1.0 + max(0.24, 0.13 * len(series)) * len(x)), marks,
+                 Axis(one_line(data.get("y_label", ""), 60), grid=True), listed(x), legend=_legend(series))  # fmt: skip
 
 
-def _lines(figure: Mapping[str, Any]) -> Figure:
-    def paint(axes: Axes) -> None:
-        for number, one in enumerate(figure["series"][:DRAWN]):
-            colour = PALETTE[number % len(PALETTE)]
-            known = [place for place, y in enumerate(one["y"]) if y is not None]
-            x = [figure["x"][place] for place in known]
-            if one.get("lo") and all(one["lo"][place] is not None for place in known):
-                axes.fill_between(x, [one["lo"][p] for p in known], [one["hi"][p] for p in known], color=colour,
-                                  alpha=0.12, lw=0)  # fmt: skip
-            axes.plot(x, [one["y"][place] for place in known], color=colour, lw=1.5, marker="o", ms=2.8)
-        _named_below(axes, [one_line(one["name"], 30) for one in figure["series"][:DRAWN]])
-        axes.set_xlabel(one_line(figure.get("x_label", ""), 60))
-        axes.set_ylabel(one_line(figure.get("y_label", ""), 60))
-        axes.grid(axis="y")
-
-    return drawn(6.4, 3.6, paint)
+def _lines(data: Mapping[str, Any]) -> Chart:
+    lines, series = [], data["series"][:DRAWN]
+    for number, one in enumerate(series):
+        known = [i for i, y in enumerate(one["y"]) if y is not None]
+        banded = one.get("lo") and all(one["lo"][i] is not None for i in known)
+        y, lo, hi = ([one[part][i] for i in known] if part == "y" or banded else [] for part in ("y", "lo", "hi"))
+        lines.append(Line([data["x"][i] for i in known], y, tone(number), lo, hi, dots=2.8))
+    return Chart((6.4, 3.6), lines, Axis(one_line(data.get("x_label", ""), 60)),
+                 Axis(one_line(data.get("y_label", ""), 60), grid=True), legend=_legend(series))  # fmt: skip
 
 
-def _heat(figure: Mapping[str, Any]) -> Figure:
-    """One line a series, one column a place; darker is more. Lengths differ: what is missing stays blank."""
-    series = figure["series"][:40]
-    values = np.array([[np.nan if y is None else float(y) for y in one["y"]] for one in series], float)
-    top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
-    image = np.zeros((*values.shape, 4))
-    image[..., 2] = 0.7
-    image[..., 3] = np.where(np.isfinite(values), 0.05 + 0.9 * np.nan_to_num(values) / (top or 1.0), 0)
-
-    def paint(axes: Axes) -> None:
-        axes.imshow(image, aspect="auto", interpolation="none")
-        axes.set_yticks(range(len(series)), [one_line(one["name"], 30) for one in series])
-        axes.set_xticks(range(len(figure["x"])), [one_line(x, 12) for x in figure["x"]])
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"{one_line(figure.get('x_label', ''), 40)}; darkest: {top:.2f} {figure.get('y_label', '')}")
-
-    return drawn(8.6, 0.8 + 0.22 * len(series), paint)
+def _heat(data: Mapping[str, Any]) -> Chart:
+    """One line per series, one column per position; darker is more, missing is blank."""
+    series = data["series"][:HEATED]
+    top = max((y for one in series for y in one["y"] if y is not None), default=1.0)
+    cells = [[0 if y is None else 0.05 + 0.9 * y / (top or 1.0) for y in one["y"]] for one in series]
+    label = f"{one_line(data.get('x_label', ''), 40)}; darkest: {top:.2f} {data.get('y_label', '')}"
+    return Chart((WIDE, 0.8 + 0.22 * len(series)), [Heat(cells, "#0000b2")],
+                 Axis(label, ticks=range(len(data["x"])), names=[one_line(x, 12) for x in data["x"]]),
+                 listed([one_line(one["name"], 30) for one in series]))  # fmt: skip
 
 
-def _named_below(axes: Axes, names: list[str]) -> None:
-    """A legend above the axes: lens series can lie on each other everywhere."""
-    if len(names) > 1:
-        handles = [axes.plot([], [], "o-", ms=4, color=PALETTE[i % len(PALETTE)])[0] for i in range(len(names))]
-        axes.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(4, len(names)), fontsize=8,
-                    frameon=False, labelcolor=INK, facecolor=PAPER, borderaxespad=0.2, handlelength=1.2)  # fmt: skip
+def _legend(series: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Names above the axes: the series of a lens can cover each other everywhere."""
+    return [(one_line(one["name"], 30), tone(number)) for number, one in enumerate(series)]

@@ -1,67 +1,68 @@
-"""The scorecard as one picture, for a README or a slide: accuracy drawn, what to believe of it beside.
+"""The scorecard as one picture, for a README or a slide: accuracy drawn, and in columns what to believe of it.
 
-Names, dots with intervals, and in columns the control-adjusted gain, the least favourable difference at equal tokens,
-the ledger class and the verdict, each as the scorecard prints it. Knows no file.
+Names, dots with intervals, and the control-adjusted gain, the least favourable difference at equal tokens, the ledger
+class and the verdict, each as the scorecard prints it. No figure of a page: scorecard.png, without a CSV.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from elicit.report.figures.figures import draw_accuracy
-from elicit.report.figures.svg import INK, MUTED, drawn
-from elicit.report.numbers import Shown, show
-from elicit.report.rows import COLUMNS, ROUTINE, Row
-from elicit.report.verdict import harder_to_beat, word
+from elicit.report.figures import accuracy
+from elicit.report.figures.figure import Chart, Inputs, Text
+from elicit.report.figures.marks import INK, MUTED
+from elicit.report.numbers import Shown, figure
+from elicit.report.verdict import word
+from elicit.results.comparison import FITTED
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from elicit.report.rows import Row
+    from elicit.results.estimate import Estimate
 
-    from elicit.report.figures.series import Series
-
-PLACES = (1.07, 1.46, 1.85, 1.96)
-"""left edges of the columns, in widths of the plot"""
-TITLES = ("Control-adjusted", "At equal tokens", "Class", "Verdict")
-SMALL = 8
+COLUMNS = {"Control-adjusted": 1.07, "At equal tokens": 1.46, "Class": 1.85, "Verdict": 1.96}
+"""left edges, in widths of the plot"""
 
 
-def picture(
-    table: list[Row], accuracy: Series, shades: dict[str, str], ceilings: dict[str, Any], title: str
-) -> Figure | None:
-    """The rows of `accuracy` with their columns; None where no policy has one. `title` says what was compared."""
-    by_id = {row.policy["id"]: row for row in reversed(table)}
-    if not accuracy:
+def picture(inputs: Inputs, title: str) -> Chart | None:
+    """The chart of accuracies with its columns; None if no policy has an accuracy. `title` says what was compared."""
+    found = accuracy.rows(inputs)
+    if not found:
         return None
-
-    def draw(axes: Axes) -> None:
-        draw_accuracy(axes, accuracy, shades, ceilings)
-        axes.set_xlabel("Strict accuracy, percent (hollow: placebo, diamond: rival)")
-        axes.set_title(f"{title} \u00b7 {_seeds(table)}", fontsize=SMALL + 1, color=MUTED, loc="left", pad=22, x=-0.42)
-        for place, text in zip(PLACES, TITLES, strict=True):
-            _text(axes, place, -1.05, text, MUTED)
-        for y, line in enumerate(accuracy):
-            row = by_id[line["id"]]
-            colour = MUTED if row.depth else INK
-            for place, text in zip(PLACES, _columns(row), strict=True):
-                _text(axes, place, y, text, colour)
-
-    return drawn(4.6, 0.9 + 0.25 * len(accuracy), draw)
+    plain = accuracy.chart(found, inputs)
+    by_id = {row.line.id: row for row in reversed(inputs.rows)}
+    marks = [*plain.marks, Text(-0.42, 1, f"{title} \u00b7 {_seeds(inputs.rows)}", MUTED, (0, 22), size=9,
+                                upright="baseline", fractions="xy")]  # fmt: skip
+    marks += [Text(x, -1.05, heading, MUTED, fractions="x") for heading, x in COLUMNS.items()]
+    for y, drawn in enumerate(found):
+        row = by_id[drawn["id"]]
+        marks += [Text(x, y, text, MUTED if row.depth else INK, fractions="x")
+                  for x, text in zip(COLUMNS.values(), _cells(row), strict=True)]  # fmt: skip
+    x_axis = replace(plain.x, label="Strict accuracy, percent (hollow: placebo, diamond: rival)")
+    return replace(plain, size=(4.6, 0.9 + 0.25 * len(found)), marks=marks, x=x_axis)
 
 
-def _columns(row: Row) -> tuple[str, str, str, str]:
-    adjusted = next(column for column in COLUMNS if column.key == "ctrl")
-    tokens = Shown() if row.role in ROUTINE else show(harder_to_beat(row.policy), "points")
-    return row.cell(adjusted).line, tokens.line, row.data_class, word(row)
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    adjusted = row.line.get("ctrl/gain") if row.role == "method" else None
+    tokens = [row.line.get(f"{regime}/hardest") if row.role in FITTED else None
+              for regime in ("matched", "matched_support")]  # fmt: skip
+    known = [value for value in tokens if value is not None]
+    hardest = min((value for value in known if value.bounds), key=lambda value: value.lo or 0.0, default=None)
+    return (_points(adjusted), _points(hardest or next(iter(known), None)), row.line.data_class or "unaccounted",
+            word(row))  # fmt: skip
 
 
-def _seeds(table: list[Row]) -> str:
+def _points(value: Estimate | None) -> str:
+    if value is None:
+        return Shown().line
+    if value.bounds is None:
+        return Shown(refused=value.refused or "no interval").line
+    point, lo, hi = (figure(x, "points") for x in value.bounds)
+    return Shown(point, f"[{lo}, {hi}]").line
+
+
+def _seeds(rows: list[Row]) -> str:
     """How many seeds the methods have: "1 seed", "1 to 3 seeds"."""
-    counts = sorted({row.seeds for row in table if row.role == "method"}) or [1]
+    counts = sorted({row.line.seeds for row in rows if row.role == "method"}) or [1]
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     return f"{span} seed" + ("" if counts[-1] == 1 else "s")
-
-
-def _text(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
-    axes.annotate(text, (x, y), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL, color=colour,
-                  annotation_clip=False)  # fmt: skip

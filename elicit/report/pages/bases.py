@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from elicit.errors import ConfigError
-from elicit.report.figures.series import Series, head
-from elicit.report.numbers import Shown, bounds, show
+from elicit.report.figures import lenses
+from elicit.report.figures.figure import Figure
+from elicit.report.figures.series import Rows, columns, head, interval
+from elicit.report.numbers import Shown, show
 from elicit.report.rows import Row
 from elicit.report.text import one_line
 from elicit.report.verdict import headline_ef, word
@@ -86,29 +88,35 @@ def differing(bases: Sequence[Base]) -> list[tuple[str, list[str]]]:
     return [(key, values) for key, values in lines if len(set(values)) > 1]
 
 
-def accuracy_series(bases: Sequence[Base]) -> Series:
-    """Accuracy of the bare base and of every method on every base: the rows behind the figure."""
+def figure(bases: Sequence[Base]) -> Figure:
+    """Accuracy of the bare base and of every method, by base."""
+    found = accuracies(bases)
+    return Figure(
+        "bases", "Accuracy by base model", "bases",
+        "Strict accuracy of the bare base and of each method, by base model, 95 % intervals.",
+        lambda _: found, lambda rows, _: lenses.bars(_plain(rows)))  # fmt: skip
+
+
+def accuracies(bases: Sequence[Base]) -> Rows:
+    """Accuracy of the bare base and of every method on every base: the rows of the figure."""
     out = []
     for base in bases:
         for row in base.rows:
-            numbers = bounds(row.policy["acc"])
+            numbers = interval(row.line.get("acc/strict"))
             if numbers and (row.badge == "B0" or row.role == "method"):
                 name = "bare base" if row.badge == "B0" else row.name
-                out.append({"base": base.name, "series": name} | head(row)
-                           | dict(zip(("point", "lo", "hi"), numbers, strict=True)))  # fmt: skip
+                out.append({"base": base.name, "series": name} | head(row) | columns(numbers))
     return out
 
 
-def accuracy_figure(series: Series) -> dict[str, Any]:
-    """The same as a figure's plain data (`lenses.draw`): bases along one axis, a series a method."""
-    bases = list(dict.fromkeys(row["base"] for row in series))
-    names = list(dict.fromkeys(row["series"] for row in series))
-    at = {(row["base"], row["series"]): row for row in series}
+def _plain(rows: Rows) -> dict[str, Any]:
+    """The same as a lens gives its figure: bases along one axis, one series per method."""
+    bases, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("base", "series"))
+    at = {(row["base"], row["series"]): row for row in rows}
 
     def values(name: str, part: str) -> list[float | None]:
         return [100 * at[base, name][part] if (base, name) in at else None for base in bases]
 
     lines = [{"name": name, "y": values(name, "point"), "lo": values(name, "lo"), "hi": values(name, "hi")}
              for name in names]  # fmt: skip
-    return {"kind": "bars", "title": "Accuracy by base", "x_label": "base", "x": bases, "series": lines,
-            "y_label": "Strict accuracy, percent"}  # fmt: skip
+    return {"x": bases, "series": lines, "y_label": "Strict accuracy, percent"}

@@ -1,11 +1,11 @@
-"""Laws of what a gain costs: the interval of a logged share."""
+"""Laws of the rows behind figures: the interval of a logged share."""
 
 from __future__ import annotations
 
 import pytest
 from scipy.stats import binomtest
 
-from elicit.report.figures.tradeoffs import wilson
+from elicit.report.figures.series import wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 8), (1, 8), (4, 8), (8, 8), (17, 48), (240, 256)])

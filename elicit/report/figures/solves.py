@@ -1,0 +1,97 @@
+"""Which policy solves which item. The figure and its two tables.
+
+Question: does a method solve the base's items more often, or other items?
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Mark, Rule, Text
+from elicit.report.figures.marks import INK, PALETTE, PAPER, listed, name
+from elicit.report.figures.series import Rows, head
+from elicit.results.comparison import FITTED
+
+if TYPE_CHECKING:
+    from elicit.report.rows import Row
+
+
+def solvers(inputs: Inputs) -> dict[str, Row]:
+    """Column of the CSV -> policy, for every policy whose items were recorded; equal names are told apart by id."""
+    items, by_policy = inputs.solves.items, inputs.solves.by_policy
+    base = {row.line.id for row in inputs.rows if row.role == "base"}  # C1 is the base again, with further samples
+    shown = [row for row in inputs.rows if items and len(by_policy.get(row.line.id, ())) == len(items)
+             and not (row.role == "ceiling" and row.line.id in base)]  # fmt: skip
+    names = [row.name for row in shown]
+    return {row.name if names.count(row.name) == 1 else f"{row.name} {row.line.id}": row for row in shown}
+
+
+def rows(inputs: Inputs) -> Rows:
+    """Share of samples that solve each item: one row per item, one column per policy; hardest for the base last."""
+    policies = solvers(inputs)
+    if not policies:
+        return []
+    columns = {name: inputs.solves.by_policy[row.line.id] for name, row in policies.items()}
+    base = next((name for name, row in policies.items() if row.badge == "B0"), next(iter(columns)))
+    total = [sum(share or 0 for share in shares) for shares in zip(*columns.values(), strict=True)]
+    order = sorted(range(len(total)), key=lambda i: (-(columns[base][i] or 0), -total[i], i))
+    return [{"item": inputs.solves.items[i]} | {name: column[i] for name, column in columns.items()} for i in order]
+
+
+def against_base(inputs: Inputs) -> Rows:
+    """Per policy, against the bare base: items solved by both, by it only, by the base only, by neither."""
+    by_policy = inputs.solves.by_policy
+    base = next((row for row in inputs.rows if row.badge == "B0"), None)
+    own = by_policy.get(base.line.id) if base else None
+    if base is None or not own:
+        return []
+    out = []
+    for row in inputs.rows:
+        theirs = by_policy.get(row.line.id, ())
+        if row.line.id == base.line.id or len(theirs) != len(own):
+            continue
+        pairs = [(bool(b), bool(m)) for b, m in zip(own, theirs, strict=True) if b is not None and m is not None]
+        both, only, lost = pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False))
+        out.append(head(row) | {"both": both, "policy_only": only, "base_only": lost,
+                                 "neither": pairs.count((False, False)), "items": len(pairs)})  # fmt: skip
+    return out
+
+
+def support(inputs: Inputs) -> list[dict[str, Any]]:
+    """New and lost items against the base at K samples each, and the null: two disjoint halves of the base's own."""
+    out = []
+    for row in inputs.rows:
+        if row.role in FITTED and (found := row.line.under("support")):
+            refused = next((value.refused for value in found.values() if value.refused), "")
+            keys = {"K": "K", "P": "P", "E": "E", "S": "S", "E0": "null/E", "S0": "null/S"}
+            out.append({"row": row, "refused": refused}
+                       | {name: row.line.number(f"support/{key}") for name, key in keys.items()})  # fmt: skip
+    return out
+
+
+def chart(rows: Rows, inputs: Inputs) -> Chart:
+    """A strip: one column per item, one line per policy, darker the more of its samples solve the item.
+
+    The tone is opacity of one colour, so it reads on paper and in the dark.
+    """
+    policies = solvers(inputs)
+    shares = [[float(row[column] or 0) for row in rows] for column in policies]
+    marks: list[Mark] = [Heat([[0.15 + 0.85 * share if share > 0 else 0 for share in own] for own in shares],
+                              PALETTE[0], left=0)]  # fmt: skip
+    marks += [Rule(PAPER, y=y - 0.5, width=1.2) for y in range(1, len(shares))]
+    base = next((i for i, row in enumerate(policies.values()) if row.badge == "B0"), None)
+    if base is not None:
+        solved = sum(share > 0 for share in shares[base])
+        marks.append(Rule(INK, x=solved))
+        marks.append(Text(solved, 1, f"{len(rows) - solved} items never solved by the base", INK, (3, 4),
+                          "left" if solved < 0.65 * len(rows) else "right", "baseline", "y"))  # fmt: skip
+    return Chart(
+        (10.4, 0.8 + 0.2 * len(shares)), marks, Axis(f"{len(rows)} items, easiest for the base first"),
+        listed([name(row.label, row.badge) for row in policies.values()],
+               [row.depth for row in policies.values()]))  # fmt: skip
+
+
+SOLVES = Figure(
+    "solves", "Who solves what", "solves",
+    "One column per item, the stronger the tone the more of a policy's samples solve it. Right of the rule: never "
+    "solved by the base.", rows, chart)  # fmt: skip
