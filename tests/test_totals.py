@@ -14,7 +14,7 @@ from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
 from elicit.experiment.forecast.speed import fit_seconds, measured
 from elicit.experiment.forecast.work import PASSES, Work, work
-from elicit.experiment.plan import Comparison, plan
+from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import fingerprint
 from elicit.policy.checkpoint import CheckpointConfig
 from elicit.training.rl.settings import GRPOSettings
@@ -25,11 +25,11 @@ COMMAND = ["experiment=demo", "eval.limit=100", "model.device=cpu", "model.dtype
 
 
 @pytest.fixture(scope="module")
-def demo() -> Comparison:
+def demo() -> ComparisonPlan:
     return plan([COMMAND])[0]
 
 
-def changed(comparison: Comparison, **fields) -> Comparison:
+def changed(comparison: ComparisonPlan, **fields) -> ComparisonPlan:
     """The comparison with other evaluation settings, for all jobs."""
 
     def of(settings):
@@ -39,15 +39,15 @@ def changed(comparison: Comparison, **fields) -> Comparison:
     return replace(comparison, jobs=jobs, settings=of(comparison.settings))
 
 
-def with_eval(comparison: Comparison, **fields) -> Comparison:
+def with_eval(comparison: ComparisonPlan, **fields) -> ComparisonPlan:
     return changed(comparison, eval=replace(comparison.settings.eval, **fields))
 
 
-def with_model(comparison: Comparison, path: str) -> Comparison:
+def with_model(comparison: ComparisonPlan, path: str) -> ComparisonPlan:
     return changed(comparison, model=CheckpointConfig(path=path, device="cpu", dtype="float32"))
 
 
-def test_paths_are_linear_in_items_but_for_the_choice_of_prompts(demo: Comparison) -> None:
+def test_paths_are_linear_in_items_but_for_the_choice_of_prompts(demo: ComparisonPlan) -> None:
     one, two, three = (evaluation_paths(with_eval(demo, limit=limit)) for limit in (100, 200, 300))
     assert two - one == pytest.approx(three - two)
     none = with_eval(demo, prompts=(), own_prompts=False)
@@ -102,7 +102,7 @@ def test_speed_is_that_of_this_model_and_length_that_of_this_task(tmp_path: Path
     assert fit_seconds(tmp_path, "organism") == {"a": 12.0} and fit_seconds(tmp_path, "third/model") == {}
 
 
-def test_what_was_measured_under_this_root_makes_the_hours(demo: Comparison, tmp_path: Path) -> None:
+def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 100.0, 100_000, 10_000)
     told = describe(changed(demo, root=str(tmp_path), parallel=1))
     hours = float(re.search(r"([\d.]+) to measure", told)[1])  # type: ignore[index]
@@ -110,7 +110,7 @@ def test_what_was_measured_under_this_root_makes_the_hours(demo: Comparison, tmp
     assert "1,000 tokens a second (measured in this root)" in told
 
 
-def test_processes_share_the_minutes_and_not_the_device_hours(demo: Comparison, tmp_path: Path) -> None:
+def test_processes_share_the_minutes_and_not_the_device_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 1000.0, 100_000, 10_000)
     one, two = (describe(changed(demo, root=str(tmp_path), parallel=number)) for number in (1, 2))
     minutes = [int(re.search(r"roughly (\d+) min", told)[1]) for told in (one, two)]  # type: ignore[index]
@@ -118,14 +118,14 @@ def test_processes_share_the_minutes_and_not_the_device_hours(demo: Comparison, 
     assert re.search(r"about \S+ device hours", one)[0] == re.search(r"about \S+ device hours", two)[0]  # type: ignore[index]
 
 
-def test_what_is_not_known_is_called_unknown(demo: Comparison, tmp_path: Path) -> None:
+def test_what_is_not_known_is_called_unknown(demo: ComparisonPlan, tmp_path: Path) -> None:
     told = describe(changed(with_model(demo, "nobody/no-such-base"), root=str(tmp_path)))
     _, time, memory = told.splitlines()
     assert "not known before the first samples" in time and not re.search(r"\d min|device hours", time)
     assert "not known before the checkpoint is at hand" in memory and " GB" not in memory
 
 
-def test_a_bigger_model_needs_more(demo: Comparison) -> None:
+def test_a_bigger_model_needs_more(demo: ComparisonPlan) -> None:
     jobs = [(job.name, job.settings) for job in demo.jobs]
     ordered = sorted((unloaded(CheckpointConfig(path=path)) for path in ("organism", *SHAPES)), key=parameters)
     fixed = [peak(model, jobs).memory.fixed for model in ordered]
@@ -135,7 +135,7 @@ def test_a_bigger_model_needs_more(demo: Comparison) -> None:
     assert totals == sorted(set(totals)) and totals[0] > LIBRARIES
 
 
-def test_sampling_alone_needs_the_weights_once_and_less_than_training(demo: Comparison) -> None:
+def test_sampling_alone_needs_the_weights_once_and_less_than_training(demo: ComparisonPlan) -> None:
     model = unloaded(CheckpointConfig(path="Qwen/Qwen2.5-1.5B"))
     jobs = [(job.name, job.settings) for job in demo.jobs]
     decoding = [pair for pair in jobs if pair[0].startswith("cot_decoding")]

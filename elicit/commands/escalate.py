@@ -40,14 +40,14 @@ def run(folder: Path, root: Path, console: Console, levels: tuple[int, ...]) -> 
     from elicit.evaluate.entry import Entry
     from elicit.evaluate.measures.measure import measure
     from elicit.experiment.bench import Bench
-    from elicit.experiment.plan import Comparison
+    from elicit.experiment.plan import ComparisonPlan
     from elicit.policy.checkpoint import load_checkpoint
 
     run_folder = next((run for run in all_runs(root) if run.manifest.get("group") == folder.name), None)
     if run_folder is None:
         raise DataError(f"{folder}: no run folder of this comparison under {root}; keep runs and comparisons together")
     chosen, saved = build_settings(run_folder.config()), read_json(folder / "inputs.json")
-    bench = Bench(Comparison(folder.name, (), chosen), load_checkpoint(chosen.model), console)
+    bench = Bench(ComparisonPlan(folder.name, (), chosen), load_checkpoint(chosen.model), console)
     items = {item.id: item for item in bench.items}
     ordered = [items[name] for name in saved["items"] if name in items]
     entries = [Entry.of(plain) for plain in saved["entries"]]

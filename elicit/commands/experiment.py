@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from elicit.commands.arguments import split
-from elicit.config.compose import sweep_jobs
+from elicit.config.compose import Composer, sweep_jobs
 from elicit.console import Console
 from elicit.errors import ConfigError
-from elicit.experiment.plan import Comparison, plan
+from elicit.experiment.plan import ComparisonPlan, plan
 
 
 def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
@@ -19,7 +19,8 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     declared = any(override.startswith("sweep=") for override in overrides)
     if declared and not many:
         raise ConfigError("sweep=... multiplies jobs: say elicit -m")
-    comparisons = plan(sweep_jobs(overrides) if many else [overrides])
+    composer = Composer()
+    comparisons = plan(sweep_jobs(overrides, composer) if many else [overrides], composer)
     first = comparisons[0].settings
     console = Console(first.output)
     lines = [describe(comparison) for comparison in comparisons]
@@ -45,7 +46,7 @@ def resume(arguments: list[str]) -> int:
     )
 
 
-def _print_plan(comparisons: Sequence[Comparison], lines: Sequence[str], console: Console) -> None:
+def _print_plan(comparisons: Sequence[ComparisonPlan], lines: Sequence[str], console: Console) -> None:
     import yaml
 
     for comparison in comparisons:

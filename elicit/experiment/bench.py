@@ -21,7 +21,7 @@ from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.rungs import choose_b1
 from elicit.evaluate.stages.grade import grade
-from elicit.experiment.plan import Comparison
+from elicit.experiment.plan import ComparisonPlan
 from elicit.files import content_hash
 from elicit.ledger import data_class, prompt_rows, summary
 from elicit.records import Item
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Bench:
     """One checkpoint, one task, one evaluation plan."""
 
-    comparison: Comparison
+    comparison: ComparisonPlan
     checkpoint: Checkpoint
     console: Console
     refused: dict[str, str] = field(default_factory=dict)

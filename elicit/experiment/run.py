@@ -21,7 +21,7 @@ from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.experiment.job import Outcome, job_of, make_folder, once, run_job
-from elicit.experiment.plan import Comparison
+from elicit.experiment.plan import ComparisonPlan
 from elicit.experiment.provenance import provenance
 from elicit.experiment.run_folder import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
 from elicit.files import content_hash
@@ -30,7 +30,7 @@ from elicit.names import published_node
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
 
-def execute(comparisons: Sequence[Comparison], console: Console, argv: Sequence[str]) -> int:
+def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
     """Run planned comparisons; returns the exit code (0 ok, 1 failed, 3 partly failed)."""
     invocation = secrets.token_hex(4)
     results, outcomes = [], []
@@ -53,13 +53,13 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
     ]
     runs.sort(key=lambda other: other.manifest["index"])
     jobs = [job_of(other) for other in runs]
-    comparison = Comparison(group, tuple(jobs), jobs[0].settings)
+    comparison = ComparisonPlan(group, tuple(jobs), jobs[0].settings)
     result, outcomes = execute_one(comparison, runs, console, argv)
     return _close([result], outcomes, console)
 
 
 def execute_one(
-    comparison: Comparison, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
+    comparison: ComparisonPlan, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[Outcome]]:
     """One comparison from its run folders to its report."""
     from elicit.evaluate.comparison import prereg

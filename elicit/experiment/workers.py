@@ -85,13 +85,13 @@ def work(parent: int, folders: Sequence[str], alive: Callable[[], int] = os.getp
     """The life of a worker: load the checkpoint once, then one run after the other."""
     from elicit.experiment.bench import Bench
     from elicit.experiment.job import Outcome, job_of, run_job
-    from elicit.experiment.plan import Comparison
+    from elicit.experiment.plan import ComparisonPlan
     from elicit.experiment.provenance import provenance
     from elicit.policy.checkpoint import load_checkpoint
 
     runs = [RunFolder(Path(folder)) for folder in folders]
     jobs = [job_of(run) for run in runs]
-    comparison = Comparison(runs[0].manifest["group"], tuple(jobs), jobs[0].settings)
+    comparison = ComparisonPlan(runs[0].manifest["group"], tuple(jobs), jobs[0].settings)
     bench = Bench(comparison, load_checkpoint(comparison.settings.model), Console("json"))
     facts = provenance(runs[0].manifest["argv"])
     for job, run in zip(jobs, runs, strict=True):

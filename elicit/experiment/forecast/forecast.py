@@ -16,7 +16,7 @@ from typing import Any
 from elicit.config import Settings
 from elicit.experiment.forecast.speed import ORGANISM, Speed, fit_seconds, measured
 from elicit.experiment.forecast.work import Work, work
-from elicit.experiment.plan import Comparison, Job
+from elicit.experiment.plan import ComparisonPlan, Job
 
 __all__ = ["chains", "describe", "evaluation_paths"]
 
@@ -26,7 +26,7 @@ WHOLE_SPLIT = 500
 """items that `limit: null` is counted as"""
 
 
-def describe(comparison: Comparison) -> str:
+def describe(comparison: ComparisonPlan) -> str:
     """The three lines. Reads the store and configs, downloads nothing, loads no weights."""
     from elicit.experiment.forecast.memory import limit_of
 
@@ -46,7 +46,7 @@ def describe(comparison: Comparison) -> str:
     )
 
 
-def evaluation_paths(comparison: Comparison) -> float:
+def evaluation_paths(comparison: ComparisonPlan) -> float:
     """Completions that measuring takes: base rungs, ceilings, every job, and the choice among the fixed prompts."""
     plan = comparison.settings.eval
     items, choice = plan.limit or WHOLE_SPLIT, _choice(comparison.settings)
@@ -55,12 +55,12 @@ def evaluation_paths(comparison: Comparison) -> float:
     return items * (plan.n * 3 + (plan.support_n or 0)) + jobs + choices
 
 
-def _choosing(comparison: Comparison) -> list[Job]:
+def _choosing(comparison: ComparisonPlan) -> list[Job]:
     """Jobs that are measured again at their own dev-best prompt where that is not the bare one."""
     return [job for job in comparison.jobs if job.role == "method" and comparison.settings.eval.own_prompts]
 
 
-def _own_prompts(comparison: Comparison) -> str:
+def _own_prompts(comparison: ComparisonPlan) -> str:
     """How many more paths it may become by that."""
     items = comparison.settings.eval.limit or WHOLE_SPLIT
     more = sum(items * job.n * chains(job) for job in _choosing(comparison))
@@ -82,7 +82,7 @@ def _choice(chosen: Settings) -> int:
     return len(names) * chosen.eval.prompt_limit * chosen.eval.prompt_n
 
 
-def _jobs(comparison: Comparison) -> str:
+def _jobs(comparison: ComparisonPlan) -> str:
     """Names by role; how many runs, where seeds or draws make more of them."""
     told = []
     for role in dict.fromkeys(job.role for job in comparison.jobs):
@@ -104,7 +104,7 @@ def _speed(chosen: Settings) -> Speed | None:
     return measured(Path(chosen.root), path, chosen.task.name) or guess
 
 
-def _time(comparison: Comparison, known: Speed | None, tokens: float, length: float) -> str:
+def _time(comparison: ComparisonPlan, known: Speed | None, tokens: float, length: float) -> str:
     """Device hours of evaluation and fits, and minutes of the whole."""
     chosen = comparison.settings
     before = fit_seconds(Path(chosen.root), str(chosen.model.path))
@@ -130,7 +130,7 @@ def _time(comparison: Comparison, known: Speed | None, tokens: float, length: fl
     )
 
 
-def _memory(comparison: Comparison) -> str:
+def _memory(comparison: ComparisonPlan) -> str:
     from elicit.experiment.forecast.memory import peak
     from elicit.experiment.forecast.shape import unloaded
 
