@@ -183,7 +183,9 @@ def _arm_suffixes(jobs: list[Job]) -> dict[str, str]:
     """
     out: dict[str, str] = {}
     for name in {job.name for job in jobs}:
-        words = {job.parent_arm: {w for w in job.overrides if w.startswith("method")} for job in jobs if job.name == name}
+        words = {
+            job.parent_arm: {w for w in job.overrides if w.startswith("method")} for job in jobs if job.name == name
+        }
         shared = set.intersection(*words.values())
         suffixes = {arm: "-".join(_suffix(word) for word in sorted(own - shared)) for arm, own in words.items()}
         texts = suffixes.values()
