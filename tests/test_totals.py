@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from elicit.experiment.forecast.forecast import _choice, describe, evaluation_paths
+from elicit.experiment.forecast.forecast import describe, evaluation_paths, prompt_choice
 from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
 from elicit.experiment.forecast.speed import fit_seconds, measured
-from elicit.experiment.forecast.work import PASSES, Work, work
+from elicit.experiment.forecast.work import PASSES, Work, from_fields, work_of
 from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import fingerprint
 from elicit.policy.checkpoint import CheckpointConfig
@@ -51,7 +51,7 @@ def test_paths_are_linear_in_items_but_for_the_choice_of_prompts(demo: Compariso
     one, two, three = (evaluation_paths(with_eval(demo, limit=limit)) for limit in (100, 200, 300))
     assert two - one == pytest.approx(three - two)
     none = with_eval(demo, prompts=(), own_prompts=False)
-    assert _choice(none.settings) == 0
+    assert prompt_choice(none.settings) == 0
     assert evaluation_paths(with_eval(none, limit=200)) == pytest.approx(2 * evaluation_paths(none))
 
 
@@ -69,13 +69,28 @@ def test_seeds_are_runs_of_one_method() -> None:
 
 def test_a_fit_is_counted_by_its_own_fields() -> None:
     gradients = GRPOSettings(steps=10, prompts=4, samples=8, micro_batch=8, dev_every=5, dev_items=3)
-    assert work(gradients) == Work(10 * 4 * 8 + 2 * 3, 10 * 4 * 8)
+    assert from_fields(gradients) == Work(10 * 4 * 8 + 2 * 3, 10 * 4 * 8)
 
     class Tuned:
         items, samples, rows, rounds, sft = 20, 3, 50, 2, SftConfig(steps=7, batch=5)
 
-    assert work(Tuned) == Work(2 * 20 * 3, 2 * 7 * 5)
-    assert work(None) == Work() and Work(1, 2).passes == 1 + 2 * PASSES
+    assert work_of(Tuned, 10, 30) == Work(2 * 20 * 3, 2 * 7 * 5)
+    assert work_of(None, 10, 30) == Work() and Work(1, 2).passes == 1 + 2 * PASSES
+
+
+def test_what_a_method_states_goes_before_its_fields_and_unknown_work_is_named(
+    demo: ComparisonPlan, tmp_path: Path
+) -> None:
+    class Stated:
+        items, samples = 20, 3
+
+        def work(self, items: int, tokens: float) -> Work | None:
+            return Work(items, tokens) if tokens > 20 else None  # the organism's completions take 15
+
+    assert work_of(Stated(), 7, 30.0) == Work(7, 30.0) and work_of(Stated(), 7, 15.0) is None
+    one = replace(demo.jobs[0], settings=replace(demo.jobs[0].settings, method=Stated()))  # type: ignore[arg-type]
+    alone = replace(demo, jobs=(one,), settings=replace(demo.settings, root=str(tmp_path)))
+    assert f"not known for {one.name}" in describe(alone)
 
 
 def store(root: Path, path: str, identity: str, task: str, seconds: float, tokens: int, samples: int) -> None:
@@ -107,7 +122,7 @@ def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan,
     told = describe(changed(demo, root=str(tmp_path), parallel=1))
     hours = float(re.search(r"([\d.]+) to measure", told)[1])  # type: ignore[index]
     assert hours == pytest.approx(evaluation_paths(demo) * 10 / 1_000 / 3600, rel=0.06)
-    assert "1,000 tokens a second (measured in this root)" in told
+    assert "1,000 tokens per second (measured in this root)" in told
 
 
 def test_processes_share_the_minutes_and_not_the_device_hours(demo: ComparisonPlan, tmp_path: Path) -> None:

@@ -7,9 +7,16 @@ method, a task or a model are defined next to the code that they configure. Know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError, checked
+
+if TYPE_CHECKING:  # floors above: `build` checks these by their `_class_` alone
+    from elicit.ledger import Budget
+    from elicit.method import Method
+    from elicit.policy.checkpoint import CheckpointConfig
+    from elicit.tasks.task import Task
+    from elicit.track import NoTracker, WandbTracker
 
 GROUPS = (
     *("method", "method/strategy", "method/critic", "method/response"),
@@ -102,12 +109,12 @@ class Sweep:
 class Settings:
     """Everything one job needs. `node` is the resolved configuration it was built from."""
 
-    method: Any
+    method: Method | None
     """None: only the base is measured"""
-    model: Any
-    task: Any
+    model: CheckpointConfig
+    task: Task
     eval: EvalPlan
-    tracker: Any
+    tracker: NoTracker | WandbTracker
     fit: FitPlan = FitPlan()
     experiment: Experiment | None = None
     sweep: Sweep | None = None
@@ -125,8 +132,8 @@ class Settings:
     rivals: Literal["none", "one", "all"] = "none"
     template: str = "comparison"
     """report template: a shipped name or a path"""
-    budget: Any = None
-    """elicit.ledger.Budget"""
+    budget: Budget | None = None
+    """limits on what a fit may use; null: none"""
     allow_classes: tuple[str, ...] = ()
     """further packages whose classes `_class_` may name"""
     arm: str | None = None
