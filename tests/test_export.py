@@ -1,4 +1,4 @@
-"""Laws of `elicit export RUN`: other libraries read what is written, and a kind without a format is told so.
+"""Laws of `elicit export RUN`: other libraries read the files, and a refusal names the formats that are allowed.
 
 Runs on the shipped organism, a few items each.
 """
@@ -40,8 +40,8 @@ def run_with(root: Path, intervention, checkpoint_id: str) -> RunFolder:
     from elicit.config.compose import compose
 
     node = compose(["method=decoding", "model=organism", "model.device=cpu", "model.dtype=float32"])
-    told = {"name": "m", "group": "g", "checkpoint": {"id": checkpoint_id, "name": "organism"}}
-    run = RunFolder.create(root, "m", "chain", node, told)
+    manifest = {"name": "m", "group": "g", "checkpoint": {"id": checkpoint_id, "name": "organism"}}
+    run = RunFolder.create(root, "m", "chain", node, manifest)
     save(intervention, run.intervention)
     return run
 

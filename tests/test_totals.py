@@ -119,23 +119,23 @@ def test_speed_is_that_of_this_model_and_length_that_of_this_task(tmp_path: Path
 
 def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 100.0, 100_000, 10_000)
-    told = describe(changed(demo, root=str(tmp_path), parallel=1))
-    hours = float(re.search(r"([\d.]+) to measure", told)[1])  # type: ignore[index]
+    text = describe(changed(demo, root=str(tmp_path), parallel=1))
+    hours = float(re.search(r"([\d.]+) to measure", text)[1])  # type: ignore[index]
     assert hours == pytest.approx(evaluation_paths(demo) * 10 / 1_000 / 3600, rel=0.06)
-    assert "1,000 tokens per second (measured in this root)" in told
+    assert "1,000 tokens per second (measured in this root)" in text
 
 
 def test_processes_share_the_minutes_and_not_the_device_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 1000.0, 100_000, 10_000)
     one, two = (describe(changed(demo, root=str(tmp_path), parallel=number)) for number in (1, 2))
-    minutes = [int(re.search(r"roughly (\d+) min", told)[1]) for told in (one, two)]  # type: ignore[index]
+    minutes = [int(re.search(r"roughly (\d+) min", text)[1]) for text in (one, two)]  # type: ignore[index]
     assert minutes[0] == pytest.approx(2 * minutes[1], abs=1)
     assert re.search(r"about \S+ device hours", one)[0] == re.search(r"about \S+ device hours", two)[0]  # type: ignore[index]
 
 
 def test_what_is_not_known_is_called_unknown(demo: ComparisonPlan, tmp_path: Path) -> None:
-    told = describe(changed(with_model(demo, "nobody/no-such-base"), root=str(tmp_path)))
-    _, time, memory = told.splitlines()
+    text = describe(changed(with_model(demo, "nobody/no-such-base"), root=str(tmp_path)))
+    _, time, memory = text.splitlines()
     assert "not known before the first samples" in time and not re.search(r"\d min|device hours", time)
     assert "not known before the checkpoint is at hand" in memory and " GB" not in memory
 
@@ -167,5 +167,5 @@ def test_the_organism_is_read_from_its_own_config() -> None:
 def test_the_table_of_the_docs_is_that_of_the_shapes() -> None:
     rows = dict(re.findall(r"^\| `([\w./-]+)` \| ([\d,]+) \|", DOC.read_text(encoding="utf-8"), re.MULTILINE))
     assert set(rows) == set(SHAPES)
-    for path, told in rows.items():
-        assert parameters(unloaded(CheckpointConfig(path=path))) == int(told.replace(",", "")), path
+    for path, count in rows.items():
+        assert parameters(unloaded(CheckpointConfig(path=path))) == int(count.replace(",", "")), path

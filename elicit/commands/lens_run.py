@@ -91,14 +91,14 @@ class Runner:
         axes = [axis for axis in AXES if axis in self.task.splits()]
         known = {item.id: item for split in self.task.splits() for item in self.task.items(split)}
         for entry in shown:
-            told = read_json(Path(entry.samples) / "manifest.json")
+            manifest = read_json(Path(entry.samples) / "manifest.json")
             store = Path(entry.samples).parent.parent.parent
             for axis in axes:
                 self.console.say(f"shift: {entry.name} ({entry.prompt}) on {axis}")
                 items = self.task.items(axis, len(self.items))
-                n = max(part["n"] for part in told["sets"].values() if self.items[0].id in part["items"])
-                limit = told["settings"]["max_new_tokens"]
-                generate(self.policy(entry), self.task, items, REGIMES[told["regime"]], n, store, limit)
+                n = max(part["n"] for part in manifest["sets"].values() if self.items[0].id in part["items"])
+                limit = manifest["settings"]["max_new_tokens"]
+                generate(self.policy(entry), self.task, items, REGIMES[manifest["regime"]], n, store, limit)
             grade(entry.samples, self.task, known, entry.grades, self.settings.eval.workers)
 
     def _texts(self) -> list[tuple[str, str]]:
