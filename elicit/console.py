@@ -1,4 +1,4 @@
-"""What a person sees while a run works: lines and progress. Knows nothing about what is measured.
+"""What is printed while a run works: lines and progress. Knows nothing about what is measured.
 
 With `output=json` stdout carries one JSON object at the end and everything else goes to stderr.
 Progress is a rich bar on a terminal and a plain line every half minute elsewhere.
@@ -23,9 +23,16 @@ class Console:
     def __init__(self, output: str = "text", stream: TextIO | None = None) -> None:
         self.json = output == "json"
         self.stream = stream or (sys.stderr if self.json else sys.stdout)
+        self._printed_once: set[str] = set()
 
     def say(self, line: str = "") -> None:
         print(line, file=self.stream, flush=True)
+
+    def say_once(self, line: str) -> None:
+        """Print a line that several jobs report, e.g. the mode of the tracker, only the first time."""
+        if line not in self._printed_once:
+            self._printed_once.add(line)
+            self.say(line)
 
     def result(self, value: dict[str, Any]) -> None:
         """The one JSON object of `output=json`; nothing in text mode."""

@@ -1,19 +1,21 @@
-"""The errors of the workbench, and who does what with them.
+"""The errors of the workbench, who raises them and who handles them.
 
-Who raises: the code that found the fault, with the wrong value, the place and the mend in the
-message. Who records: the stage or run folder that was being written (`error.json`). Who goes on:
-a sweep, with its other jobs. Who prints: `cli.main`, one line and no traceback for an
-`ElicitError`, whose `exit_code` is the process's. Anything else is a bug and keeps its traceback.
+The code that detects a fault raises it, with the wrong value, the place and the fix in the message. The
+stage or run folder that was being written records it (`error.json`). A sweep continues with its other
+jobs. `cli.main` prints an `ElicitError` as one line without a traceback and returns its `exit_code`.
+Anything else is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 
 class ElicitError(Exception):
-    """A fault that the user can mend; the message says how."""
+    """A fault that the user can fix; the message says how."""
 
     exit_code = 1
 
@@ -56,3 +58,30 @@ def near(name: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(matches)}?"
     shown = ", ".join(known[:12]) + (f", ... ({len(known)} in all)" if len(known) > 12 else "")
     return f"known: {shown}"
+
+
+def checked(
+    settings: Any,
+    *,
+    at_least: Mapping[str, float] | None = None,
+    one_of: Mapping[str, Collection[str]] | None = None,
+    label: str = "",
+) -> None:
+    """Check fields of a settings dataclass, as the last line of its `__post_init__`.
+
+        checked(self, at_least={"items": 1, "curve": 0}, one_of={"keep": ("last", "best")}, label=self.name)
+
+    A field of type `... | None` may be None. Raises ConfigError that names every fault; `label` comes first in it.
+    """
+    optional = {field.name for field in dataclasses.fields(settings) if "None" in str(field.type)}
+    faults = []
+    for name, least in (at_least or {}).items():
+        value = getattr(settings, name)
+        if not (value is None and name in optional) and not value >= least:
+            faults.append(f"{name}={value}: {'null, or ' if name in optional else ''}{least} or more")
+    for name, known in (one_of or {}).items():
+        value = getattr(settings, name)
+        if not (value is None and name in optional) and value not in known:
+            faults.append(f"{name}={value!r}: {near(str(value), known)}")
+    if faults:
+        raise ConfigError((f"{label}: " if label else "") + "; ".join(faults))

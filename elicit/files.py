@@ -1,8 +1,8 @@
 """Files as the interface between stages: hashes, atomic writes, locks, Parquet shards, manifests.
 
     stage folder/
-      shard-<key>.parquet     a fixed set of rows, written whole and renamed into place
-      manifest.json           written last: its existence says that everything before it is whole
+      shard-<key>.parquet     a fixed set of rows, written completely and renamed into place
+      manifest.json           written last: if it exists, everything before it is complete
 
 Knows nothing about what the rows mean. No torch.
 """
@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +35,7 @@ def content_hash(value: Any, length: int = 16) -> str:
 
 
 def seed_of(*parts: Any) -> int:
-    """A 63-bit seed that is the hash of what it belongs to."""
+    """A 63-bit seed: the hash of what it belongs to, e.g. seed_of("fit", 0, arm)."""
     return int(content_hash(list(parts), 16), 16) >> 1
 
 
@@ -49,27 +49,25 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
-_UMASK = os.umask(0)
-os.umask(_UMASK)
-
-
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary file beside `path`, rename it into place on success, leave no trace on failure."""
+    """Write to a temporary file next to `path`, rename it into place on success, remove it on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = os.fstat(handle).st_mode & 0o777  # as the user's umask leaves it
     os.close(handle)
     try:
-        yield Path(name)
-        os.chmod(name, 0o666 & ~_UMASK)
-        os.replace(name, path)
+        yield temporary
+        os.chmod(temporary, mode)  # safetensors replaces the file by one that only its owner can read
+        os.replace(temporary, path)
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
             raise DataError(f"{path}: the disk is full; free some space and resume, finished shards are kept") from None
         raise
     finally:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -113,7 +111,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time in `folder`; others wait. The lock goes with the process that held it."""
+    """One process at a time in `folder`; others wait. The lock is released when its process ends."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     with open(Path(folder) / ".lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -150,15 +148,15 @@ def shards(folder: Path) -> list[Path]:
 
 
 def fingerprint(**parts: Any) -> dict[str, str]:
-    """Named hashes of a stage's inputs and settings, kept apart so that a mismatch can be named."""
+    """Named hashes of a stage's inputs and settings, kept separately so that an error can name what changed."""
     return {name: content_hash(value) for name, value in sorted(parts.items())}
 
 
 def check_fingerprint(folder: Path, now: dict[str, str], redo: str) -> bool:
-    """True where the stage in `folder` is finished with this fingerprint, False where it has to (go on to) run.
+    """True if the stage in `folder` is finished with this fingerprint, False if it has to run or continue.
 
-    Raises StageError where the folder was begun with another one, naming what changed and `redo`,
-    the command that starts it anew.
+    Raises StageError if the folder was started with another one; it names what changed and `redo`,
+    the command that starts over.
     """
     begun = Path(folder) / "fingerprint.json"
     if begun.exists():
@@ -172,9 +170,9 @@ def check_fingerprint(folder: Path, now: dict[str, str], redo: str) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; nothing happens where there is none.
+    """Remove a folder tree if it exists.
 
-    By whole paths: `shutil.rmtree` opens names relative to a folder, which the audit hook of a fit can't place.
+    By absolute paths: `shutil.rmtree` opens names relative to a folder, which the audit hook of a fit can't resolve.
     """
     if not folder.is_dir():
         return

@@ -1,8 +1,8 @@
 """The audit hook: while a method is built and fitted, nothing is read past the ledger unnoticed.
 
-Watched are opened files, connections, and items with gold made anywhere but behind the ledger's
-`door` (tasks announce them with an audit event of their own, see `tasks.task.make_item`). Allowed are
-the installed packages, Python source on the path, the checkpoint, the run folder and devices.
+Watched are opened files, connections, and items with gold made anywhere but inside the ledger's `door`
+(tasks announce them with an audit event of their own, see `tasks.task.make_item`). Allowed are the
+installed packages, Python source on the path, the checkpoint, the run folder and devices.
 Python can't remove an audit hook, so one is installed at first use; outside `watching` it does
 nothing. What this module does not see: reads by other processes, and what was in memory before the
 watch began; so the watch begins before the method is imported and built.
@@ -22,12 +22,9 @@ from typing import Any
 GOLD_EVENT = "elicit.gold"
 SOURCE = (".py", ".pyc", ".so", ".pyi")
 
-_current: _Watch | None = None
-_installed = False
 
-
-class _Watch:
-    """The allowed places of one fit, and where to report."""
+class Watch:
+    """The allowed folders of one fit, and the function that unexplained reads are reported to."""
 
     def __init__(self, allowed: Sequence[Path], report: Callable[[str], None]) -> None:
         self.allowed = tuple(str(Path(path).resolve()) for path in allowed)
@@ -37,14 +34,15 @@ class _Watch:
         self.door_open = False
 
     def look(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.busy:
+        """Report an event that is not explained, the first time that it happens."""
+        if self.busy:  # looking and reporting may open files themselves
             return
         self.busy = True
         try:
-            what = self._fault(event, arguments)
-            if what and what not in self.seen:
-                self.seen.add(what)
-                self.report(what)
+            fault = self._fault(event, arguments)
+            if fault and fault not in self.seen:
+                self.seen.add(fault)
+                self.report(fault)
         finally:
             self.busy = False
 
@@ -55,39 +53,55 @@ class _Watch:
             return f"connection to {arguments[1]}" if isinstance(arguments[1], tuple) else None
         if self.door_open or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return None
-        return _file_fault(os.path.realpath(os.fsdecode(arguments[0])), self.allowed)
+        path = os.path.realpath(os.fsdecode(arguments[0]))
+        inside = any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in self.allowed)
+        return None if inside or path.endswith(SOURCE) else f"file {path}"
 
 
-def _file_fault(path: str, allowed: tuple[str, ...]) -> str | None:
-    inside = any(path == place or path.startswith(place.rstrip("/") + "/") for place in allowed)
-    return None if inside or path.endswith(SOURCE) else f"file {path}"
+class AuditHook:
+    """The audit hook of this process: Python allows no removal, so there is one, and it owns the active watch."""
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+        self.installed = False
+        self.read_at_import: dict[str, list[str]] = {}
+        """what each method's class read while it was imported and built; a module is imported only once per process"""
+
+    def install(self) -> None:
+        if not self.installed:
+            sys.addaudithook(self._on_event)
+            self.installed = True
+
+    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.watch is not None and event in ("open", "socket.connect", GOLD_EVENT):
+            self.watch.look(event, arguments)
+
+
+HOOK = AuditHook()
 
 
 def installed_places() -> list[Path]:
-    """Where Python, the installed packages, the workbench itself and the devices are."""
-    places = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *site.getsitepackages()]
+    """The folders of Python, the installed packages, the workbench itself and the devices."""
+    folders = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *site.getsitepackages()]
     system = ["/dev", "/proc", "/sys", "/etc", "/usr/lib", "/usr/share", "/lib"]
-    return [*(Path(place) for place in (*places, *system)), Path(__file__).resolve().parent]
+    return [*(Path(folder) for folder in (*folders, *system)), Path(__file__).resolve().parent]
 
 
 @contextmanager
 def watching(allowed: Sequence[Path], report: Callable[[str], None]) -> Iterator[None]:
-    """Report every unexplained read, once each, while inside. `report` gets one line (`Ledger.unaccounted`)."""
-    global _current, _installed
-    if not _installed:
-        sys.addaudithook(_hook)
-        _installed = True
-    before, _current = _current, _Watch([*allowed, *installed_places()], report)
+    """Inside, report every unexplained read once. `report` gets one line (e.g. `Ledger.unaccounted`)."""
+    HOOK.install()
+    before, HOOK.watch = HOOK.watch, Watch([*allowed, *installed_places()], report)
     try:
         yield
     finally:
-        _current = before
+        HOOK.watch = before
 
 
 @contextmanager
 def door() -> Iterator[None]:
     """What is read inside is read through the ledger (or by the evaluator on its behalf)."""
-    watch = _current
+    watch = HOOK.watch
     before = watch.door_open if watch else False
     if watch:
         watch.door_open = True
@@ -96,8 +110,3 @@ def door() -> Iterator[None]:
     finally:
         if watch:
             watch.door_open = before
-
-
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if _current is not None and event in ("open", "socket.connect", GOLD_EVENT):
-        _current.look(event, arguments)

@@ -45,10 +45,10 @@ def test_runs_of_two_commands_are_compared_in_pairs_on_the_items_they_share(
     names = [run_folder(Path("runs"), group).path.name for group in ("a", "b")]
     assert main(["compare", *names, "group=both"]) == 0
     out = capsys.readouterr().out
-    told = read_json(Path("runs/comparisons/both/comparison.json"))
-    assert told["settings"]["n_items"] == 4  # b saw four items of the five
-    assert [line["name"] for line in told["policies"] if line["role"] == "method"] == ["greedy", "cool"]
-    (pair,) = told["pairs"]
+    result = read_json(Path("runs/comparisons/both/comparison.json"))
+    assert result["settings"]["n_items"] == 4  # b saw four items of the five
+    assert [line["name"] for line in result["policies"] if line["role"] == "method"] == ["greedy", "cool"]
+    (pair,) = result["pairs"]
     rows = read_rows([Path("runs/comparisons/both/per_item.parquet")])
     share = {name: sum(r["right"] / r["n"] for r in rows if r["name"] == name) / 4 for name in ("greedy", "cool")}
     assert pair["difference"]["point"] == pytest.approx(share["greedy"] - share["cool"])
@@ -66,14 +66,14 @@ def test_runs_of_different_tasks_are_refused_and_both_are_named(
 
 
 @pytest.mark.parametrize(
-    ("file", "key", "told"),
+    ("file", "key", "message"),
     [
         ("samples/manifest.json", "prompts", "prompts differs"),
         ("grades/fingerprint.json", "grader", "grader differs"),
     ],
 )
 def test_other_prompts_or_another_grader_are_refused_and_both_are_named(
-    measured: Path, tmp_path: Path, file: str, key: str, told: str, capsys: pytest.CaptureFixture[str]
+    measured: Path, tmp_path: Path, file: str, key: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(measured / "runs", tmp_path / "runs")
     runs = [run_folder(tmp_path / "runs", group) for group in ("a", "b")]
@@ -90,14 +90,14 @@ def test_other_prompts_or_another_grader_are_refused_and_both_are_named(
     with contextlib.chdir(tmp_path):
         assert main(["compare", *(str(run.path) for run in runs), "root=runs"]) == 1
     err = capsys.readouterr().err
-    assert told in err and "'base'" in err and "'cool'" in err
+    assert message in err and "'base'" in err and "'cool'" in err
 
 
 def test_an_export_holds_what_a_reader_of_the_harness_looks_for(measured: Path, tmp_path: Path) -> None:
     code, result = elicit("export", "a", "format=lm-eval", f"out={tmp_path}", "output=json", cwd=measured)
     assert code == 0
-    told = read_json(measured / "runs" / "comparisons" / "a" / "comparison.json")
-    scored = [line for line in told["policies"] if line["role"] != "ceiling"]
+    comparison = read_json(measured / "runs" / "comparisons" / "a" / "comparison.json")
+    scored = [line for line in comparison["policies"] if line["role"] != "ceiling"]
     assert len(result["files"]) == len(scored) == len(list(tmp_path.glob("*/results_*.json")))
     for line in scored:
         (file,) = [Path(name) for name in result["files"] if line["id"][:8] in name]

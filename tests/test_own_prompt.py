@@ -1,4 +1,4 @@
-"""Laws of prompts: a method is compared with rung B1 at its own dev-best prompt, and fitted where `fit.prompt` says."""
+"""Laws of prompts: a method is compared with rung B1 at its own dev-best prompt, and fitted at `fit.prompt`."""
 
 from __future__ import annotations
 

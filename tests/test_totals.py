@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from elicit.experiment.forecast.forecast import _choice, describe, evaluation_paths
+from elicit.experiment.forecast.forecast import describe, evaluation_paths, prompt_choice
 from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
 from elicit.experiment.forecast.speed import fit_seconds, measured
-from elicit.experiment.forecast.work import PASSES, Work, work
-from elicit.experiment.plan import Comparison, plan
+from elicit.experiment.forecast.work import PASSES, Work, from_fields, work_of
+from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import fingerprint
 from elicit.policy.checkpoint import CheckpointConfig
 from elicit.training.rl.settings import GRPOSettings
@@ -25,11 +25,11 @@ COMMAND = ["experiment=demo", "eval.limit=100", "model.device=cpu", "model.dtype
 
 
 @pytest.fixture(scope="module")
-def demo() -> Comparison:
+def demo() -> ComparisonPlan:
     return plan([COMMAND])[0]
 
 
-def changed(comparison: Comparison, **fields) -> Comparison:
+def changed(comparison: ComparisonPlan, **fields) -> ComparisonPlan:
     """The comparison with other evaluation settings, for all jobs."""
 
     def of(settings):
@@ -39,19 +39,19 @@ def changed(comparison: Comparison, **fields) -> Comparison:
     return replace(comparison, jobs=jobs, settings=of(comparison.settings))
 
 
-def with_eval(comparison: Comparison, **fields) -> Comparison:
+def with_eval(comparison: ComparisonPlan, **fields) -> ComparisonPlan:
     return changed(comparison, eval=replace(comparison.settings.eval, **fields))
 
 
-def with_model(comparison: Comparison, path: str) -> Comparison:
+def with_model(comparison: ComparisonPlan, path: str) -> ComparisonPlan:
     return changed(comparison, model=CheckpointConfig(path=path, device="cpu", dtype="float32"))
 
 
-def test_paths_are_linear_in_items_but_for_the_choice_of_prompts(demo: Comparison) -> None:
+def test_paths_are_linear_in_items_but_for_the_choice_of_prompts(demo: ComparisonPlan) -> None:
     one, two, three = (evaluation_paths(with_eval(demo, limit=limit)) for limit in (100, 200, 300))
     assert two - one == pytest.approx(three - two)
     none = with_eval(demo, prompts=(), own_prompts=False)
-    assert _choice(none.settings) == 0
+    assert prompt_choice(none.settings) == 0
     assert evaluation_paths(with_eval(none, limit=200)) == pytest.approx(2 * evaluation_paths(none))
 
 
@@ -69,13 +69,28 @@ def test_seeds_are_runs_of_one_method() -> None:
 
 def test_a_fit_is_counted_by_its_own_fields() -> None:
     gradients = GRPOSettings(steps=10, prompts=4, samples=8, micro_batch=8, dev_every=5, dev_items=3)
-    assert work(gradients) == Work(10 * 4 * 8 + 2 * 3, 10 * 4 * 8)
+    assert from_fields(gradients) == Work(10 * 4 * 8 + 2 * 3, 10 * 4 * 8)
 
     class Tuned:
         items, samples, rows, rounds, sft = 20, 3, 50, 2, SftConfig(steps=7, batch=5)
 
-    assert work(Tuned) == Work(2 * 20 * 3, 2 * 7 * 5)
-    assert work(None) == Work() and Work(1, 2).passes == 1 + 2 * PASSES
+    assert work_of(Tuned, 10, 30) == Work(2 * 20 * 3, 2 * 7 * 5)
+    assert work_of(None, 10, 30) == Work() and Work(1, 2).passes == 1 + 2 * PASSES
+
+
+def test_what_a_method_states_goes_before_its_fields_and_unknown_work_is_named(
+    demo: ComparisonPlan, tmp_path: Path
+) -> None:
+    class Stated:
+        items, samples = 20, 3
+
+        def work(self, items: int, tokens: float) -> Work | None:
+            return Work(items, tokens) if tokens > 20 else None  # the organism's completions take 15
+
+    assert work_of(Stated(), 7, 30.0) == Work(7, 30.0) and work_of(Stated(), 7, 15.0) is None
+    one = replace(demo.jobs[0], settings=replace(demo.jobs[0].settings, method=Stated()))  # type: ignore[arg-type]
+    alone = replace(demo, jobs=(one,), settings=replace(demo.settings, root=str(tmp_path)))
+    assert f"not known for {one.name}" in describe(alone)
 
 
 def store(root: Path, path: str, identity: str, task: str, seconds: float, tokens: int, samples: int) -> None:
@@ -102,30 +117,30 @@ def test_speed_is_that_of_this_model_and_length_that_of_this_task(tmp_path: Path
     assert fit_seconds(tmp_path, "organism") == {"a": 12.0} and fit_seconds(tmp_path, "third/model") == {}
 
 
-def test_what_was_measured_under_this_root_makes_the_hours(demo: Comparison, tmp_path: Path) -> None:
+def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 100.0, 100_000, 10_000)
-    told = describe(changed(demo, root=str(tmp_path), parallel=1))
-    hours = float(re.search(r"([\d.]+) to measure", told)[1])  # type: ignore[index]
+    text = describe(changed(demo, root=str(tmp_path), parallel=1))
+    hours = float(re.search(r"([\d.]+) to measure", text)[1])  # type: ignore[index]
     assert hours == pytest.approx(evaluation_paths(demo) * 10 / 1_000 / 3600, rel=0.06)
-    assert "1,000 tokens a second (measured in this root)" in told
+    assert "1,000 tokens per second (measured in this root)" in text
 
 
-def test_processes_share_the_minutes_and_not_the_device_hours(demo: Comparison, tmp_path: Path) -> None:
+def test_processes_share_the_minutes_and_not_the_device_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 1000.0, 100_000, 10_000)
     one, two = (describe(changed(demo, root=str(tmp_path), parallel=number)) for number in (1, 2))
-    minutes = [int(re.search(r"roughly (\d+) min", told)[1]) for told in (one, two)]  # type: ignore[index]
+    minutes = [int(re.search(r"roughly (\d+) min", text)[1]) for text in (one, two)]  # type: ignore[index]
     assert minutes[0] == pytest.approx(2 * minutes[1], abs=1)
     assert re.search(r"about \S+ device hours", one)[0] == re.search(r"about \S+ device hours", two)[0]  # type: ignore[index]
 
 
-def test_what_is_not_known_is_called_unknown(demo: Comparison, tmp_path: Path) -> None:
-    told = describe(changed(with_model(demo, "nobody/no-such-base"), root=str(tmp_path)))
-    _, time, memory = told.splitlines()
+def test_what_is_not_known_is_called_unknown(demo: ComparisonPlan, tmp_path: Path) -> None:
+    text = describe(changed(with_model(demo, "nobody/no-such-base"), root=str(tmp_path)))
+    _, time, memory = text.splitlines()
     assert "not known before the first samples" in time and not re.search(r"\d min|device hours", time)
     assert "not known before the checkpoint is at hand" in memory and " GB" not in memory
 
 
-def test_a_bigger_model_needs_more(demo: Comparison) -> None:
+def test_a_bigger_model_needs_more(demo: ComparisonPlan) -> None:
     jobs = [(job.name, job.settings) for job in demo.jobs]
     ordered = sorted((unloaded(CheckpointConfig(path=path)) for path in ("organism", *SHAPES)), key=parameters)
     fixed = [peak(model, jobs).memory.fixed for model in ordered]
@@ -135,7 +150,7 @@ def test_a_bigger_model_needs_more(demo: Comparison) -> None:
     assert totals == sorted(set(totals)) and totals[0] > LIBRARIES
 
 
-def test_sampling_alone_needs_the_weights_once_and_less_than_training(demo: Comparison) -> None:
+def test_sampling_alone_needs_the_weights_once_and_less_than_training(demo: ComparisonPlan) -> None:
     model = unloaded(CheckpointConfig(path="Qwen/Qwen2.5-1.5B"))
     jobs = [(job.name, job.settings) for job in demo.jobs]
     decoding = [pair for pair in jobs if pair[0].startswith("cot_decoding")]
@@ -152,5 +167,5 @@ def test_the_organism_is_read_from_its_own_config() -> None:
 def test_the_table_of_the_docs_is_that_of_the_shapes() -> None:
     rows = dict(re.findall(r"^\| `([\w./-]+)` \| ([\d,]+) \|", DOC.read_text(encoding="utf-8"), re.MULTILINE))
     assert set(rows) == set(SHAPES)
-    for path, told in rows.items():
-        assert parameters(unloaded(CheckpointConfig(path=path))) == int(told.replace(",", "")), path
+    for path, count in rows.items():
+        assert parameters(unloaded(CheckpointConfig(path=path))) == int(count.replace(",", "")), path

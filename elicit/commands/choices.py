@@ -1,6 +1,6 @@
 """`elicit list` and `elicit show`: what can be chosen, and the fields of a choice.
 
-`list` reads YAML only. `show` imports the class and prints its own field docstrings: there is no second description.
+`list` reads YAML only. `show` imports the class and prints its field docstrings: there is no second description.
 """
 
 from __future__ import annotations
@@ -31,37 +31,34 @@ LISTS = {
 }
 
 
-def list_choices(arguments: list[str]) -> int:
-    """`elicit list methods`: one line a choice."""
-    if len(arguments) != 1 or arguments[0] not in LISTS:
-        word = arguments[0] if arguments else ""
+def list_choices(words: list[str]) -> int:
+    """`elicit list methods`: one line per choice."""
+    word = words[0] if words else ""
+    if len(words) != 1 or word not in LISTS:
         raise ConfigError(f"elicit list {word}: {near(word, LISTS)}")
-    for name, path in sorted(choices(LISTS[arguments[0]]).items()):
+    for name, path in sorted(choices(LISTS[word]).items()):
         print(f"{name:22} {headline(path)}")
     return 0
 
 
 def headline(path: Path) -> str:
-    """The first sentence of a YAML file's head comment; without one, the first setting that tells it apart."""
+    """The first sentence of a YAML file's head comment; without one, its first setting."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line]
     head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     settings = [line for line in lines if ": " in line and not line.startswith("_class_")]
-    told = " ".join(line.lstrip("# ").strip() for line in head)
-    return re.split(r"(?<=[\w)])\. (?=[A-Z0-9])", told)[0] if told else next(iter([*settings, *lines]), "")
+    text = " ".join(line.lstrip("# ").strip() for line in head)
+    return re.split(r"(?<=[\w)])\. (?=[A-Z0-9])", text)[0] if text else next(iter([*settings, *lines]), "")
 
 
-def show_choice(arguments: list[str]) -> int:
+def show_choice(words: list[str]) -> int:
     """`elicit show method=X`: every field with its meaning, default and YAML value."""
-    chosen = [word for word in arguments if word.split("=")[0] in GROUPS]
-    if not chosen or any("=" not in word for word in arguments):
+    chosen = [word for word in words if word.split("=")[0] in GROUPS]
+    if not chosen or any("=" not in word for word in words):
         raise ConfigError(f"elicit show GROUP=NAME; groups: {', '.join(GROUPS)}")
     group = chosen[-1].split("=")[0]
-    needed = (
-        ["method=decoding"]
-        if group == "method/strategy" and not any(w.startswith("method=") for w in arguments)
-        else []
-    )
-    node: Any = compose([*needed, *arguments])
+    if group == "method/strategy" and not any(word.startswith("method=") for word in words):
+        words = ["method=decoding", *words]  # a strategy is a field of this method
+    node: Any = compose(words)
     for part in group.split("/"):
         node = node.get(part) or {}
     if "_class_" not in node:

@@ -1,4 +1,4 @@
-"""Shell completion: `elicit completion bash|zsh|fish` prints what the shell sources.
+"""Shell completion: `elicit completion bash|zsh|fish` prints a script for the shell to source.
 
     bash   elicit completion bash > ~/.local/share/bash-completion/completions/elicit
     zsh    elicit completion zsh > "${fpath[1]}/_elicit"
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from elicit.commands.words import FORMATS
 from elicit.errors import ConfigError, near
 
 BASH = """\
@@ -38,14 +39,14 @@ SHELLS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 SETTINGS = ("seed", "root", "group", "output", "dry_run", "placebos", "rivals", "template", "eval.limit", "eval.n",
             "budget.labels", "budget.rollouts", "budget.tokens")  # fmt: skip
 VALUES = {"placebos": ("none", "one", "all"), "rivals": ("none", "one", "all"), "output": ("text", "json"),
-          "dry_run": ("true", "false"), "format": ("lm-eval",),
+          "dry_run": ("true", "false"), "format": FORMATS,
           "template": ("comparison", "bases", "method_card", "claim", "organism")}  # fmt: skip
 ON_COMPARISONS = ("score", "compare", "report", "export", "lens")
 
 
-def completion(arguments: list[str]) -> int:
-    """Print the script of a shell, or the candidates for the last of some words."""
-    first, rest = (arguments[0] if arguments else ""), arguments[1:]
+def completion(words: list[str]) -> int:
+    """Print the script of a shell, or the candidates for the last of these words."""
+    first, rest = (words[0] if words else ""), words[1:]
     if first == "words":
         print("\n".join(candidates(["" if word == "''" else word for word in rest] or [""])))
         return 0
@@ -56,7 +57,7 @@ def completion(arguments: list[str]) -> int:
 
 
 def candidates(words: list[str]) -> list[str]:
-    """What the last word may become, given those before it."""
+    """Completions of the last word, given those before it."""
     *before, last = words
     from elicit.commands.choices import LISTS
     from elicit.commands.words import WORDS

@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from elicit.commands.arguments import ALL, Command
 from elicit.config.compose import build_settings, compose
 from elicit.console import Console
-from elicit.errors import ConfigError
 from elicit.files import write_json
 
-_OWN = {"twins": int, "share": float}
+CONTAMINATION = Command(
+    "contamination: settings only, such as model=organism task=chain",
+    {"twins": "", "share": ""},
+    names=0,
+    overrides=(ALL,),
+)
 
 
-def contamination(arguments: list[str]) -> int:
+def contamination(words: list[str]) -> int:
     """Probe a checkpoint on the test items of a task; writes <root>/contamination/<checkpoint>-<task>.json."""
     from elicit.evaluate.contamination import Probe, probe
     from elicit.policy.checkpoint import load_checkpoint
     from elicit.sampling import recall
 
-    if stray := [word for word in arguments if "=" not in word]:
-        raise ConfigError(f"elicit contamination {stray[0]}: settings only, such as model=organism task=chain")
-    pairs = [word.split("=", 1) for word in arguments]
-    chosen = build_settings(compose([f"{key}={value}" for key, value in pairs if key not in _OWN]))
-    config = Probe(**{key: _number(key, value) for key, value in pairs if key in _OWN}, seed=chosen.seed)
+    given = CONTAMINATION.read(words)
+    chosen = build_settings(compose(given.overrides))
+    config = Probe(seed=chosen.seed)
+    if "twins" in given.explicit:
+        config = replace(config, twins=given.integer("twins"))
+    if "share" in given.explicit:
+        config = replace(config, share=given.number("share"))
     console, checkpoint = Console(chosen.output), load_checkpoint(chosen.model)
     items = chosen.task.items("test", chosen.eval.limit)
-    found = probe(items, partial(recall.recall, checkpoint), partial(recall.nll, checkpoint), config)
-    whole = {"schema": 1, "checkpoint": checkpoint.info(), "task": chosen.task.name, "settings": vars(config), **found}
+    probed = probe(items, partial(recall.recall, checkpoint), partial(recall.nll, checkpoint), config)
+    result = {
+        "schema": 1,
+        "checkpoint": checkpoint.info(),
+        "task": chosen.task.name,
+        "settings": vars(config),
+        **probed,
+    }
     path = Path(chosen.root) / "contamination" / f"{checkpoint.id}-{chosen.task.name}.json"
-    write_json(path, whole)
-    for line in [*lines(found), f"written: {path}"]:
+    write_json(path, result)
+    for line in [*lines(probed), f"written: {path}"]:
         console.say(line)
-    console.result({"contamination": {key: value for key, value in whole.items() if key != "items"}})
+    console.result({"contamination": {key: value for key, value in result.items() if key != "items"}})
     return 0
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(probed: dict[str, Any]) -> list[str]:
     """The probe as text."""
     out = []
     for name in ("continuation", "renamed", "renumbered"):
-        part = found[name]
+        part = probed[name]
         if "refused" in part:
             out.append(f"{name}: {part['refused']}")
         elif name == "continuation":
@@ -51,13 +65,6 @@ def lines(found: dict[str, Any]) -> list[str]:
             first = part["first"]
             out.append(
                 f"likelier than all {name} twins: {first['point']:.1%} of {first['of']} (chance {first['chance']:.0%}, "
-                f"p {part['p']:.3g}); twins cost {part['drop'].get('point', 0):+.3f} nats a token"
+                f"p {part['p']:.3g}); twins cost {part['drop'].get('point', 0):+.3f} nats per token"
             )
-    return [*out, "suspect: " + "; ".join(found["suspect"]) if found["suspect"] else "nothing suspect"]
-
-
-def _number(key: str, value: str) -> Any:
-    try:
-        return _OWN[key](value)
-    except ValueError:
-        raise ConfigError(f"{key}={value}: a number, such as twins=4 or share=0.6") from None
+    return [*out, "suspect: " + "; ".join(probed["suspect"]) if probed["suspect"] else "nothing suspect"]

@@ -1,6 +1,6 @@
-"""`elicit doctor`: what this machine has, what answers, whether each kind of intervention works; with the mend.
+"""`elicit doctor`: what this machine has, which servers answer, whether each kind of intervention works.
 
-ok     a fact or a check that passed          mend   something to do, and what
+ok     a fact or a check that passed          fix    a check that failed, and what to do
 """
 
 from __future__ import annotations
@@ -8,33 +8,41 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from elicit.commands.arguments import split
+from elicit.commands.arguments import Command
 from elicit.config.build import plugins
 from elicit.config.compose import build_settings, check_methods_package, compose, config_dirs
 from elicit.errors import ElicitError
 from elicit.experiment.provenance import versions
 from elicit.track import has_key, reachable, resolve_mode
 
+if TYPE_CHECKING:
+    from elicit.policy.checkpoint import Checkpoint
+    from elicit.policy.intervention import Intervention
+    from elicit.policy.policy import Policy
+    from elicit.tasks.task import Task
+
+DOCTOR = Command("doctor: settings only, such as model=organism", names=0, overrides=("model",))
 Line = tuple[bool, str, str]
-"""(passed, what, mend)"""
+"""(passed, what, fix)"""
 
 
-def doctor(arguments: list[str]) -> int:
-    """Print every check; exit code 1 where one asks for a mend."""
-    _, given = split(arguments, ("model",))
+def doctor(words: list[str]) -> int:
+    """Print every check; exit code 1 if one failed."""
+    given = DOCTOR.read(words)
     failed = 0
-    for check in (_python, _packages, _space, _configs, _network, lambda: _model(given)):
-        for passed, what, mend in _safely(check):
+    for check in (_python, _packages, _space, _configs, _network, lambda: _model(given.overrides)):
+        for passed, what, fix in _safely(check):
             failed += not passed
-            print(f"{'ok  ' if passed else 'mend'}  {what}" + ("" if passed else f"\n      -> {mend}"), flush=True)
+            print(f"{'ok ' if passed else 'fix'}  {what}" + ("" if passed else f"\n     -> {fix}"), flush=True)
     return 1 if failed else 0
 
 
 def _safely(check: Callable[[], Iterator[Line]]) -> Iterator[Line]:
-    """The lines of a check; its own fault is a line too (a doctor reports, whatever the library raises)."""
+    """The lines of a check; an error in the check itself is a line too: the others are still reported."""
     try:
         yield from check()
     except ElicitError as fault:
@@ -52,7 +60,11 @@ def _python() -> Iterator[Line]:
     fits = (3, 11) <= sys.version_info[:2] < (3, 14)
     yield fits, f"Python {version}", "use Python 3.11-3.13 (3.14 crashes hydra 1.3): make clean; make PYTHON=python3.12"
     threads, cores = os.environ.get("OMP_NUM_THREADS", "unset"), os.cpu_count()
-    yield True, f"{cores} cores, OMP_NUM_THREADS {threads} (set it to 1 beside other work: tiny models slow down)", ""
+    yield (
+        True,
+        f"{cores} cores, OMP_NUM_THREADS {threads} (set it to 1 next to other programs)",
+        "",
+    )
 
 
 def _packages() -> Iterator[Line]:
@@ -70,18 +82,18 @@ def _packages() -> Iterator[Line]:
             yield (
                 False,
                 f"{name} {version}",
-                f"pip install '{name}=={start}.*': another version grades or composes otherwise",
+                f"pip install '{name}=={start}.*': another version grades or composes differently",
             )
 
 
 def _space() -> Iterator[Line]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    yield free > 2, f"{free:.1f} GiB free on disk here", "free some space, or choose root= on another disk"
+    yield free > 2, f"{free:.1f} GiB free on disk here", "free some space, or set root= to a folder on another disk"
     try:
         memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (ValueError, OSError, AttributeError):
         return
-    yield memory > 1, f"{memory:.1f} GiB of memory free", "close something, or take a smaller model"
+    yield memory > 1, f"{memory:.1f} GiB of memory free", "close other programs, or choose a smaller model"
 
 
 def _configs() -> Iterator[Line]:
@@ -102,7 +114,7 @@ def _network() -> Iterator[Line]:
     yield True, f"wandb: {mode} ({why}); key {'present' if has_key(url) else 'absent'}", ""
 
 
-def _model(given: dict[str, str]) -> Iterator[Line]:
+def _model(overrides: Sequence[str]) -> Iterator[Line]:
     """The chosen checkpoint: its layers, and two tokens under each kind of intervention."""
     import torch
 
@@ -110,18 +122,18 @@ def _model(given: dict[str, str]) -> Iterator[Line]:
     from elicit.policy.layers import blocks
 
     yield True, _device_line(), ""
-    chosen = build_settings(compose([f"{key}={value}" for key, value in given.items()]))
+    chosen = build_settings(compose(overrides))
     checkpoint = load_checkpoint(chosen.model)
     info = checkpoint.info()
-    found = len(blocks(checkpoint.model))
-    facts = f"{info['n_parameters']:,} parameters, {found} layers found, width {info['width']}, {info['dtype']}"
+    layers = len(blocks(checkpoint.model))
+    facts = f"{info['n_parameters']:,} parameters, {layers} layers, width {info['width']}, {info['dtype']}"
     yield True, f"model {info['name']}: {facts}, {info['attention']}", ""
     for note in info["notes"]:
         yield True, f"model: {note}", ""
     yield (
         bool(checkpoint.eos_ids),
-        f"ends of text: {sorted(checkpoint.eos_ids)}",
-        "none known: completions end at stop strings or the limit",
+        f"end-of-text tokens: {sorted(checkpoint.eos_ids)}",
+        "the tokenizer defines none: completions end at stop strings or the token limit",
     )
     torch.manual_seed(0)
     for name, passed in _smoke(checkpoint, chosen.task):
@@ -132,31 +144,27 @@ def _model(given: dict[str, str]) -> Iterator[Line]:
         )
 
 
-def _smoke(checkpoint: object, task: object) -> Iterator[tuple[str, bool]]:
+def _smoke(checkpoint: Checkpoint, task: Task) -> Iterator[tuple[str, bool]]:
     """Each kind of intervention changes the logits (decoding: writes two tokens) and leaves the model as it was."""
-    from typing import Any, cast
-
     import torch
 
+    from elicit.policy import policy as policies
     from elicit.policy.activations import ActivationEdit, Edit
     from elicit.policy.decoding import PickRule, Regime
-    from elicit.policy.policy import Policy
     from elicit.policy.weights import WeightEdit
     from elicit.sampling.sample import sample
 
-    bench, problem = cast(Any, checkpoint), cast(Any, task)
-    base = Policy(bench)
-    items, greedy = problem.items("dev", 1), Regime("greedy", PickRule(temperature=0.0))
+    base = policies.Policy(checkpoint)
+    items, greedy = task.items("dev", 1), Regime("greedy", PickRule(temperature=0.0))
 
     def two_tokens(policy: Policy) -> list[float]:
-        return sample(policy, items, [0], greedy, problem, max_new_tokens=2)[0][2].path.logprobs
+        return sample(policy, items, [0], greedy, task, max_new_tokens=2)[0][2].path.logprobs
 
     before = two_tokens(base)
-    width = bench.model.get_input_embeddings().weight.shape[1]
+    width = checkpoint.model.get_input_embeddings().weight.shape[1]
     push = torch.randn(width) * 10
-    name = next(n for n, p in bench.model.named_parameters() if p.ndim == 2 and "mlp" in n)
-    weight = dict(bench.model.named_parameters())[name]
-    edits: dict[str, Any] = {
+    name, weight = next((n, p) for n, p in checkpoint.model.named_parameters() if p.ndim == 2 and "mlp" in n)
+    edits: dict[str, Intervention] = {
         "activations": ActivationEdit((Edit(0, push, "add", 1.0, "onward"),)),
         "weights": WeightEdit({name: torch.randn(weight.shape) * weight.detach().float().std().cpu()}),
     }

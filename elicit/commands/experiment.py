@@ -1,15 +1,16 @@
-"""`elicit [overrides]`, `elicit -m`, `elicit resume`: plan, say the totals, run."""
+"""`elicit [overrides]`, `elicit -m`, `elicit resume`: plan, print the forecast, run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from elicit.commands.arguments import split
-from elicit.config.compose import sweep_jobs
+from elicit.commands.arguments import COMMON, Command
+from elicit.config.compose import Composer, sweep_jobs
 from elicit.console import Console
 from elicit.errors import ConfigError
-from elicit.experiment.plan import Comparison, plan
+from elicit.experiment.plan import ComparisonPlan, plan
+
+RESUME = Command("resume RUN: name one run folder", COMMON)
 
 
 def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
@@ -18,8 +19,9 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
 
     declared = any(override.startswith("sweep=") for override in overrides)
     if declared and not many:
-        raise ConfigError("sweep=... multiplies jobs: say elicit -m")
-    comparisons = plan(sweep_jobs(overrides) if many else [overrides])
+        raise ConfigError("sweep=... multiplies jobs: use elicit -m")
+    composer = Composer()
+    comparisons = plan(sweep_jobs(overrides, composer) if many else [overrides], composer)
     first = comparisons[0].settings
     console = Console(first.output)
     lines = [describe(comparison) for comparison in comparisons]
@@ -33,19 +35,15 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     return execute(comparisons, console, argv)
 
 
-def resume(arguments: list[str]) -> int:
+def resume(words: list[str]) -> int:
     """`elicit resume RUN`."""
-    names, settings = split(arguments, ("root", "output"))
-    if len(names) != 1:
-        raise ConfigError("elicit resume RUN: name one run folder")
-    from elicit.experiment.run import resume as go_on
+    given = RESUME.read(words)
+    from elicit.experiment.run import resume as resume_run
 
-    return go_on(
-        names[0], Path(settings.get("root", "runs")), Console(settings.get("output", "text")), ["resume", *arguments]
-    )
+    return resume_run(given.names[0], given.path("root"), given.console(), ["resume", *words])
 
 
-def _print_plan(comparisons: Sequence[Comparison], lines: Sequence[str], console: Console) -> None:
+def _print_plan(comparisons: Sequence[ComparisonPlan], lines: Sequence[str], console: Console) -> None:
     import yaml
 
     for comparison in comparisons:

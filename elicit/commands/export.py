@@ -1,38 +1,131 @@
-"""`elicit export GROUP format=lm-eval`: a comparison in the files of another tool. Samples nothing; no torch."""
+"""`elicit export`: a comparison, or the intervention of one run, in the files of another tool.
+
+    elicit export GROUP format=lm-eval            result files of lm-eval (needs no torch)
+    elicit export RUN format=peft                 a LoRA weight edit as a PEFT adapter folder
+    elicit export RUN format=merged               a weight edit merged into its checkpoint: a transformers folder
+    elicit export RUN format=steering-vector      an additive activation edit as steering_vector.safetensors
+
+A steering vector is read back with
+
+    vectors = {int(layer): vector for layer, vector in load_file("steering_vector.safetensors").items()}
+    SteeringVector(vectors, "decoder_block")      (steering-vectors; strength included, the positions are the caller's)
+
+Samples nothing. A decoding strategy has no format: it needs the step loop that runs it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from elicit.commands.arguments import split
-from elicit.commands.measured import find_comparison, settings_of
-from elicit.console import Console
-from elicit.errors import ConfigError, DataError, near
-from elicit.files import read_json
+from elicit.commands.arguments import COMMON, Command, Given
+from elicit.commands.saved import SavedComparison, items_of
+from elicit.commands.words import FORMATS
+from elicit.errors import ConfigError, DataError, StageError, near
+from elicit.experiment.run_folder import RunFolder, find_run
+from elicit.files import read_json, replacing, write_json
 
-FORMATS = ("lm-eval",)
+if TYPE_CHECKING:
+    from elicit.policy.activations import ActivationEdit
+    from elicit.policy.weights import WeightEdit
+
+RUN_FORMATS = {"weights": ("peft", "merged"), "activations": ("steering-vector",), "decoding": ()}
+"""by kind of intervention; the remaining one of `words.FORMATS` is for comparisons"""
+EXPORT = Command(
+    "export GROUP|RUN: name one comparison for format=lm-eval, or one run for format=peft|merged|steering-vector",
+    {**COMMON, "format": "lm-eval", "out": ""},
+)
 
 
-def export(arguments: list[str]) -> int:
-    """Write the comparison's policies as result files of lm-eval, below GROUP/export/lm-eval or `out=FOLDER`."""
-    names, given = split(arguments, ("format", "out", "root", "output"))
-    chosen = given.get("format", "lm-eval")
-    if chosen not in FORMATS:
-        raise ConfigError(f"format={chosen}: {near(chosen, FORMATS)}")
-    folder = find_comparison(names, given, "export")
+def export(words: list[str]) -> int:
+    """Write below GROUP/export/FORMAT or RUN/export/FORMAT, or to `out=FOLDER`."""
+    given = EXPORT.read(words)
+    if given["format"] not in FORMATS:
+        raise ConfigError(f"format={given['format']}: {near(given['format'], FORMATS)}")
+    return _export_comparison(given) if given["format"] == "lm-eval" else _export_run(given)
+
+
+def _export_comparison(given: Given) -> int:
     from elicit.evaluate.comparison.lm_eval import export as write
-    from elicit.evaluate.entry import Entry
 
-    saved, comparison = read_json(folder / "inputs.json"), read_json(folder / "comparison.json")
-    task = settings_of(folder).task
-    known = {item.id: item for item in task.items("test")}
-    if missing := [name for name in comparison["solves"]["items"] if name not in known]:
-        raise DataError(f"{folder}: {len(missing)} of its items are no longer in {task.name}: {missing[0]}, ...")
-    items = [known[name] for name in comparison["solves"]["items"]]
-    entries = [Entry.of(plain) for plain in saved["entries"]]
-    out = Path(given.get("out") or folder / "export" / chosen)
-    written = write(comparison, entries, items, task, out)
-    console = Console(given.get("output", "text"))
-    console.say(f"{len(written)} policies in the files of {chosen}: {out}")
-    console.result({"format": chosen, "files": [str(path) for path in written]})
+    saved = SavedComparison.find(given.names[0], given.path("root"))
+    comparison = read_json(saved.folder / "comparison.json")
+    items = items_of(saved.settings, comparison["solves"]["items"])
+    out = Path(given["out"] or saved.folder / "export" / given["format"])
+    written = write(comparison, saved.entries, items, saved.settings.task, out)
+    console = given.console()
+    console.say(f"{len(written)} policies in the files of {given['format']}: {out}")
+    console.result({"format": given["format"], "files": [str(path) for path in written]})
     return 0
+
+
+def _export_run(given: Given) -> int:
+    run, wanted = find_run(given.names[0], given.path("root")), given["format"]
+    spec = run.intervention / "spec.json"
+    if not spec.exists():
+        raise DataError(f"{run.path}: it has no intervention; fit it first: elicit resume {run.path.name}")
+    kind = str(read_json(spec)["kind"])
+    if wanted not in RUN_FORMATS.get(kind, ()):
+        allowed = " or ".join(f"format={name}" for name in RUN_FORMATS.get(kind, ())) or "no format"
+        raise ConfigError(f"format={wanted}: {run.path.name} holds an intervention of kind {kind}, for it: {allowed}")
+    out = Path(given["out"] or run.path / "export" / wanted)
+    written = {"peft": _peft, "merged": _merged, "steering-vector": _steering_vector}[wanted](run, out)
+    console = given.console()
+    console.say(f"{run.manifest['name']} as {wanted}: {out}")
+    console.result({"format": wanted, "files": [str(path) for path in written]})
+    return 0
+
+
+def _peft(run: RunFolder, out: Path) -> list[Path]:
+    from elicit.config.compose import build_settings
+
+    edit = cast("WeightEdit", _intervention(run))
+    if edit.differences:
+        raise ConfigError(
+            f"format=peft: {run.path.name} changes whole matrices, an adapter holds LoRA pairs; use format=merged"
+        )
+    edit.save_peft(out, str(build_settings(run.config()).model.path))
+    return [out / "adapter_config.json", out / "adapter_model.safetensors"]
+
+
+def _merged(run: RunFolder, out: Path) -> list[Path]:
+    from elicit.config.compose import build_settings
+    from elicit.policy.checkpoint import load_checkpoint
+
+    checkpoint, fitted_on = load_checkpoint(build_settings(run.config()).model), run.manifest["checkpoint"]["id"]
+    if checkpoint.id != fitted_on:
+        raise StageError(
+            f"{run.path.name} was fitted on checkpoint {fitted_on}, {checkpoint.name} is now {checkpoint.id}: "
+            "give model.revision, or fit it again"
+        )
+    cast("WeightEdit", _intervention(run)).save_merged(checkpoint.model, checkpoint.tokenizer, out)
+    return sorted(path for path in out.iterdir() if path.is_file())
+
+
+def _steering_vector(run: RunFolder, out: Path) -> list[Path]:
+    from safetensors.torch import save_file
+
+    from elicit.policy.activations import ActivationEdit as Plain
+
+    edit = _intervention(run)
+    if not isinstance(edit, Plain):
+        raise ConfigError(f"format=steering-vector: the {type(edit).__name__} of {run.path.name} is no list of vectors")
+    vector = cast("ActivationEdit", edit).to_steering_vector()
+    with replacing(out / "steering_vector.safetensors") as temporary:
+        tensors = {str(layer): values.contiguous() for layer, values in vector.layer_activations.items()}
+        save_file(tensors, temporary, metadata={"layer_type": vector.layer_type})
+    facts = {
+        "layer_type": vector.layer_type,
+        "layers": sorted(vector.layer_activations),
+        "write": sorted({one.write for one in edit.edits}),
+        "base": run.manifest["checkpoint"]["name"],
+        "intervention": edit.id,
+    }
+    write_json(out / "steering_vector.json", facts)
+    return [out / "steering_vector.json", out / "steering_vector.safetensors"]
+
+
+def _intervention(run: RunFolder) -> Any:
+    from elicit.policy.policy import load_intervention
+
+    return load_intervention(run.intervention)

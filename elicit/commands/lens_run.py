@@ -1,7 +1,7 @@
 """What lenses need from the model: annotations, continuations, plain-text loss, samples on the shift axes.
 
-Every policy of the comparison is put together again from its run folder and checked against its id, so that what is
-measured is what was compared. All passes are resumable: what lies in the store is not made again.
+Every policy of the comparison is rebuilt from its run folder and checked against its id, so that what is measured is
+what was compared. All passes are resumable: what is in the store is not made again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from elicit.tasks.task import SHIFTS as AXES
 
 
 class Runner:
-    """The model passes of one comparison. The checkpoint is loaded at the first need."""
+    """The model passes of one comparison. The checkpoint is loaded on first use."""
 
     def __init__(
         self, settings: Settings, entries: Sequence[Entry], items: Sequence[Item], console: Console, text: str | None
@@ -54,7 +54,7 @@ class Runner:
             self._shifts(shown)
 
     def _able(self, entry: Entry) -> bool:
-        """Whether an entry's policy can be put together again; said where it can't. Without the base nothing can."""
+        """Whether an entry's policy can be rebuilt; prints why not. A base that can't be rebuilt is raised."""
         try:
             self.policy(entry)
         except ElicitError as fault:
@@ -72,7 +72,7 @@ class Runner:
             for name in names:
                 lens: Any = LENSES[name]
                 plan = lens.plan(view, side)
-                self.console.say(f"{name}: {side.name}, {len(plan)} prefixes to go on from")
+                self.console.say(f"{name}: {side.name}, {len(plan)} prefixes to continue")
                 run_probes(policy, self.items, entry.samples, name, plan, self.task)
             if "importance" in names:
                 looks = [(one.item, one.j, one.ends)
@@ -83,7 +83,7 @@ class Runner:
                     self.console.say(f"importance: {side.name}: no attention pass ({fault})")
 
     def _shifts(self, shown: Sequence[Entry]) -> None:
-        """The shift axes at the comparison's own n, graded beside the rest."""
+        """The shift axes at the comparison's own n, graded with the rest."""
         from elicit.evaluate.stages.generate import generate
         from elicit.evaluate.stages.grade import grade
         from elicit.policy.decoding import REGIMES
@@ -102,12 +102,12 @@ class Runner:
             grade(entry.samples, self.task, known, entry.grades, self.settings.eval.workers)
 
     def _texts(self) -> list[tuple[str, str]]:
-        """Plain texts: the questions, and the paragraphs of a file where one was given."""
+        """Plain texts: the questions, and the paragraphs of the file `text`, if there is one."""
         found = [("questions", item.question) for item in self.items]
         if self.text is not None:
             path = Path(self.text)
             if not path.is_file():
-                raise DataError(f"text={self.text}: no such file; give plain text, paragraphs apart by a blank line")
+                raise DataError(f"text={self.text}: no such file; plain text with a blank line between paragraphs")
             parts = [part.strip() for part in path.read_text(encoding="utf-8").split("\n\n")]
             found += [(path.name, part) for part in dict.fromkeys(parts) if part]
         return found
@@ -117,15 +117,15 @@ class Runner:
         return self.policy(next(entry for entry in self.entries if entry.role == "base"))
 
     def policy(self, entry: Entry) -> Any:
-        """An entry's policy. Raises StageError where it can't be put together as it was."""
+        """An entry's policy. Raises StageError if it can't be rebuilt as it was."""
         from elicit.policy.policy import Policy, load_intervention
 
         checkpoint = self._loaded()
         prompts = {**self.task.prompts, **(getattr(self.task, "keys", None) or {})}
         if entry.prompt not in prompts:
-            raise StageError(f"{entry.name}: {self.task.name} has no prompt {entry.prompt!r} any more; sample it again")
+            raise StageError(f"{entry.name}: {self.task.name} no longer has a prompt {entry.prompt!r}; sample it again")
         if entry.run is None and entry.role not in ("base", "prompt", "ceiling"):
-            raise StageError(f"{entry.name}: no run folder is noted for it, so its intervention can't be loaded")
+            raise StageError(f"{entry.name}: its entry names no run folder, so its intervention can't be loaded")
         stack = (load_intervention(Path(entry.run) / "intervention", checkpoint),) if entry.run else ()
         policy = Policy(checkpoint, stack, prompts[entry.prompt])
         if policy.id != entry.policy:

@@ -1,33 +1,34 @@
-"""The words of the command line and their help. Text only: imported before anything heavy."""
+"""The commands by name, and their help. Text only: imported before anything heavy; knows no code of a command."""
 
 from __future__ import annotations
 
 HELP = """\
-elicit: how much reasoning is latent in a base checkpoint, which method gets it out, and at what price?
+elicit: how much reasoning is latent in a base checkpoint, which method elicits it, and at what price?
 
-  elicit method=contrastive model=organism task=chain     fit and evaluate one method, with what it is compared to
+  elicit method=contrastive model=organism task=chain     fit and evaluate one method and what it is compared to
   elicit -m method=contrastive,decoding seed=1,2          all combinations of the comma-separated values
   elicit experiment=demo                                  a preset
 
   elicit list methods|models|tasks|strategies|experiments|evals|trackers|sweeps
   elicit show method=contrastive                          the fields of a choice: meaning, default, value
-  elicit doctor [model=...]                               versions, devices, space, reachability, smoke tests
-  elicit resume RUN                                       go on with an interrupted or failed run and its siblings
-  elicit score GROUP|RUN                                  grade again and compare again, never sample again
+  elicit doctor [model=...]                               check versions, devices, disk, network, interventions
+  elicit resume RUN                                       continue an interrupted or failed run and its siblings
+  elicit score GROUP|RUN                                  grade and compare the stored samples again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
   elicit report GROUP [template=comparison|method_card|claim|organism|PATH]   render the report again
-  elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of another tool
-  elicit escalate GROUP [levels=64,256,1024]              ask the base again about what only a method solved
+  elicit report GROUP GROUP ... template=bases            methods against several base models
+  elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of lm-eval
+  elicit export RUN format=peft|merged|steering-vector [out=FOLDER]   the run's intervention for other libraries
+  elicit escalate GROUP [levels=64,256,1024]              sample the base more often on items that only a method solved
   elicit calibrate simulated=true                         coverage and false positives of the statistics, simulated
   elicit calibrate [seeds=1,2,3]                          fits on the model organisms: power and false elicitation
   elicit contamination model=... task=... [eval.limit=N]  has this base seen the evaluation items?
-  elicit lens GROUP [NAME ...] [run=true text=FILE]       look into traces: validity, commitment, causality, ...
-  elicit report GROUP GROUP ... template=bases            methods against several base models
+  elicit lens GROUP [NAME ...] [run=true text=FILE]       analyse traces: validity, commitment, causality, ...
   elicit workspace [group=NAME save=true]                 a wandb workspace for comparing, as JSON or saved
-  elicit completion bash|zsh|fish                         what your shell sources to complete these words
+  elicit completion bash|zsh|fish                         a script that completes these commands in your shell
   elicit grade FILE [task=gsm8k]                          grade a JSONL of {gold, output, expected}
-  elicit organism build kind=positive folder=... steps=... rate=...
-  elicit organism check
+  elicit organism build kind=positive folder=... steps=... rate=...   train a model organism
+  elicit organism check                                   measure the shipped organisms against their requirements
 
 Groups: method method/strategy method/critic method/response model task eval tracker experiment sweep.
 Settings: seed=0 root=runs group=NAME placebos=none|one|all rivals=none|one|all budget.labels=N eval.limit=N eval.n=N
@@ -35,7 +36,24 @@ Settings: seed=0 root=runs group=NAME placebos=none|one|all rivals=none|one|all 
 Exit codes: 0 ok, 1 run failed, 2 bad configuration, 3 sweep partly failed.
 """
 
-WORDS = (
-    *("list", "show", "doctor", "grade", "score", "compare", "report", "export", "lens", "organism", "resume"),
-    *("escalate", "calibrate", "contamination", "completion", "workspace"),
-)
+WORDS: dict[str, str] = {
+    "list": "choices:list_choices",
+    "show": "choices:show_choice",
+    "doctor": "doctor:doctor",
+    "grade": "measured:grade",
+    "score": "measured:score",
+    "compare": "measured:compare",
+    "report": "measured:report",
+    "export": "export:export",
+    "lens": "lens:lens",
+    "organism": "organism:organism",
+    "resume": "experiment:resume",
+    "escalate": "escalate:escalate",
+    "calibrate": "calibrate:calibrate",
+    "contamination": "contamination:contamination",
+    "completion": "completion:completion",
+    "workspace": "workspace:workspace",
+}
+"""command -> module:function of elicit.commands, imported when the command is given"""
+FORMATS = ("lm-eval", "peft", "merged", "steering-vector")
+"""of `elicit export`"""

@@ -4,14 +4,15 @@
 
 A class is named by `_class_` (or known from the field's type); it must be a dataclass under
 `elicit.`, `methods.`, a registered plug-in or a prefix that the caller allows: nothing else is ever
-imported or called. Unknown keys and values of a wrong type are faults with their place and near
-matches. Strict on purpose, like the loader of facebookresearch/lingua and the errors of torchtune.
+imported or called. Unknown keys and values of a wrong type are faults with their path (`eval.n`) and
+near matches. Strict on purpose, like the loader of facebookresearch/lingua and the errors of torchtune.
 Knows nothing about hydra or files. No torch of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import sys
@@ -33,6 +34,12 @@ _BROKEN = object()
 
 def plugins() -> dict[str, EntryPoint]:
     """Registered plug-ins by entry-point name."""
+    return dict(_registered(tuple(sys.path)))
+
+
+@functools.cache
+def _registered(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Reads the metadata of every installed package (about 30 ms), so once per search path."""
     return {point.name: point for point in entry_points(group=PLUGIN_GROUP)}
 
 
@@ -42,16 +49,16 @@ def allowed_prefixes(more: Iterable[str] = ()) -> tuple[str, ...]:
     return tuple(sorted(package.rstrip(".") + "." for package in packages))
 
 
-def build(node: Any, where: str = "config", hint: Any = Any, allow: Iterable[str] = ()) -> Any:
-    """The value that `node` describes. Raises ConfigError that lists every fault with its place."""
+def build(node: Any, path: str = "config", hint: Any = Any, allow: Iterable[str] = ()) -> Any:
+    """The value that `node` describes. Raises ConfigError that lists every fault with its path."""
     builder = Builder(allow)
-    value = builder.value(node, hint, where)
+    value = builder.value(node, hint, path)
     builder.raise_faults()
     return value
 
 
 class Builder:
-    """Collects faults while it builds, so that a file is mended once instead of five times."""
+    """Collects faults while it builds, so that a file is corrected once instead of five times."""
 
     def __init__(self, allow: Iterable[str] = (), prefixes: tuple[str, ...] | None = None) -> None:
         self.faults: list[str] = []
@@ -67,112 +74,112 @@ class Builder:
             self.faults.append(text)
         return _BROKEN
 
-    def value(self, node: Any, hint: Any, where: str) -> Any:
+    def value(self, node: Any, hint: Any, path: str) -> Any:
         """Check `node` against the type `hint` and build what it describes."""
         if isinstance(node, Mapping) and "_class_" in node:
-            cls = self.find_class(node["_class_"], f"{where}._class_")
+            cls = self.find_class(node["_class_"], f"{path}._class_")
             if cls is _BROKEN:
                 return _BROKEN
-            built = self.instance(cls, {key: value for key, value in node.items() if key != "_class_"}, where)
+            built = self.instance(cls, {key: value for key, value in node.items() if key != "_class_"}, path)
             plain = isinstance(hint, type) and dataclasses.is_dataclass(hint)
             if plain and built is not _BROKEN and not isinstance(built, hint):
-                return self.fault(f"{where}._class_={node['_class_']!r}: expected {_type_name(hint)}")
+                return self.fault(f"{path}._class_={node['_class_']!r}: expected {_type_name(hint)}")
             return built
         origin = typing.get_origin(hint)
         if origin in (typing.Union, types.UnionType):
-            return self._union(node, typing.get_args(hint), where)
+            return self._union(node, typing.get_args(hint), path)
         if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(node, Mapping):
-            return self.instance(hint, node, where)
+            return self.instance(hint, node, path)
         if origin is typing.Literal:
             known = typing.get_args(hint)
-            return node if node in known else self.fault(f"{where}={node!r}: {near(str(node), map(str, known))}")
+            return node if node in known else self.fault(f"{path}={node!r}: {near(str(node), map(str, known))}")
         if origin in (list, tuple, Sequence) or hint in (list, tuple):
-            return self._sequence(node, hint, where)
+            return self._sequence(node, hint, path)
         if origin in (dict, Mapping) or hint is dict:
-            return self._mapping(node, hint, where)
-        return self._scalar(node, hint, where)
+            return self._mapping(node, hint, path)
+        return self._scalar(node, hint, path)
 
-    def find_class(self, name: Any, where: str) -> Any:
+    def find_class(self, name: Any, path: str) -> Any:
         """Import the dataclass `name`, from an allowed package only."""
         if not isinstance(name, str) or not name.startswith(self.prefixes):
             packages = ", ".join(prefix + "*" for prefix in self.prefixes)
-            return self.fault(f"{where}={name!r}: classes of {packages} only (allow_classes=[PACKAGE] allows more)")
+            return self.fault(f"{path}={name!r}: classes of {packages} only (allow_classes=[PACKAGE] allows more)")
         module_name, _, class_name = current_name(name).rpartition(".")
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as missing:
-            return self.fault(f"{where}={name!r}: {missing}")
+            return self.fault(f"{path}={name!r}: {missing}")
         cls = getattr(module, class_name, None)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             known = [n for n, v in vars(module).items() if isinstance(v, type) and dataclasses.is_dataclass(v)]
-            return self.fault(f"{where}={name!r}: {module_name} has no such dataclass; {near(class_name, known)}")
+            return self.fault(f"{path}={name!r}: {module_name} has no such dataclass; {near(class_name, known)}")
         return cls
 
-    def instance(self, cls: type, node: Mapping[str, Any], where: str) -> Any:
+    def instance(self, cls: type, node: Mapping[str, Any], path: str) -> Any:
         """Build `cls` from `node`; its own ConfigErrors are faults like any other."""
         fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
         before, arguments = len(self.faults), {}
         for key, value in node.items():
             if key not in fields:
-                self.fault(f"{where}.{key}: {cls.__name__} has no such setting; {near(str(key), fields)}")
+                self.fault(f"{path}.{key}: {cls.__name__} has no such setting; {near(str(key), fields)}")
                 continue
-            arguments[key] = self.value(value, hint_of(cls, key), f"{where}.{key}")
+            arguments[key] = self.value(value, hint_of(cls, key), f"{path}.{key}")
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in node:
-                self.fault(f"{where}.{name}: {cls.__name__} needs a value")
+                self.fault(f"{path}.{name}: {cls.__name__} needs a value")
         if len(self.faults) > before:
             return _BROKEN
         try:
             return cls(**arguments)
         except ElicitError as fault:
-            return self.fault(f"{where}: {fault}")
+            return self.fault(f"{path}: {fault}")
 
-    def _union(self, node: Any, options: tuple[Any, ...], where: str) -> Any:
+    def _union(self, node: Any, options: tuple[Any, ...], path: str) -> Any:
         if node is None and type(None) in options:
             return None
         rest = [option for option in options if option is not type(None)]
         attempts = []
         for option in rest:
             trial = Builder(prefixes=self.prefixes)
-            value = trial.value(node, option, where)
+            value = trial.value(node, option, path)
             if not trial.faults:
                 return value
             attempts.append(trial.faults)
         if len(rest) == 1:
             return [self.fault(text) for text in attempts[0]][-1]
-        return self.fault(f"{where}={node!r}: expected {' or '.join(map(_type_name, options))}")
+        return self.fault(f"{path}={node!r}: expected {' or '.join(map(_type_name, options))}")
 
-    def _sequence(self, node: Any, hint: Any, where: str) -> Any:
+    def _sequence(self, node: Any, hint: Any, path: str) -> Any:
         if not isinstance(node, (list, tuple)):
-            return self.fault(f"{where}={node!r}: expected a list, such as [{node}]")
+            return self.fault(f"{path}={node!r}: expected a list, such as [{node}]")
         arguments = typing.get_args(hint)
         inner = list(arguments[:1] if arguments[1:] in ((), (...,)) else arguments) or [Any]
         if len(inner) > 1 and len(inner) != len(node):
-            return self.fault(f"{where}={list(node)!r}: expected {len(inner)} entries")
+            return self.fault(f"{path}={list(node)!r}: expected {len(inner)} entries")
         hints = inner if len(inner) > 1 else inner * len(node)
-        values = [self.value(value, h, f"{where}[{i}]") for i, (value, h) in enumerate(zip(node, hints, strict=True))]
+        values = [self.value(value, h, f"{path}[{i}]") for i, (value, h) in enumerate(zip(node, hints, strict=True))]
         return values if (typing.get_origin(hint) or hint) is list else tuple(values)
 
-    def _mapping(self, node: Any, hint: Any, where: str) -> Any:
+    def _mapping(self, node: Any, hint: Any, path: str) -> Any:
         if not isinstance(node, Mapping):
-            return self.fault(f"{where}={node!r}: expected a mapping")
+            return self.fault(f"{path}={node!r}: expected a mapping")
         inner = (typing.get_args(hint) or (Any, Any))[1]
-        return {key: self.value(value, inner, f"{where}.{key}") for key, value in node.items()}
+        return {key: self.value(value, inner, f"{path}.{key}") for key, value in node.items()}
 
-    def _scalar(self, node: Any, hint: Any, where: str) -> Any:
+    def _scalar(self, node: Any, hint: Any, path: str) -> Any:
         if hint is float and isinstance(node, int) and not isinstance(node, bool):
             return float(node)
         if hint is int and isinstance(node, bool):
-            return self.fault(f"{where}={node!r}: expected int")
+            return self.fault(f"{path}={node!r}: expected int")
         if hint in (bool, int, float, str):
-            return node if isinstance(node, hint) else self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
+            return node if isinstance(node, hint) else self.fault(f"{path}={node!r}: expected {_type_name(hint)}")
         if hint is Path and isinstance(node, str):
             return Path(node)
         if hint is Any or hint is object:
             return node
         if isinstance(node, Mapping):
-            return self.fault(f"{where}: expected {_type_name(hint)}; name its class with _class_")
+            return self.fault(f"{path}: expected {_type_name(hint)}; name its class with _class_")
         protocol = getattr(hint, "_is_protocol", False)
         wrong = (
             isinstance(node, str | int | float | list)
@@ -180,12 +187,12 @@ class Builder:
             else isinstance(hint, type) and not isinstance(node, hint)
         )
         if wrong:
-            return self.fault(f"{where}={node!r}: expected {_type_name(hint)}")
+            return self.fault(f"{path}={node!r}: expected {_type_name(hint)}")
         return node
 
 
 def hint_of(cls: type, name: str) -> Any:
-    """The type of a dataclass field; Any where it stands in a module that is only imported for type checking."""
+    """The type of a dataclass field; Any if its module is only imported for type checking."""
     for base in cls.__mro__:
         annotation = inspect.get_annotations(base).get(name)
         if annotation is None:

@@ -1,9 +1,9 @@
 """One command line becomes one checked `Settings`: hydra composes the YAML, `build` makes the objects.
 
-    overrides --compose--> plain resolved dict --settings--> Settings(method, model, task, eval, tracker, ...)
+    overrides --Composer.node--> plain resolved dict --build_settings--> Settings(method, model, task, eval, ...)
 
 Hydra's own `_target_` instantiation is never used. A dataclass is the schema of its YAML node (the
-defaults are the truth, YAML states differences), so every override of a value is passed to hydra as
+defaults are the truth, YAML states differences), so every override of a value is passed on as
 `++key=value` and unknown keys are refused afterwards by `build`, however they came in. Plug-ins add
 config folders through the entry-point group `elicit.configs`. Knows no model and no method; torch-free,
 and hydra is imported only when something is composed.
@@ -11,6 +11,7 @@ and hydra is imported only when something is composed.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import itertools
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any
 from elicit.config.build import Builder, plugins
 from elicit.config.settings import ARMS, GROUPS, Settings, Sweep
 from elicit.errors import ConfigError, near
-from elicit.watch import watching
+from elicit.watch import HOOK, watching
 
 
 def config_dirs() -> list[Path]:
@@ -47,25 +48,44 @@ def choices(group: str) -> dict[str, Path]:
     return found
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
-    """The resolved configuration as plain containers. Raises ConfigError with hydra's finding and near matches."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+class Composer:
+    """The configurations of one command. Overrides with the same group choices share one hydra composition.
 
-    first, *rest = config_dirs()
-    search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in rest)}]"] if rest else []
-    prepared = [_prepare(override) for override in overrides]
-    try:
-        with initialize_config_dir(config_dir=str(first.resolve()), version_base="1.3"):
-            composed = hydra_compose("config", overrides=[*search, *prepared])
-        node = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as fault:
-        raise ConfigError(_first_lines(fault)) from None
-    assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items()}
+    Hydra merges YAML files as the group choices say, then sets the values in the order given. Merging takes a few
+    tenths of a second and is kept; values are set here on a copy, by the call that hydra itself makes. So seeds,
+    placebos, rivals and sweeps over fields cost no second composition.
+    """
+
+    def __init__(self) -> None:
+        self._merged: dict[tuple[str, ...], Any] = {}
+
+    def node(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The resolved configuration as plain containers. Raises ConfigError with hydra's reason and near matches."""
+        from hydra.errors import HydraException
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            group_choices, values = _split([_prepare(override) for override in overrides])
+            if group_choices not in self._merged:
+                self._merged[group_choices] = _merge(group_choices)
+            config = copy.deepcopy(self._merged[group_choices])
+            for key, value in values:
+                OmegaConf.update(config, key, value, merge=True, force_add=True)
+            node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        except (HydraException, OmegaConfBaseException) as fault:
+            raise ConfigError(_first_lines(fault)) from None
+        assert isinstance(node, dict)
+        return {str(key): value for key, value in node.items()}
+
+    def settings(self, overrides: Sequence[str]) -> Settings:
+        """The checked settings of these overrides. Raises ConfigError with all faults at once."""
+        return build_settings(self.node(overrides))
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """`Composer.node` for a single configuration."""
+    return Composer().node(overrides)
 
 
 def build_settings(node: Mapping[str, Any]) -> Settings:
@@ -91,17 +111,14 @@ def build_settings(node: Mapping[str, Any]) -> Settings:
     return with_arm(replace(value, method=method, node=dict(node), smuggled=smuggled))
 
 
-_seen_at_import: dict[str, list[str]] = {}
-
-
 def _watched(builder: Builder, node: Any) -> tuple[Any, tuple[str, ...]]:
     """Import and build the method under the audit hook: what it reads by itself did not come through the ledger."""
     if node is None:
         return None, ()
     if not isinstance(node, Mapping) or "_class_" not in node:
         return builder.fault(f"method={node!r}: no method; choose one with method=NAME"), ()
-    tempfile.gettempdir()  # tries its folders once a process: not a read of the method's
-    seen = _seen_at_import.setdefault(str(node["_class_"]), [])
+    tempfile.gettempdir()  # tries its folders on its first call in a process: not a read by the method
+    seen = HOOK.read_at_import.setdefault(str(node["_class_"]), [])
     with watching(own_places(), seen.append):
         method = builder.value(node, Any, "method")
     return method, tuple(seen)
@@ -126,7 +143,7 @@ def with_arm(value: Settings) -> Settings:
     return replace(value, method=known[name])
 
 
-def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:
+def sweep_jobs(overrides: Sequence[str], composer: Composer | None = None) -> list[list[str]]:
     """The cartesian product of all comma-separated (or range, choice) values and of the axes of `sweep=NAME`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
@@ -142,12 +159,12 @@ def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:
             axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         else:
             axes.append([text])
+    composer = composer or Composer()
     jobs = [list(job) for job in itertools.product(*axes)]
-    return [[*axis, *job] for job in jobs for axis in _declared_axes(job)]
+    return [[*axis, *job] for job in jobs for axis in _declared_axes(composer.node(job).get("sweep"))]
 
 
-def _declared_axes(job: Sequence[str]) -> Iterator[list[str]]:
-    sweep = compose(job).get("sweep")
+def _declared_axes(sweep: Any) -> Iterator[list[str]]:
     if not sweep:
         yield []
         return
@@ -186,6 +203,35 @@ def _prepare(override: str) -> str:
     if "/" in bare and not bare.startswith("hydra"):
         raise ConfigError(f"{bare}: no such group; {near(bare, GROUPS)}")
     return override if key.startswith(("~", "hydra")) else f"++{key.lstrip('+')}{override[len(key) :]}"
+
+
+def _split(prepared: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:
+    """Prepared overrides as (what decides which YAML is merged, values to set in their order).
+
+    Deletions, settings of hydra itself and several values for one key are left to hydra, with everything else, for
+    they depend on the order or are faults.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(list(prepared))
+    if any(override.is_delete() or override.is_sweep_override() for override in parsed):
+        return tuple(prepared), []
+    values = [one for one in parsed if one.is_force_add() and one.package is None and one.key_or_group not in GROUPS]
+    rest = tuple(str(one.input_line) for one in parsed if one not in values)
+    if any(word.startswith("hydra") for word in rest):
+        return tuple(prepared), []
+    return rest, [(one.key_or_group, one.value()) for one in values]
+
+
+def _merge(group_choices: Sequence[str]) -> Any:
+    """Hydra's composition of these overrides, its interpolations not yet resolved."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    first, *rest = config_dirs()
+    search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in rest)}]"] if rest else []
+    with initialize_config_dir(config_dir=str(first.resolve()), version_base="1.3"):
+        return hydra_compose("config", overrides=[*search, *group_choices])
 
 
 def _first_lines(fault: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The overall shape of a configuration: what one command line says, as dataclasses.
+"""The overall shape of a configuration: the settings of one command line as dataclasses.
 
 A dataclass is the schema of its YAML node: its defaults are the truth, and YAML states differences. The fields of a
 method, a task or a model are defined next to the code that they configure. Knows no hydra, no model and no method.
@@ -7,9 +7,16 @@ method, a task or a model are defined next to the code that they configure. Know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from elicit.errors import ConfigError
+from elicit.errors import ConfigError, checked
+
+if TYPE_CHECKING:  # floors above: `build` checks these by their `_class_` alone
+    from elicit.ledger import Budget
+    from elicit.method import Method
+    from elicit.policy.checkpoint import CheckpointConfig
+    from elicit.tasks.task import Task
+    from elicit.track import NoTracker, WandbTracker
 
 GROUPS = (
     *("method", "method/strategy", "method/critic", "method/response"),
@@ -24,9 +31,9 @@ class EvalPlan:
     """How all policies of a comparison are measured."""
 
     n: int = 16
-    """samples an item; deterministic strategies take 1"""
+    """samples per item; deterministic strategies take 1"""
     base_n: int | None = None
-    """the same of the base rungs, so that the base's vote can spend as many tokens as a costly method; null: n"""
+    """samples per item of the base rungs, so that the base's vote can spend a costly method's tokens; null: n"""
     limit: int | None = 200
     """items of the test split, a seeded subset that is the same for all policies; null: all"""
     regime: Literal["compare", "support", "greedy"] = "compare"
@@ -36,8 +43,8 @@ class EvalPlan:
     """processes that grade"""
     bootstrap_draws: int = 10_000
     ceilings: tuple[Literal["C1", "C3", "C4"], ...] = ("C1", "C4")
-    """C4: opener forced, where the task knows one; C1: base coverage net of guessing, needs support_n; C3: fine-tuning
-    on gold traces, where the task has them. C2 is declared by `sibling`."""
+    """C4: opener forced, if the task defines one; C1: base coverage net of guessing, needs support_n; C3: fine-tuning
+    on gold traces, if the task has them. C2 is declared by `sibling`."""
     sibling: str | None = None
     """post-trained sibling of the checkpoint, a folder or hub id: ceiling C2; null: none"""
     c3: Any = None
@@ -49,35 +56,32 @@ class EvalPlan:
     prompt_limit: int = 48
     """dev items on which B1's prompt is chosen"""
     prompt_n: int = 2
-    """samples an item for that choice"""
+    """samples per item for that choice"""
     own_prompts: bool = True
     """methods are measured at their own dev-best fixed prompt as well: EF against B1 compares best with best"""
     support_n: int | None = None
-    """base samples an item at temperature 1 for C1; null: C1 is not measured"""
+    """base samples per item at temperature 1 for C1; null: C1 is not measured"""
     annotate: bool = False
     """KL to the base and likelihood under it: every policy's samples at T=1 on some items, each scored by the base"""
     annotate_limit: int = 48
     """items for that"""
     annotate_n: int = 4
-    """samples an item for that"""
+    """samples per item for that"""
 
     def __post_init__(self) -> None:
-        for name in ("n", "workers", "bootstrap_draws", "prompt_limit", "prompt_n", "annotate_limit", "annotate_n"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: 1 or more")
         wanted = {"b2": ("tokens", "temperature", "top_p", "run"), "c3": ("fit", "name")}
         for name, parts in wanted.items():
             chosen = getattr(self, name)
             if lacking := [part for part in parts if chosen is not None and not hasattr(chosen, part)]:
                 raise ConfigError(f"{name}={type(chosen).__name__}: it has no {', '.join(lacking)} (see eval=full)")
-        for name in ("base_n", "limit", "max_new_tokens", "support_n"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: null, or 1 or more")
+        counts = ("n", "workers", "bootstrap_draws", "prompt_limit", "prompt_n", "annotate_limit", "annotate_n")
+        optional = ("base_n", "limit", "max_new_tokens", "support_n")
+        checked(self, at_least=dict.fromkeys((*counts, *optional), 1))
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """How methods are fitted, besides what each says itself."""
+    """How methods are fitted, besides their own settings."""
 
     prompt: str = "bare"
     """fixed prompt of the task that a method is fitted on; it is evaluated at the bare one and at its own best"""
@@ -89,9 +93,9 @@ class Experiment:
 
     name: str
     jobs: tuple[tuple[str, ...], ...]
-    """one list of overrides a job"""
+    """one list of overrides per job"""
     expected: dict[str, Any] = field(default_factory=dict)
-    """figures to print beside the obtained ones, by policy name"""
+    """figures to print next to the measured ones, by policy name"""
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,12 @@ class Sweep:
 class Settings:
     """Everything one job needs. `node` is the resolved configuration it was built from."""
 
-    method: Any
+    method: Method | None
     """None: only the base is measured"""
-    model: Any
-    task: Any
+    model: CheckpointConfig
+    task: Task
     eval: EvalPlan
-    tracker: Any
+    tracker: NoTracker | WandbTracker
     fit: FitPlan = FitPlan()
     experiment: Experiment | None = None
     sweep: Sweep | None = None
@@ -121,25 +125,22 @@ class Settings:
     output: Literal["text", "json"] = "text"
     dry_run: bool = False
     parallel: int = 1
-    """processes that fit and measure the jobs of a comparison side by side; more than 1 for tiny models on a CPU"""
+    """processes that fit and measure the jobs of a comparison in parallel; more than 1 for tiny models on a CPU"""
     placebos: Literal["none", "one", "all"] = "none"
     placebo_seeds: int = 1
-    """draws of every placebo (seed, seed + 1000, ...); they share the samples: n a draw is eval.n / placebo_seeds"""
+    """draws of every placebo (seed, seed + 1000, ...); they share the samples: n per draw is eval.n / placebo_seeds"""
     rivals: Literal["none", "one", "all"] = "none"
     template: str = "comparison"
     """report template: a shipped name or a path"""
-    budget: Any = None
-    """elicit.ledger.Budget"""
+    budget: Budget | None = None
+    """limits on what a fit may use; null: none"""
     allow_classes: tuple[str, ...] = ()
     """further packages whose classes `_class_` may name"""
     arm: str | None = None
     """set by method.placebo=NAME or method.rival=NAME: "placebo:NAME" """
     node: dict[str, Any] = field(default_factory=dict, compare=False)
     smuggled: tuple[str, ...] = ()
-    """what was read while the method was imported and built: the ledger counts it as unaccounted"""
+    """files and items read while the method was imported and built: the ledger counts them as unaccounted"""
 
     def __post_init__(self) -> None:
-        if self.parallel < 1:
-            raise ConfigError(f"parallel={self.parallel}: 1 process or more")
-        if self.placebo_seeds < 1:
-            raise ConfigError(f"placebo_seeds={self.placebo_seeds}: 1 draw or more")
+        checked(self, at_least={"parallel": 1, "placebo_seeds": 1})

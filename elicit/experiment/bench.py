@@ -1,10 +1,10 @@
-"""Measuring the policies of one comparison: everything is sampled into one store, and graded beside it.
+"""Measuring the policies of one comparison: everything is sampled into one store, and graded next to it.
 
     <root>/store/samples/<policy>/<regime>-<task>/   shared by all runs: the base is sampled once
     <root>/store/grades/<policy>/<regime>-<task>/
 
 The bench owns gold: it reads `test` for the evaluation and `dev` for the choice of rung B1. It fits
-nothing; what it hands out are `Entry` rows for `compare`.
+nothing; it returns `Entry` rows for `compare`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError, near
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.rungs import choose_b1
 from elicit.evaluate.stages.grade import grade
-from elicit.experiment.plan import Comparison
+from elicit.experiment.plan import ComparisonPlan
 from elicit.files import content_hash
 from elicit.ledger import data_class, prompt_rows, summary
 from elicit.records import Item
@@ -29,25 +30,25 @@ from elicit.records import Item
 if TYPE_CHECKING:
     from elicit.policy.checkpoint import Checkpoint
     from elicit.policy.policy import Policy
-    from elicit.tasks.task import PromptFormat
+    from elicit.tasks.task import PromptFormat, Task
 
 
 @dataclass
 class Bench:
     """One checkpoint, one task, one evaluation plan."""
 
-    comparison: Comparison
+    comparison: ComparisonPlan
     checkpoint: Checkpoint
     console: Console
     refused: dict[str, str] = field(default_factory=dict)
     """why a ceiling that was asked for was not measured, by its name"""
 
     @property
-    def task(self) -> Any:
+    def task(self) -> Task:
         return self.comparison.settings.task
 
     @property
-    def plan(self) -> Any:
+    def plan(self) -> EvalPlan:
         return self.comparison.settings.eval
 
     @property
@@ -66,7 +67,7 @@ class Bench:
 
     @functools.cached_property
     def prompts(self) -> dict[str, PromptFormat]:
-        """The fixed prompts of rung B1, `bare` first. Raises ConfigError on one that the task has not."""
+        """The fixed prompts of rung B1, `bare` first. Raises ConfigError for one that the task lacks."""
         chosen = self.plan.prompts
         if unknown := sorted(set(chosen or ()) - set(self.task.prompts)):
             raise ConfigError(f"eval.prompts={unknown[0]!r}: {near(unknown[0], self.task.prompts)}")
@@ -74,7 +75,7 @@ class Bench:
         return {name: self.task.prompts[name] for name in names}
 
     def refuse(self, name: str, reason: str) -> None:
-        """Note, and say, why a ceiling is not measured."""
+        """Record and print why a ceiling is not measured."""
         self.refused[name] = reason
         self.console.say(f"{name} is refused: {reason}")
 
@@ -85,7 +86,7 @@ class Bench:
         return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
 
     def fitted_on(self, prompt: str) -> Policy:
-        """The base as a method is fitted on it. Raises ConfigError where the task has no such prompt."""
+        """The base as a method is fitted on it. Raises ConfigError if the task has no such prompt."""
         if prompt not in self.task.prompts:
             raise ConfigError(f"fit.prompt={prompt!r}: {near(prompt, self.task.prompts)}")
         return self.bare().with_prompt(self.task.prompts[prompt])
@@ -93,7 +94,7 @@ class Bench:
     def measured(
         self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None
     ) -> tuple[Path, Path]:
-        """Sample and grade a policy; (samples, grades). What is there already is not made again."""
+        """Sample and grade a policy; returns (samples, grades). Rows that exist are not made again."""
         from elicit.evaluate.stages.generate import generate
         from elicit.policy.decoding import REGIMES
 
@@ -110,15 +111,15 @@ class Bench:
 
     @functools.cached_property
     def known(self) -> dict[str, Item]:
-        """Everything in the store that may need a grade: other comparisons share it, with other limits."""
+        """Items of everything in the store that may need a grade: other comparisons share it, with other limits."""
         return {item.id: item for item in (*self.task.items("test"), *self.task.items("dev"))}
 
     def best_prompt(self, policy: Policy, what: str) -> str:
         """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""
         on_dev: dict[str, Measures] = {}
         for name, prompt in self.prompts.items():
-            asked = policy.with_prompt(prompt)
-            folders = self.measured(f"{what}, prompt {name} on dev", asked, self.dev, self.plan.prompt_n)
+            prompted = policy.with_prompt(prompt)
+            folders = self.measured(f"{what}, prompt {name} on dev", prompted, self.dev, self.plan.prompt_n)
             on_dev[name] = measure(*folders, self.dev)
         return choose_b1(on_dev)
 
@@ -132,19 +133,19 @@ class Bench:
         n = self.plan.base_n or self.plan.n
         entries = [self.entry("base", "base", "bare", self.bare(), n)]
         best = self.best_prompt(self.bare(), "base") if len(self.prompts) > 1 else None
-        if best not in (None, "bare"):
+        if best is not None and best != "bare":
             policy = self.bare().with_prompt(self.prompts[best])
             entries.append(self.entry("prompt", best, best, policy, n, select_bits=self.choice_bits))
         return entries + self._ceilings(), best
 
     def _ceilings(self) -> list[Entry]:
-        found = []
+        entries = []
         keys = getattr(self.task, "keys", None) or {}
         if "C4" in self.plan.ceilings and "forced" in keys:
-            found.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
+            entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
         if "C1" in self.plan.ceilings and self.plan.support_n:
-            found.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
-        return found
+            entries.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
+        return entries
 
     def entry(
         self,
@@ -173,11 +174,11 @@ class Bench:
         return entry if role == "ceiling" else self.annotated(entry, policy)
 
     def annotated(self, entry: Entry, policy: Policy) -> Entry:
-        """The entry with KL and likelihood under the base, where the plan says so (`eval.annotate`).
+        """The entry with KL and likelihood under the base, if the plan asks for them (`eval.annotate`).
 
-        Both are expectations over a policy's own draws at T=1, the regime of the comparison is another one: some items
-        are sampled so, `annotate_n` times each, and scored token by token. A strategy draws by its own rule in any
-        regime, so its samples at hand are annotated.
+        Both are expectations over a policy's own draws at T=1, and the comparison uses another regime: so some items
+        are sampled at T=1, `annotate_n` times each, and scored token by token. A strategy draws by its own rule in any
+        regime, so its existing samples are annotated.
         """
         from elicit.evaluate.stages.annotate import annotate
         from elicit.evaluate.stages.generate import generate
@@ -186,7 +187,7 @@ class Bench:
         plan, at_one = self.plan, None
         if not plan.annotate:
             return entry
-        items = some(self.items, plan.annotate_limit)
+        items = limited(self.items, plan.annotate_limit)
         with self.console.progress(f"{entry.name}: KL and likelihood") as progress:
             if policy.strategy is None and plan.regime != "support":
                 regime, limit = REGIMES["support"], plan.max_new_tokens
@@ -195,7 +196,7 @@ class Bench:
         return replace(entry, at_one=at_one)
 
 
-def some(items: Sequence[Item], limit: int) -> list[Item]:
-    """The same random part of these items for everybody, in their order."""
+def limited(items: Sequence[Item], limit: int) -> list[Item]:
+    """A random subset of the items, the same for all policies, in their order."""
     chosen = {item.id for item in sorted(items, key=lambda item: content_hash(["annotate", item.id]))[:limit]}
     return [item for item in items if item.id in chosen]

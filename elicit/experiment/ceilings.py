@@ -1,11 +1,11 @@
-"""Rungs and ceilings that cost extra: B2, C2 and C3, each where the plan asks for it.
+"""Rungs and ceilings that cost extra: B2, C2 and C3, each if the plan asks for it.
 
     eval.b2=STRATEGY        B2   B1's prompt, forced to a method's mean tokens, once for methods of about equal length
-    eval.sibling=CHECKPOINT C2   a declared post-trained sibling, asked the bare prompt, on the same items
-    eval.ceilings=[..., C3] C3   the same checkpoint, fine-tuned on the task's own gold traces (`eval.c3` says how)
+    eval.sibling=CHECKPOINT C2   a declared post-trained sibling, at the bare prompt, on the same items
+    eval.ceilings=[..., C3] C3   the same checkpoint, fine-tuned on the task's own gold traces (by `eval.c3`)
 
-Each becomes an `Entry` like any other. What can't be measured is refused with its reason (`Bench.refused`) and the
-comparison goes on. Fits and strategies are kept under <comparison>/rungs, so that `resume` and `lens` find them.
+Each becomes an `Entry` like any other. One that can't be measured is refused with its reason (`Bench.refused`) and the
+comparison continues. Fits and strategies are kept under <comparison>/rungs, so that `resume` and `lens` find them.
 """
 
 from __future__ import annotations
@@ -34,17 +34,19 @@ if TYPE_CHECKING:
 
 def extra_ceilings(bench: Bench) -> list[Entry]:
     """C2 and C3, as far as they are asked for and can be measured."""
-    found = [sibling(bench)] if bench.plan.sibling is not None else []
-    return [*filter(None, found), *filter(None, [supervised(bench)] if "C3" in bench.plan.ceilings else [])]
+    c2 = sibling(bench) if bench.plan.sibling is not None else None
+    c3 = supervised(bench) if "C3" in bench.plan.ceilings else None
+    return [entry for entry in (c2, c3) if entry is not None]
 
 
 def sibling(bench: Bench) -> Entry | None:
-    """C2. Refused where its tokenizer can't render the prompts. Raises CheckpointError where it can't be loaded."""
+    """C2. Refused if its tokenizer can't render the prompts. Raises CheckpointError if it can't be loaded."""
     from elicit.policy.checkpoint import load_checkpoint
     from elicit.policy.policy import Policy
 
     dtype = str(bench.checkpoint.info()["dtype"])
-    config = replace(bench.checkpoint.config, path=bench.plan.sibling, revision=None, dtype=dtype, base_model=False)
+    path = str(bench.plan.sibling)
+    config = replace(bench.checkpoint.config, path=path, revision=None, dtype=dtype, base_model=False)
     other = load_checkpoint(config)
     prompt = bench.task.prompts["bare"]
     garbled = next((text for item in bench.items if not renders(other, text := prompt.render(item.question))), None)
@@ -58,21 +60,21 @@ def sibling(bench: Bench) -> Entry | None:
 
 
 def renders(checkpoint: Checkpoint, text: str) -> bool:
-    """Whether a text survives a tokenizer, blanks aside."""
+    """Whether encoding and decoding gives the same text, apart from blanks."""
     unknown = checkpoint.tokenizer.unk_token_id
     ids = [token for token in checkpoint.encode(text) if token != checkpoint.bos_id]
     return unknown not in ids and "".join(checkpoint.decode(ids).split()) == "".join(text.split())
 
 
 def supervised(bench: Bench) -> Entry | None:
-    """C3. Refused where the task's gold has no steps, or the training says that it can't be done."""
+    """C3. Refused if the task's gold has no steps, or the training raises MethodError."""
     from elicit.experiment.fit import fit_job, ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
 
     job = _c3_job(bench)
     run = _folder(bench, "C3", job)
-    chosen = job.settings
-    track = chosen.tracker.start(run.path, "fit", "C3", bench.comparison.group, dict(chosen.node), bench.console.say)
+    group, node = bench.comparison.group, dict(job.settings.node)
+    track = job.settings.tracker.start(run.path, "fit", "C3", group, node, bench.console.say)
     try:
         intervention = fit_job(job, run, bench.bare(), bench.console.say, track)
     except MethodError as fault:
@@ -97,13 +99,13 @@ def _c3_job(bench: Bench) -> Job:
 
     settings = bench.comparison.settings
     method: Any = settings.eval.c3 if settings.eval.c3 is not None else GoldSft()
-    told = {"_class_": published_name(type(method)), **asdict(method)}
-    chosen = replace(settings, method=method, arm=None, smuggled=(), node={**settings.node, "method": told})
-    return Job("C3", "ceiling", chosen, ())
+    node = {"_class_": published_name(type(method)), **asdict(method)}
+    settings = replace(settings, method=method, arm=None, smuggled=(), node={**settings.node, "method": node})
+    return Job("C3", "ceiling", settings, ())
 
 
 def _folder(bench: Bench, name: str, job: Job) -> RunFolder:
-    """The run folder of a ceiling's fit: one a comparison, beside no other run."""
+    """The run folder of a ceiling's fit: one per comparison, kept apart from the runs of methods."""
     import yaml
 
     path = bench.comparison.folder / "rungs" / name
@@ -115,9 +117,9 @@ def _folder(bench: Bench, name: str, job: Job) -> RunFolder:
 
 
 def with_b2(bench: Bench, entries: Sequence[Entry], best: str | None) -> list[Entry]:
-    """The entries with a rung B2 for every method: its own row, or B1 where the method is no longer than that.
+    """The entries with a rung B2 for every method: its own row, or B1 if the method is no longer than that.
 
-    A method's tokens are those it spends where it is asked as it is best, the mean over its seeds.
+    A method's tokens are those that it spends at its best prompt, the mean over its seeds.
     """
     b1 = next((entry for entry in entries if entry.role in ("base", "prompt") and entry.prompt == best), None)
     if bench.plan.b2 is None or b1 is None:
@@ -132,26 +134,26 @@ def with_b2(bench: Bench, entries: Sequence[Entry], best: str | None) -> list[En
             rungs[target] = _b2(bench, target, b1)
         out |= {id(entry): replace(entry, b2=rungs[target].name if tokens > short else b1.name) for entry in arm}
     last = max(i for i, entry in enumerate(entries) if entry.role in ("base", "prompt"))
-    told = [out.get(id(entry), entry) for entry in entries]
-    return [*told[: last + 1], *(rungs[target] for target in sorted(rungs)), *told[last + 1 :]]
+    named = [out.get(id(entry), entry) for entry in entries]
+    return [*named[: last + 1], *(rungs[target] for target in sorted(rungs)), *named[last + 1 :]]
 
 
 def note(run: RunFolder, entries: Sequence[Entry]) -> None:
-    """Tell a run's manifest of the rungs of its entries: `elicit compare RUN RUN` reads them there."""
+    """Write the rungs of its entries into a run's manifest: `elicit compare RUN RUN` reads them there."""
     run.update(entries=[entry.plain() for entry in entries if entry.run == str(run.path)])
 
 
 def _arms(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """The seeds of each method, at whichever prompts."""
+    """The seeds of each method, at all of their prompts."""
     methods = [entry for entry in entries if entry.role == "method"]
     for arm in dict.fromkeys((entry.name, entry.arm) for entry in methods):
         yield [entry for entry in methods if (entry.name, entry.arm) == arm]
 
 
 def _tokens(bench: Bench, seeds: Sequence[Entry]) -> float:
-    """Mean tokens an answer."""
-    found = [measure(entry.samples, entry.grades, bench.items).tokens_N_J for entry in seeds]
-    return float(np.mean([np.nanmean(tokens_N_J) for tokens_N_J in found]))
+    """Mean tokens per answer, over the seeds."""
+    tokens = [measure(entry.samples, entry.grades, bench.items).tokens_N_J for entry in seeds]
+    return float(np.mean([np.nanmean(tokens_N_J) for tokens_N_J in tokens]))
 
 
 def _b2(bench: Bench, target: int, b1: Entry) -> Entry:

@@ -1,97 +1,113 @@
 """One job of a command: its run folder, its fit, its measurement. Any process of the command may do it.
 
-A fault stays in the job's own folder, so that the others go on. Knows no other job and no comparison (`run.py`).
+A fault stays in the job's own folder, so that the others continue. Knows no other job and no comparison (`run.py`).
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from elicit.config import Settings
 from elicit.config.compose import build_settings
 from elicit.errors import StageError
 from elicit.experiment.plan import Job
-from elicit.experiment.provenance import config_hash
+from elicit.experiment.provenance import Provenance, config_hash
 from elicit.experiment.run_folder import DONE, RunFolder
 from elicit.names import published_name
+
+if TYPE_CHECKING:
+    from elicit.evaluate.entry import Entry
+    from elicit.experiment.bench import Bench
+    from elicit.policy.intervention import Intervention
+    from elicit.policy.policy import Policy
+    from elicit.records import LedgerRow
+
+
+@dataclass
+class Invocation:
+    """One command: what its runs share, and how many it has planned."""
+
+    argv: Sequence[str]
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    planned: int = 0
+
+    def next_index(self) -> int:
+        """Position of a run among those of the command, from 1: `resume` keeps their order."""
+        self.planned += 1
+        return self.planned
 
 
 @dataclass
 class Outcome:
-    """What came of one job."""
+    """The result of one job."""
 
     job: Job
     run: RunFolder
-    entries: list[Any] = field(default_factory=list)
-    """at the bare prompt, and at its own dev-best one where that is another"""
+    entries: list[Entry] = field(default_factory=list)
+    """at the bare prompt, and at its own dev-best one if that is another"""
     fault: BaseException | None = None
 
 
-def make_folder(job: Job, group: str, invocation: str, argv: Sequence[str]) -> RunFolder:
+def make_folder(job: Job, group: str, invocation: Invocation) -> RunFolder:
     """The planned run folder of one job."""
-    chosen = job.settings
+    settings = job.settings
     manifest = {
         "role": job.role,
         "name": job.name,
-        "method": chosen.method.name if chosen.method else None,
-        "method_class": published_name(type(chosen.method)),
+        "method": settings.method.name if settings.method else None,
+        "method_class": published_name(type(settings.method)),
         "parent": job.parent,
         "twin": job.twin,
         "arm": job.arm,
-        "seed": chosen.seed,
+        "seed": settings.seed,
         "group": group,
-        "invocation": invocation,
-        "index": _next_index(),
-        "argv": list(argv),
+        "invocation": invocation.id,
+        "index": invocation.next_index(),
+        "argv": list(invocation.argv),
         "overrides": list(job.overrides),
-        "config_hash": config_hash(chosen.node),
+        "config_hash": config_hash(settings.node),
         "pid": os.getpid(),
     }
-    return RunFolder.create(Path(chosen.root), job.name.replace("/", "-"), chosen.task.name, chosen.node, manifest)
-
-
-_index = 0
-
-
-def _next_index() -> int:
-    global _index
-    _index += 1
-    return _index
+    name = job.name.replace("/", "-")
+    return RunFolder.create(Path(settings.root), name, settings.task.name, settings.node, manifest)
 
 
 def job_of(run: RunFolder) -> Job:
-    """The job of a run folder, composed again from its config.yaml."""
-    saved: Settings = build_settings(run.config())
-    told = run.manifest
-    if told.get("config_hash") != config_hash(saved.node):
+    """The job of a run folder, built again from its config.yaml. Raises StageError if that was changed."""
+    settings, manifest = build_settings(run.config()), run.manifest
+    if manifest.get("config_hash") != config_hash(settings.node):
         raise StageError(f"{run.path / 'config.yaml'} was changed since the run was planned; start a new run instead")
-    return Job(told["name"], told["role"], saved, tuple(told["overrides"]), told["parent"], told["twin"])
+    overrides = tuple(manifest["overrides"])
+    return Job(manifest["name"], manifest["role"], settings, overrides, manifest["parent"], manifest["twin"])
 
 
-def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
-    """Fit and measure one job; a fault stays in its folder and in `outcome`."""
+def run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
+    """Fit and measure one job; a fault is written to its folder and kept in `outcome`."""
     from elicit.experiment.fit import fit_job
 
     job, run, say = outcome.job, outcome.run, bench.console.say
     started = time.monotonic()
-    run.update(**facts, checkpoint=bench.checkpoint.info(), items=[item.id for item in bench.items])
+    run.update(**facts.manifest(), checkpoint=bench.checkpoint.info(), items=[item.id for item in bench.items])
+    # 1) the base alone: nothing to fit, and its samples belong to the comparison
     if job.role == "base":
         run.update(status=DONE, policy_id=bench.bare().id)
         return
+    # 2) the tracked run of this fit
     name = f"{job.name.replace('/', '-')}-s{job.settings.seed}"
     config = {key: value for key, value in job.settings.node.items() if key not in ("experiment", "sweep")}
-    track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, once(say))
+    track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, bench.console.say_once)
     try:
+        # 3) fit, then measure on items that the fit has not used
         intervention = fit_job(job, run, bench.fitted_on(job.settings.fit.prompt), say, track)
         outcome.entries = measure_job(job, run, bench, intervention)
         run.update(status=DONE, seconds=round(time.monotonic() - started, 3), wandb=track.id)
         track.artifact(f"intervention-{intervention.id}", "intervention", run.intervention)
-    except Exception as fault:
+    except Exception as fault:  # whatever a method or its libraries raise, the other jobs continue
         outcome.fault = fault
         run.failed(fault)
         say(f"{job.name}: failed ({type(fault).__name__}: {fault}); see {run.path / 'error.json'}")
@@ -99,10 +115,10 @@ def run_job(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
         track.finish()
 
 
-def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list[Any]:
+def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Intervention) -> list[Entry]:
     """The entries of a fitted job: at the bare prompt, and for a method at its own dev-best prompt if that is another.
 
-    Raises LedgerError where it was fitted on evaluated items.
+    Raises LedgerError if it was fitted on evaluated items.
     """
     from elicit.evaluate.entry import Entry
     from elicit.experiment.fit import ledger_rows
@@ -137,50 +153,36 @@ def measure_job(job: Job, run: RunFolder, bench: Any, intervention: Any) -> list
     entries = [entry]
     if job.role == "method" and bench.plan.own_prompts and len(bench.prompts) > 1:
         entries = at_own_prompt(entry, policy, rows, bench)
-    plain = [each.plain() for each in entries]
+    plain = [one.plain() for one in entries]
     run.update(policy_id=policy.id, prompt="bare", prompt_hash=policy.prompt.id, entries=plain, edit=edit)
     return entries
 
 
-def at_own_prompt(entry: Any, policy: Any, rows: list[Any], bench: Any) -> list[Any]:
-    """`entry` with the name of its dev-best prompt, and the entry there if that is another than the bare one."""
+def at_own_prompt(entry: Entry, policy: Policy, rows: list[LedgerRow], bench: Bench) -> list[Entry]:
+    """`entry` with the name of its dev-best prompt, and the entry at that prompt if it is not the bare one."""
     from elicit.ledger import data_class, prompt_rows, summary
 
     best = bench.best_prompt(policy, entry.name)
     entry = replace(entry, own_prompt=best)
     if best == "bare":
         return [entry]
-    asked = policy.with_prompt(bench.prompts[best])
-    samples, grades = bench.measured(f"{entry.name}, prompt {best}", asked, bench.items, bench.plan.n)
-    whole = [*rows, *prompt_rows(entry.name, asked.prompt)]
-    bits = summary(whole)
+    prompted = policy.with_prompt(bench.prompts[best])
+    samples, grades = bench.measured(f"{entry.name}, prompt {best}", prompted, bench.items, bench.plan.n)
+    all_rows = [*rows, *prompt_rows(entry.name, prompted.prompt)]
+    bits = summary(all_rows)
     bits["select_bits"] += bench.choice_bits
-    there = replace(entry, policy=asked.id, samples=samples, grades=grades, at_one=None, prompt=best)
-    return [entry, replace(there, data_class=data_class(whole), ledger=bits)]
+    own = replace(entry, policy=prompted.id, samples=samples, grades=grades, at_one=None, prompt=best)
+    return [entry, replace(own, data_class=data_class(all_rows), ledger=bits)]
 
 
-def relative_norm(intervention: Any, bench: Any) -> dict[str, float] | None:
-    """What an activation edit writes over the residual's norm, its largest layer; None for other kinds."""
+def relative_norm(intervention: Intervention, bench: Bench) -> dict[str, float] | None:
+    """Norm that an activation edit writes, relative to the residual's, at its largest layer; None for other kinds."""
     from elicit.policy.activations import ActivationEdit, relative_norms, residual_norms
 
     if not isinstance(intervention, ActivationEdit):
         return None
     rows = [bench.bare().prompt_ids(item.question) for item in bench.dev[:16]]
     layers = sorted({edit.layer for edit in intervention.edits})
-    found = relative_norms(intervention, residual_norms(bench.checkpoint.model, rows, layers))
-    known = [value for value in found.values() if value is not None]
-    return {"relative_norm": round(max(known), 4)} if known else None
-
-
-def once(say: Any) -> Any:
-    """Say each line once a process: a tracker's mode is the same for all of its runs."""
-
-    def said(line: str) -> None:
-        if line not in _said:
-            _said.add(line)
-            say(line)
-
-    return said
-
-
-_said: set[str] = set()
+    norms = relative_norms(intervention, residual_norms(bench.checkpoint.model, rows, layers))
+    measured = [value for value in norms.values() if value is not None]
+    return {"relative_norm": round(max(measured), 4)} if measured else None

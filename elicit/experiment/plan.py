@@ -1,6 +1,6 @@
 """From a command line to the jobs of one or more comparisons, before anything is loaded.
 
-    overrides --sweep, experiment--> job configurations --placebos, rivals--> Job ... --> Comparison(group, jobs)
+    overrides --sweep, experiment--> one list per job --placebos, rivals--> Job ... --> ComparisonPlan(group, jobs)
 
 A job is one fit and its evaluation. Jobs that share checkpoint, task and evaluation settings are one
 comparison: base and ceilings are measured once for all of them. Knows no model and no file.
@@ -16,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from elicit.config import Settings
-from elicit.config.compose import build_settings, compose
+from elicit.config.compose import Composer
 from elicit.errors import ConfigError
 from elicit.files import content_hash
 
 SHARED = ("model", "task", "eval")
 """what jobs of one comparison have in common"""
 DRAW = 1000
-"""distance of the seeds of a placebo's draws: sweeps over seeds don't meet them"""
+"""distance of the seeds of a placebo's draws: larger than the seeds of a sweep"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def n(self) -> int:
-        """Samples an item: the draws of a placebo share those of one policy."""
+        """Samples per item: the draws of a placebo share those of one policy."""
         draws = self.settings.placebo_seeds if self.role == "placebo" else 1
         return -(-self.settings.eval.n // draws)
 
@@ -63,7 +63,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonPlan:
     """Jobs that are measured against the same base on the same items."""
 
     group: str
@@ -76,60 +76,65 @@ class Comparison:
         return Path(self.settings.root) / "comparisons" / self.group
 
 
-def plan(command_line: Sequence[Sequence[str]]) -> list[Comparison]:
-    """The comparisons of one command; `command_line` holds one list of overrides a sweep job (one without `-m`)."""
-    jobs: list[Job] = []
-    for overrides in command_line:
-        for job_overrides in _experiment_jobs(list(overrides)):
-            jobs += _with_controls(job_overrides)
+def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None) -> list[ComparisonPlan]:
+    """The comparisons of one command; `command_line` holds one list of overrides per sweep job (one without `-m`)."""
+    composer = composer or Composer()
+    jobs = [
+        job
+        for overrides in command_line
+        for job_overrides in _experiment_jobs(list(overrides), composer)
+        for job in _with_controls(job_overrides, composer)
+    ]
     cells: dict[str, list[Job]] = {}
     for job in jobs:
-        cells.setdefault(content_hash([job.settings.node[key] for key in SHARED]), []).append(job)
-    alone = len(cells) == 1
-    suffixes = [""] if alone else _cell_names([cell[0] for cell in cells.values()])
+        cells.setdefault(_shared_hash(job), []).append(job)
+    suffixes = [""] if len(cells) == 1 else _cell_suffixes([cell[0] for cell in cells.values()])
     return [_comparison(cell, suffix) for cell, suffix in zip(cells.values(), suffixes, strict=True)]
 
 
-def _experiment_jobs(overrides: list[str]) -> list[list[str]]:
-    """The jobs of `experiment=NAME`; what the command line says goes over what the preset says."""
-    experiment = compose(overrides).get("experiment")
+def _experiment_jobs(overrides: list[str], composer: Composer) -> list[list[str]]:
+    """The jobs of `experiment=NAME`; the command line overrides the preset."""
+    experiment = composer.node(overrides).get("experiment")
     if not experiment:
         return [overrides]
     jobs = experiment.get("jobs")
     if not jobs or not all(isinstance(job, list) for job in jobs):
-        raise ConfigError(f"experiment.jobs={jobs!r}: a list of lists of overrides, one list a job")
+        raise ConfigError(f"experiment.jobs={jobs!r}: a list of lists of overrides, one list per job")
     return [[*job, *overrides] for job in jobs]
 
 
-def _with_controls(overrides: list[str]) -> list[Job]:
-    """A job followed by the placebos and rivals that it asks for."""
-    main = build_settings(compose(overrides))
+def _with_controls(overrides: list[str], composer: Composer) -> list[Job]:
+    """A job followed by the placebos and rivals that it asks for: the same composition with one or two values set."""
+    main = composer.settings(overrides)
     if main.method is None:
         return [Job("base", "base", main, tuple(overrides))]
-    kind, _, twin = (main.arm or "method").partition(":")
+    role, _, twin = (main.arm or "method").partition(":")
     name = main.method.name
-    if kind != "method":
-        return [Job(f"{name}/{twin}", kind, main, tuple(overrides), parent=name, twin=twin)]
+    if role != "method":
+        return [Job(f"{name}/{twin}", role, main, tuple(overrides), parent=name, twin=twin)]
     jobs = [Job(name, "method", main, tuple(overrides))]
     draws = [main.seed + DRAW * draw for draw in range(main.placebo_seeds)]
-    for kind, how_many, found in (
-        ("placebo", main.placebos, main.method.placebos()),
-        ("rival", main.rivals, main.method.rivals()),
+    for role, wanted, controls, seeds in (
+        ("placebo", main.placebos, main.method.placebos(), draws),
+        ("rival", main.rivals, main.method.rivals(), draws[:1]),
     ):
-        count = {"none": 0, "one": 1, "all": len(found)}[how_many]
-        for twin, seed in itertools.product(list(found)[:count], draws if kind == "placebo" else draws[:1]):
-            twin_overrides = [*overrides, f"method.{kind}={twin}", f"seed={seed}"]
-            twin_settings = build_settings(compose(twin_overrides))
-            jobs.append(Job(f"{name}/{twin}", kind, twin_settings, tuple(twin_overrides), parent=name, twin=twin))
+        count = {"none": 0, "one": 1, "all": len(controls)}[wanted]
+        for twin, seed in itertools.product(list(controls)[:count], seeds):
+            words = (*overrides, f"method.{role}={twin}", f"seed={seed}")
+            jobs.append(Job(f"{name}/{twin}", role, composer.settings(words), words, parent=name, twin=twin))
     return jobs
 
 
-def _cell_names(firsts: list[Job]) -> list[str]:
-    """What tells the comparisons of one command apart: the task's or the model's name where that is enough."""
+def _shared_hash(job: Job, length: int = 16) -> str:
+    return content_hash([job.settings.node[key] for key in SHARED], length)
+
+
+def _cell_suffixes(firsts: list[Job]) -> list[str]:
+    """Suffixes that distinguish the comparisons of one command: the task's or also the model's name if it suffices."""
     tasks = [job.settings.task.name for job in firsts]
-    both = [f"{task}-{_model(job)}" for task, job in zip(tasks, firsts, strict=True)]
-    hashes = [content_hash([job.settings.node[key] for key in SHARED], 6) for job in firsts]
-    return next(names for names in (tasks, both, hashes) if len(set(names)) == len(names))
+    with_models = [f"{task}-{_model(job)}" for task, job in zip(tasks, firsts, strict=True)]
+    hashes = [_shared_hash(job, 6) for job in firsts]
+    return next(names for names in (tasks, with_models, hashes) if len(set(names)) == len(names))
 
 
 def _model(job: Job) -> str:
@@ -137,61 +142,60 @@ def _model(job: Job) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
 
 
-def _comparison(jobs: list[Job], suffix: str) -> Comparison:
+def _comparison(jobs: list[Job], suffix: str) -> ComparisonPlan:
     named = _unique_names(jobs)
     first = named[0].settings
     methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
-    derived = f"{_several(methods)}-{first.task.name}-{_model(named[0])}"
-    experiment = first.experiment.name if first.experiment else None
-    group = first.group or experiment or derived
+    # two commands with other methods are other groups, however many methods there are
+    listed = "+".join(methods) if len(methods) <= 3 else f"{len(methods)}-methods-{content_hash(methods, 6)}"
+    derived = f"{listed}-{first.task.name}-{_model(named[0])}"
+    group = first.group or (first.experiment.name if first.experiment else None) or derived
     if suffix and (group != derived or suffix not in derived):
         group = f"{group}-{suffix}"
-    return Comparison(group, tuple(named), first)
-
-
-def _several(methods: list[str]) -> str:
-    """The part of a group's name that says which methods: two commands with other methods are other groups."""
-    return "+".join(methods) if len(methods) <= 3 else f"{len(methods)}-methods-{content_hash(methods, 6)}"
+    return ComparisonPlan(group, tuple(named), first)
 
 
 def _unique_names(jobs: list[Job]) -> list[Job]:
-    """Jobs of one name that differ in more than the seed are told apart by what differs; seeds share a name."""
+    """Names for jobs that share one but differ in more than the seed, from what differs; seeds share a name."""
     arms: dict[str, set[str]] = {}
     for job in jobs:
         arms.setdefault(job.name, set()).add(job.arm)
-    twice = {name for name, found in arms.items() if len(found) > 1}
+    ambiguous = {name for name, of_name in arms.items() if len(of_name) > 1}
     parents = Counter(job.name for job in jobs if job.role == "method")
-    suffixes = _arm_suffixes([job for job in jobs if job.name in twice and job.parent is None])
+    suffixes = _arm_suffixes([job for job in jobs if job.name in ambiguous and job.parent is None])
     out = []
     for job in jobs:
         suffix = f"-{suffixes[job.parent_arm]}" if job.parent_arm in suffixes else ""
         if job.parent is None:
-            out.append(replace(job, name=job.name + suffix if job.name in twice else job.name))
+            out.append(replace(job, name=job.name + suffix if job.name in ambiguous else job.name))
             continue
-        several = job.parent in twice and parents[job.parent] > 1
+        several = job.parent in ambiguous and parents[job.parent] > 1
         parent = job.parent + suffix if several else job.parent
         out.append(replace(job, name=f"{parent}/{job.twin}", parent=parent))
     return out
 
 
 def _arm_suffixes(jobs: list[Job]) -> dict[str, str]:
-    """By arm, what its overrides of the method say that those of its namesakes don't: `self`, `items8`; else a hash.
+    """By arm, a suffix made of the overrides of the method that jobs of one name do not share; else a hash.
 
-    >>> [_said(word) for word in ("method/critic=self", "method.items=8")]
+    >>> [_suffix(word) for word in ("method/critic=self", "method.items=8")]
     ['self', 'items8']
     """
     out: dict[str, str] = {}
     for name in {job.name for job in jobs}:
-        own = {job.parent_arm: {w for w in job.overrides if w.startswith("method")} for job in jobs if job.name == name}
-        shared = set.intersection(*own.values())
-        told = {arm: "-".join(_said(word) for word in sorted(words - shared)) for arm, words in own.items()}
-        plain = all(told.values()) and len(set(told.values())) == len(told) and max(map(len, told.values())) <= 32
-        out |= told if plain else {arm: arm[:6] for arm in told}
+        words = {
+            job.parent_arm: {w for w in job.overrides if w.startswith("method")} for job in jobs if job.name == name
+        }
+        shared = set.intersection(*words.values())
+        suffixes = {arm: "-".join(_suffix(word) for word in sorted(own - shared)) for arm, own in words.items()}
+        texts = suffixes.values()
+        readable = all(texts) and len(set(texts)) == len(texts) and max(map(len, texts)) <= 32
+        out |= suffixes if readable else {arm: arm[:6] for arm in suffixes}
     return out
 
 
-def _said(override: str) -> str:
-    """A choice by its name, a value with its field's."""
+def _suffix(override: str) -> str:
+    """A choice by its name, a value with the name of its field."""
     key, _, value = override.partition("=")
-    said = value if "/" in key or key == "method" else key.rpartition(".")[2] + value
-    return re.sub(r"[^A-Za-z0-9.+]+", "_", said)
+    text = value if "/" in key or key == "method" else key.rpartition(".")[2] + value
+    return re.sub(r"[^A-Za-z0-9.+]+", "_", text)

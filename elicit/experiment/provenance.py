@@ -1,7 +1,7 @@
-"""What has to be known to trust or repeat a run: `manifest.json`.
+"""What is recorded of a process so that its runs can be trusted and repeated: part of every `manifest.json`.
 
-Versions, commit and diff, device, hashes, seeds, times. Everything here is read from the machine;
-nothing decides anything. No torch unless it is loaded already.
+Versions, commit and diff, device. Everything here is read from the machine; nothing depends on it. No torch
+unless it is loaded already.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import inspect
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,24 +26,56 @@ PACKAGES = (
     "latex2sympy2_extended",
 )
 MAX_DIFF = 1_000_000
-"""characters of a diff that are kept; a longer one is cut, and says so"""
+"""characters of a diff that are kept; a longer one is cut and marked"""
 
 
-def provenance(argv: list[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Provenance:
     """The part of a manifest that is the same for all runs of one process."""
-    return {
-        "schema": SCHEMA,
-        "argv": argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions(),
-        "git": code_state(Path(__file__).parent),
-        "device": device(),
-    }
+
+    schema: int
+    argv: list[str]
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+    git: dict[str, Any]
+    device: dict[str, Any]
+
+    @property
+    def command(self) -> str:
+        """The command as it was typed."""
+        return "elicit " + " ".join(self.argv)
+
+    def manifest(self) -> dict[str, Any]:
+        """JSON-able, for `RunFolder.update`."""
+        return asdict(self)
+
+    def shown(self, seconds: float) -> dict[str, Any]:
+        """What a report prints."""
+        return {
+            "python": self.python,
+            "packages": self.packages,
+            "git": self.git,
+            "device": self.device,
+            "seconds": round(seconds, 1),
+        }
+
+
+def provenance(argv: Sequence[str]) -> Provenance:
+    """Of this process, now."""
+    return Provenance(
+        schema=SCHEMA,
+        argv=list(argv),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=versions(),
+        git=code_state(Path(__file__).parent),
+        device=device(),
+    )
 
 
 def versions() -> dict[str, str | None]:
-    """Installed versions; None where a package is not installed."""
+    """Installed versions; None for a package that is not installed."""
     out: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
@@ -52,7 +86,7 @@ def versions() -> dict[str, str | None]:
 
 
 def code_state(folder: Path) -> dict[str, Any]:
-    """Commit and diff of the checkout that `folder` lies in: a commit alone is not the code that ran."""
+    """Commit and diff of the checkout that contains `folder`: a commit alone is not the code that ran."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "diff": None}
@@ -67,7 +101,7 @@ def code_state(folder: Path) -> dict[str, Any]:
 
 
 def code_hash(thing: Any) -> str:
-    """Hash of the source of the package folder that a method's class lives in: other code, another fit."""
+    """Hash of the source files next to the file of `thing`'s class: if the code changes, fits are made again."""
     module = inspect.getmodule(type(thing))
     file = Path(inspect.getsourcefile(module) or "") if module else Path()
     digest = hashlib.blake2b(digest_size=8)
@@ -77,7 +111,7 @@ def code_hash(thing: Any) -> str:
 
 
 def device() -> dict[str, Any]:
-    """What the tensors live on, as far as torch is loaded."""
+    """The device that tensors are computed on; the processor if torch is not loaded."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {"kind": "cpu", "processor": platform.processor() or platform.machine()}
@@ -95,7 +129,7 @@ def device() -> dict[str, Any]:
 
 
 def config_hash(node: dict[str, Any]) -> str:
-    """Hash of a resolved configuration, without what changes no number."""
+    """Hash of a resolved configuration, without the settings that change no number."""
     quiet = ("root", "group", "output", "dry_run", "tracker", "experiment", "sweep", "template")
     return content_hash({key: value for key, value in node.items() if key not in quiet})
 

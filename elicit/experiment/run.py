@@ -3,39 +3,45 @@
     plan -> run folders (all planned first) -> freeze -> base, prompts, ceilings -> each job: fit, measure
          -> compare -> report -> scorecard
 
-A failing job writes its error into its own run folder and the others go on. Every step is resumable:
-fits are found by fingerprint, samples and grades by key, so `elicit resume RUN` is the same walk over
-folders that exist. Below this floor nobody knows the whole.
+A failing job writes its error into its own run folder and the others continue. Every step is resumable:
+fits are found by fingerprint, samples and grades by key, so `elicit resume RUN` repeats the same steps over
+folders that exist. The only module that knows all steps.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError
-from elicit.experiment.job import Outcome, job_of, make_folder, once, run_job
-from elicit.experiment.plan import Comparison
-from elicit.experiment.provenance import provenance
+from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
+from elicit.experiment.plan import ComparisonPlan
+from elicit.experiment.provenance import Provenance, provenance
 from elicit.experiment.run_folder import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
 from elicit.files import content_hash
 from elicit.names import published_node
 
+if TYPE_CHECKING:
+    from elicit.evaluate.entry import Entry
+    from elicit.experiment.bench import Bench
+
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
+Result = dict[str, Any]
+"""what `compare` returns"""
 
 
-def execute(comparisons: Sequence[Comparison], console: Console, argv: Sequence[str]) -> int:
+def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
     """Run planned comparisons; returns the exit code (0 ok, 1 failed, 3 partly failed)."""
-    invocation = secrets.token_hex(4)
-    results, outcomes = [], []
+    invocation = Invocation(argv)
+    results: list[Result] = []
+    outcomes: list[Outcome] = []
     for comparison in comparisons:
-        runs = [make_folder(job, comparison.group, invocation, argv) for job in comparison.jobs]
+        runs = [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
         result, of_jobs = execute_one(comparison, runs, console, argv)
         results.append(result)
         outcomes += of_jobs
@@ -43,7 +49,7 @@ def execute(comparisons: Sequence[Comparison], console: Console, argv: Sequence[
 
 
 def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
-    """Go on with the command that `name`'s run belongs to: its siblings too, in their order."""
+    """Continue the command that `name`'s run belongs to: its siblings too, in their order."""
     run = find_run(name, root)
     invocation, group = run.manifest["invocation"], run.manifest["group"]
     runs = [
@@ -53,48 +59,51 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
     ]
     runs.sort(key=lambda other: other.manifest["index"])
     jobs = [job_of(other) for other in runs]
-    comparison = Comparison(group, tuple(jobs), jobs[0].settings)
+    comparison = ComparisonPlan(group, tuple(jobs), jobs[0].settings)
     result, outcomes = execute_one(comparison, runs, console, argv)
     return _close([result], outcomes, console)
 
 
 def execute_one(
-    comparison: Comparison, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
-) -> tuple[dict[str, Any] | None, list[Outcome]]:
+    comparison: ComparisonPlan, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
+) -> tuple[Result, list[Outcome]]:
     """One comparison from its run folders to its report."""
     from elicit.evaluate.comparison import prereg
-    from elicit.experiment import ceilings as rungs
-    from elicit.experiment import workers
+    from elicit.experiment import ceilings, workers
     from elicit.experiment.bench import Bench
     from elicit.policy.checkpoint import load_checkpoint
 
     outcomes = [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
     started = time.monotonic()
     try:
-        checkpoint = load_checkpoint(comparison.settings.model)
-        bench = Bench(comparison, checkpoint, console)
+        # 1) load the checkpoint, and freeze the plan before the first test sample
+        bench = Bench(comparison, load_checkpoint(comparison.settings.model), console)
         prereg.freeze(frozen_plan(bench), comparison.folder)
         if bench.plan.limit and len(bench.items) < bench.plan.limit:
-            console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are taken")
-        facts = provenance(list(argv))
+            console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are used")
+        facts = provenance(argv)
+        # 2) measure the base and its ceilings; fit and measure every job that no worker process has claimed
         with workers.helping(comparison.settings.parallel - 1, runs):
             entries, best = bench.base_entries()
-            entries += rungs.extra_ceilings(bench)
+            entries += ceilings.extra_ceilings(bench)
             for outcome in outcomes:
                 if workers.claim(outcome.run):
                     run_job(outcome, bench, facts)
+        # 3) collect the jobs of the workers; what one of them left unfinished is done here
         for outcome in outcomes:
-            take_over(outcome, bench, facts)
+            collect(outcome, bench, facts)
         entries += distinct([entry for outcome in outcomes for entry in outcome.entries], console)
-        entries = rungs.with_b2(bench, entries, best)
+        # 4) rung B2 is forced to the methods' token counts, so it comes last
+        entries = ceilings.with_b2(bench, entries, best)
         for outcome in outcomes if bench.plan.b2 is not None else ():
-            rungs.note(outcome.run, entries)
+            ceilings.note(outcome.run, entries)
+        # 5) compare, report, track
         result = conclude(bench, entries, best, facts, time.monotonic() - started)
     except KeyboardInterrupt:
         for outcome in outcomes:
             if outcome.run.manifest["status"] not in (DONE, FAILED):
                 outcome.run.update(status=INTERRUPTED)
-        console.say(f"interrupted; finished shards are kept. Go on with: elicit resume {outcomes[0].run.path}")
+        console.say(f"interrupted; finished shards are kept. Continue with: elicit resume {outcomes[0].run.path}")
         raise
     except Exception as fault:
         for outcome in outcomes:
@@ -104,18 +113,8 @@ def execute_one(
     return result, outcomes
 
 
-def distinct(entries: Sequence[Any], console: Console) -> list[Any]:
-    """Entries of different policies: a method without randomness gives one policy for all seeds, counted once."""
-    kept: dict[Any, Any] = {}
-    for entry in entries:
-        first = kept.setdefault((entry.policy, entry.row), entry)
-        if first is not entry:
-            console.say(f"{entry.name}: seeds {first.seed} and {entry.seed} give the same policy, counted once")
-    return list(kept.values())
-
-
-def take_over(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
-    """What a worker process made of a job; a job that its worker left unfinished is done here."""
+def collect(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
+    """Read the result of a job that a worker process did; do the job if the worker left it unfinished."""
     from elicit.evaluate.entry import Entry
     from elicit.experiment import workers
 
@@ -128,27 +127,38 @@ def take_over(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
         outcome.entries = [Entry.of(plain) for plain in outcome.run.manifest.get("entries", [])]
 
 
-def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Compare, track one score run a policy, report, and print the scorecard."""
+def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:
+    """Entries of different policies: a method without randomness gives one policy for all seeds, counted once."""
+    kept: dict[Any, Entry] = {}
+    for entry in entries:
+        first = kept.setdefault((entry.policy, entry.row), entry)
+        if first is not entry:
+            console.say(f"{entry.name}: seeds {first.seed} and {entry.seed} give the same policy, counted once")
+    return list(kept.values())
+
+
+def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, seconds: float) -> Result:
+    """The result of a comparison, also on disk, in the report, on the terminal and in the tracker."""
     from elicit.evaluate.comparison.compare import CompareConfig, compare
     from elicit.track.scores import track_comparison
 
-    comparison, plan = bench.comparison, bench.plan
-    seed = comparison.settings.seed
-    config = CompareConfig(comparison.group, best, plan.n, plan.bootstrap_draws, seed, plan.limit, bench.refused)
-    command = "elicit " + " ".join(facts["argv"])
-    shown = {key: facts[key] for key in ("python", "packages", "git", "device")} | {"seconds": round(seconds, 1)}
-    info = bench.checkpoint.info()
-    result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [command], shown)
-    chosen = comparison.settings
-    expected = chosen.experiment.expected if chosen.experiment else {}
-    show(result, comparison.folder, bench.console, chosen.template, expected)
-    track_comparison(result, comparison.folder, chosen.tracker, once(bench.console.say))
-    bench.console.say(f"{seconds:.0f} s in all")
+    comparison, plan, settings, console = bench.comparison, bench.plan, bench.comparison.settings, bench.console
+    # 1) compute and write comparison.json
+    config = CompareConfig(
+        comparison.group, best, plan.n, plan.bootstrap_draws, settings.seed, plan.limit, bench.refused
+    )
+    info, shown = bench.checkpoint.info(), facts.shown(seconds)
+    result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [facts.command], shown)
+    # 2) the report and the scorecard, next to the published figures of a preset
+    expected = settings.experiment.expected if settings.experiment else {}
+    show(result, comparison.folder, console, settings.template, expected)
+    # 3) one tracked run per policy
+    track_comparison(result, comparison.folder, settings.tracker, console.say_once)
+    console.say(f"{seconds:.0f} s in total")
     return result
 
 
-def show(result: dict[str, Any], folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
+def show(result: Result, folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
     """Render the report and print the scorecard with the path of the page."""
     from rich.console import Console as RichConsole
 
@@ -161,8 +171,8 @@ def show(result: dict[str, Any], folder: Path, console: Console, template: str, 
     return page
 
 
-def frozen_plan(bench: Any) -> dict[str, Any]:
-    """What is fixed before the first test sample."""
+def frozen_plan(bench: Bench) -> dict[str, Any]:
+    """Everything that is fixed before the first test sample."""
     comparison, chosen = bench.comparison, bench.comparison.settings
     return {
         "family": sorted({job.name for job in comparison.jobs if job.role == "method"}),
@@ -181,18 +191,23 @@ def frozen_plan(bench: Any) -> dict[str, Any]:
 
 
 _LATER = ("base_n", "annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3")
-"""settings younger than the first frozen plans: written where they are set, so that an older plan still agrees"""
+"""settings younger than the first frozen plans: written only if they are set, so that an older plan still agrees"""
 
 
 def _unset(key: str, value: Any) -> bool:
     return key in _LATER and value == getattr(EvalPlan(), key)
 
 
-def _close(results: Sequence[dict[str, Any] | None], outcomes: Sequence[Outcome], console: Console) -> int:
-    """The table of all jobs where there are several, the JSON object, and the exit code."""
+def _close(results: Sequence[Result], outcomes: Sequence[Outcome], console: Console) -> int:
+    """Print the table of all jobs if there are several, and the JSON object; returns the exit code."""
+    from rich.console import Console as RichConsole
+
+    from elicit.report.pages.overview import overview
+
     failed = [outcome for outcome in outcomes if outcome.fault]
-    if (whole := [result for result in results if result]) and len(whole) > 1:
-        _overview(whole, console)
+    if len(results) > 1:
+        console.say("")
+        overview(results, RichConsole(file=console.stream, highlight=False))
     if len(outcomes) > 1:
         console.say("")
         for outcome in outcomes:
@@ -202,15 +217,6 @@ def _close(results: Sequence[dict[str, Any] | None], outcomes: Sequence[Outcome]
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
     return OK if not failed else PARTLY_FAILED if len(outcomes) > 1 else JOB_FAILED
-
-
-def _overview(results: list[dict[str, Any]], console: Console) -> None:
-    from rich.console import Console as RichConsole
-
-    from elicit.report.pages.overview import overview
-
-    console.say("")
-    overview(results, RichConsole(file=console.stream, highlight=False))
 
 
 def _line(outcome: Outcome) -> dict[str, Any]:

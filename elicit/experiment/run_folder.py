@@ -6,7 +6,7 @@
       ledger.jsonl           what the fit used
       intervention/          spec.json, tensors.safetensors
       log.jsonl              what the method logged
-      error.json             the fault and its traceback, where the run failed
+      error.json             the fault and its traceback, if the run failed
 
 The short id makes two runs of one second two folders. Knows neither models nor metrics; no torch.
 """
@@ -29,7 +29,7 @@ PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "faile
 
 
 class RunFolder:
-    """One run folder; `manifest` is what its file says."""
+    """One run folder; `manifest` holds the content of its manifest.json."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -70,7 +70,7 @@ class RunFolder:
             lines.write(json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False, default=_plain) + "\n")
 
     def failed(self, fault: BaseException) -> None:
-        """Write error.json and say so in the manifest."""
+        """Write error.json and set the status in the manifest."""
         text = "".join(traceback.format_exception(fault))
         write_json(self.path / "error.json", {"type": type(fault).__name__, "message": str(fault), "traceback": text})
         self.update(status=FAILED)
@@ -96,10 +96,10 @@ def find_run(name: str, root: Path) -> RunFolder:
     if (Path(name) / "manifest.json").exists():
         return RunFolder(Path(name))
     runs = list(all_runs(root))
-    hits = [run for run in runs if run.path.name == name or run.path.name.endswith(f"-{name}")]
-    if len(hits) != 1:
+    matches = [run for run in runs if run.path.name == name or run.path.name.endswith(f"-{name}")]
+    if len(matches) != 1:
         raise ConfigError(f"{name}: no run folder here or under {root}; {near(name, [run.path.name for run in runs])}")
-    return hits[0]
+    return matches[0]
 
 
 def _plain(value: Any) -> Any:

@@ -1,11 +1,11 @@
 """Several processes on the jobs of one comparison: each claims a run folder, fits it and measures it.
 
-    main process      plans, freezes, samples base and ceilings, then claims jobs like everybody, then compares
+    main process      plans, freezes, samples base and ceilings, then claims jobs like the others, then compares
     worker processes  `python -m elicit.experiment.workers PARENT RUN...`: claim, fit, measure, next
 
-What a worker leaves behind is files (manifest, intervention, samples, grades), the same that the main process would
-have written, so the comparison does not know how many there were. A worker ends when its parent does. A tiny model
-uses one thread, and two of them two cores; on one GPU leave `parallel` at 1. Knows no method and no metric.
+A worker writes the same files (manifest, intervention, samples, grades) as the main process would, so the comparison
+does not depend on their number. A worker ends when its parent does. A tiny model uses one thread, so two workers use
+two cores; on one GPU leave `parallel` at 1. Knows no method and no metric.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def release(runs: Sequence[RunFolder]) -> None:
 
 
 def claim(run: RunFolder) -> bool:
-    """Whether this process is the one that does this run; the first that asks."""
+    """True for the first process that claims this run: that one does it."""
     try:
         os.close(os.open(run.path / CLAIM, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
@@ -43,7 +43,7 @@ def claim(run: RunFolder) -> bool:
 
 @contextmanager
 def helping(count: int, runs: Sequence[RunFolder]) -> Iterator[None]:
-    """`count` worker processes on these runs; leaving waits for them, or stops them where it was left by a fault."""
+    """`count` worker processes on these runs. On leaving, waits for them; after a fault, stops them."""
     release(runs)
     command = [
         sys.executable,
@@ -67,31 +67,31 @@ def helping(count: int, runs: Sequence[RunFolder]) -> Iterator[None]:
 
 
 def finished(run: RunFolder) -> bool:
-    """Whether some process has brought this run to an end; its manifest is read again."""
+    """Whether a process has completed this run (done or failed); its manifest is read again."""
     run.manifest = read_json(run.path / "manifest.json")
     return run.manifest["status"] in (DONE, FAILED)
 
 
 def fault_of(run: RunFolder) -> BaseException | None:
-    """The fault that a worker wrote into a failed run, as an exception of its type where it is one of ours."""
+    """The fault that a worker wrote into a failed run: an exception of its type if it is one of `elicit.errors`."""
     if run.manifest["status"] != FAILED:
         return None
-    told = read_json(run.path / "error.json")
-    kind: Any = getattr(errors, told["type"], errors.ElicitError)
-    return kind(told["message"] if kind is not errors.ElicitError else f"{told['type']}: {told['message']}")
+    error = read_json(run.path / "error.json")
+    kind: Any = getattr(errors, error["type"], errors.ElicitError)
+    return kind(error["message"] if kind is not errors.ElicitError else f"{error['type']}: {error['message']}")
 
 
 def work(parent: int, folders: Sequence[str], alive: Callable[[], int] = os.getppid) -> None:
-    """The life of a worker: load the checkpoint once, then one run after the other."""
+    """The main loop of a worker: load the checkpoint once, then do one run after the other."""
     from elicit.experiment.bench import Bench
     from elicit.experiment.job import Outcome, job_of, run_job
-    from elicit.experiment.plan import Comparison
+    from elicit.experiment.plan import ComparisonPlan
     from elicit.experiment.provenance import provenance
     from elicit.policy.checkpoint import load_checkpoint
 
     runs = [RunFolder(Path(folder)) for folder in folders]
     jobs = [job_of(run) for run in runs]
-    comparison = Comparison(runs[0].manifest["group"], tuple(jobs), jobs[0].settings)
+    comparison = ComparisonPlan(runs[0].manifest["group"], tuple(jobs), jobs[0].settings)
     bench = Bench(comparison, load_checkpoint(comparison.settings.model), Console("json"))
     facts = provenance(runs[0].manifest["argv"])
     for job, run in zip(jobs, runs, strict=True):

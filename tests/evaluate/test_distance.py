@@ -21,7 +21,7 @@ from elicit.evaluate.measures.annotations import annotations_of
 from elicit.evaluate.stages.annotate import annotate
 from elicit.evaluate.stages.generate import generate
 from elicit.evaluate.stages.grade import grade
-from elicit.experiment.bench import Bench, some
+from elicit.experiment.bench import Bench, limited
 from elicit.files import read_rows, shards
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
@@ -161,8 +161,8 @@ def test_lenses_take_no_votes_on_a_part_of_the_samples(world: Any) -> None:
 
 
 def test_the_annotated_part_is_the_same_for_everybody_and_grows() -> None:
-    few, more = some(ITEMS, 4), some(ITEMS, 9)
-    assert {item.id for item in few} < {item.id for item in more} and some(ITEMS, 99) == list(ITEMS)
+    few, more = limited(ITEMS, 4), limited(ITEMS, 9)
+    assert {item.id for item in few} < {item.id for item in more} and limited(ITEMS, 99) == list(ITEMS)
     assert [item for item in ITEMS if item in more] == more
     with pytest.raises(ConfigError, match="annotate_n=0"):
         EvalPlan(annotate_n=0)

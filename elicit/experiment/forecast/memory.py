@@ -1,11 +1,12 @@
 """What a comparison will need on its device, estimated from the model's shape.
 
     sampling   weights + cache of the step loop's rows + their logits
-    fits       `elicit.training.memory.estimate`, where a method trains by gradients
-    peak       the larger of the two, and on a CPU what Python and its libraries take (`LIBRARIES`)
+    fits       `elicit.training.memory.estimate`, for methods that train by gradients
+    peak       the larger of the two, and on a CPU also Python and its libraries (`LIBRARIES`)
 
-Every row is taken to run to its token limit behind a prompt as long (at most `PROMPT` tokens), which real ones seldom
-do: the figure is on the high side. Activation stores and dictionaries are not in it. Knows no samples and no time.
+Every row is assumed to run to its token limit after a prompt of the same length (at most `PROMPT` tokens), which real
+rows seldom do: the figure is on the high side. Activation stores and dictionaries are not in it. Knows no samples and
+no time.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from elicit.config import Settings
 
 LIBRARIES = int(0.6 * GB)
-"""resident memory of a process that has imported torch, transformers, trl and sae-lens, and done nothing"""
+"""resident memory of a process that has imported torch, transformers, trl and sae-lens, and nothing else"""
 PROMPT = 256
 CPU_CACHE = 2 * 2**30
-"""bytes that the step loop gives keys and values on a CPU, at most"""
+"""bytes of keys and values that the step loop keeps on a CPU, at most"""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that one process will hold at a time."""
+    """The most memory that one process will hold at a time."""
 
     what: str
     """the job that needs it, or "sampling" """
@@ -52,10 +53,10 @@ class Peak:
         return self.memory.total + self.logits + self.libraries
 
     def __str__(self) -> str:
-        beside = [f"{name} {size / GB:.2f}" for name, size in (("logits", self.logits), ("libraries", self.libraries))
-                  if size >= 0.005 * self.total]  # fmt: skip
-        parts = " + ".join([str(self.memory), *beside])
-        return f"peak about {self.total / GB:.1f} GB a process on {self.place}, in {self.what}: {parts}"
+        named = (("logits", self.logits), ("libraries", self.libraries))
+        further = [f"{name} {size / GB:.2f}" for name, size in named if size >= 0.005 * self.total]
+        parts = " + ".join([str(self.memory), *further])
+        return f"peak about {self.total / GB:.1f} GB per process on {self.place}, in {self.what}: {parts}"
 
 
 def peak(model: Any, jobs: list[tuple[str, Settings]]) -> Peak:
@@ -68,11 +69,11 @@ def peak(model: Any, jobs: list[tuple[str, Settings]]) -> Peak:
     for name, chosen in jobs:
         if (need := _fit(model, chosen, dtype)) is not None:
             peaks.append(Peak(name, need, 0, libraries, place))
-    return max(peaks, key=lambda found: found.total)
+    return max(peaks, key=lambda one: one.total)
 
 
 def limit_of(chosen: Settings, method: Any = None) -> int:
-    """The most new tokens of a completion: of a method that says its own, else of the evaluation, else of the task."""
+    """The most new tokens of a completion: the method's own limit, else the evaluation's, else the task's."""
     own = getattr(method, "max_new_tokens", None)
     return int(own or chosen.eval.max_new_tokens or chosen.task.stop.max_new_tokens)
 
@@ -87,14 +88,14 @@ def _sampling(model: Any, chosen: Settings, device: torch.device, dtype: torch.d
 
 
 def _fit(model: Any, chosen: Settings, dtype: torch.dtype) -> Memory | None:
-    """What training takes; None where no gradients are computed."""
+    """Memory of the training; None if no gradients are computed."""
     method = chosen.method
     if isinstance(method, GRPOSettings):
         tokens = _tokens(limit_of(chosen, method))
         trained = _trained(model, getattr(method, "parameters", "vectors"), method)
         return estimate(model, trained, method.micro_batch, tokens, method.batch, method.gradient_checkpointing, dtype)
     sft = getattr(method, "sft", None)
-    if isinstance(sft, SftConfig):  # a float32 copy is trained beside the model
+    if isinstance(sft, SftConfig):  # a float32 copy is trained next to the model
         tokens = min(sft.max_tokens, _tokens(limit_of(chosen)))
         trained = _trained(model, sft.update, sft)
         copy = estimate(model, trained, sft.micro_rows, tokens, 0, sft.gradient_checkpointing, torch.float32)
@@ -103,7 +104,7 @@ def _fit(model: Any, chosen: Settings, dtype: torch.dtype) -> Memory | None:
 
 
 def _trained(model: Any, which: str, settings: Any) -> int:
-    """Parameters that are trained: "full", "lora", or one vector a layer."""
+    """Parameters that are trained: "full", "lora", or one vector per layer."""
     if which == "full":
         return sum(parameter.numel() for parameter in model.parameters())
     if which == "lora":
@@ -113,5 +114,5 @@ def _trained(model: Any, which: str, settings: Any) -> int:
 
 
 def _tokens(limit: int) -> int:
-    """Of the longest row: a completion at its limit behind its prompt."""
+    """Of the longest row: a completion at its limit after its prompt."""
     return limit + min(limit, PROMPT)

@@ -3,8 +3,8 @@
     organism, folder   its config.json                  hub id    the hub's cache, else `SHAPES`
     GGUF file          its header                       else      None: nothing is downloaded to make a plan
 
-`SHAPES` holds what the config.json of the bases in configs/model says; parameters follow from it (docs/real_bases.md).
-Knows nothing of jobs, batches or bytes.
+`SHAPES` holds the values of the config.json of the bases in configs/model; parameters follow from them
+(docs/real_bases.md). Knows nothing of jobs, batches or bytes.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def unloaded(config: CheckpointConfig) -> Any | None:
-    """The model without its weights; None where its config is not at hand.
+    """The model without its weights; None if its config is not at hand.
 
-    A path that is there and can't be read is not this module's to complain of: loading says what is wrong.
+    An unreadable checkpoint is reported by the loader, not here.
     """
     from transformers import AutoModelForCausalLM
 
-    found = _config(config)
-    if found is None:
+    shape = _config(config)
+    if shape is None:
         return None
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(found, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(shape, trust_remote_code=False)
 
 
 def parameters(model: Any) -> int:
@@ -81,7 +81,7 @@ def _config(config: CheckpointConfig) -> Any | None:
 
 
 def _source(config: CheckpointConfig) -> tuple[str, dict[str, Any]]:
-    """What transformers is given, and its options."""
+    """The path for transformers, and its options."""
     if config.path in ORGANISMS:
         return str(Path(elicit.__file__).parent / "organisms" / "checkpoints" / ORGANISMS[config.path]), {}
     path = Path(config.path).expanduser()

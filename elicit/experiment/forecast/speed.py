@@ -1,10 +1,10 @@
-"""How fast this machine was with this model before: from what earlier runs left under the same root.
+"""How fast this machine was with this model before: from the files of earlier runs under the same root.
 
-    speed       timings-*.json beside the shards of the store: seconds, tokens; paths are rows of chains-*.parquet
+    speed       timings-*.json next to the shards of the store: seconds, tokens; paths are rows of chains-*.parquet
     fit_seconds manifest.json of runs whose method has the same fields (but the seed)
 
-Only samples of the same checkpoint count: found by the path that the runs' manifests name beside its id. What another
-model takes is not guessed, but for the shipped organisms (`ORGANISM`). Knows no configuration and no memory.
+Only samples of the same checkpoint count: the runs' manifests hold its path and its id. The speed of another
+model is not guessed, except for the shipped organisms (`ORGANISM`). Knows no configuration and no memory.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ SHARDS = 1_000
 
 @dataclass(frozen=True)
 class Speed:
-    """What sampling took."""
+    """Speed of sampling."""
 
     tokens_per_second: float
     """of one process, prompt tokens not counted"""
     tokens_per_path: float | None
     """None: this task has not been sampled yet"""
     source: str
-    """where the figures come from, for the plan"""
+    """origin of the figures, printed in the plan"""
 
 
 ORGANISM = Speed(5_000, 15, "the shipped organism on two busy cores")
-"""what the demonstration gave when it was made, rounded to the slower side; until the store has samples of its own"""
+"""measured on the demonstration, rounded to the slower side; used until the store has samples of its own"""
 
 
 def measured(root: Path, path: str, task: str) -> Speed | None:
-    """Of this checkpoint under this root; tokens a path of this task only. None where nothing was sampled."""
+    """Of this checkpoint under this root; tokens per path of this task only. None if nothing was sampled."""
     folders = list(_folders(root, path))
     every = _sums(folders)
     if not every[0]:

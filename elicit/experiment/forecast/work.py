@@ -1,11 +1,11 @@
-"""What fits will sample and train, read off the fields of their methods.
+"""What fits will sample and train: stated by the method, else read from the usual fields of a method.
 
     policy gradient   steps x prompts x samples rollouts, each trained on once; dev scores
-    own samples       items x samples (of the method, or of what brings its responses), times rounds
+    own samples       items x samples (of the method, or of what provides its responses), times rounds
     fine-tuning       sft.steps x sft.batch rows, else sft.epochs x rows
 
-Searches over dev, dictionaries and gradients through other things are not in these numbers, so what follows from them
-is "at least". Reads fields, never calls a method: a method without any of them costs nothing here.
+Searches over dev, dictionaries and gradients through other things are not in these numbers, so every forecast made of
+them is "at least". A method that states nothing (`Method.work` returns None) and has none of the fields is unknown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from elicit.training.rl.settings import GRPOSettings
 from elicit.training.sft.sft import SftConfig
 
 PASSES = 3
-"""passes over a trained row, counted at the speed of sampling: one forward, and the backward's two. A GPU trains a
+"""passes per trained row, counted at the speed of sampling: one forward, and the backward's two. A GPU trains a
 token faster than it samples one, so there this is an upper figure"""
 
 
@@ -39,8 +39,17 @@ class Work:
         return self.paths + PASSES * self.rows
 
 
-def work(method: Any) -> Work:
-    """Of one method; nothing for None."""
+def work_of(method: Any, items: int, tokens: float) -> Work | None:
+    """Of one fit on a comparison of `items` items, `tokens` expected per completion; None if it is not known."""
+    stated = getattr(method, "work", None)
+    if stated is None:
+        return from_fields(method)
+    work = stated(items, tokens)
+    return None if work is None else Work(work.paths, work.rows)
+
+
+def from_fields(method: Any) -> Work:
+    """Read from the fields of a method that has no `work`; nothing for None."""
     if isinstance(method, GRPOSettings):
         rollouts = method.steps * method.batch
         scores = method.steps // method.dev_every * method.dev_items if method.dev_every else 0
@@ -51,8 +60,8 @@ def work(method: Any) -> Work:
 
 def _own_samples(method: Any) -> int:
     items = getattr(method, "items", 0)
-    brings = (method, getattr(method, "response", None), getattr(method, "critic", None))
-    return items * sum(getattr(part, "samples", 0) for part in brings)
+    providers = (method, getattr(method, "response", None), getattr(method, "critic", None))
+    return items * sum(getattr(part, "samples", 0) for part in providers)
 
 
 def _fine_tuning(method: Any) -> float:

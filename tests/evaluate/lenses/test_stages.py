@@ -174,7 +174,7 @@ def test_the_command_writes_and_keeps_readings(store: Path, tmp_path: Path, monk
         "entries": [entry.plain() for entry in entries(store)], "items": [item.id for item in ITEMS],
         "config": asdict(CompareConfig("g", draws=50)),
     })  # fmt: skip
-    monkeypatch.setattr(command, "settings_of", lambda folder: SimpleNamespace(task=TASK))
+    monkeypatch.setattr(command.SavedComparison, "settings", SimpleNamespace(task=TASK))
     assert command.lens(["g", "structure", f"root={tmp_path}"]) == 0
     assert command.lens(["g", "validity", "commitment", f"root={tmp_path}"]) == 0
     kept = read_json(group / command.FILE)

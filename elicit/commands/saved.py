@@ -1,0 +1,110 @@
+"""A comparison on disk, as commands need it: found by name, with its settings, entries and items. No torch.
+
+    saved = SavedComparison.find("demo", Path("runs"))       a group, the path of its folder, or one of its runs
+    saved.settings, saved.entries, saved.items
+
+Samples nothing and changes nothing. Knows no command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from elicit.config import Settings
+from elicit.config.compose import build_settings
+from elicit.errors import ConfigError, DataError, near
+from elicit.evaluate.entry import Entry
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run
+from elicit.files import read_json
+from elicit.records import Item
+
+
+@dataclass(frozen=True)
+class SavedComparison:
+    """The folder <root>/comparisons/GROUP, read on demand."""
+
+    folder: Path
+
+    @staticmethod
+    def find(name: str, root: Path) -> SavedComparison:
+        """By group, path or run. Raises ConfigError with near matches if there is no such comparison."""
+        groups = root / "comparisons"
+        for folder in (groups / name, Path(name)):
+            if (folder / "inputs.json").exists() or (folder / "comparison.json").exists():
+                return SavedComparison(folder)
+        runs = [run.path.name for run in all_runs(root)]
+        known = [path.parent.name for path in groups.glob("*/inputs.json")]
+        if name not in runs and not (Path(name) / "manifest.json").exists():
+            raise ConfigError(f"{name}: no comparison or run under {root}; {near(name, [*known, *runs])}")
+        return SavedComparison.of_run(find_run(name, root))
+
+    @staticmethod
+    def of_run(run: RunFolder) -> SavedComparison:
+        """The comparison that a run was measured in."""
+        return SavedComparison(run.path.parent / "comparisons" / run.manifest["group"])
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """inputs.json: what the comparison was computed from."""
+        return read_json(self.folder / "inputs.json")
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """One per policy and seed."""
+        return [Entry.of(plain) for plain in self.inputs["entries"]]
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of any of its runs: they share model, task and evaluation. Raises DataError if none is left."""
+        root = self.folder.resolve().parent.parent
+        named = [Path(entry["run"]) for entry in self.inputs["entries"] if entry.get("run")]
+        for path in (*named, *(root / path.name for path in named)):
+            if (path / "config.yaml").exists():
+                return build_settings(RunFolder(path).config())
+        for run in all_runs(root):
+            if run.manifest.get("group") == self.folder.name:
+                return build_settings(run.config())
+        raise DataError(
+            f"{self.folder}: no run folder of this comparison under {root}; keep runs and comparisons together"
+        )
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """The items that all policies were measured on, in their order."""
+        return items_of(self.settings, self.inputs["items"])
+
+
+def items_of(settings: Settings, ids: Sequence[str]) -> list[Item]:
+    """The items with these ids, in this order. Raises DataError if the task no longer has one of them."""
+    known = gradable(settings)
+    if missing := [name for name in ids if name not in known]:
+        raise DataError(f"{len(missing)} items of the comparison are no longer in {settings.task.name}: {missing[0]}")
+    return [known[name] for name in ids]
+
+
+def gradable(settings: Settings) -> dict[str, Item]:
+    """By id, every item that a store of this task may hold samples of: test, and dev for the choice of prompts."""
+    return {item.id: item for split in ("test", "dev") for item in settings.task.items(split)}
+
+
+def shared_items(runs: Sequence[RunFolder], items: Sequence[str]) -> list[str]:
+    """The items that all runs were measured on. An item that one run never saw would count as wrong for it.
+
+    Raises DataError, naming both, if two runs have none in common.
+    """
+    shared = list(items)
+    for run in runs:
+        measured = set(run.manifest["items"])
+        left = [item for item in shared if item in measured]
+        if not left:
+            tasks = [build_settings(one.config()).task.name for one in (runs[0], run)]
+            raise DataError(
+                f"{runs[0].path} (task {tasks[0]}) and {run.path} (task {tasks[1]}) were measured on different "
+                "items: there is nothing to pair"
+            )
+        shared = left
+    return shared
