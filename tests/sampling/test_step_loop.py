@@ -12,7 +12,7 @@ import torch
 
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import Job, Loop, Path, PickRule
-from elicit.sampling.loop import batch
+from elicit.sampling.loop import slots
 from elicit.sampling.loop.cache import SlotCache
 from elicit.sampling.loop.engine import CachedEngine, ready_mask
 from elicit.sampling.loop.step_loop import StepLoop
@@ -129,8 +129,8 @@ def test_refilled_rows_are_those_of_a_batch_without_refill() -> None:
     wanted = jobs(7, 9)
     whole = loop_of(model, slots=len(wanted)).run(wanted, PickRule(), stop)
     assert len({len(path.token_ids) for path in whole}) > 5
-    for slots in (1, 2, 5, 16):
-        close(loop_of(model, slots=slots).run(wanted, PickRule(), stop), whole)
+    for rows in (1, 2, 5, 16):
+        close(loop_of(model, slots=rows).run(wanted, PickRule(), stop), whole)
 
 
 def test_columns_that_run_out_are_moved_to_the_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +197,8 @@ def test_long_paths_cross_blocks_of_uniforms(monkeypatch: pytest.MonkeyPatch) ->
     model, prompt = tiny_model(), prompts(1)[0]
     stop = StopRules(strings=(), max_new_tokens=60)
     whole = loop_of(model).run([Job(prompt, 1), Job(prompt, 2)], PickRule(), stop)
-    original = batch.UniformTable
-    monkeypatch.setattr(batch, "UniformTable", lambda slots, steps, device: original(slots, steps, device, width=7))
+    original = slots.UniformTable
+    monkeypatch.setattr(slots, "UniformTable", lambda rows, steps, device: original(rows, steps, device, width=7))
     for check_every in (1, 4):
         narrow = loop_of(model, check_every=check_every).run([Job(prompt, 1), Job(prompt, 2)], PickRule(), stop)
         close(narrow, whole)
@@ -207,9 +207,9 @@ def test_long_paths_cross_blocks_of_uniforms(monkeypatch: pytest.MonkeyPatch) ->
 def test_stop_tests_every_few_tokens_give_the_same_paths() -> None:
     model, stop = tiny_model(spread=0.05), StopRules(strings=("e",), max_new_tokens=30)
     wanted = [*jobs(5, 6), Job(prompts(1)[0], 8, forced=(9, 9), first_rank=2)]
-    for slots in (4, 64):
-        each = loop_of(model, slots=slots).run(wanted, PickRule(), stop)
-        close(loop_of(model, slots=slots, check_every=8).run(wanted, PickRule(), stop), each)
+    for rows in (4, 64):
+        each = loop_of(model, slots=rows).run(wanted, PickRule(), stop)
+        close(loop_of(model, slots=rows, check_every=8).run(wanted, PickRule(), stop), each)
 
 
 def test_forced_tokens_come_first_with_their_scalars_and_the_draw_goes_on_at_its_step() -> None:

@@ -23,8 +23,8 @@ import torch
 
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Job, Path, PickRule, StepRule
-from elicit.sampling.loop.batch import Batch
 from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
+from elicit.sampling.loop.live_rows import LiveRows
 from elicit.sampling.loop.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
 
@@ -82,6 +82,12 @@ class StepLoop:
         """Paths side by side, at most."""
         return self.slots
 
+    def finder(self, strings: tuple[str, ...]) -> StopFinder:
+        """The finder of these stop strings, made once per loop."""
+        if strings not in self._finders:
+            self._finders[strings] = StopFinder(self.decoder, strings, self.vocabulary)
+        return self._finders[strings]
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of completion tokens, EOS and special tokens left out."""
         return self.decoder.decode(token_ids)
@@ -105,20 +111,13 @@ class StepLoop:
         the model yields NaN.
         """
         self._check(jobs, stop)
-        if stop.strings not in self._finders:
-            self._finders[stop.strings] = StopFinder(self.decoder, stop.strings, self.vocabulary)
-        batch = Batch(
-            self.engine, jobs, rule, stop, self._finders[stop.strings], self.eos_ids,
-            self.slots, self.check_every, self.vocabulary, self.progress, step_rule,
-        )  # fmt: skip
         training = self.model.training
         self.model.eval()
         try:
             with torch.no_grad():
-                return batch.run()
+                return LiveRows(self, jobs, rule, stop, step_rule).run()
         except BaseException:
-            if isinstance(self.engine, CachedEngine):
-                self.engine.cache = None  # what it holds may be half-written or NaN
+            self.engine.reset()
             raise
         finally:
             self.model.train(training)
