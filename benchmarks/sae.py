@@ -33,7 +33,7 @@ from benchmarks.common import ORGANISM, interleaved, load, organism_prompts, pai
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.fold import folded
 from elicit.policy.policy import Policy
 from elicit.policy.positions import forward_positions
@@ -125,7 +125,7 @@ def steering(
 ) -> dict[str, Callable[[], int]]:
     """Arms that return useful tokens; all generate the same number, so lengths are no part of the cost."""
     model, size = policy.checkpoint.model, layers.width(policy.checkpoint.model)
-    jobs = [Job(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(n)]
+    jobs = [PathJob(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(n)]
     loop = StepLoop(model, tokenizer, (), slots=128)
     layer, vector = layers.at_depth(model, 0.4), 0.01 * torch.randn(size, generator=torch.Generator().manual_seed(0))
     clamp = Edit(layer, vector, "clamp", 1.0, "every", target=0.1, encoder=vector, threshold=0.1)

@@ -63,7 +63,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Job:
+class PathJob:
     """One path to generate. `(seed, stream)` keys its random numbers: uniform(seed, stream, step).
 
     `forced` tokens are written first (they count as generated); `first_rank=r` picks the token of
@@ -100,7 +100,7 @@ class Path:
     text: str
     """decoded, special tokens and the stop string left out"""
     kept: Kept | None = field(default=None, compare=False, repr=False)
-    """for `Job.kept` of a path that goes on from a part of this one; a strategy returns paths without it"""
+    """for `PathJob.kept` of a path that goes on from a part of this one; a strategy returns paths without it"""
 
 
 @dataclass
@@ -170,7 +170,7 @@ class Loop(Protocol):
     """The step loop as strategies see it (implemented in elicit/sampling/loop/step_loop.py)."""
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
         """Generate all jobs, batched, in the order given; equal prompts are prefilled once.
 
@@ -283,7 +283,7 @@ class Sampling(StrategyBase):
         return self.rule
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        jobs = [Job(request.prompt_ids, request.seed) for request in requests]
+        jobs = [PathJob(request.prompt_ids, request.seed) for request in requests]
         return [Outcome(path, total_tokens=len(path.token_ids)) for path in loop.run(jobs, self.rule, task.stop)]
 
 

@@ -20,10 +20,10 @@ from elicit.errors import ConfigError
 from elicit.policy.decoding import (
     Candidate,
     DecodingStrategy,
-    Job,
     Loop,
     Outcome,
     Path,
+    PathJob,
     PickRule,
     Request,
     StrategyBase,
@@ -70,7 +70,7 @@ class Modulo(StrategyBase):
         dialogues = [Dialogue(request, request.prompt_ids) for request in requests]
         for stream in range(self.rounds):
             going = [dialogue for dialogue in dialogues if not dialogue.accepted]
-            jobs = [Job(dialogue.prompt_ids, dialogue.request.seed, stream=stream) for dialogue in going]
+            jobs = [PathJob(dialogue.prompt_ids, dialogue.request.seed, stream=stream) for dialogue in going]
             for dialogue, path in zip(going, loop.run(jobs, self.sampling_rule(), task.stop), strict=True):
                 verdict = self.verdict(dialogue.request, path, stream, task)
                 dialogue.add(path, verdict)

@@ -12,7 +12,7 @@ import torch
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import Job, PickRule, Sampling, StrategyBase
+from elicit.policy.decoding import PathJob, PickRule, Sampling, StrategyBase
 from elicit.policy.policy import Policy
 from elicit.policy.weights import WeightEdit
 from elicit.sampling import annotate as module
@@ -167,10 +167,10 @@ class Chains(StrategyBase):
     first: int | None = None
     alike: bool = False
 
-    def jobs(self, loop: Any, request: Any) -> list[Job]:
+    def jobs(self, loop: Any, request: Any) -> list[PathJob]:
         assert loop.vocabulary > 0
         streams = [0] * self.n if self.alike else range(self.n)
-        return [Job(request.prompt_ids, request.seed, stream, first_rank=self.first) for stream in streams]
+        return [PathJob(request.prompt_ids, request.seed, stream, first_rank=self.first) for stream in streams]
 
     def rule(self) -> PickRule:
         return PickRule(self.temperature)

@@ -11,7 +11,7 @@ import torch
 from elicit.files import seed_of
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Request, Sampling, StrategyBase
+from elicit.policy.decoding import REGIMES, Loop, Outcome, PathJob, PickRule, Request, Sampling, StrategyBase
 from elicit.policy.policy import Policy
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.sample import sample
@@ -39,7 +39,7 @@ def test_a_sample_depends_on_its_key_only() -> None:
 def test_the_seed_is_the_hash_of_the_key() -> None:
     base = policy()
     [(_, _, outcome)] = sample(base, ITEMS[:1], [3], SUPPORT, TASK)
-    job = Job(base.prompt_ids(ITEMS[0].question), seed_of(base.id, "support", ITEMS[0].id, 3))
+    job = PathJob(base.prompt_ids(ITEMS[0].question), seed_of(base.id, "support", ITEMS[0].id, 3))
     checkpoint = base.checkpoint
     alone = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids).run([job], SUPPORT.rule, TASK.stop)
     assert alone[0].token_ids == outcome.path.token_ids
@@ -61,7 +61,7 @@ class First(StrategyBase):
     """Ten first tokens a request; hands back the last."""
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Any) -> list[Outcome]:
-        jobs = [Job(r.prompt_ids, r.seed, first_rank=rank) for r in requests for rank in range(10)]
+        jobs = [PathJob(r.prompt_ids, r.seed, first_rank=rank) for r in requests for rank in range(10)]
         paths = loop.run(jobs, PickRule(temperature=0), task.stop)
         return [Outcome(paths[10 * place + 9]) for place in range(len(requests))]
 

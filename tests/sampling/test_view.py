@@ -12,7 +12,7 @@ import pytest
 from elicit.errors import LedgerError
 from elicit.ledger import Ledger
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Request, StrategyBase, Verdict
+from elicit.policy.decoding import REGIMES, Loop, Outcome, PathJob, PickRule, Request, StrategyBase, Verdict
 from elicit.policy.policy import Policy
 from elicit.sampling.sample import sample
 from elicit.sampling.view import VerifierView, View
@@ -36,7 +36,7 @@ class Snooper(StrategyBase):
         assert self.wanted == "verdict"
         right = found(requests[0].item, " The answer is 1.", True)
         assert isinstance(right, Verdict)
-        jobs = [Job(request.prompt_ids, request.seed) for request in requests]
+        jobs = [PathJob(request.prompt_ids, request.seed) for request in requests]
         return [Outcome(path) for path in loop.run(jobs, PickRule(), task.stop)]
 
 

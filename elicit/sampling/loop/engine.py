@@ -319,7 +319,9 @@ class UncachedEngine:
 
     def resume(self, prefixes: Sequence[Prefix], kept: Sequence[Kept]) -> Prefilled:
         """Nothing is kept here (see `keep`)."""
-        raise ConfigError("kept keys and values handed to an engine without a cache: use cached=True, or drop Job.kept")
+        raise ConfigError(
+            "kept keys and values handed to an engine without a cache: use cached=True, or drop PathJob.kept"
+        )
 
     def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> None:
         """No keys and values, so paths that go on from this one are computed anew."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from elicit.errors import CheckpointError
-from elicit.policy.decoding import Job, Kept, Path, PickRule, StepRule
+from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule
 from elicit.records import Finish
 from elicit.sampling.loop.pick import pick, ranked, scalars
 from elicit.sampling.loop.queue import Queue
@@ -37,7 +37,12 @@ class LiveRows:
     """The jobs of one `StepLoop.run` while they are generated."""
 
     def __init__(
-        self, loop: StepLoop, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self,
+        loop: StepLoop,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
     ) -> None:
         self.loop, self.engine = loop, loop.engine
         self.jobs, self.rule, self.step_rule, self.budget = jobs, rule, step_rule, stop.max_new_tokens

@@ -1,7 +1,7 @@
 """Jobs that wait for a slot, by prefix (prompt and forced tokens): equal prefixes are computed once.
 
 Prefixes are computed in groups, the longest first: then every later one fits before the write column of the cache. A
-prefix whose keys and values a job brings along (`Job.kept`) is cropped from those instead of computed again. Knows
+prefix whose keys and values a job brings along (`PathJob.kept`) is cropped from those instead of computed again. Knows
 nothing of slots, endings or random numbers.
 """
 
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from elicit.policy.decoding import Job, Kept, PickRule
+from elicit.policy.decoding import Kept, PathJob, PickRule
 from elicit.sampling.loop.engine import Prefilled, Prefix
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ RESUME_TOKENS = 8192
 class Queue:
     """The waiting jobs of one run; false once there are none."""
 
-    def __init__(self, loop: StepLoop, jobs: Sequence[Job], rule: PickRule, budget: int) -> None:
+    def __init__(self, loop: StepLoop, jobs: Sequence[PathJob], rule: PickRule, budget: int) -> None:
         self.engine, self.vocabulary, self.alpha = loop.engine, loop.vocabulary, rule.alpha
         self.waiting: dict[Prefix, list[int]] = {}
         """places of the jobs of each prefix that is not computed yet"""

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Job, Path, PickRule, StepRule
+from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
 from elicit.sampling.loop.live_rows import LiveRows
 from elicit.sampling.loop.text import Decoder, StopFinder
@@ -101,7 +101,7 @@ class StepLoop:
         return self.decoder.offsets(token_ids)
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
         """Generate all jobs, in the order given; equal prefixes (prompt and forced ids) are prefilled once.
 
@@ -122,7 +122,7 @@ class StepLoop:
         finally:
             self.model.train(training)
 
-    def _check(self, jobs: Sequence[Job], stop: StopRules) -> None:
+    def _check(self, jobs: Sequence[PathJob], stop: StopRules) -> None:
         if stop.max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens={stop.max_new_tokens}: use 1 or more")
         for place, job in enumerate(jobs):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from elicit.errors import ConfigError, MethodError
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.policy import Policy
 from elicit.tasks.task import StopRules
 
@@ -73,7 +73,7 @@ def check_hooks(trainer: PolicyGradientTrainer) -> None:
 
 def _greedy(trainer: PolicyGradientTrainer, prompt: tuple[int, ...]) -> list[float]:
     rule, stop = PickRule(temperature=0.0), StopRules((), PROBE_TOKENS)
-    return list(trainer.run.engine.run([Job(prompt, 0)], rule, stop, trainer)[0].logprobs)
+    return list(trainer.run.engine.run([PathJob(prompt, 0)], rule, stop, trainer)[0].logprobs)
 
 
 def check_signal(trainer: PolicyGradientTrainer) -> str | None:

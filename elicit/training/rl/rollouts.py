@@ -22,7 +22,7 @@ import torch
 
 from elicit.errors import ConfigError, MethodError
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Path, PathJob, PickRule
 from elicit.records import FINISHED, Finish, Item
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.loop.text import Decoder, StopFinder
@@ -55,7 +55,7 @@ class Engine(Protocol):
     The model is as `Trainable.sampling` left it.
     """
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]: ...
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]: ...
 
 
 class LoopEngine:
@@ -65,7 +65,7 @@ class LoopEngine:
         checkpoint = policy.checkpoint
         self.loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids)
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         return self.loop.run(jobs, rule, stop)
 
 
@@ -77,7 +77,7 @@ class GenerateEngine:
         self.decoder = Decoder(self.checkpoint.tokenizer, self.checkpoint.eos_ids)
 
     @torch.no_grad()
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         from transformers import GenerationConfig
 
         checkpoint, model = self.checkpoint, self.checkpoint.model
@@ -110,7 +110,7 @@ class VllmEngine:
         self.checkpoint = policy.checkpoint
         self.decoder = Decoder(self.checkpoint.tokenizer, self.checkpoint.eos_ids)
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         prompts = [list(job.prompt_ids) for job in jobs]
         _, ids, logps, _ = trainer.vllm_generation.generate(
             prompts=prompts, images=None, num_generations=trainer.num_generations, profiler=nullcontext()
@@ -161,17 +161,19 @@ def require_vllm(server: str | None, seconds: float = 5.0) -> None:
         ) from None
 
 
-def requests(policy: Policy, items: Sequence[Item], samples: int, seed: int, step: int) -> list[tuple[Item, int, Job]]:
+def requests(
+    policy: Policy, items: Sequence[Item], samples: int, seed: int, step: int
+) -> list[tuple[Item, int, PathJob]]:
     """(item, j, job) of each rollout of one update; a job's seed is the hash of (fit, step, item, j)."""
     out = []
     for item in items:
         prompt = policy.prompt_ids(item.question)
-        out += [(item, j, Job(prompt, seed_of("rollout", seed, step, item.id, j))) for j in range(samples)]
+        out += [(item, j, PathJob(prompt, seed_of("rollout", seed, step, item.id, j))) for j in range(samples)]
     return out
 
 
 def draw(
-    engine: Engine, requested: Sequence[tuple[Item, int, Job]], stop: StopRules, limit: int | None, trainer: Any
+    engine: Engine, requested: Sequence[tuple[Item, int, PathJob]], stop: StopRules, limit: int | None, trainer: Any
 ) -> list[Rollout]:
     """Run all requests; `limit` replaces the stop rules' token limit."""
     stop = stop if limit is None else replace(stop, max_new_tokens=limit)

@@ -8,7 +8,7 @@ import pytest
 
 from elicit.errors import ConfigError
 from elicit.ledger import Ledger
-from elicit.policy.decoding import Job, Verdict
+from elicit.policy.decoding import PathJob, Verdict
 from methods.decoding.method import Decoding
 from methods.decoding.modulo import Modulo, RandomVerdict
 from methods.decoding.self_consistency import SelfConsistency
@@ -127,4 +127,4 @@ def test_settings_out_of_range_are_named(wrong) -> None:
 
 
 def test_jobs_of_a_dialogue_are_its_own() -> None:
-    assert not Job((1,), 0).shared, "a proposal depends on verdicts: it is in no pool"
+    assert not PathJob((1,), 0).shared, "a proposal depends on verdicts: it is in no pool"
