@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from elicit.method import Context
 from elicit.watch import door, watching
 
 if TYPE_CHECKING:
+    from elicit.policy.decoding import DecodingStrategy
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.tasks.task import Task
@@ -91,7 +92,8 @@ def _fit(
     finally:
         ledger.close()
     seconds = time.monotonic() - started
-    if getattr(intervention, "needs_verifier", False) and ledger.data_class != "L":
+    strategy = cast("DecodingStrategy", intervention) if intervention.kind == "decoding" else None
+    if strategy is not None and strategy.needs_verifier and ledger.data_class != "L":
         ledger.teacher()  # whatever its method booked: a verifier that is asked at inference is class L
     ledger.save(run.ledger)
     save(intervention, run.intervention, ledger.used)

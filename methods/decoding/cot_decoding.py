@@ -93,7 +93,6 @@ def _span(task: Reader, text: str) -> tuple[int, int] | None:
             return locate(text)
         except LookupError:
             pass
-    name = getattr(task, "name", type(task).__name__)
     raise ConfigError(
-        f"task {name} has no answer span, which CoT-decoding weighs answers by; use method/strategy=self_consistency"
+        f"task {task.name} has no answer span to weigh answers by (CoT-decoding); use method/strategy=self_consistency"
     )
