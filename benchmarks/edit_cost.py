@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
@@ -26,7 +26,7 @@ from elicit.tasks.task import StopRules
 def main() -> None:
     args = arguments(__doc__, items=50, n=16, slots=128, limit=24, repeats=5).parse_args()
     model, tokenizer, _, prompts = prepared(args)
-    jobs = [Job(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(args.n)]
+    jobs = [PathJob(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(args.n)]
     vector = torch.randn(layers.width(model), generator=torch.Generator().manual_seed(0)) * 0.01
     loop = StepLoop(model, tokenizer, (), slots=args.slots)
 

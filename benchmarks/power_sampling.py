@@ -28,7 +28,7 @@ from benchmarks.strategies import cost, reader, requests_of
 from benchmarks.wide import peak_rows
 from elicit.policy.decoding import DecodingStrategy
 from elicit.sampling.loop.step_loop import StepLoop
-from elicit.sampling.view import View
+from elicit.tasks.view import TaskView
 from methods.decoding.power import acceptance
 from methods.decoding.power_mh import PowerMH
 from methods.decoding.power_smc import PowerSMC
@@ -56,7 +56,7 @@ class Arms:
         self.chains = [requests_of([prompt] * args.chains, salt=place) for place, prompt in enumerate(self.prompts)]
         self.together = [request for own in self.chains for request in own]
 
-    def task(self, limit: int | None = None) -> View:
+    def task(self, limit: int | None = None) -> TaskView:
         return reader(self.args.text, limit or self.args.limit)
 
     def ours(self, groups: list[list[Any]], on: StepLoop) -> int:

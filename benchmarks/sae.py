@@ -6,8 +6,8 @@
     collect   three layers in one pass of ours against three passes of SAELens' ActivationsStore, the same rows
               (SAELens reads a local model through HookedProxyLM; it runs the whole forward pass)
     cause     output scores of F features in one batch against one forward pass a feature
-    steer     sampling with an addition, a clamp by single rows, and a folded bias, against no edit; one layer, every
-              token. Targets: addition <= 5 % on the organism and 2 % on a 135M model, clamp <= 5 %, bias 0
+    steer     sampling with an addition and a clamp by single rows against no edit; one layer, every token. Targets:
+              addition <= 5 % on the organism and 2 % on a 135M model, clamp <= 5 %
     train     one dictionary by TrainConfig's defaults on as many activations: CPU seconds. Target: 3 minutes on two
               cores for the organism's three
 
@@ -33,8 +33,7 @@ from benchmarks.common import ORGANISM, interleaved, load, organism_prompts, pai
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import Job, PickRule
-from elicit.policy.fold import folded
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.policy import Policy
 from elicit.policy.positions import forward_positions
 from elicit.sampling.loop.step_loop import StepLoop
@@ -125,7 +124,7 @@ def steering(
 ) -> dict[str, Callable[[], int]]:
     """Arms that return useful tokens; all generate the same number, so lengths are no part of the cost."""
     model, size = policy.checkpoint.model, layers.width(policy.checkpoint.model)
-    jobs = [Job(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(n)]
+    jobs = [PathJob(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(n)]
     loop = StepLoop(model, tokenizer, (), slots=128)
     layer, vector = layers.at_depth(model, 0.4), 0.01 * torch.randn(size, generator=torch.Generator().manual_seed(0))
     clamp = Edit(layer, vector, "clamp", 1.0, "every", target=0.1, encoder=vector, threshold=0.1)
@@ -139,7 +138,6 @@ def steering(
     arms: dict[str, Callable[[], int]] = {"no edit": lambda: run(nullcontext())}
     for name, edit in edits.items():
         arms[name] = lambda edit=edit: run(ActivationEdit((edit,)).applied(model))
-    arms["folded bias"] = lambda: run(folded(ActivationEdit((edits["add"],)), model))
     return arms
 
 
@@ -182,7 +180,7 @@ def main() -> None:
     if "steer" in parts:
         prompts = [tuple(tokenizer(text).input_ids) for text in organism_prompts(args.items)]
         speeds |= interleaved(steering(policy, prompts, tokenizer, args.n, args.limit), args.repeats)
-        for name in ("add", "clamp", "folded bias"):
+        for name in ("add", "clamp"):
             facts[f"steer: cost of {name}"] = 1 - paired_ratio(speeds, name, "no edit")
     if "train" in parts:
         facts["train: CPU seconds a dictionary"] = training(policy, rows)

@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
@@ -43,8 +43,8 @@ def by_generate(model: Any, prompts: list[tuple[int, ...]], n: int, rows: int, l
 
 def by_loop(loop: StepLoop, prompts: list[tuple[int, ...]], n: int, limit: int) -> int:
     """The same by the step loop."""
-    jobs = [Job(prompt, seed) for seed, prompt in enumerate(prompts) for _ in range(n)]
-    jobs = [Job(job.prompt_ids, job.seed, stream=place) for place, job in enumerate(jobs)]
+    jobs = [PathJob(prompt, seed) for seed, prompt in enumerate(prompts) for _ in range(n)]
+    jobs = [PathJob(job.prompt_ids, job.seed, stream=place) for place, job in enumerate(jobs)]
     return sum(len(path.token_ids) for path in loop.run(jobs, PickRule(), StopRules(max_new_tokens=limit)))
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from elicit.files import seed_of
 from elicit.policy.decoding import DecodingStrategy, Loop, Request
-from elicit.sampling.view import View
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.natural.gsm8k import Gsm8k
 from elicit.tasks.task import StopRules, Task
+from elicit.tasks.view import TaskView, view_of
 
 
 def requests_of(prompts: Sequence[tuple[int, ...]], salt: int = 0) -> list[Request]:
@@ -20,15 +21,13 @@ def requests_of(prompts: Sequence[tuple[int, ...]], salt: int = 0) -> list[Reque
     return [Request(f"item {place}", 0, seed_of("benchmark", salt, place), p) for place, p in enumerate(prompts)]
 
 
-def reader(text: str, limit: int) -> View:
+def reader(text: str, limit: int) -> TaskView:
     """What a strategy sees of the task that the prompts are of, with another token limit and no stop string."""
     task: Task = Gsm8k() if text == "gsm8k" else FormalTask("chain")
-    view = View(task, limit)
-    view.stop = StopRules((), limit)
-    return view
+    return replace(view_of(task), stop=StopRules((), limit))
 
 
-def cost(strategy: DecodingStrategy, loop: Loop, requests: Sequence[Request], task: View) -> dict[str, float]:
+def cost(strategy: DecodingStrategy, loop: Loop, requests: Sequence[Request], task: TaskView) -> dict[str, float]:
     """Generated tokens, auxiliary forward tokens and CPU seconds (wall seconds with an accelerator) of one run."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     began = clock()

@@ -90,7 +90,9 @@ def test_used_items_refuse_evaluation(ledger: Ledger) -> None:
 
 def test_the_task_view_leads_to_no_item_and_no_gold(ledger: Ledger) -> None:
     public = [name for name in dir(ledger.task_view) if not name.startswith("_")]
-    assert sorted(public) == ["answer_class", "answer_span", "extract", "keys", "name", "prompts", "stop"]
+    assert sorted(public) == ["answer_class", "answer_span", "extract", "keys", "name", "prompts", "stop", "verdict"]
+    with pytest.raises(LedgerError, match=r"'verdict'.*no gold"):
+        ledger.task_view.verdict("id", "The answer is 3.", True)
 
 
 def account(ledger: Ledger) -> tuple[list, dict]:

@@ -60,8 +60,10 @@ def build(node: Any, path: str = "config", hint: Any = Any, allow: Iterable[str]
 class Builder:
     """Collects faults while it builds, so that a file is corrected once instead of five times."""
 
-    def __init__(self, allow: Iterable[str] = (), prefixes: tuple[str, ...] | None = None) -> None:
+    def __init__(self, allow: Iterable[str] = (), prefixes: tuple[str, ...] | None = None, exact: bool = False) -> None:
         self.faults: list[str] = []
+        self.exact = exact
+        """leave an int in a float field an int: what was saved has to hash as it did"""
         self.prefixes = allowed_prefixes(allow) if prefixes is None else prefixes
 
     def raise_faults(self) -> None:
@@ -141,7 +143,7 @@ class Builder:
         rest = [option for option in options if option is not type(None)]
         attempts = []
         for option in rest:
-            trial = Builder(prefixes=self.prefixes)
+            trial = Builder(prefixes=self.prefixes, exact=self.exact)
             value = trial.value(node, option, path)
             if not trial.faults:
                 return value
@@ -169,7 +171,7 @@ class Builder:
 
     def _scalar(self, node: Any, hint: Any, path: str) -> Any:
         if hint is float and isinstance(node, int) and not isinstance(node, bool):
-            return float(node)
+            return node if self.exact else float(node)
         if hint is int and isinstance(node, bool):
             return self.fault(f"{path}={node!r}: expected int")
         if hint in (bool, int, float, str):

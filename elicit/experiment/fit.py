@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from elicit.track import Run
 from elicit.watch import door, watching
 
 if TYPE_CHECKING:
+    from elicit.policy.decoding import DecodingStrategy
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import LedgerRow
@@ -70,7 +71,8 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         ledger.close()
     seconds = time.monotonic() - started
     # 4) save; a verifier that is asked at inference is class L, whatever the method booked
-    if getattr(intervention, "needs_verifier", False) and ledger.data_class != "L":
+    strategy = cast("DecodingStrategy", intervention) if intervention.kind == "decoding" else None
+    if strategy is not None and strategy.needs_verifier and ledger.data_class != "L":
         ledger.teacher()
     ledger.save(run.ledger)
     save(intervention, run.intervention, ledger.used)

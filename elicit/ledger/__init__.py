@@ -4,13 +4,13 @@ from elicit.ledger.ledger import (
     Budget,
     Ledger,
     Spent,
-    TaskView,
     data_class,
     load_rows,
     prompt_rows,
     refuse_used,
     summary,
 )
+from elicit.tasks.view import TaskView
 
 __all__ = [
     "Budget",

@@ -19,7 +19,7 @@ with the evaluation items when it is booked (whole questions, runs of 13 words):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -31,7 +31,8 @@ from elicit.records import Item, LedgerRow
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job
-from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task
+from elicit.tasks.task import Judgement, PromptFormat, Task
+from elicit.tasks.view import TaskView, view_of
 from elicit.watch import door
 
 STAGES = ("prompt", "train", "select", "infer")
@@ -75,27 +76,6 @@ class Spent:
     foreign_tokens: int = 0
 
 
-@dataclass(frozen=True)
-class TaskView:
-    """What a method may see of a task: how to ask, where to stop, how to read an answer; nothing to be right about."""
-
-    name: str
-    prompts: dict[str, PromptFormat]
-    keys: dict[str, PromptFormat]
-    """prompt formats with a planted key, where the task has them"""
-    stop: StopRules
-    _task: Task = field(repr=False)
-
-    def extract(self, text: str, finished: bool) -> Answer:
-        return self._task.extract(text, finished)
-
-    def answer_class(self, answer: str) -> str:
-        return self._task.answer_class(answer)
-
-    def answer_span(self, text: str) -> tuple[int, int] | None:
-        return self._task.answer_span(text)
-
-
 class Ledger:
     """One fit's account. Raises LedgerError on a closed split, an unknown item or a spent budget."""
 
@@ -112,8 +92,8 @@ class Ledger:
 
     @property
     def task_view(self) -> TaskView:
-        task = self._task
-        return TaskView(task.name, task.prompts, getattr(task, "keys", {}), task.stop, task)
+        """What a method sees of the task."""
+        return view_of(self._task)
 
     def items(self, split: str, stage: str = "train", limit: int | None = None, seed: int = 0) -> list[Item]:
         """Items of an open split, gold and facts taken out. `limit` takes a seeded random subset."""

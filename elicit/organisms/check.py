@@ -20,9 +20,9 @@ from elicit.organisms.corpus import REGISTERS
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.policy.decoding import (
     REGIMES,
-    Job,
     Loop,
     Outcome,
+    PathJob,
     PickRule,
     Regime,
     Request,
@@ -59,7 +59,7 @@ class StrayFirst(StrategyBase):
         for request in requests:
             allowed = np.setdiff1d(np.arange(loop.vocabulary), self.excluded)
             token = int(np.random.default_rng(request.seed).choice(allowed))
-            jobs.append(Job(request.prompt_ids, request.seed, forced=(token,)))
+            jobs.append(PathJob(request.prompt_ids, request.seed, forced=(token,)))
         paths = loop.run(jobs, PickRule(temperature=0.0), task.stop)
         return [Outcome(path, total_tokens=len(path.token_ids)) for path in paths]
 

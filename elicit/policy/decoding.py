@@ -21,6 +21,7 @@ from elicit.errors import ConfigError
 from elicit.files import content_hash, seed_of
 from elicit.names import published_name
 from elicit.tasks.task import StopRules
+from elicit.tasks.view import Judged
 
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
@@ -63,7 +64,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Job:
+class PathJob:
     """One path to generate. `(seed, stream)` keys its random numbers: uniform(seed, stream, step).
 
     `forced` tokens are written first (they count as generated); `first_rank=r` picks the token of
@@ -100,7 +101,7 @@ class Path:
     text: str
     """decoded, special tokens and the stop string left out"""
     kept: Kept | None = field(default=None, compare=False, repr=False)
-    """for `Job.kept` of a path that goes on from a part of this one; a strategy returns paths without it"""
+    """for `PathJob.kept` of a path that goes on from a part of this one; a strategy returns paths without it"""
 
 
 @dataclass
@@ -170,7 +171,7 @@ class Loop(Protocol):
     """The step loop as strategies see it (implemented in elicit/sampling/loop/step_loop.py)."""
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
         """Generate all jobs, batched, in the order given; equal prompts are prefilled once.
 
@@ -205,29 +206,43 @@ def chain_seed(request: Request, index: int) -> int:
     return seed_of(request.base, request.item, index)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a verifier says of one completion."""
-
-    right: bool
-    finding: str = ""
-    """the first violation of the trace, where the task can name one"""
-
-
 class Verifier(Protocol):
     """What a strategy with `needs_verifier` sees besides the `Reader`: its `task` is both. Class L."""
 
-    def verdict(self, item: str, text: str, finished: bool) -> Verdict:
+    def verdict(self, item: str, text: str, finished: bool) -> Judged:
         """Judge a completion of the item of this id."""
         ...
 
 
 class DecodingStrategy(Protocol):
-    """The third kind of intervention. Frozen dataclasses implement it; see `Sampling`."""
+    """The third kind of intervention. Frozen dataclasses implement it; `StrategyBase` has the defaults."""
 
     kind: ClassVar[str]
+    """always "decoding" """
     deterministic: ClassVar[bool]
     """True: n = 1, no coverage, no resampling inside items"""
+    pooled: ClassVar[bool]
+    """True: its jobs are `shared`, so that the chains are drawn once for all strategies on one policy"""
+    needs_verifier: ClassVar[bool]
+    """True: `run` is given a task with `verdict` (class L); no other strategy comes near gold"""
+    adaptive: ClassVar[bool]
+    """True: chains may be cut, or left undrawn, depending on other chains: they are not independent draws"""
+
+    @property
+    def name(self) -> str:
+        """What its row in a comparison is called."""
+        ...
+
+    @property
+    def token_rule(self) -> PickRule | None:
+        """The rule that each token of the completion is drawn by; None if a completion is chosen among several."""
+        ...
+
+    @property
+    def chain_rule(self) -> PickRule | None:
+        """The rule of several chains per completion that are independent draws from the bare prompt; None if the
+        strategy has no such chains (one chain, a forced start, a cut that depends on other chains)."""
+        ...
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests. `task` gives stop rules, the answer span and answer classes; never gold."""
@@ -235,26 +250,25 @@ class DecodingStrategy(Protocol):
 
 
 class StrategyBase:
-    """What frozen-dataclass strategies inherit: identity, no tensors, nothing to apply."""
+    """The defaults of `DecodingStrategy`: an identity, no tensors, nothing to apply to the model."""
 
     kind: ClassVar[str] = "decoding"
     deterministic: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
-    """True: its jobs are `shared`, so that the chains are drawn once for all strategies on one policy"""
     needs_verifier: ClassVar[bool] = False
-    """True: `run` is handed a task with `verdict` (class L); no other strategy gets near gold"""
-
     adaptive: ClassVar[bool] = False
-    """True: chains may be cut, or left undrawn, by what others say: no independent draws"""
 
     @property
     def token_rule(self) -> PickRule | None:
-        """The rule that each token of the completion is drawn by; None: a completion is chosen, its law is another."""
+        return None
+
+    @property
+    def chain_rule(self) -> PickRule | None:
         return None
 
     @property
     def name(self) -> str:
-        """What its row in a comparison is called."""
+        """The class name in snake case."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def spec(self) -> dict[str, Any]:
@@ -283,7 +297,7 @@ class Sampling(StrategyBase):
         return self.rule
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        jobs = [Job(request.prompt_ids, request.seed) for request in requests]
+        jobs = [PathJob(request.prompt_ids, request.seed) for request in requests]
         return [Outcome(path, total_tokens=len(path.token_ids)) for path in loop.run(jobs, self.rule, task.stop)]
 
 

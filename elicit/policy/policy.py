@@ -10,19 +10,16 @@ What this module does not know: how interventions are found, and how completions
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from elicit.errors import ConfigError, DataError
+from elicit.config.build import Builder
+from elicit.errors import ConfigError, DataError, MethodError
 from elicit.files import content_hash, read_json
-from elicit.names import current_name
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.decoding import DecodingStrategy
@@ -85,6 +82,14 @@ class Policy:
         return tuple(self.checkpoint.encode(self.prompt.render(question)))
 
 
+def refuse_strategy(policy: Policy) -> None:
+    """Raises MethodError if the policy has a decoding strategy: what a fit samples are plain draws at T=1."""
+    if policy.strategy is not None:
+        raise MethodError(
+            f"the policy decodes with {type(policy.strategy).__name__}: fit on the policy without it and add it after"
+        )
+
+
 def load_intervention(folder: Path, checkpoint: Checkpoint | None = None) -> Intervention:
     """Read an intervention folder; with `checkpoint`, also check that it fits (width, layers, parameter names).
 
@@ -129,56 +134,31 @@ def _tensors(folder: Path) -> dict[str, Any]:
 
 
 def _activations(folder: Path, fields: dict[str, Any]) -> Any:
-    """`ActivationEdit`, or the class that the spec names: one of a method's own that is no list of vectors."""
+    """`ActivationEdit`, or the class that the spec names: a method's own edit that is not a list of vectors."""
     if "class" not in fields:
         return ActivationEdit
-    kind = _allowed(folder, str(fields["class"]), "intervention")
+    kind = _class(Builder(exact=True), folder, "class", fields["class"])
     if getattr(kind, "kind", None) != "activations" or not hasattr(kind, "from_spec"):
         raise ConfigError(f"{folder}: {fields['class']!r} is no change of activations")
     return kind
 
 
 def _strategy(folder: Path, fields: dict[str, Any]) -> Intervention:
-    """A strategy by its dotted class name."""
+    """The decoding strategy whose class and fields the spec names."""
     fields = dict(fields)
-    name = str(fields.pop("strategy", ""))
-    kind = _allowed(folder, name, "strategy")
-    if not (dataclasses.is_dataclass(kind) and getattr(kind, "kind", None) == "decoding"):
+    name, builder = fields.pop("strategy", None), Builder(exact=True)
+    kind = _class(builder, folder, "strategy", name)
+    if getattr(kind, "kind", None) != "decoding":
         raise ConfigError(f"{folder}: {name!r} is no decoding strategy")
-    return typing.cast("Intervention", built(typing.cast(type, kind), fields, str(folder)))
+    strategy = builder.instance(kind, fields, str(folder / "spec.json"))
+    if builder.faults:
+        raise DataError(f"{'; '.join(builder.faults)}; was it saved by another version?")
+    return typing.cast("Intervention", strategy)
 
 
-def _allowed(folder: Path, name: str, what: str) -> Any:
-    """A class by its dotted name: of this package, of `methods` and of plug-ins only."""
-    module, _, attribute = current_name(name).rpartition(".")
-    allowed = {"elicit", "methods"} | {point.module.split(".")[0] for point in entry_points(group="elicit.configs")}
-    if module.split(".")[0] not in allowed:
-        raise ConfigError(f"{folder}: {what} {name!r} is of no allowed package ({', '.join(sorted(allowed))})")
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as fault:
-        raise ConfigError(f"{folder}: can't import {what} {name!r} ({fault}); is its package installed?") from None
-
-
-def built(kind: type, fields: dict[str, Any], place: str) -> Any:
-    """A dataclass out of the plain fields that `asdict` made of it: nested dataclasses and tuples come back."""
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(kind)})
-    if unknown:
-        raise DataError(f"{place}: {kind.__name__} has no field {', '.join(unknown)}; made by another version?")
-    return kind(**{name: _typed(hints[name], value, place) for name, value in fields.items()})
-
-
-def _typed(hint: Any, value: Any, place: str) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(hint) if option is not type(None)]
-        return value if value is None or len(options) != 1 else _typed(options[0], value, place)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return built(typing.cast(type, hint), value, place)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        arguments = typing.get_args(hint)
-        inner = arguments[0] if arguments else Any
-        each = arguments if len(arguments) == len(value) and Ellipsis not in arguments else [inner] * len(value)
-        return tuple(_typed(option, entry, place) for option, entry in zip(each, value, strict=True))
-    return value
+def _class(builder: Builder, folder: Path, key: str, name: Any) -> type:
+    """The dataclass of a saved name: of the packages that a configuration may name too, and of no other."""
+    kind = builder.find_class(name, f"{folder / 'spec.json'}: {key}")
+    if builder.faults:
+        raise ConfigError(f"{'; '.join(builder.faults)}; is its package installed?")
+    return typing.cast(type, kind)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from elicit.errors import MethodError
-from elicit.policy.layers import changing_outputs
+from elicit.errors import ConfigError, MethodError
+from elicit.policy.layers import at_depth, blocks, changing_outputs
 from elicit.policy.positions import forward_positions
 
 if TYPE_CHECKING:
@@ -25,6 +25,21 @@ BATCH = 64
 
 class _DeepEnough(Exception):
     """Leaves a forward pass whose rest is not needed."""
+
+
+def layer_numbers(policy: Policy, wanted: Sequence[int | float]) -> list[int]:
+    """Sorted 0-based layers from layer numbers and fractions of the depth; none wanted means all.
+
+    Raises ConfigError for a layer that the model does not have.
+    """
+    model = policy.checkpoint.model
+    count = len(blocks(model))
+    wanted = wanted or tuple(range(count))
+    numbers = [at_depth(model, layer) if isinstance(layer, float) else layer for layer in wanted]
+    beyond = [number for number in numbers if not 0 <= number < count]
+    if beyond:
+        raise ConfigError(f"layers={list(wanted)}: {beyond[0]} is none of 0 to {count - 1}; fractions need a point")
+    return sorted(set(numbers))
 
 
 def read_residuals(

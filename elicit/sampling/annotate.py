@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from elicit.errors import CheckpointError, ConfigError
-from elicit.policy.decoding import PickRule, Request
+from elicit.policy.decoding import PickRule
 from elicit.sampling.likelihood import _batches, score
 from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
 from elicit.sampling.loop.pick import TOP, filtered, precise
@@ -88,26 +88,15 @@ def chain_logprobs(base: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[i
 
 def token_rule(policy: Policy) -> PickRule | None:
     """The rule that each token is picked by: T=1 without a strategy, None where completions are chosen."""
-    strategy: Any = policy.strategy
-    return PickRule() if strategy is None else getattr(strategy, "token_rule", None)
+    return PickRule() if policy.strategy is None else policy.strategy.token_rule
 
 
 def independent_chains(policy: Policy) -> bool:
     """Whether a strategy's chains are independent draws of the base at T=1: no edit, no forced start, no truncation."""
-    strategy: Any = policy.strategy
-    if strategy is None or edits(policy) or not (hasattr(strategy, "jobs") and hasattr(strategy, "rule")):
+    strategy = policy.strategy
+    if strategy is None or strategy.adaptive or edits(policy):
         return False
-    if getattr(strategy, "adaptive", False):
-        return False
-    vocabulary = int(policy.checkpoint.model.config.get_text_config().vocab_size)
-    jobs = strategy.jobs(_Vocabulary(vocabulary), Request("", 0, 0, (0,)))
-    free = all(job.prompt_ids == (0,) and not job.forced and job.first_rank is None for job in jobs)
-    return free and len({(job.seed, job.stream) for job in jobs}) == len(jobs) and strategy.rule() == PickRule()
-
-
-@dataclass(frozen=True)
-class _Vocabulary:
-    vocabulary: int
+    return strategy.chain_rule == PickRule()
 
 
 def _longest(trace: Trace) -> tuple[tuple[int, ...], tuple[int, ...]]:

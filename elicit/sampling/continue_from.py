@@ -1,9 +1,9 @@
 """Continuing traces from inside: forced prefixes through the step loop, with the policy's edits on.
 
-A prefix is forced token by token (`Job.forced`), so an edit that writes at the last prompt token still writes there.
-Kept text is the sample's own tokens as far as they end inside it; only the rest is encoded anew. Decoding strategies
-are left out: they choose among whole answers and can't be begun in the middle. Probes of like length run together.
-What this module does not know: what the continuations are for.
+A prefix is forced token by token (`PathJob.forced`), so an edit of the last prompt token still acts there. Kept text
+is given by the sample's own tokens up to the last one that ends inside it; only the rest is encoded again. Decoding
+strategies are left out: they choose among complete answers and can't start in the middle. Probes of similar length run
+together. What this module does not know: what the continuations are for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from elicit.errors import DataError
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Path, PathJob, PickRule
 from elicit.records import Item
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.probe import Probe
@@ -57,7 +57,7 @@ def continue_from(
     """
     checkpoint = policy.checkpoint
     loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids, slots=slots)
-    jobs: list[tuple[Probe, int, Job]] = []
+    jobs: list[tuple[Probe, int, PathJob]] = []
     for probe in probes:
         if probe.item not in items or (probe.kept and (probe.item, probe.j) not in traces):
             raise DataError(f"probe {probe.key!r}: no item or trace {probe.item}, {probe.j}; was it sampled?")
@@ -65,7 +65,7 @@ def continue_from(
         forced = forced_ids(policy, loop, traces.get((probe.item, probe.j), ()), probe)
         for draw in range(probe.n):
             key = seed_of(policy.id, "probe", seed, probe.item, probe.j, probe.key, draw)
-            jobs.append((probe, draw, Job(prompt, key, forced=forced)))
+            jobs.append((probe, draw, PathJob(prompt, key, forced=forced)))
     done: dict[int, Path] = {}
     with policy.applied():
         for places in _alike(jobs):
@@ -91,7 +91,7 @@ def forced_ids(policy: Policy, loop: StepLoop, trace: Sequence[int], probe: Prob
     return (*own[:count], *encoded)
 
 
-def _alike(jobs: Sequence[tuple[Probe, int, Job]]) -> list[list[int]]:
+def _alike(jobs: Sequence[tuple[Probe, int, PathJob]]) -> list[list[int]]:
     """Places of jobs that run together: same rule and room, prefixes of like length."""
     groups: dict[tuple[bool, int, int], list[int]] = {}
     for place, (probe, _, job) in enumerate(jobs):
@@ -99,7 +99,7 @@ def _alike(jobs: Sequence[tuple[Probe, int, Job]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _continuation(loop: StepLoop, probe: Probe, draw: int, job: Job, path: Path) -> Continuation:
+def _continuation(loop: StepLoop, probe: Probe, draw: int, job: PathJob, path: Path) -> Continuation:
     """A path without its forced part; text behind the probe's room is cut off with its tokens."""
     forced = len(job.forced)
     head = loop.decode(job.forced)

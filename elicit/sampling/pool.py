@@ -18,7 +18,7 @@ from typing import Any
 
 from elicit.errors import DataError
 from elicit.files import content_hash, read_rows, write_rows
-from elicit.policy.decoding import Job, Loop, PickRule, StepRule
+from elicit.policy.decoding import Loop, PathJob, PickRule, StepRule
 from elicit.policy.decoding import Path as Chain
 from elicit.tasks.task import StopRules
 
@@ -41,7 +41,7 @@ class Pool:
         """A loop that looks here first."""
         return PooledLoop(loop, self)
 
-    def key(self, job: Job, about: str) -> str:
+    def key(self, job: PathJob, about: str) -> str:
         """Hash of a job under settings that `about` stands for."""
         return content_hash([self.salt, about, job.prompt_ids, job.seed, job.stream, job.forced, job.first_rank], 32)
 
@@ -96,7 +96,7 @@ class PooledLoop:
         return self._loop.offsets(token_ids)
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Chain]:
         """`Loop.run`; equal shared jobs are drawn once for ever."""
         if step_rule is not None or rule.alpha != 1 or not any(job.shared for job in jobs):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.sampling.likelihood import score
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
@@ -25,7 +25,7 @@ _SPARE = 4
 def recall(checkpoint: Checkpoint, parts: Sequence[tuple[str, str]], head: str = HEAD) -> list[str]:
     """What the checkpoint writes greedily after each beginning, as long as the rest that belongs to it."""
     loop = StepLoop(checkpoint)
-    jobs = [Job(tuple(checkpoint.encode(f"{head} {beginning}")), 0) for beginning, _ in parts]
+    jobs = [PathJob(tuple(checkpoint.encode(f"{head} {beginning}")), 0) for beginning, _ in parts]
     longest = max((len(checkpoint.encode(rest)) for _, rest in parts), default=0) + _SPARE
     return [path.text for path in loop.run(jobs, PickRule(temperature=0.0), StopRules((), longest))]
 

@@ -15,20 +15,12 @@ import torch
 
 from elicit.errors import ConfigError, MethodError, near
 from elicit.policy.activations import ActivationEdit, Edit
+from elicit.policy.policy import refuse_strategy
 from elicit.policy.positions import check_write
-from elicit.policy.residuals import read_residuals
+from elicit.policy.residuals import layer_numbers, read_residuals
+from elicit.sampling.contrast import by_length, by_verdict, in_context_rows
 from elicit.sampling.dose import dose_meter
-from elicit.sampling.own import (
-    Completion,
-    by_length,
-    by_verdict,
-    in_context_rows,
-    last_prompt_residuals,
-    layer_numbers,
-    own_completions,
-    refuse_strategy,
-    residual_norms,
-)
+from elicit.sampling.own import Completion, last_prompt_residuals, own_completions, residual_norms
 from elicit.training.halving import halving
 from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named, items_with_both, token_share, units
 

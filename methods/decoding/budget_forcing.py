@@ -21,10 +21,10 @@ from elicit.errors import ConfigError
 from elicit.policy.decoding import (
     Candidate,
     DecodingStrategy,
-    Job,
     Loop,
     Outcome,
     Path,
+    PathJob,
     PickRule,
     Request,
     StrategyBase,
@@ -98,7 +98,7 @@ class BudgetForcing(StrategyBase):
         return [chain.outcome() for chain in chains]
 
     def _write(self, loop: Loop, chains: Sequence[Forced], stop: StopRules, stream: int) -> None:
-        jobs = [Job(c.request.prompt_ids, c.request.seed, stream=stream, forced=c.forced) for c in chains]
+        jobs = [PathJob(c.request.prompt_ids, c.request.seed, stream=stream, forced=c.forced) for c in chains]
         for chain, path in zip(chains, loop.run(jobs, self.sampling_rule(), stop), strict=True):
             chain.wrote(path)
 

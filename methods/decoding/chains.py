@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, StrategyBase
+from elicit.policy.decoding import Candidate, Loop, Outcome, Path, PathJob, PickRule, Request, StrategyBase
 from methods.decoding.votes import answer_class, elect
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class ChainStrategy(StrategyBase, ABC):
     pooled: ClassVar[bool] = True
 
     @abstractmethod
-    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+    def jobs(self, loop: Loop, request: Request) -> list[PathJob]:
         """The chains to generate for one request."""
 
     @abstractmethod
@@ -70,7 +70,7 @@ class ChainStrategy(StrategyBase, ABC):
         return Outcome(paths[winner], chains=candidates, winner=winner, total_tokens=tokens)
 
 
-def _prepared(job: Job, rule: PickRule) -> Job:
+def _prepared(job: PathJob, rule: PickRule) -> PathJob:
     """The job as others may share it: under a greedy rule without its random stream, which is never read."""
     return replace(job, seed=0, stream=0, shared=True) if rule.temperature == 0 else replace(job, shared=True)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from elicit.errors import ConfigError, near
-from elicit.policy.decoding import Candidate, Job, Loop, Path, PickRule, Request
+from elicit.policy.decoding import Candidate, Loop, Path, PathJob, PickRule, Request
 from methods.decoding.chains import ChainStrategy, mean_logprob
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class CotDecoding(ChainStrategy):
         if self.pick not in PICKS:
             raise ConfigError(f"cot_decoding.pick={self.pick!r}: {near(self.pick, PICKS)}")
 
-    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+    def jobs(self, loop: Loop, request: Request) -> list[PathJob]:
         self.check_k(loop)
-        return [Job(request.prompt_ids, request.seed, stream=rank, first_rank=rank) for rank in range(self.k)]
+        return [PathJob(request.prompt_ids, request.seed, stream=rank, first_rank=rank) for rank in range(self.k)]
 
     def check_k(self, loop: Loop) -> None:
         """Raises ConfigError where there are fewer tokens than branches."""
@@ -93,7 +93,6 @@ def _span(task: Reader, text: str) -> tuple[int, int] | None:
             return locate(text)
         except LookupError:
             pass
-    name = getattr(task, "name", type(task).__name__)
     raise ConfigError(
-        f"task {name} has no answer span, which CoT-decoding weighs answers by; use method/strategy=self_consistency"
+        f"task {task.name} has no answer span to weigh answers by (CoT-decoding); use method/strategy=self_consistency"
     )

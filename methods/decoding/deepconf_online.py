@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Candidate, Job, Loop, Outcome, Path, PickRule, Request, chain_seed
+from elicit.policy.decoding import Candidate, Loop, Outcome, Path, PathJob, PickRule, Request, chain_seed
 from elicit.sampling import confidence
 from elicit.sampling.loop.rules import ConfidenceCut
 from methods.decoding.chains import ChainStrategy
@@ -75,9 +75,9 @@ class DeepConfOnline(ChainStrategy):
     def rule(self) -> PickRule:
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)
 
-    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+    def jobs(self, loop: Loop, request: Request) -> list[PathJob]:
         indices = range(request.j * self.n, (request.j + 1) * self.n)
-        return [Job(request.prompt_ids, chain_seed(request, index), shared=True) for index in indices]
+        return [PathJob(request.prompt_ids, chain_seed(request, index), shared=True) for index in indices]
 
     def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
         value = confidence.lowest(path.confidences, self.window)
@@ -129,7 +129,7 @@ class Poll:
     """The chains of one request so far."""
 
     request: Request
-    jobs: list[Job]
+    jobs: list[PathJob]
     paths: list[Path] = field(default_factory=list)
     classes: list[str | None] = field(default_factory=list)
     threshold: float = -np.inf

@@ -37,11 +37,11 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if not self.name:
-            object.__setattr__(self, "name", getattr(self.strategy, "name", "decoding"))
+            object.__setattr__(self, "name", self.strategy.name)
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The strategy. Reads nothing; books the verifier of a strategy that asks one: its most calls an answer."""
-        if getattr(self.strategy, "needs_verifier", False):
+        if self.strategy.needs_verifier:
             ledger.teacher(calls=getattr(self.strategy, "rounds", 1), stage="infer")
         return cast("Intervention", self.strategy)
 
@@ -50,7 +50,7 @@ class Decoding:
         plain rule. Where a verifier is asked there is no entropy to match: what it accepts depends on gold."""
         found: dict[str, Method] = {name: replace(self, strategy=twin) for name, twin in twins(self.strategy).items()}
         plain = isinstance(self.strategy, (Greedy, Temperature, Sampling))
-        if not plain and not getattr(self.strategy, "needs_verifier", False):
+        if not plain and not self.strategy.needs_verifier:
             found["entropy_matched"] = EntropyMatched(self.strategy, name=self.name)
         return found
 

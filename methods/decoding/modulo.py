@@ -20,17 +20,17 @@ from elicit.errors import ConfigError
 from elicit.policy.decoding import (
     Candidate,
     DecodingStrategy,
-    Job,
     Loop,
     Outcome,
     Path,
+    PathJob,
     PickRule,
     Request,
     StrategyBase,
-    Verdict,
     Verifier,
 )
 from elicit.records import FINISHED
+from elicit.tasks.view import Judged
 from methods.decoding.continuing import own_tokens
 from methods.decoding.votes import own_rng
 
@@ -70,7 +70,7 @@ class Modulo(StrategyBase):
         dialogues = [Dialogue(request, request.prompt_ids) for request in requests]
         for stream in range(self.rounds):
             going = [dialogue for dialogue in dialogues if not dialogue.accepted]
-            jobs = [Job(dialogue.prompt_ids, dialogue.request.seed, stream=stream) for dialogue in going]
+            jobs = [PathJob(dialogue.prompt_ids, dialogue.request.seed, stream=stream) for dialogue in going]
             for dialogue, path in zip(going, loop.run(jobs, self.sampling_rule(), task.stop), strict=True):
                 verdict = self.verdict(dialogue.request, path, stream, task)
                 dialogue.add(path, verdict)
@@ -80,7 +80,7 @@ class Modulo(StrategyBase):
                     dialogue.ask(own_tokens(loop, path, task.stop) + said)
         return [dialogue.outcome() for dialogue in dialogues]
 
-    def verdict(self, request: Request, path: Path, stream: int, task: Reader) -> Verdict:
+    def verdict(self, request: Request, path: Path, stream: int, task: Reader) -> Judged:
         """What the task's verifier says."""
         return cast("Verifier", task).verdict(request.item, path.text, path.finish in FINISHED)
 
@@ -99,8 +99,8 @@ class RandomVerdict(Modulo):
 
     needs_verifier: ClassVar[bool] = False
 
-    def verdict(self, request: Request, path: Path, stream: int, task: Reader) -> Verdict:
-        return Verdict(bool(own_rng(request.seed, f"random verdict {stream}").random() < 0.5))
+    def verdict(self, request: Request, path: Path, stream: int, task: Reader) -> Judged:
+        return Judged(bool(own_rng(request.seed, f"random verdict {stream}").random() < 0.5))
 
     def twins(self) -> dict[str, DecodingStrategy]:
         return {}
@@ -122,7 +122,7 @@ class Dialogue:
         self.prompt_ids = self.request.prompt_ids + behind
         self.read += len(self.prompt_ids)
 
-    def add(self, path: Path, verdict: Verdict) -> None:
+    def add(self, path: Path, verdict: Judged) -> None:
         self.accepted = verdict.right
         self.chains.append(Candidate(path, {"accepted": float(verdict.right)}, float(verdict.right)))
 

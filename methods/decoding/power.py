@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Candidate, Job, Loop, Path, PickRule, Request, StrategyBase
+from elicit.policy.decoding import Candidate, Loop, Path, PathJob, PickRule, Request, StrategyBase
 from elicit.records import Finish
 
 if TYPE_CHECKING:
@@ -97,15 +97,15 @@ class PowerLaw(StrategyBase):
         return replace(path, kept=None, finish=Finish.CUT if self.too_short(path) else path.finish)
 
 
-def go_on(request: Request, path: Path | None, cut: int, stream: int) -> Job:
+def go_on(request: Request, path: Path | None, cut: int, stream: int) -> PathJob:
     """The job that keeps the first `cut` tokens of a path (None: no path yet) and draws the rest from a new stream."""
     if path is None:
-        return Job(request.prompt_ids, request.seed, stream, keep=True)
+        return PathJob(request.prompt_ids, request.seed, stream, keep=True)
     forced = tuple(path.token_ids[:cut])
-    return Job(request.prompt_ids, request.seed, stream, forced=forced, keep=True, kept=path.kept)
+    return PathJob(request.prompt_ids, request.seed, stream, forced=forced, keep=True, kept=path.kept)
 
 
-def computed_again(job: Job, path: Path | None) -> int:
+def computed_again(job: PathJob, path: Path | None) -> int:
     """Auxiliary forward tokens of `go_on`: the whole prefix, or with kept keys and values the one token behind which
     the new ones come, unless `path` had never computed it (its last one).
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from elicit.policy.decoding import Job, Loop, Request, chain_seed
+from elicit.policy.decoding import Loop, PathJob, Request, chain_seed
 from methods.decoding.cot_decoding import CotDecoding
 from methods.decoding.votes import own_rng
 
@@ -21,10 +21,10 @@ class RandomFirstTokens(CotDecoding):
 
     deterministic: ClassVar[bool] = False
 
-    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+    def jobs(self, loop: Loop, request: Request) -> list[PathJob]:
         self.check_k(loop)
         first = own_rng(chain_seed(request, request.j), "first tokens").choice(loop.vocabulary, self.k, replace=False)
         return [
-            Job(request.prompt_ids, request.seed, stream=stream, forced=(int(token),))
+            PathJob(request.prompt_ids, request.seed, stream=stream, forced=(int(token),))
             for stream, token in enumerate(first)
         ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Candidate, Job, Loop, Path, PickRule, Request, chain_seed
+from elicit.policy.decoding import Candidate, Loop, Path, PathJob, PickRule, Request, chain_seed
 from elicit.sampling import confidence
 from methods.decoding.chains import ChainStrategy, mean_logprob
 
@@ -40,9 +40,13 @@ class SampledChains(ChainStrategy, ABC):
             raise ConfigError(f"{self.name}.temperature=0: {self.n} copies of one chain; use method/strategy=greedy")
         self.rule()
 
-    def jobs(self, loop: Loop, request: Request) -> list[Job]:
+    def jobs(self, loop: Loop, request: Request) -> list[PathJob]:
         indices = range(request.j * self.n, (request.j + 1) * self.n)
-        return [Job(request.prompt_ids, chain_seed(request, index)) for index in indices]
+        return [PathJob(request.prompt_ids, chain_seed(request, index)) for index in indices]
+
+    @property
+    def chain_rule(self) -> PickRule:
+        return self.rule()
 
     def rule(self) -> PickRule:
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)

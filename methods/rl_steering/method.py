@@ -72,7 +72,7 @@ class RLSteering(GRPOSettings):
 
     def _vectors(self, policy: Policy, ledger: Ledger, context: Context, items: list[Item]) -> Trainable:
         from elicit.policy.layers import width
-        from elicit.sampling.own import layer_numbers
+        from elicit.policy.residuals import layer_numbers
         from elicit.training.rl.vectors import Vectors, residual_rms
 
         numbers = layer_numbers(policy, self.layers)

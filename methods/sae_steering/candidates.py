@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from elicit.errors import MethodError
-from elicit.sampling.own import by_length
+from elicit.sampling.contrast import by_length
 from methods.sae_steering.cause import Probe, causal_scores
 from methods.sae_steering.dictionary import Dictionary
 from methods.sae_steering.material import Material, Pages

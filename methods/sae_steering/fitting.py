@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from elicit.errors import ConfigError, near
 from elicit.policy.activations import OPERATORS, Edit
+from elicit.policy.policy import refuse_strategy
 from elicit.policy.positions import check_write
-from elicit.sampling.own import CONTRASTS, by_length, by_verdict, layer_numbers, refuse_strategy, residual_norms
+from elicit.policy.residuals import layer_numbers
+from elicit.sampling.contrast import CONTRASTS, by_length, by_verdict
+from elicit.sampling.own import residual_norms
 from methods.sae_steering import dashboard
 from methods.sae_steering.candidates import (
     Arm,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from elicit.files import content_hash, write_json
-from elicit.sampling.own import Completion, in_context_rows, own_completions
+from elicit.sampling.contrast import in_context_rows
+from elicit.sampling.own import Completion, own_completions
 from methods.sae_steering.codes import Codes, codes
 from methods.sae_steering.dictionary import Dictionary
 from methods.sae_steering.loading import SourceConfig, load

@@ -29,9 +29,9 @@ import torch
 from elicit.errors import ConfigError, MethodError
 from elicit.files import seed_of
 from elicit.policy.layers import width
-from elicit.policy.residuals import read_residuals
+from elicit.policy.policy import refuse_strategy
+from elicit.policy.residuals import layer_numbers, read_residuals
 from elicit.sampling.dose import dose_meter
-from elicit.sampling.own import layer_numbers, refuse_strategy
 from methods.sae_steering.candidates import Arm, Candidate, Selection
 from methods.sae_steering.dashboard import Shown
 from methods.sae_steering.fitting import SaeFit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,24 @@ class FakeSampler:
 
     def __init__(self, die_at: int | None = None, interrupt_at: int | None = None, chains: bool = False) -> None:
         self.calls, self.drawn, self.die_at, self.interrupt_at, self.chains = 0, 0, die_at, interrupt_at, chains
+        self.entered = self.left = 0
 
-    def __call__(
-        self, policy: Any, items: Sequence[Item], js: Sequence[int], regime: Regime, task: Any, **settings: Any
-    ) -> list[tuple[Item, int, Outcome]]:
+    @contextmanager
+    def __call__(self, policy: Any, regime: Regime, task: Any, **settings: Any) -> Iterator[FakeSampler]:
+        self.policy, self.regime = policy, regime
+        self.entered += 1
+        yield self
+        self.left += 1
+
+    def draw(self, items: Sequence[Item], js: Sequence[int]) -> list[tuple[Item, int, Outcome]]:
         self.calls += 1
         if self.calls == self.die_at:
             raise MemoryError("killed")
         if self.calls == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
         self.drawn += len(items) * len(js)
-        return [(item, j, self._outcome(seed_of(policy.id, regime.name, item.id, j))) for item in items for j in js]
+        policy, regime = self.policy.id, self.regime.name
+        return [(item, j, self._outcome(seed_of(policy, regime, item.id, j))) for item in items for j in js]
 
     def _outcome(self, seed: int) -> Outcome:
         ids = [seed % 97, seed % 89]
@@ -80,7 +88,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def run(
     monkeypatch: pytest.MonkeyPatch, store: Path, sampler: FakeSampler, n: int = 20, count: int = 40, **more: Any
 ) -> Path:
-    monkeypatch.setattr(stage, "sample", sampler)
+    monkeypatch.setattr(stage, "sampler", sampler)
     policy = more.pop("policy", FakePolicy())
     return generate(
         policy, more.pop("task", FakeTask()), items(count), more.pop("regime", REGIMES["compare"]), n, store, **more
@@ -108,10 +116,11 @@ def test_killed_at_any_shard_and_resumed_is_uninterrupted(
 
 
 def test_a_finished_stage_samples_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, tmp_path, FakeSampler())
-    again = FakeSampler()
+    first, again = FakeSampler(), FakeSampler()
+    run(monkeypatch, tmp_path, first)
+    assert (first.calls, first.entered, first.left) == (SHARDS, 1, 1), "the policy is applied once for all shards"
     run(monkeypatch, tmp_path, again)
-    assert again.calls == 0
+    assert (again.calls, again.entered) == (0, 0)
 
 
 @pytest.mark.parametrize("first, then", [(16, 64), (4, 16), (5, 20), (3, 40)])

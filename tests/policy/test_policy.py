@@ -77,12 +77,30 @@ def test_a_strategy_comes_back_from_its_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("os.system", "allowed package"), ("elicit.policy.decoding.Samplign", "can't import"),
+    [("os.system", "classes of elicit"), ("elicit.policy.decoding.Samplign", "no such dataclass; did you mean"),
+     ("elicit.nowhere.X", "No module named"),
      ("elicit.policy.decoding.PickRule", "no decoding strategy")],
 )  # fmt: skip
 def test_only_strategy_classes_of_allowed_packages_are_loaded(tmp_path: Path, name: str, fault: str) -> None:
     write_json(tmp_path / "spec.json", {"kind": "decoding", "id": "x", "fields": {"strategy": name}})
     with pytest.raises(ConfigError, match=fault):
+        load_intervention(tmp_path)
+
+
+def test_a_saved_strategy_keeps_its_numbers_and_with_them_its_id(tmp_path: Path) -> None:
+    """From Python a whole number may fill a float field; it hashes as an int, so it has to come back as one."""
+    strategy = Sampling(PickRule(temperature=1, min_p=0))
+    save(strategy, tmp_path)
+    assert load_intervention(tmp_path).id == strategy.id
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"), [({"rules": {}}, "rules: Sampling has no such"), ({"rule": {"top_k": "7"}}, "expected int")]
+)
+def test_fields_that_the_class_does_not_take_are_refused(tmp_path: Path, fields: dict, fault: str) -> None:
+    spec = {"kind": "decoding", "id": "x", "fields": {"strategy": "elicit.policy.decoding.Sampling", **fields}}
+    write_json(tmp_path / "spec.json", spec)
+    with pytest.raises(DataError, match=f"{fault}.*another version"):
         load_intervention(tmp_path)
 
 

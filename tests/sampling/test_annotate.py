@@ -12,7 +12,7 @@ import torch
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import Job, PickRule, Sampling, StrategyBase
+from elicit.policy.decoding import PickRule, Sampling, StrategyBase
 from elicit.policy.policy import Policy
 from elicit.policy.weights import WeightEdit
 from elicit.sampling import annotate as module
@@ -160,25 +160,19 @@ def test_rules_are_read_off_strategies_and_never_guessed() -> None:
 
 @dataclass(frozen=True)
 class Chains(StrategyBase):
-    """A strategy of n chains."""
+    """A strategy of several chains; `rule` None: they are not independent draws."""
 
-    n: int = 4
-    temperature: float = 1.0
-    first: int | None = None
-    alike: bool = False
+    adaptive: bool = False  # type: ignore[misc]
+    rule: PickRule | None = PickRule()
 
-    def jobs(self, loop: Any, request: Any) -> list[Job]:
-        assert loop.vocabulary > 0
-        streams = [0] * self.n if self.alike else range(self.n)
-        return [Job(request.prompt_ids, request.seed, stream, first_rank=self.first) for stream in streams]
-
-    def rule(self) -> PickRule:
-        return PickRule(self.temperature)
+    @property
+    def chain_rule(self) -> PickRule | None:
+        return self.rule
 
 
 @pytest.mark.parametrize(
     ("strategy", "independent"),
-    [(Chains(), True), (Chains(temperature=0.6), False), (Chains(first=1), False), (Chains(alike=True), False)],
+    [(Chains(), True), (Chains(rule=PickRule(0.6)), False), (Chains(rule=None), False), (Chains(adaptive=True), False)],
 )
 def test_only_free_draws_at_one_are_independent_chains_of_the_base(strategy: Chains, independent: bool) -> None:
     base = base_of()

@@ -11,7 +11,7 @@ import torch
 from elicit.errors import ConfigError, DataError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.policy import Policy
 from elicit.sampling.continue_from import continue_from, forced_ids
 from elicit.sampling.loop.step_loop import StepLoop
@@ -55,7 +55,9 @@ def test_a_greedy_continuation_is_that_of_the_loop_with_the_edit_at_the_prompt(e
         forced = forced_ids(of, loop, TRACES[probe.item, 0], probe)
         with of.applied():
             rules = StopRules((), len(forced) + 5)
-            path = loop.run([Job(of.prompt_ids(ITEMS[probe.item].question), 0, forced=forced)], PickRule(0.0), rules)[0]
+            path = loop.run(
+                [PathJob(of.prompt_ids(ITEMS[probe.item].question), 0, forced=forced)], PickRule(0.0), rules
+            )[0]
         assert one.text == path.text[len(one.forced_text) :]
         assert one.forced_tokens == len(forced) and one.tokens == len(path.token_ids) - len(forced) <= 5
 

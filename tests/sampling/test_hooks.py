@@ -8,7 +8,7 @@ import torch
 
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.positions import WRITES, current
 from elicit.sampling.likelihood import score
 from elicit.tasks.task import StopRules
@@ -52,7 +52,7 @@ def test_forced_completion_tokens_are_edited_as_generated_ones(write: str) -> No
     model = tiny_model()
     with edit_of(write).applied(model):
         free = loop_of(model).run(SOME, PickRule(), STOP)
-        forced = [Job(j.prompt_ids, j.seed, forced=tuple(p.token_ids[:4])) for j, p in zip(SOME, free, strict=True)]
+        forced = [PathJob(j.prompt_ids, j.seed, forced=tuple(p.token_ids[:4])) for j, p in zip(SOME, free, strict=True)]
         close(loop_of(model).run(forced, PickRule(), STOP), free)
 
 
@@ -70,7 +70,7 @@ def test_hooks_fire_in_every_forward_pass_and_are_told_every_token_once(cached: 
     count = model.register_forward_pre_hook(lambda *_: passes.append(1))
     handles = [count, layers.blocks(model)[1].register_forward_hook(hook)]
     prompt = prompts(1)[0]
-    path = loop_of(model, cached=cached).run([Job(prompt, 0)], PickRule(), STOP)[0]
+    path = loop_of(model, cached=cached).run([PathJob(prompt, 0)], PickRule(), STOP)[0]
     for handle in handles:
         handle.remove()
     assert len(passes) == len(fired) == len(path.token_ids)

@@ -9,7 +9,7 @@ import pytest
 
 from elicit.errors import ConfigError
 from elicit.policy.activations import ActivationEdit
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Path, PathJob, PickRule
 from elicit.policy.positions import WRITES
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
@@ -21,13 +21,13 @@ STOP = StopRules(strings=("e",), max_new_tokens=12)
 RULE = PickRule(temperature=0.5, alpha=2.0)
 
 
-def drawn(loop: StepLoop, count: int = 4, copies: int = 3) -> tuple[list[Job], list[Path]]:
+def drawn(loop: StepLoop, count: int = 4, copies: int = 3) -> tuple[list[PathJob], list[Path]]:
     """Jobs that keep, and their paths."""
     wanted = [replace(job, keep=True) for job in jobs(count, copies)]
     return wanted, loop.run(wanted, RULE, STOP)
 
 
-def continued(wanted: list[Job], paths: list[Path]) -> list[Job]:
+def continued(wanted: list[PathJob], paths: list[Path]) -> list[PathJob]:
     """Other ends of the paths, cut at many places, the prompt's own end among them."""
     return [
         replace(job, stream=1, forced=tuple(path.token_ids[: place % len(path.token_ids)]), kept=path.kept)
@@ -35,7 +35,7 @@ def continued(wanted: list[Job], paths: list[Path]) -> list[Job]:
     ]
 
 
-def bare(wanted: list[Job]) -> list[Job]:
+def bare(wanted: list[PathJob]) -> list[PathJob]:
     return [replace(job, kept=None, keep=False) for job in wanted]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path as Folder
 import pytest
 
 from elicit.errors import DataError
-from elicit.policy.decoding import Job, Path, PickRule, StepRule
+from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.rules import ConfidenceCut
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.pool import Pool
@@ -16,14 +16,14 @@ from elicit.tasks.task import StopRules
 from tests.sampling.models import prompts, tiny_model, tokenizer
 
 STOP = StopRules(strings=("e",), max_new_tokens=12)
-JOBS = [Job(prompt, place, stream, shared=True) for place, prompt in enumerate(prompts(3)) for stream in range(4)]
+JOBS = [PathJob(prompt, place, stream, shared=True) for place, prompt in enumerate(prompts(3)) for stream in range(4)]
 
 
 class Counted(StepLoop):
     drawn = 0
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
         self.drawn += len(jobs)
         return super().run(jobs, rule, stop, step_rule)
@@ -57,14 +57,16 @@ def test_whatever_decides_a_path_is_part_of_its_key(loop: Counted, tmp_path: Fol
     loop.drawn = 0
     rule = PickRule(top_p=0.9) if other == "rule" else PickRule()
     stop = StopRules((), 12) if other == "stop" else STOP
-    jobs = [Job(job.prompt_ids, job.seed + 99, job.stream, shared=True) for job in JOBS] if other == "seed" else JOBS
+    jobs = (
+        [PathJob(job.prompt_ids, job.seed + 99, job.stream, shared=True) for job in JOBS] if other == "seed" else JOBS
+    )
     Pool(tmp_path, {"dtype": "b" if other == "settings" else "a"}).over(loop).run(jobs, rule, stop)
     assert loop.drawn == len(JOBS)
 
 
 def test_jobs_that_are_not_shared_and_cut_paths_are_not_kept(loop: Counted, tmp_path: Folder) -> None:
     pooled = Pool(tmp_path, {}).over(loop)
-    pooled.run([Job(job.prompt_ids, job.seed) for job in JOBS], PickRule(), STOP)
+    pooled.run([PathJob(job.prompt_ids, job.seed) for job in JOBS], PickRule(), STOP)
     pooled.run(JOBS, PickRule(), STOP, ConfidenceCut((9.0,) * len(JOBS), 2))
     pooled.run(JOBS, PickRule(temperature=0.5, alpha=2.0), STOP)
     assert not list(tmp_path.glob("pool-*"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Path, PathJob, PickRule
 from elicit.records import Finish
 from elicit.sampling.confidence import first_below, lowest
 from elicit.sampling.loop.rules import ConfidenceCut
@@ -17,7 +17,7 @@ from elicit.tasks.task import StopRules
 from tests.sampling.models import prompts, tiny_model, tokenizer
 
 STOP = StopRules(strings=("e",), max_new_tokens=24)
-JOBS = [Job(prompt, place, stream) for place, prompt in enumerate(prompts(4)) for stream in range(5)]
+JOBS = [PathJob(prompt, place, stream) for place, prompt in enumerate(prompts(4)) for stream in range(5)]
 
 
 def loop(**settings: int) -> StepLoop:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 
 from elicit.files import seed_of
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Request, Sampling, StrategyBase
+from elicit.policy.decoding import REGIMES, Loop, Outcome, PathJob, PickRule, Request, Sampling, StrategyBase
 from elicit.policy.policy import Policy
 from elicit.sampling.loop.step_loop import StepLoop
-from elicit.sampling.sample import sample
+from elicit.sampling.sample import sample, sampler
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
 
@@ -39,7 +40,7 @@ def test_a_sample_depends_on_its_key_only() -> None:
 def test_the_seed_is_the_hash_of_the_key() -> None:
     base = policy()
     [(_, _, outcome)] = sample(base, ITEMS[:1], [3], SUPPORT, TASK)
-    job = Job(base.prompt_ids(ITEMS[0].question), seed_of(base.id, "support", ITEMS[0].id, 3))
+    job = PathJob(base.prompt_ids(ITEMS[0].question), seed_of(base.id, "support", ITEMS[0].id, 3))
     checkpoint = base.checkpoint
     alone = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids).run([job], SUPPORT.rule, TASK.stop)
     assert alone[0].token_ids == outcome.path.token_ids
@@ -61,7 +62,7 @@ class First(StrategyBase):
     """Ten first tokens a request; hands back the last."""
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Any) -> list[Outcome]:
-        jobs = [Job(r.prompt_ids, r.seed, first_rank=rank) for r in requests for rank in range(10)]
+        jobs = [PathJob(r.prompt_ids, r.seed, first_rank=rank) for r in requests for rank in range(10)]
         paths = loop.run(jobs, PickRule(temperature=0), task.stop)
         return [Outcome(paths[10 * place + 9]) for place in range(len(requests))]
 
@@ -78,3 +79,23 @@ def test_edits_are_on_while_sampling_and_off_after_it() -> None:
     same_key = [out.path.logprobs for _, _, out in sample(edited, ITEMS, [0], SUPPORT, TASK)]
     assert same_key != [out.path.logprobs for _, _, out in sample(base, ITEMS, [0], SUPPORT, TASK)]
     assert not any(module._forward_hooks for module in base.checkpoint.model.modules())
+
+
+def test_draws_of_one_sampler_are_those_of_samplers_of_their_own() -> None:
+    """One loop serves all draws: its cache grows from the first to the second and is used again by the third."""
+    edited = policy().with_intervention(ActivationEdit((Edit(0, torch.ones(32), "add", 5.0, "every"),)))
+    blocks = [(ITEMS[:1], [0]), (ITEMS, range(5)), (ITEMS[3:], [7, 2])]
+    with sampler(edited, SUPPORT, TASK) as samples:
+        together = [samples.draw(items, js) for items, js in blocks]
+    assert together == [sample(edited, items, js, SUPPORT, TASK) for items, js in blocks]
+
+
+def test_a_failed_draw_leaves_no_edit_on() -> None:
+    base = policy()
+    edited = base.with_intervention(ActivationEdit((Edit(0, torch.ones(32), "add", 5.0, "every"),)))
+    hooks = lambda: any(module._forward_hooks for module in base.checkpoint.model.modules())  # noqa: E731
+    with pytest.raises(MemoryError), sampler(edited, SUPPORT, TASK) as samples:
+        samples.draw(ITEMS[:1], [0])
+        assert hooks()
+        raise MemoryError
+    assert not hooks()

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from elicit.errors import CheckpointError, ConfigError
-from elicit.policy.decoding import Job, Loop, Path, PickRule
-from elicit.sampling.loop import batch
+from elicit.policy.decoding import Loop, Path, PathJob, PickRule
+from elicit.sampling.loop import slots
 from elicit.sampling.loop.cache import SlotCache
 from elicit.sampling.loop.engine import CachedEngine, ready_mask
 from elicit.sampling.loop.step_loop import StepLoop
@@ -28,8 +28,10 @@ def loop_of(model: Any, **settings: Any) -> StepLoop:
     return StepLoop(model, tokenizer(), {1}, **settings)
 
 
-def jobs(count: int = 5, copies: int = 3) -> list[Job]:
-    return [Job(prompt, 100 * place + copy) for place, prompt in enumerate(prompts(count)) for copy in range(copies)]
+def jobs(count: int = 5, copies: int = 3) -> list[PathJob]:
+    return [
+        PathJob(prompt, 100 * place + copy) for place, prompt in enumerate(prompts(count)) for copy in range(copies)
+    ]
 
 
 def ids(paths: list[Path]) -> list[list[int]]:
@@ -129,8 +131,8 @@ def test_refilled_rows_are_those_of_a_batch_without_refill() -> None:
     wanted = jobs(7, 9)
     whole = loop_of(model, slots=len(wanted)).run(wanted, PickRule(), stop)
     assert len({len(path.token_ids) for path in whole}) > 5
-    for slots in (1, 2, 5, 16):
-        close(loop_of(model, slots=slots).run(wanted, PickRule(), stop), whole)
+    for rows in (1, 2, 5, 16):
+        close(loop_of(model, slots=rows).run(wanted, PickRule(), stop), whole)
 
 
 def test_columns_that_run_out_are_moved_to_the_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ def test_columns_that_run_out_are_moved_to_the_left(monkeypatch: pytest.MonkeyPa
     original = SlotCache.rebase
     monkeypatch.setattr(SlotCache, "rebase", lambda self: moves.append(original(self)) or moves[-1])
     # rows of different age keep the columns from starting anew
-    stagger = [Job(job.prompt_ids, job.seed, forced=(5,) * (place % 4)) for place, job in enumerate(wanted)]
+    stagger = [PathJob(job.prompt_ids, job.seed, forced=(5,) * (place % 4)) for place, job in enumerate(wanted)]
     refilled = loop.run(stagger, PickRule(), stop)
     assert moves and min(moves) > 0
     close(refilled, loop_of(model, slots=256).run(stagger, PickRule(), stop))
@@ -189,34 +191,34 @@ def test_a_smaller_token_limit_gives_a_prefix_of_the_same_sample() -> None:
 
 def test_streams_of_one_seed_differ() -> None:
     prompt = prompts(1)[0]
-    paths = loop_of(tiny_model()).run([Job(prompt, 3, stream) for stream in range(6)], PickRule(), STOP)
+    paths = loop_of(tiny_model()).run([PathJob(prompt, 3, stream) for stream in range(6)], PickRule(), STOP)
     assert len({tuple(path.token_ids) for path in paths}) == 6
 
 
 def test_long_paths_cross_blocks_of_uniforms(monkeypatch: pytest.MonkeyPatch) -> None:
     model, prompt = tiny_model(), prompts(1)[0]
     stop = StopRules(strings=(), max_new_tokens=60)
-    whole = loop_of(model).run([Job(prompt, 1), Job(prompt, 2)], PickRule(), stop)
-    original = batch.UniformTable
-    monkeypatch.setattr(batch, "UniformTable", lambda slots, steps, device: original(slots, steps, device, width=7))
+    whole = loop_of(model).run([PathJob(prompt, 1), PathJob(prompt, 2)], PickRule(), stop)
+    original = slots.UniformTable
+    monkeypatch.setattr(slots, "UniformTable", lambda rows, steps, device: original(rows, steps, device, width=7))
     for check_every in (1, 4):
-        narrow = loop_of(model, check_every=check_every).run([Job(prompt, 1), Job(prompt, 2)], PickRule(), stop)
+        narrow = loop_of(model, check_every=check_every).run([PathJob(prompt, 1), PathJob(prompt, 2)], PickRule(), stop)
         close(narrow, whole)
 
 
 def test_stop_tests_every_few_tokens_give_the_same_paths() -> None:
     model, stop = tiny_model(spread=0.05), StopRules(strings=("e",), max_new_tokens=30)
-    wanted = [*jobs(5, 6), Job(prompts(1)[0], 8, forced=(9, 9), first_rank=2)]
-    for slots in (4, 64):
-        each = loop_of(model, slots=slots).run(wanted, PickRule(), stop)
-        close(loop_of(model, slots=slots, check_every=8).run(wanted, PickRule(), stop), each)
+    wanted = [*jobs(5, 6), PathJob(prompts(1)[0], 8, forced=(9, 9), first_rank=2)]
+    for rows in (4, 64):
+        each = loop_of(model, slots=rows).run(wanted, PickRule(), stop)
+        close(loop_of(model, slots=rows, check_every=8).run(wanted, PickRule(), stop), each)
 
 
 def test_forced_tokens_come_first_with_their_scalars_and_the_draw_goes_on_at_its_step() -> None:
     model = tiny_model()
     free = loop_of(model).run(jobs(), PickRule(), STOP)
     forced = [
-        Job(job.prompt_ids, job.seed, forced=tuple(path.token_ids[: place % 6]))
+        PathJob(job.prompt_ids, job.seed, forced=tuple(path.token_ids[: place % 6]))
         for place, (job, path) in enumerate(zip(jobs(), free, strict=True))
     ]
     close(loop_of(model, slots=4).run(forced, PickRule(), STOP), free)
@@ -228,10 +230,10 @@ def test_the_first_free_token_can_be_taken_by_rank() -> None:
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([prompt])).logits[0, -1]
     order = logits.sort(descending=True, stable=True).indices.tolist()
-    wanted = [Job(prompt, 0, first_rank=rank) for rank in range(10)]
+    wanted = [PathJob(prompt, 0, first_rank=rank) for rank in range(10)]
     paths = loop_of(model, slots=4).run(wanted, GREEDY, STOP)
     assert [path.token_ids[0] for path in paths] == order[:10]
-    rest = loop_of(model).run([Job(prompt, 0, forced=(token,)) for token in order[:10]], GREEDY, STOP)
+    rest = loop_of(model).run([PathJob(prompt, 0, forced=(token,)) for token in order[:10]], GREEDY, STOP)
     close(paths, rest)
 
 
@@ -263,13 +265,13 @@ def test_a_model_that_yields_nan_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("job", "stop", "words"),
     [
-        (Job((), 0), STOP, "empty prompt"),
-        (Job((5, 100_000), 0), STOP, "vocabulary"),
-        (Job((5,), 0, first_rank=100_000), STOP, "first_rank"),
-        (Job((5,) * 250, 0), STOP, "learned positions"),
-        (Job((5,), 0), StopRules((), 0), "max_new_tokens=0"),
+        (PathJob((), 0), STOP, "empty prompt"),
+        (PathJob((5, 100_000), 0), STOP, "vocabulary"),
+        (PathJob((5,), 0, first_rank=100_000), STOP, "first_rank"),
+        (PathJob((5,) * 250, 0), STOP, "learned positions"),
+        (PathJob((5,), 0), StopRules((), 0), "max_new_tokens=0"),
     ],
 )
-def test_jobs_that_can_not_be_run_are_errors(job: Job, stop: StopRules, words: str) -> None:
+def test_jobs_that_can_not_be_run_are_errors(job: PathJob, stop: StopRules, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         loop_of(tiny_model("gpt2")).run([job], PickRule(), stop)

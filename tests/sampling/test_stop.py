@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Path, PathJob, PickRule
 from elicit.records import Finish
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.loop.text import Decoder, StopFinder
@@ -24,7 +24,7 @@ def encoded(text: str) -> tuple[int, ...]:
 def forced(text: str, strings: tuple[str, ...], limit: int = 60, tail: tuple[int, ...] = ()) -> Path:
     """The path of a model that is made to write `text`."""
     loop = StepLoop(tiny_model(), tokenizer(), {1})
-    job = Job(prompts(1)[0], 0, forced=(*encoded(text), *tail))
+    job = PathJob(prompts(1)[0], 0, forced=(*encoded(text), *tail))
     return loop.run([job], PickRule(), StopRules(strings, limit))[0]
 
 
@@ -53,7 +53,7 @@ def scripted(text: str, strings: tuple[str, ...], check_every: int = 1, limit: i
     prompt = prompts(1)[0]
     model = Scripted((*encoded(text), 1), len(prompt))
     loop = StepLoop(model, tokenizer(), {1}, check_every=check_every, cached=True)
-    return loop.run([Job(prompt, 0)], PickRule(temperature=0), StopRules(strings, limit))[0]
+    return loop.run([PathJob(prompt, 0)], PickRule(temperature=0), StopRules(strings, limit))[0]
 
 
 QUESTION = ("\n\nQuestion:", "\nQuestion:")

@@ -12,12 +12,12 @@ import pytest
 from elicit.errors import LedgerError
 from elicit.ledger import Ledger
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Request, StrategyBase, Verdict
+from elicit.policy.decoding import REGIMES, Loop, Outcome, PathJob, PickRule, Request, StrategyBase
 from elicit.policy.policy import Policy
 from elicit.sampling.sample import sample
-from elicit.sampling.view import VerifierView, View
 from elicit.tasks.formal.family import OPENERS
 from elicit.tasks.formal.task import FormalTask
+from elicit.tasks.view import GoldVerifier, Judged, view_of
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
 
@@ -35,8 +35,8 @@ class Snooper(StrategyBase):
         found = getattr(task, self.wanted)
         assert self.wanted == "verdict"
         right = found(requests[0].item, " The answer is 1.", True)
-        assert isinstance(right, Verdict)
-        jobs = [Job(request.prompt_ids, request.seed) for request in requests]
+        assert isinstance(right, Judged)
+        jobs = [PathJob(request.prompt_ids, request.seed) for request in requests]
         return [Outcome(path) for path in loop.run(jobs, PickRule(), task.stop)]
 
 
@@ -75,8 +75,9 @@ def test_inside_a_fit_no_verifier_is_there() -> None:
 
 
 def test_the_view_reads_answers_and_limits_tokens_as_the_task_does() -> None:
-    view = View(TASK, 5)
-    assert view.stop == replace(TASK.stop, max_new_tokens=5) and View(TASK).stop == TASK.stop
+    view = view_of(TASK, 5)
+    assert view.stop == replace(TASK.stop, max_new_tokens=5) == view_of(view).stop
+    assert view_of(TASK).stop == TASK.stop
     assert view.extract(" The answer is 3.", True) == TASK.extract(" The answer is 3.", True)
     assert view.answer_class("03") == "3" and view.name == "toy" and view.prompts is TASK.prompts
 
@@ -84,17 +85,21 @@ def test_the_view_reads_answers_and_limits_tokens_as_the_task_does() -> None:
 def test_the_verdict_is_the_strict_grade_with_the_first_violation_and_each_call_is_counted() -> None:
     task = FormalTask(family="chain", n_test=6)
     items = task.items("test")
-    view = VerifierView(task, items)
+    verifier = GoldVerifier(task)
+    verifier.admit(items)
+    view = view_of(task, verifier=verifier)
     for item in items:
         right, wrong = task.gold_completion(item), task.corrupted_completion(item)
-        assert view.verdict(item.id, right, True) == Verdict(True)
+        assert view.verdict(item.id, right, True) == Judged(True)
         assert not view.verdict(item.id, right, False).right, "a truncated answer is wrong"
-        assert view.verdict(item.id, wrong, True) == Verdict(False, task.validate(item, wrong).message)
+        assert view.verdict(item.id, wrong, True) == Judged(False, task.validate(item, wrong).message)
         assert view.verdict(item.id, f" {OPENERS[0]}", True).finding
-    assert view.calls == 4 * len(items)
+    assert verifier.calls == 4 * len(items)
 
 
 def test_without_a_validator_a_verdict_says_right_or_wrong_only() -> None:
-    with closing(VerifierView(TASK, ITEMS)) as view:
-        assert view.verdict(ITEMS[0].id, TASK.corrupted_completion(ITEMS[0]), True) == Verdict(False, "")
-        assert view.verdict(ITEMS[0].id, TASK.gold_completion(ITEMS[0]), True) == Verdict(True, "")
+    with closing(GoldVerifier(TASK)) as verifier:
+        verifier.admit(ITEMS)
+        view = view_of(TASK, verifier=verifier)
+        assert view.verdict(ITEMS[0].id, TASK.corrupted_completion(ITEMS[0]), True) == Judged(False, "")
+        assert view.verdict(ITEMS[0].id, TASK.gold_completion(ITEMS[0]), True) == Judged(True, "")

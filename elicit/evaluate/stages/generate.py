@@ -2,15 +2,15 @@
 
     <store>/pools/<policy without its strategy>/<regime>/   chains that strategies share (sampling/pool.py)
     <store>/samples/<policy>/<regime>-<task>/
-      fingerprint.json         hashes of what decides the rows; another one is refused
-      shard-<keys>.parquet     samples of up to 16 items x 16 j: one sampler call, written whole and renamed
-      chains-<keys>.parquet    the paths behind them, where a strategy has more than one
+      fingerprint.json         hashes of what decides the rows; a folder with another one is refused
+      shard-<keys>.parquet     samples of up to 16 items x 16 j: one draw, written to a temporary file and renamed
+      chains-<keys>.parquet    all paths of these samples, if a strategy has more than one per sample
       timings-<keys>.json      when and how long; equality of folders ignores these
       manifest.json            settings in the clear, item sets that are complete; written last
 
-Rows are keyed by (policy, regime, item, j) and a draw hashes its key, so the folder is a set that grows: dev
-items beside test items, n=64 after n=16 samples 48 more, and a killed run resumed gives the very rows of an
-uninterrupted one. Shards that exist are kept, a shard is redone whole. One process at a time per folder.
+Rows are keyed by (policy, regime, item, j) and the seed of a draw hashes its key, so the folder is a set that grows:
+dev items next to test items, n=64 after n=16 samples 48 more, and a killed run that is resumed gives the very rows of
+an uninterrupted one. Shards that exist are kept; a shard is redone as a whole. One process at a time per folder.
 Does not know golds or grades.
 """
 
@@ -41,7 +41,7 @@ from elicit.policy.decoding import Outcome, Regime, Sampling
 from elicit.records import SCHEMA, Chain, Item, Sample
 from elicit.sampling import confidence
 from elicit.sampling.pool import Pool
-from elicit.sampling.sample import request_seed, sample, without_strategy
+from elicit.sampling.sample import Sampler, request_seed, sampler, without_strategy
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -54,7 +54,7 @@ Block = tuple[list[Item], list[int]]
 
 
 def folder_of(store: Path, policy_id: str, regime: str, task: str) -> Path:
-    """Where the samples of a policy live: tasks that are asked alike share the policy, not its limits and prompts."""
+    """Folder of a policy's samples. Tasks with the same prompts share a policy id, but not their limits: one each."""
     return Path(store) / "samples" / policy_id / f"{regime}-{task.replace('/', '-')}"
 
 
@@ -79,8 +79,8 @@ def generate(
 ) -> Path:
     """Complete every item n times; returns the folder. Deterministic policies get n = 1.
 
-    `progress(done, wanted)` counts samples of this call, those found included. Raises StageError where the
-    folder was begun with other settings, KeyboardInterrupt after Ctrl-C, once the running shard is written.
+    `progress(done, wanted)` counts the samples of this call, existing ones included. Raises StageError if the folder
+    was begun with other settings, KeyboardInterrupt after Ctrl-C, once the running shard is written.
     """
     if n < 1 or not items:
         raise ConfigError(f"n={n} samples of {len(items)} items: at least one of one")
@@ -88,19 +88,25 @@ def generate(
     folder = folder_of(store, policy.id, regime.name, task.name)
     settings = _settings(policy, task, regime, max_new_tokens)
     with locked(folder), _interruptible(say) as interrupted:
+        # 1) refuse a folder that was begun with other settings
         check_fingerprint(folder, fingerprint(**settings), f"delete it, or take another root= ({folder})")
-        blocks = list(_missing(folder, items, n))
-        pool = _pool(policy, regime, store, settings) if blocks else None
-        done, wanted = len(items) * n - sum(len(part) * len(js) for part, js in blocks), len(items) * n
+        # 2) find the samples that are missing
+        blocks, wanted = list(_missing(folder, items, n)), len(items) * n
+        done = wanted - sum(len(part) * len(js) for part, js in blocks)
         if progress:
             progress(done, wanted)
-        for part, js in blocks:
-            _shard(folder, policy, task, part, js, regime, max_new_tokens, pool)
-            done += len(part) * len(js)
-            if progress:
-                progress(done, wanted)
-            if interrupted.is_set():
-                break
+        # 3) sample them block by block: the policy is applied once, each block is a shard that is written completely
+        if blocks:
+            pool = _pool(policy, regime, store, settings)
+            with sampler(policy, regime, task, max_new_tokens=max_new_tokens, pool=pool) as samples:
+                for part, js in blocks:
+                    _shard(folder, samples, part, js, pool)
+                    done += len(part) * len(js)
+                    if progress:
+                        progress(done, wanted)
+                    if interrupted.is_set():
+                        break
+        # 4) record in the manifest that this item set is complete
         if done == wanted:
             _finish(folder, policy, regime, settings, items, n)
         if interrupted.is_set():
@@ -110,7 +116,7 @@ def generate(
 
 
 def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | None) -> dict[str, Any]:
-    """What decides the rows, in the clear. `compare` reads it to refuse mixes."""
+    """All settings that decide the rows, in the clear. `compare` reads them and refuses to mix different ones."""
     info = policy.checkpoint.info()
     return {
         "schema": SCHEMA,
@@ -131,7 +137,7 @@ def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | 
 
 def _pool(policy: Policy, regime: Regime, store: Path, settings: dict[str, Any]) -> Pool | None:
     """The chains that this policy's strategy shares with others; None without a strategy of several chains."""
-    if not getattr(policy.strategy, "pooled", False):
+    if policy.strategy is None or not policy.strategy.pooled:
         return None
     base = without_strategy(policy).id
     decisive = {name: settings[name] for name in ("schema", "engine", "dtype", "attention", "checkpoint", "prompt")}
@@ -139,7 +145,7 @@ def _pool(policy: Policy, regime: Regime, store: Path, settings: dict[str, Any])
 
 
 def _missing(folder: Path, items: Sequence[Item], n: int) -> Iterator[Block]:
-    """Blocks of samples that are not there yet: fixed by the list of items, n and what is there, not by time."""
+    """Blocks of samples that do not exist yet: a function of the list of items, n and the existing samples."""
     there: dict[str, set[int]] = {}
     for row in read_rows(shards(folder), columns=["item", "j"]):
         there.setdefault(row["item"], set()).add(row["j"])
@@ -153,24 +159,19 @@ def _missing(folder: Path, items: Sequence[Item], n: int) -> Iterator[Block]:
             yield from ((part, list(js)) for js, part in alike.items())
 
 
-def _shard(
-    folder: Path,
-    policy: Policy,
-    task: Task,
-    items: list[Item],
-    js: list[int],
-    regime: Regime,
-    max_new_tokens: int | None,
-    pool: Pool | None = None,
-) -> None:
+def _shard(folder: Path, samples: Sampler, items: list[Item], js: list[int], pool: Pool | None) -> None:
     """Sample one block and write it: chains and timings first, the shard itself last."""
+    policy, regime = samples.policy, samples.regime.name
+    # 1) draw; the time of chains that came from the pool counts as if they had been drawn here
     begun, saved = time.time(), pool.saved_seconds if pool else 0.0
-    outcomes = sample(policy, items, js, regime, task, max_new_tokens=max_new_tokens, pool=pool)
+    outcomes = samples.draw(items, js)
     seconds = time.time() - begun + (pool.saved_seconds - saved if pool else 0.0)
+    # 2) turn outcomes into rows
     identity = policy.id
     prompts = {item.id: content_hash(policy.prompt_ids(item.question)) for item in items}
-    rows = [_sample(identity, regime.name, item, j, outcome, prompts[item.id]) for item, j, outcome in outcomes]
-    chains = [c for item, j, outcome in outcomes for c in _chains(identity, regime.name, item, j, outcome)]
+    rows = [_sample(identity, regime, item, j, outcome, prompts[item.id]) for item, j, outcome in outcomes]
+    chains = [chain for item, j, outcome in outcomes for chain in _chains(identity, regime, item, j, outcome)]
+    # 3) write: a block counts as done once its shard exists, so the shard is written last
     key = content_hash([[item.id for item in items], js])
     if chains:
         write_rows(folder / f"chains-{key}.parquet", chains)
@@ -189,7 +190,7 @@ def peak_bytes() -> int:
     if torch.cuda.is_initialized():
         return int(torch.cuda.max_memory_allocated())
 
-    kilobytes = 1 if sys.platform == "darwin" else 1024  # macOS tells bytes
+    kilobytes = 1 if sys.platform == "darwin" else 1024  # macOS reports bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 
@@ -217,25 +218,17 @@ def _sample(policy: str, regime: str, item: Item, j: int, outcome: Outcome, prom
 def _chains(policy: str, regime: str, item: Item, j: int, outcome: Outcome) -> list[Chain]:
     return [
         Chain(
-            policy,
-            regime,
-            item.id,
-            j,
-            c,
-            list(one.path.token_ids),
-            one.path.text,
-            one.path.finish,
-            one.scalars,
+            policy, regime, item.id, j, index, list(one.path.token_ids), one.path.text, one.path.finish, one.scalars,
             one.weight,
         )
-        for c, one in enumerate(outcome.chains)
-    ]
+        for index, one in enumerate(outcome.chains)
+    ]  # fmt: skip
 
 
 def _finish(
     folder: Path, policy: Policy, regime: Regime, settings: dict[str, Any], items: Sequence[Item], n: int
 ) -> None:
-    """Note in the manifest that this item set is complete up to n."""
+    """Record in the manifest that this item set is complete up to n."""
     path = folder / "manifest.json"
     sets = read_json(path)["sets"] if path.exists() else {}
     ids = [item.id for item in items]

@@ -62,7 +62,7 @@ def chains(job: Job) -> float:
     if strategy is None:
         return 1
     several = getattr(strategy, "k", None) or getattr(strategy, "n", None) or 1
-    return several / job.n if getattr(strategy, "deterministic", False) else several
+    return several / job.n if strategy.deterministic else several
 
 
 def prompt_choice(settings: Settings) -> int:

@@ -259,6 +259,10 @@ class CachedEngine:
         rows.masked_fill_(self.columns[None] < starts, self.hidden)
         self.mask_S_K[torch.as_tensor(slots, device=starts.device)] = rows
 
+    def reset(self) -> None:
+        """Drop the cache after a failed run: it may be half-written or hold NaN."""
+        self.cache = None
+
     def trim(self, live: np.ndarray) -> None:
         """Stop reading columns before the first living row's start."""
         if live.any():
@@ -315,7 +319,9 @@ class UncachedEngine:
 
     def resume(self, prefixes: Sequence[Prefix], kept: Sequence[Kept]) -> Prefilled:
         """Nothing is kept here (see `keep`)."""
-        raise ConfigError("kept keys and values handed to an engine without a cache: use cached=True, or drop Job.kept")
+        raise ConfigError(
+            "kept keys and values handed to an engine without a cache: use cached=True, or drop PathJob.kept"
+        )
 
     def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> None:
         """No keys and values, so paths that go on from this one are computed anew."""
@@ -334,6 +340,9 @@ class UncachedEngine:
             prompt, forced = group.prefixes[source]
             self.lengths[slot], self.prompt_lengths[slot] = len(prompt) + len(forced), len(prompt)
             self.ids_S_K[slot, : self.lengths[slot]] = torch.tensor(prompt + forced, device=self.call.device)
+
+    def reset(self) -> None:
+        """Nothing is left of a failed run: `allocate` makes new buffers for each."""
 
     def trim(self, live: np.ndarray) -> None:
         """Ended rows shrink to one token."""

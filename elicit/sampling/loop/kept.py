@@ -3,8 +3,8 @@
     path     prompt ... x_0 .................. x_{n-1}       its row's columns are copied out when it ends
     next     prompt ... x_0 ... x_{m-1} | new tokens         columns before x_{m-1} are cropped, x_{m-1} is computed
 
-A strategy that resamples suffixes (power sampling) or multiplies rows (particles) asks for it by `Job.keep`, finds
-it as `Path.kept` and hands it to the next `Job.kept`. It only saves work: the same job without it prefills its
+A strategy that resamples suffixes (power sampling) or multiplies rows (particles) asks for it by `PathJob.keep`, finds
+it as `Path.kept` and hands it to the next `PathJob.kept`. It only saves work: the same job without it prefills its
 forced tokens and gives the same path, and so do copies that found no room. The slot cache never evicts a column,
 so models with sliding windows are cropped like any other. Knows nothing of picking tokens or strategies.
 """

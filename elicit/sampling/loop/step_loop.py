@@ -22,9 +22,9 @@ from typing import Any
 import torch
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Job, Path, PickRule, StepRule
-from elicit.sampling.loop.batch import Batch
+from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
+from elicit.sampling.loop.live_rows import LiveRows
 from elicit.sampling.loop.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
 
@@ -82,6 +82,12 @@ class StepLoop:
         """Paths side by side, at most."""
         return self.slots
 
+    def finder(self, strings: tuple[str, ...]) -> StopFinder:
+        """The finder of these stop strings, made once per loop."""
+        if strings not in self._finders:
+            self._finders[strings] = StopFinder(self.decoder, strings, self.vocabulary)
+        return self._finders[strings]
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of completion tokens, EOS and special tokens left out."""
         return self.decoder.decode(token_ids)
@@ -95,7 +101,7 @@ class StepLoop:
         return self.decoder.offsets(token_ids)
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
         """Generate all jobs, in the order given; equal prefixes (prompt and forced ids) are prefilled once.
 
@@ -105,25 +111,18 @@ class StepLoop:
         the model yields NaN.
         """
         self._check(jobs, stop)
-        if stop.strings not in self._finders:
-            self._finders[stop.strings] = StopFinder(self.decoder, stop.strings, self.vocabulary)
-        batch = Batch(
-            self.engine, jobs, rule, stop, self._finders[stop.strings], self.eos_ids,
-            self.slots, self.check_every, self.vocabulary, self.progress, step_rule,
-        )  # fmt: skip
         training = self.model.training
         self.model.eval()
         try:
             with torch.no_grad():
-                return batch.run()
+                return LiveRows(self, jobs, rule, stop, step_rule).run()
         except BaseException:
-            if isinstance(self.engine, CachedEngine):
-                self.engine.cache = None  # what it holds may be half-written or NaN
+            self.engine.reset()
             raise
         finally:
             self.model.train(training)
 
-    def _check(self, jobs: Sequence[Job], stop: StopRules) -> None:
+    def _check(self, jobs: Sequence[PathJob], stop: StopRules) -> None:
         if stop.max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens={stop.max_new_tokens}: use 1 or more")
         for place, job in enumerate(jobs):

@@ -10,23 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 UNFINISHED = "�"
 """what a decoder writes for bytes that are no whole character (yet)"""
-
-_pieces: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
-
-
-def _token_texts(tokenizer: Any) -> list[str]:
-    """Each token decoded alone; made once a tokenizer."""
-    if tokenizer not in _pieces:
-        ids = [[token] for token in range(len(tokenizer))]
-        _pieces[tokenizer] = tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
-    return _pieces[tokenizer]
 
 
 class Decoder:
@@ -37,6 +27,12 @@ class Decoder:
         added = getattr(tokenizer, "added_tokens_decoder", {})
         special = {token for token, content in added.items() if getattr(content, "special", False)}
         self.silent = special | set(tokenizer.all_special_ids) | set(eos_ids)
+
+    @cached_property
+    def token_texts(self) -> list[str]:
+        """Each token of the tokenizer decoded alone."""
+        ids = [[token] for token in range(len(self.tokenizer))]
+        return list(self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion."""
@@ -121,7 +117,7 @@ class StopFinder:
             return np.ones(vocabulary, dtype=bool)
         may_end = np.zeros(vocabulary, dtype=bool)
         if last:
-            texts = _token_texts(self.decoder.tokenizer)[:vocabulary]
+            texts = self.decoder.token_texts[:vocabulary]
             may_end[: len(texts)] = [not last.isdisjoint(text) for text in texts]
         return may_end
 

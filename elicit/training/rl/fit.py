@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from elicit.errors import ConfigError, MethodError
-from elicit.sampling.own import refuse_strategy
+from elicit.policy.policy import refuse_strategy
 from elicit.training import checkpoints, memory
 from elicit.training.restore import own_environment, own_randomness, quiet, restored
 from elicit.training.rl import rewards

@@ -39,7 +39,7 @@ import torch
 from trl import GRPOConfig, GRPOTrainer
 
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, PickRule
+from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.positions import forward_positions
 from elicit.training import checkpoints
 from elicit.training.resumable import Resumable
@@ -88,7 +88,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         # 1) draw: the key of a rollout is the hash of (fit, update, item, j), so a resumed run draws the same
         members = [(item, j) for item in items for j in range(group)]
         ids = {item.id: run.policy.prompt_ids(item.question) for item in items}
-        jobs = [Job(ids[item.id], seed_of("rollout", run.seed, step, item.id, j)) for item, j in members]
+        jobs = [PathJob(ids[item.id], seed_of("rollout", run.seed, step, item.id, j)) for item, j in members]
         stop = replace(run.ledger.task_view.stop, max_new_tokens=run.limit)
         with run.trainable.sampling():
             paths = run.engine.run(jobs, PickRule(), stop, self)

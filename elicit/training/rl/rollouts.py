@@ -22,7 +22,7 @@ import torch
 
 from elicit.errors import ConfigError, MethodError
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, PickRule
+from elicit.policy.decoding import Path, PathJob, PickRule
 from elicit.records import FINISHED, Finish, Item
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.loop.text import Decoder, StopFinder
@@ -57,7 +57,7 @@ class Rollout:
 class Engine(Protocol):
     """Draws one path per job."""
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         """Paths in the order of `jobs`, with the model as `Trainable.sampling` left it.
 
         `rule`: temperature 1, or 0 (greedy) for the guard of the vectors. `trainer`: only vLLM needs it.
@@ -72,7 +72,7 @@ class LoopEngine:
         checkpoint = policy.checkpoint
         self.loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids)
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         return self.loop.run(jobs, rule, stop)
 
 
@@ -84,7 +84,7 @@ class GenerateEngine:
         self.decoder = Decoder(self.checkpoint.tokenizer, self.checkpoint.eos_ids)
 
     @torch.no_grad()
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         from transformers import GenerationConfig
 
         checkpoint, model = self.checkpoint, self.checkpoint.model
@@ -116,7 +116,7 @@ class VllmEngine:
         self.checkpoint = policy.checkpoint
         self.decoder = Decoder(self.checkpoint.tokenizer, self.checkpoint.eos_ids)
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         _, ids, logps, _ = trainer.vllm_generation.generate(
             prompts=[list(job.prompt_ids) for job in jobs], images=None, num_generations=trainer.num_generations,
             profiler=nullcontext(),
@@ -147,7 +147,7 @@ def ended(ids: Sequence[int], logprobs: Sequence[float], finder: StopFinder, eos
 def greedy_logprobs(engine: Engine, prompt_ids: tuple[int, ...], trainer: Any) -> list[float]:
     """Log-probs of the first tokens that the engine draws greedily after a prompt."""
     rule, stop = PickRule(temperature=0.0), StopRules((), PROBE_TOKENS)
-    return list(engine.run([Job(prompt_ids, 0)], rule, stop, trainer)[0].logprobs)
+    return list(engine.run([PathJob(prompt_ids, 0)], rule, stop, trainer)[0].logprobs)
 
 
 def engine_of(settings: GRPOSettings, policy: Policy) -> Engine:

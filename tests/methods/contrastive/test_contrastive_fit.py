@@ -15,7 +15,8 @@ from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.policy.residuals import read_residuals
-from elicit.sampling.own import in_context_rows, own_completions
+from elicit.sampling.contrast import in_context_rows
+from elicit.sampling.own import own_completions
 from elicit.tasks.task import PromptFormat
 from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named
 from methods.contrastive.method import Contrastive

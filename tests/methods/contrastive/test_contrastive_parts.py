@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from elicit.errors import ConfigError, MethodError
-from elicit.sampling.own import two_means
+from elicit.sampling.contrast import two_means
 from elicit.training.halving import halving
 from methods.contrastive.direction import items_with_both, paired_difference, token_share, units
 from methods.contrastive.method import Contrastive

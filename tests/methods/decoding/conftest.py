@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, PickRule, Request, StepRule
+from elicit.policy.decoding import Path, PathJob, PickRule, Request, StepRule
 from elicit.tasks.task import Answer, StopRules
 
 END = 0
@@ -20,7 +20,7 @@ class ToyLoop:
 
     def __init__(self, pieces: Sequence[str], logits: Callable[[tuple[int, ...]], Sequence[float]]):
         self.pieces, self.logits, self.batches = list(pieces), logits, []
-        self.jobs: list[Job] = []
+        self.jobs: list[PathJob] = []
 
     @property
     def vocabulary(self) -> int:
@@ -48,14 +48,14 @@ class ToyLoop:
         return tuple(ids)
 
     def run(
-        self, jobs: Sequence[Job], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
         assert step_rule is None, "the toy loop cuts nothing"
         self.batches.append(len(jobs))
         self.jobs += jobs
         return [self._one(job, rule, stop) for job in jobs]
 
-    def _one(self, job: Job, rule: PickRule, stop: StopRules) -> Path:
+    def _one(self, job: PathJob, rule: PickRule, stop: StopRules) -> Path:
         written: list[int] = []
         logprobs, gaps, confidences = [], [], []
         while len(written) < stop.max_new_tokens and END not in written:

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, PickRule, Request
+from elicit.policy.decoding import Path, PathJob, PickRule, Request
 from elicit.tasks.task import Answer, StopRules
 from tests.reference.power import Table, Text
 
@@ -26,7 +26,7 @@ class TableLoop:
         self.probabilities, self.jobs = probabilities, []
         self.step = cache(self._step)
 
-    def run(self, jobs: Sequence[Job], rule: PickRule, stop: StopRules) -> list[Path]:
+    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules) -> list[Path]:
         self.jobs += jobs
         return [self._one(job, 1 / rule.temperature, stop.max_new_tokens) for job in jobs]
 
@@ -37,7 +37,7 @@ class TableLoop:
         log_z = 0.0 if power == 1 else math.log(raised.sum())
         return np.cumsum(raised / raised.sum()).tolist(), np.log(row).tolist(), log_z
 
-    def _one(self, job: Job, power: float, limit: int) -> Path:
+    def _one(self, job: PathJob, power: float, limit: int) -> Path:
         written: list[int] = []
         logprobs, log_z = [], []
         while len(written) < limit and 0 not in written:

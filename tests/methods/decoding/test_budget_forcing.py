@@ -8,7 +8,7 @@ import pytest
 
 from elicit.errors import ConfigError
 from elicit.files import seed_of
-from elicit.policy.decoding import Job, Path, Request
+from elicit.policy.decoding import Path, PathJob, Request
 from elicit.records import Finish
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
@@ -103,7 +103,9 @@ def test_on_the_real_loop_own_tokens_are_kept_and_the_stop_string_is_dropped(loo
     strategy = BudgetForcing(times=1, continuation=" Add", marker=" 12 and", answer_tokens=4, temperature=1.0)
     limit = strategy.limit(loop, Plain())
     first = loop.run(
-        [Job(r.prompt_ids, r.seed) for r in REQUESTS], strategy.sampling_rule(), StopRules(("e",), max_new_tokens=limit)
+        [PathJob(r.prompt_ids, r.seed) for r in REQUESTS],
+        strategy.sampling_rule(),
+        StopRules(("e",), max_new_tokens=limit),
     )
     outcomes = strategy.run(loop, REQUESTS, Plain())
     forced = 0

@@ -8,7 +8,8 @@ import pytest
 
 from elicit.errors import ConfigError
 from elicit.ledger import Ledger
-from elicit.policy.decoding import Job, Verdict
+from elicit.policy.decoding import PathJob
+from elicit.tasks.view import Judged
 from methods.decoding.method import Decoding
 from methods.decoding.modulo import Modulo, RandomVerdict
 from methods.decoding.self_consistency import SelfConsistency
@@ -37,9 +38,9 @@ class Verified:
     def __getattr__(self, name):
         return getattr(self._task, name)
 
-    def verdict(self, item: str, text: str, finished: bool) -> Verdict:
+    def verdict(self, item: str, text: str, finished: bool) -> Judged:
         self.asked.append((item, text, finished))
-        return Verdict(True) if finished and text == "is 7" else Verdict(False, self.finding)
+        return Judged(True) if finished and text == "is 7" else Judged(False, self.finding)
 
 
 @pytest.fixture
@@ -127,4 +128,4 @@ def test_settings_out_of_range_are_named(wrong) -> None:
 
 
 def test_jobs_of_a_dialogue_are_its_own() -> None:
-    assert not Job((1,), 0).shared, "a proposal depends on verdicts: it is in no pool"
+    assert not PathJob((1,), 0).shared, "a proposal depends on verdicts: it is in no pool"

@@ -79,7 +79,7 @@ def test_a_saved_one_comes_back_and_fits_its_own_model_only(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("subprocess.Popen", "no allowed package"), ("methods.sae_steering.nowhere.X", "can't import intervention"),
+    [("subprocess.Popen", "classes of elicit"), ("methods.sae_steering.nowhere.X", "No module named"),
      ("elicit.policy.decoding.PickRule", "no change of activations")],
 )  # fmt: skip
 def test_a_folder_that_names_another_class_is_refused(name: str, message: str, tmp_path: Path) -> None:

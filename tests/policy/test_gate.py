@@ -1,4 +1,4 @@
-"""Laws of gated edits and of additive edits folded into biases."""
+"""Laws of gated edits."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from elicit.errors import CheckpointError, ConfigError
+from elicit.errors import ConfigError
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
-from elicit.policy.fold import folded
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
 from elicit.policy.positions import forward_positions, positions_of
-from tests.policy.tiny import WIDTH, random_ids, random_vector, tiny_model
+from tests.policy.tiny import random_ids, random_vector, tiny_model
 
 
 def run(model, ids: torch.Tensor, lengths: list[int]) -> torch.Tensor:  # type: ignore[no-untyped-def]
@@ -71,34 +70,3 @@ def test_a_gated_edit_is_no_steering_vector_and_a_gate_has_the_streams_width() -
         ActivationEdit((Edit(0, random_vector(), gate=random_vector(3)),)).to_steering_vector()
     with pytest.raises(ConfigError, match="gate"):
         Edit(0, random_vector(), gate=torch.ones(3))
-
-
-@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2", "gpt_neox"])
-def test_a_folded_edit_is_the_hooked_one_and_leaves_no_trace(architecture: str) -> None:
-    model, ids = tiny_model(architecture, dtype=torch.float64), random_ids(3, 6)
-    base, names = run(model, ids, [6] * 3), [name for name, _ in model.named_parameters()]
-    edits = (Edit(0, random_vector(2), strength=0.3, write="every"), Edit(1, random_vector(3), write="every"),
-             Edit(1, random_vector(4), strength=-0.5, write="every"))  # fmt: skip
-    edit = ActivationEdit(edits)
-    with edit.applied(model):
-        hooked = run(model, ids, [6] * 3)
-    with folded(edit, model):
-        biased = run(model, ids, [6] * 3)
-    torch.testing.assert_close(biased, hooked, atol=1e-5, rtol=1e-5)
-    assert not torch.equal(hooked, base)
-    assert torch.equal(run(model, ids, [6] * 3), base)
-    assert [name for name, _ in model.named_parameters()] == names
-
-
-@pytest.mark.parametrize("architecture", ["gemma2", "olmo2"])
-def test_behind_a_norm_a_bias_is_refused(architecture: str) -> None:
-    model = tiny_model(architecture)
-    edit = ActivationEdit((Edit(0, random_vector(), write="every"),))
-    with pytest.raises(CheckpointError, match="hooks"), folded(edit, model):
-        pass
-
-
-@pytest.mark.parametrize("edit", [Edit(0, torch.ones(WIDTH)), Edit(0, torch.ones(WIDTH), "ablate", write="every")])
-def test_only_an_addition_to_every_token_is_a_bias(edit: Edit) -> None:
-    with pytest.raises(ConfigError, match="is a bias"), folded(ActivationEdit((edit,)), tiny_model()):
-        pass

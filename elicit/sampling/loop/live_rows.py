@@ -1,0 +1,212 @@
+"""One run of the step loop: rows that live in slots, jobs that wait for one, paths that are done.
+
+    prefill --> pick a token per row --> settle endings --> forward --> refill free slots --+
+                     ^                                                                       |
+                     +-----------------------------------------------------------------------+
+
+While jobs wait, the slot of an ended row is refilled. When none waits any more, the last living rows move into the
+freed slots and the batch becomes narrower. The host learns of the tokens once per settlement: after each step on a
+CPU, after `check_every` steps on an accelerator. Letters: S slots, T steps of a row, K steps of one settlement,
+V vocabulary. Does not know how the model is called (engine.py) nor which jobs share a prefix (queue.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from elicit.errors import CheckpointError
+from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule
+from elicit.records import Finish
+from elicit.sampling.loop.pick import pick, ranked, scalars
+from elicit.sampling.loop.queue import Queue
+from elicit.sampling.loop.slots import Slots
+from elicit.tasks.task import StopRules
+
+if TYPE_CHECKING:
+    from elicit.sampling.loop.step_loop import StepLoop
+
+Ending = tuple[int, str, str | None]
+"""(tokens, Finish, text); text None: decode all tokens"""
+
+
+class LiveRows:
+    """The jobs of one `StepLoop.run` while they are generated."""
+
+    def __init__(
+        self,
+        loop: StepLoop,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
+    ) -> None:
+        self.loop, self.engine = loop, loop.engine
+        self.jobs, self.rule, self.step_rule, self.budget = jobs, rule, step_rule, stop.max_new_tokens
+        self.finder = loop.finder(stop.strings)
+        self.eos_V = np.zeros(loop.vocabulary, dtype=bool)
+        self.eos_V[[token for token in loop.eos_ids if token < loop.vocabulary]] = True
+        self.may_end_V = self.eos_V | self.finder.may_end_V
+        """tokens after which a row is tested for an ending; all others cost one table look-up"""
+        self.queue = Queue(loop, jobs, rule, self.budget)
+        self.paths: list[Path | None] = [None] * len(jobs)
+        self.slots: Slots
+
+    def run(self) -> list[Path]:
+        """Generate all jobs; the paths are in the order of the jobs. Raises CheckpointError on NaN log-probs."""
+        if not self.jobs:
+            return []
+        # 1) Prefill the first prefixes: their keys, values and logits give the shapes of all arrays.
+        first = self.queue.prefilled()
+        wanted = min(self.loop.slots, len(self.jobs))
+        span = max(len(job.prompt_ids) for job in self.jobs) + self.budget
+        rows = self.engine.allocate(first, wanted, span, refill=len(self.jobs) > wanted)
+        slots = self.slots = Slots(rows, self.budget, first.logits_N_V, drawn=self.rule.temperature > 0)
+        del first  # its keys and values are copied into the slots; nobody else needs their memory
+        self._refill()
+        while slots.live_S.any():
+            # 2) Pick a token per row. Between two settlements no step waits for the device; a row that has ended
+            #    meanwhile writes on, and what it wrote past its end is dropped.
+            steps = int(min(self.loop.check_every, self.budget - slots.steps_S[slots.live_S].max()))
+            tokens, values = [], []
+            for ahead in range(steps):
+                if ahead:
+                    slots.logits_S_V = self.engine.step(slots.next_S)
+                slots.next_S = self._pick(ahead)
+                tokens.append(slots.next_S)
+                values.append(scalars(slots.logits_S_V, slots.next_S, self.rule.alpha))
+                slots.device_steps_S += 1
+            # 3) Settle: copy tokens and scalars to the host, turn ended rows into paths, drop their slots if no job
+            #    waits for one.
+            self._settle(torch.stack(tokens, 1).cpu().numpy(), torch.stack(values, 2).cpu().numpy())
+            if not self.queue:
+                self._narrow()
+            # 4) One forward pass writes the last token of the rows that are left and gives their next logits.
+            if slots.live_S.any():
+                slots.logits_S_V = self.engine.step(slots.next_S)
+            # 5) Refill free slots. A new row brings the logits of its prefix, so it joins after the pass.
+            self._refill()
+        return [path for path in self.paths if path is not None]
+
+    def _pick(self, ahead: int) -> torch.Tensor:
+        """Int64 [S]: the next token of each row, `ahead` steps after the last settlement."""
+        slots, numbers_S = self.slots, None
+        if slots.uniforms is not None:
+            if self.budget > slots.uniforms.width:  # the table holds a block of steps: some rows enter their next one
+                entering = slots.uniforms.exhausted(slots.steps_S + ahead)
+                self._fill_uniforms(entering[slots.live_S[entering]], ahead)
+            numbers_S = slots.uniforms.read(slots.device_steps_S)
+        tokens_S = pick(slots.logits_S_V, self.rule, numbers_S)
+        # the first free token of a job with `first_rank` goes by its rank, whatever the rule says
+        due = [(slot, rank) for slot, (step, rank) in slots.ranks.items() if slots.steps_S[slot] + ahead == step]
+        if due:
+            rows, ranks = (torch.tensor(column, device=tokens_S.device) for column in zip(*due, strict=True))
+            tokens_S[rows] = ranked(slots.logits_S_V[rows], ranks)
+            for slot, _ in due:
+                del slots.ranks[slot]
+        return tokens_S
+
+    def _settle(self, tokens_S_K: np.ndarray, values_4_S_K: np.ndarray) -> None:
+        """Write the picked tokens down and end the rows that are done: by EOS, stop string, limit or step rule."""
+        slots, steps = self.slots, tokens_S_K.shape[1]
+        slots.write(tokens_S_K, values_4_S_K)
+        cuts_S = np.zeros(slots.rows, dtype=np.int64)
+        if self.step_rule is not None:
+            cuts_S = self.step_rule.cuts(slots.job_S, slots.steps_S, steps, slots.scalars_S_4_T)
+        tested_S = self.may_end_V[tokens_S_K].any(1) | (slots.steps_S + steps >= self.budget) | (cuts_S > 0)
+        for slot in np.nonzero(tested_S & slots.live_S)[0].tolist():
+            first, cut = int(slots.steps_S[slot]), int(cuts_S[slot])
+            ending = self._ending(slot, first, cut - 1 if cut else first + steps)
+            if ending is None and cut:
+                ending = cut, Finish.CUT, None
+            if ending is not None:
+                self._finish(slot, *ending)
+        slots.steps_S += steps
+        self.engine.trim(slots.live_S)
+
+    def _ending(self, slot: int, first: int, end: int) -> Ending | None:
+        """The first ending among steps first..end-1 of a row."""
+        tokens_T = self.slots.tokens_S_T[slot, :end]
+        ids = tokens_T.tolist()
+        for step in (np.nonzero(self.may_end_V[tokens_T[first:]])[0] + first).tolist():
+            if self.eos_V[ids[step]]:
+                return step + 1, Finish.EOS, None
+            text = self.finder.cut(ids[: step + 1]) if self.finder.may_end_V[ids[step]] else None
+            if text is not None:
+                return step + 1, Finish.STOP, text
+        return (self.budget, Finish.LENGTH, None) if end >= self.budget else None
+
+    def _finish(self, slot: int, length: int, finish: str, text: str | None) -> None:
+        """Turn the first `length` tokens of a row into its job's path and free the slot."""
+        slots, job = self.slots, int(self.slots.job_S[slot])
+        ids, values_4_T = slots.tokens_S_T[slot, :length].tolist(), slots.scalars_S_4_T[slot, :, :length]
+        if np.isnan(values_4_T).any():
+            raise CheckpointError(
+                f"job {job}: NaN in the model's log-probs at step {int(np.isnan(values_4_T).any(0).argmax())}; "
+                "load the model in float32 or bfloat16, and check the edit's strength"
+            )
+        text = self.finder.decoder.decode(ids) if text is None else text
+        logprobs, gaps, confidences, log_z = values_4_T.tolist()
+        kept = self._keep(slot, ids)
+        self.paths[job] = Path(ids, logprobs, gaps, confidences, log_z, finish, text, kept)
+        slots.free(slot)
+        if self.loop.progress is not None:
+            self.loop.progress(1, length)
+
+    def _keep(self, slot: int, ids: list[int]) -> Kept | None:
+        """A copy of the keys and values of an ending row, if its job asks for one."""
+        job = self.jobs[self.slots.job_S[slot]]
+        if not job.keep or len(ids) <= len(job.forced):  # ended by its forced tokens: it never had columns of its own
+            return None
+        prompt, values_4_T = tuple(job.prompt_ids), self.slots.scalars_S_4_T[slot, :, : len(ids)].copy()
+        return self.engine.keep(slot, (*prompt, *ids), len(prompt), values_4_T, self.rule.alpha)
+
+    def _refill(self) -> None:
+        """Give free slots to waiting jobs. A few free slots wait for more of them: each refill is a copy per layer."""
+        slots, queue = self.slots, self.queue
+        free = np.nonzero(~slots.live_S)[0].tolist()
+        empty = len(free) == slots.rows
+        if not queue or (not empty and len(free) < max(1, slots.rows // 32)):
+            return
+        while free and queue:
+            prefilled = queue.prefilled()
+            taken: list[int] = []
+            sources: list[int] = []
+            while free and queue.ready:
+                job, source, _ = queue.ready.popleft()
+                forced, rank = self.jobs[job].forced[: self.budget], self.jobs[job].first_rank
+                slots.seat(free[0], job, forced, prefilled.forced[source])
+                ending = self._ending(free[0], 0, len(forced)) if forced else None
+                if ending is not None:  # by the forced tokens already: the slot stays free
+                    self._finish(free[0], *ending)
+                    continue
+                if rank is not None:
+                    slots.ranks[free[0]] = (len(forced), rank)
+                taken.append(free.pop(0))
+                sources.append(source)
+            if taken:
+                self.engine.admit(prefilled, np.array(sources), np.array(taken), empty)
+                slots.admit(np.array(taken), prefilled.logits_N_V, np.array(sources))
+                self._fill_uniforms(np.array(taken), 0)
+                empty = False
+        self.engine.trim(slots.live_S)
+
+    def _fill_uniforms(self, taken: np.ndarray, ahead: int) -> None:
+        """Make the block of random numbers that holds the next step of each slot in `taken`."""
+        slots = self.slots
+        if slots.uniforms is not None and len(taken):
+            keys = [(self.jobs[job].seed, self.jobs[job].stream) for job in slots.job_S[taken]]
+            slots.uniforms.fill(taken.tolist(), keys, (slots.steps_S[taken] + ahead).tolist())
+
+    def _narrow(self) -> None:
+        """Move the last living rows into freed slots and go on with fewer rows; not for a few: moving is a copy."""
+        slots, rows = self.slots, int(self.slots.live_S.sum())
+        if rows == 0 or slots.rows - rows < max(1, slots.rows // 16):
+            return
+        sources = np.nonzero(slots.live_S[rows:])[0] + rows
+        targets = np.nonzero(~slots.live_S[:rows])[0][: len(sources)]
+        self.engine.shrink(sources, targets, rows)
+        slots.shrink(sources, targets, rows)
