@@ -5,15 +5,7 @@
     rows      the comparison read, checked and put in order
     verdict   three sentences from fixed rules
     scorecard the terminal's table
-    series    the rows behind each figure (its CSV)
-    figures   drawing them
-    tradeoffs labels, doses, distance from the base: series and drawings
-    search    every dev try of a searched edit and of its controls
-    doses     positions, strengths, edits at equal cost; the figures and tables of a search together
-    features  the dashboard of dictionary features
-    picture   the scorecard as one picture
-    labels    names beside dots
-    lenses    lenses.json as tables and figures
+    figures/  one file per figure, its rows (a CSV) and its drawing
     calibration, claim, bases        what the templates of those names add
     browser   traces.html
     latex     scorecard.tex, numbers.tex

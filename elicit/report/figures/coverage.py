@@ -21,8 +21,8 @@ def rows(inputs: Inputs) -> Rows:
 
 def refused(inputs: Inputs) -> list[str]:
     """'name: reason' for every base rung and method whose curve was refused."""
-    told = ((row.name, row.line.curves.get("cov")) for row in inputs.rows if row.role in SHOWN)
-    return [f"{name}: {curve.refused}" for name, curve in told if curve is not None and curve.refused]
+    curves = ((row.name, row.line.curves.get("cov")) for row in inputs.rows if row.role in SHOWN)
+    return [f"{name}: {curve.refused}" for name, curve in curves if curve is not None and curve.refused]
 
 
 def chart(rows: Rows, inputs: Inputs) -> Chart:

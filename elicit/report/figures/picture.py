@@ -25,7 +25,7 @@ COLUMNS = {"Control-adjusted": 1.07, "At equal tokens": 1.46, "Class": 1.85, "Ve
 
 
 def picture(inputs: Inputs, title: str) -> Chart | None:
-    """The chart of accuracies with its columns; None if no policy has an accuracy. `title` says what was compared."""
+    """The chart of accuracies with its columns; None if no policy has an accuracy. `title` names what was compared."""
     found = accuracy.rows(inputs)
     if not found:
         return None
