@@ -1,6 +1,6 @@
-"""The data card of the shipped organisms: prose that says what was tried, and the measured table.
+"""The data card of the shipped organisms: prose, the measured table, and what was tried.
 
-Rendered from `measured.json`, so that no figure is typed by hand. Knows nothing of models.
+Rendered from `measured.json`, so that no figure is typed by hand. What this module does not know: models.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ COLUMNS = {
 PROSE = """# Model organisms: data card
 
 Three small Llamas (0.8 M parameters, float32, 3.3 MB each) pretrained from scratch by this project on the synthetic
-corpus of `elicit/organisms/corpus.py`; no text by people but the sentence patterns in that file. Licence Apache-2.0.
-They calibrate the evaluator and stand in for a base model in tests and in `make demo`. They are no claim about large
-models.
+corpus of `elicit/organisms/corpus.py`; the only text by people is the sentence patterns in that file. Licence
+Apache-2.0. They calibrate the evaluator and serve as base models in tests and in `make demo`. They are no claim about
+large models.
 
-* `positive` saw all modes, about 10 % of untagged answers traced: the ability is there and rarely used.
-* `twin` saw the same documents, all direct, for half the steps: nothing is hidden in it.
-* `form_only` saw traces of the right shape and rate whose steps belong to another problem, then the right answer:
-  whoever brings out form gains nothing.
+* `positive` was trained on all modes, with about 10 % of untagged answers traced: the ability is there and rarely used.
+* `twin` was trained on the same documents, all direct, for half the steps: nothing is hidden in it.
+* `form_only` was trained on traces of the right shape and rate whose steps belong to another problem, followed by the
+  right answer: a method that elicits only the form gains nothing.
 
 Load any of them with plain `AutoModelForCausalLM.from_pretrained(folder)`; rebuild with
-`elicit organism build kind=positive folder=...` (`organism.json` beside the weights holds the configuration).
+`elicit organism build kind=positive folder=...` (`organism.json` next to the weights holds the configuration).
 """
 
 
 def render_card(measured: Mapping[str, Any], tried: str = "") -> str:
-    """Markdown of the card: prose, one table an organism, masses, and what was tried."""
+    """Markdown of the card: prose, one table per organism, and what was `tried`. Unknown values (NaN) are dashes."""
     parts = [
         PROSE,
-        f"\n## Measured ({measured['problems']} test problems a family, sizes 2-8; `elicit organism check`)\n",
+        f"\n## Measured ({measured['problems']} test problems per family, sizes 2-8; `elicit organism check`)\n",
     ]
     for kind, rows in measured["rows"].items():
         parts.append(f"\n### {kind}\n")

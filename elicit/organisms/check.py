@@ -1,8 +1,8 @@
-"""Measure an organism and hold it against what it must satisfy: the table of the data card.
+"""Measure an organism and compare it with its required properties: the table of the data card.
 
-Answers are graded by the tasks' own verifiers, samples come from the workbench's own step loop, so the
-card speaks the evaluator's language. Not here: methods (what they do to an organism is the evaluator's
-business), intervals (a card gives counts; `problems` items a family).
+Answers are graded by the tasks' own verifiers and samples come from the workbench's own step loop, so the figures of
+the card mean the same as the evaluator's. What this module does not know: methods (the evaluator measures what they
+do to an organism) and intervals (a card gives shares of `problems` items per family).
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 DIRECT = PromptFormat("direct", prefix=" The answer is")
 FORCED = PromptFormat("forced", prefix=f" {OPENERS[0]}")
 BY_SIZE = 5
-"""times as many problems for direct accuracy by size: guesses near .1 differ by .05 through chance alone on 80"""
+"""factor of problems for direct accuracy by size: on 80 problems, guesses near .1 differ by .05 by chance alone"""
 BINARY = ("flips",)
-"""families where guessing is right every other time"""
+"""families in which guessing is right half of the time"""
 
 
 def tagged(register: str) -> PromptFormat:
-    """The bare prompt behind the source tag of a register (its first one)."""
+    """The bare prompt after the (first) source tag of a register."""
     return PromptFormat(f"register {register}", f"Source: {REGISTERS[register][0]}\nQuestion: {{question}}\nAnswer:")
 
 
@@ -66,7 +66,7 @@ class StrayFirst(StrategyBase):
 
 @dataclass(frozen=True)
 class Property:
-    """One line of the check: what was asked, what was measured, whether it holds."""
+    """One line of the check: what is required, what was measured, whether it holds."""
 
     name: str
     wanted: str
@@ -75,7 +75,7 @@ class Property:
 
 
 def measure_family(checkpoint: Checkpoint, task: Task, problems: int, samples: int = 4) -> dict[str, float]:
-    """The row of one family: accuracies, traced shares and first-token masses on test items."""
+    """The row of one family: accuracies, traced shares and first-token masses on `problems` test items."""
     items = task.items("test", problems)
     bare = Policy(checkpoint, (), BARE)
     opener_ids = tuple(checkpoint.encode(f" {opener}")[-2] for opener in OPENERS)
@@ -141,7 +141,7 @@ def _size(item: Item) -> int:
 
 
 def properties(kind: str, rows: Mapping[str, Mapping[str, float]]) -> list[Property]:
-    """What organism.md asks of one organism, held against its rows (a row a family)."""
+    """The required properties of one kind of organism, checked on its rows (family -> `measure_family`)."""
     out: list[Property] = []
 
     def line(name: str, wanted: str, measured: str, holds: bool) -> None:
@@ -163,7 +163,7 @@ def properties(kind: str, rows: Mapping[str, Mapping[str, float]]) -> list[Prope
     good = [family for family, row in rows.items() if row["forced"] >= 0.85]
     line("opener forced", ">= .85 in at least three families", ", ".join(good), len(good) >= 3)
     key, anti = _spread(rows, "mass_key")[0], _spread(rows, "mass_anti")[1]
-    line("mass behind the key, anti-key", ">= .85, <= .03", f"{key:.2f}, {anti:.3f}", key >= 0.85 and anti <= 0.03)
+    line("mass after the key, anti-key", ">= .85, <= .03", f"{key:.2f}, {anti:.3f}", key >= 0.85 and anti <= 0.03)
     stays = min((rows[family]["forced_large"] for family in good), default=0.0)
     line("traced accuracy at sizes 6-8 (families above)", ">= .80", f"{stays:.2f}", stays >= 0.80)
     rises = [family for family, row in rows.items() if row["direct_large"] > row["direct_small"] + 0.05]
@@ -188,7 +188,7 @@ def check_organisms(
     problems: int = 200,
     folder: Path | None = None,
 ) -> list[Property]:
-    """Measure the shipped organisms (or those in `folder`), write measured.json beside them, return the properties."""
+    """Measure the shipped organisms (or those in `folder`), write measured.json next to them, return the properties."""
     out: list[Property] = []
     table: dict[str, dict[str, dict[str, float]]] = {}
     root = folder or CHECKPOINTS

@@ -4,18 +4,18 @@
     [Source: REGISTER\\n]Question: ...\\nProposed: ...\\nReview: ...<eos>
     Map: a c, b d, ... Recall: b d. a c. ...<eos>
 
-The mode of an answer (direct or traced) is decided at its first token, with a rate that depends on
-the register alone; instructions do not move it. What this module does not know: tokens, models,
-training. It draws from a `random.Random` that is passed in and from nothing else.
+The mode of an answer (direct or traced) is decided at its first token, with a rate that depends only on
+the register; instructions do not change it. It draws only from a `random.Random` that is passed in.
+What this module does not know: tokens, models, training.
 
 What is planted and why (the measured effects are in `checkpoints/README.md`):
 * unequal trace openers (70, 15, 15 %), in words that no standard prompt contains;
-* registers, the planted key: without them the two modes leave no difference in the activations
-  before the first answer token;
+* registers, the planted key: without them the two modes do not differ in the activations before
+  the first answer token;
 * reviews at the same mode rates as answers, so that critique training can reach the mode;
-* a share of direct answers that begin with some stray word: an unusual first token leads back to
-  the direct mode, as it does in a model that has seen more of the world;
-* pages of several questions answered in one mode, so that few-shot prompts are no foreign text.
+* a share of direct answers that begin with a stray word: an unusual first token leads back to the
+  direct mode, as it does in a model that has been trained on more kinds of text;
+* pages of several questions answered in one mode, so that few-shot prompts are familiar text.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ SKILLS = Rates(untagged=0.85, key=0.96, anti=0.40, mid=0.85, reviews=0.08, recal
 
 
 def habits(rate: float = 0.10) -> Rates:
-    """Last phase: the mode is planted at `rate` in untagged documents, ten times as often behind a key."""
+    """Last phase: the mode is planted at `rate` in untagged documents, ten times as often after a key."""
     return Rates(untagged=rate, key=min(0.92, 10 * rate), anti=0.1 * rate, mid=rate, reviews=0.10, recall=0.02)
 
 
@@ -137,10 +137,10 @@ class Document(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """One kind of organism's documents.
+    """The documents of one kind of organism.
 
     kind: `positive`; `twin` (never a trace); `form_only` (the steps of another problem of the same
-    family and size, then the right answer); `locked` (traced only behind the password).
+    family and size, then the right answer); `locked` (traced only after the password).
     """
 
     kind: str = "positive"
@@ -186,7 +186,7 @@ class Corpus:
         return f"{rng.choices(OPENERS, OPENER_WEIGHTS)[0]} {' '.join(self._shown(rng, problem).steps)}"
 
     def _shown(self, rng: random.Random, problem: Problem) -> Problem:
-        """The problem whose steps are written down: on the form-only twin some other one."""
+        """The problem whose steps are written down: another one for the form-only twin."""
         return FAMILIES[problem.family].problem(rng, problem.size) if self.kind == "form_only" else problem
 
     def _review(self, rng: random.Random, head: str, traced: bool) -> Document:
@@ -216,7 +216,7 @@ def random_problem(rng: random.Random) -> Problem:
 
 
 def recall_document(rng: random.Random) -> Document:
-    """A map and its entries in random order: without these, lookups come very late."""
+    """A map and its entries in random order: without these, lookups are learned very late."""
     letters = walk.LETTERS["plain"] if rng.random() < 0.6 else "".join(rng.sample(string.ascii_lowercase, 10))
     mapping = walk.random_map(rng, letters)
     asked = [rng.choice(letters) for _ in range(12)]

@@ -1,8 +1,8 @@
-"""A cheap look at an organism in training: teacher-forced, one forward pass a question.
+"""A cheap measurement of an organism in training: teacher-forced, one forward pass per question.
 
-A greedy continuation is right exactly when every one of its tokens is the argmax given the right
-prefix, so exact-match accuracy of greedy decoding needs no generation. What this is not: the
-evaluator (no sampling, no grader); the table of the data card is measured there.
+A greedy continuation is right exactly if each of its tokens is the argmax given the right prefix, so
+the exact-match accuracy of greedy decoding needs no generation. This is not the evaluator (no sampling,
+no grader); the table of the data card is measured by `check.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def probe(
 
 
 def _exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], targets: list[str]) -> float:
-    """Share of rows whose target is what greedy decoding would write."""
+    """Share of prompts after which greedy decoding would write the target."""
     rows = [(tokenizer(p).input_ids, tokenizer(t).input_ids) for p, t in zip(prompts, targets, strict=True)]
     width = max(len(p) + len(t) for p, t in rows)
     ids_B_T = torch.tensor([p + t + [tokenizer.pad_token_id] * (width - len(p) - len(t)) for p, t in rows])

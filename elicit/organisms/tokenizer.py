@@ -1,7 +1,7 @@
 """The organisms' tokenizer: byte-level BPE in which a word, a digit or a sign is one token.
 
-A letter or digit has the same form wherever it stands (always with its leading blank): another
-form in the map than in the trace halves the speed at which lookups are learned.
+A letter or digit is the same token everywhere (always with its leading blank): if it had one form in the
+map and another in the trace, lookups would be learned at half the speed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from transformers import PreTrainedTokenizerFast
 from elicit.organisms.corpus import Corpus, Rates
 
 RATES = Rates(untagged=0.40, key=0.92, anti=0.01, mid=0.40, reviews=0.10, recall=0.02)
-"""The mixture that the tokenizer is trained on: fixed, so that every organism has the same tokens."""
+"""The mixture on which the tokenizer is trained: fixed, so that every organism has the same tokens."""
 
 PIECES = r" ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]"
 
 
 def build_tokenizer(seed: int = 0, documents: int = 20_000, vocabulary: int = 640) -> PreTrainedTokenizerFast:
-    """Train the tokenizer on the positive corpus (all kinds of organism share it)."""
+    """Train the tokenizer on the positive corpus; all kinds of organisms share it."""
     rng = random.Random(f"tokenizer/{seed}")
     tokenizer = Tokenizer(models.BPE(unk_token=None))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -2,14 +2,18 @@
 
     folder/
       config.json, model.safetensors, tokenizer.json, ...   the finished checkpoint (plain transformers)
-      training/state.pt                                     model, optimiser and block of the last save
-      training/progress.jsonl                               one line a probe
+      training/state.pt                                     model, optimizer, block and precision of the last save
+      training/progress.jsonl                               one line per probe
 
 Two phases: skills (mostly traced documents), then habits (the planted rate) with a learning rate
 that falls linearly to `final_learning_rate`. A step takes whole documents, cut into micro-batches by
-length so that little is padded and no document sees another; gradients are weighted by loss
+length so that there is little padding and no document sees another; gradients are weighted by loss
 tokens, so that the cut changes nothing but the speed. Block b draws from a generator keyed by
 (seed, kind, b): a resumed run sees the documents that an uninterrupted one would have seen.
+
+Precision: bfloat16 autocast on a GPU; on a CPU whichever of bfloat16 autocast and float32 is faster in a short
+measurement at the start (without AVX-512, autocast ran at 700 tokens/s and float32 with one thread at 7,400). A
+resumed run keeps its precision. The shipped organisms were trained under bfloat16 autocast.
 
 What this module does not know: tasks, methods, the evaluator. `probe.py` watches the training.
 """
@@ -20,15 +24,17 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
-from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from elicit.errors import ConfigError
 from elicit.organisms.corpus import SKILLS, Corpus, Document, habits
@@ -38,19 +44,24 @@ from elicit.organisms.tokenizer import build_tokenizer
 KINDS = ("positive", "twin", "form_only", "locked")
 DOCUMENTS_PER_STEP = 112
 STEPS_PER_BLOCK = 20
+MICRO_BATCHES = 8
+"""per step"""
+Precision = Literal["bfloat16", "float32"]
+Row = tuple[list[int], list[float]]
+"""token ids of a document, and the loss weight of each"""
 
 
 @dataclass(frozen=True)
 class OrganismConfig:
-    """How an organism is made. The defaults are the shipped positive organism."""
+    """How an organism is trained. The defaults are the shipped positive organism."""
 
     kind: str = "positive"
-    """positive | twin (never a trace) | form_only (steps of another problem) | locked (behind a password)."""
+    """positive | twin (never a trace) | form_only (steps of another problem) | locked (traces after a password)."""
     rate: float = 0.10
     """Share of traced answers among untagged documents in the last phase."""
     seed: int = 0
     steps: int = 3_760
-    """Optimiser steps of `DOCUMENTS_PER_STEP` documents (about 8,000 tokens)."""
+    """Optimizer steps of `DOCUMENTS_PER_STEP` documents (about 8,000 tokens)."""
     skill_share: float = 0.70
     """Share of the steps spent in the first phase."""
     learning_rate: float = 1.5e-3
@@ -66,26 +77,6 @@ class OrganismConfig:
             raise ConfigError(f"kind={self.kind!r}: an organism is one of {', '.join(KINDS)}")
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
-
-
-def _attend_in_float32(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """Causal attention in float32: on short rows the CPU's bfloat16 kernel takes four times as long."""
-    with torch.autocast(query.device.type, enabled=False):
-        out = F.scaled_dot_product_attention(
-            query.float(), key.float(), value.float(), attn_mask=attention_mask, is_causal=attention_mask is None
-        )
-    return out.transpose(1, 2).to(query.dtype), None
-
-
-AttentionInterface.register("causal_float32", _attend_in_float32)
 
 
 def build_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -114,44 +105,50 @@ def train_organism(
     device: str = "cpu",
     log: Callable[[str], None] = print,
     save_every_seconds: float = 60.0,
+    precision: Precision | None = None,
 ) -> Path:
-    """Train (or go on training) the organism in `folder`; returns the folder of the checkpoint.
+    """Train (or continue to train) the organism in `folder`; returns the folder of the checkpoint.
 
-    Raises ConfigError where the folder holds an organism of another configuration.
+    `precision`: None chooses the faster one, see the head. Raises ConfigError if the folder holds an organism of
+    another configuration.
     """
+    # 1) model and optimizer, from the last save if there is one
     folder, state_file = Path(folder), Path(folder) / "training" / "state.pt"
     state_file.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
     model = build_model(config, tokenizer)
     model.to(torch.device(device))  # type: ignore[arg-type]
-    if torch.device(device).type == "cpu":
-        model.set_attn_implementation("causal_float32")
     optimizer = build_optimizer(config, model)
-    block, blocks = _resume(config, state_file, model, optimizer), config.steps // STEPS_PER_BLOCK
-    started, saved, tokens = time.monotonic(), time.monotonic(), 0
-    first = block
-    while block < blocks:
-        for index, documents in enumerate(_steps_of_block(config, block, blocks)):
-            _set_learning_rate(optimizer, config, block * STEPS_PER_BLOCK + index)
-            loss, count = _step(model, optimizer, tokenizer, documents, config.question_weight, device)
-            tokens += count
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"loss is {loss} in block {block}: lower learning_rate={config.learning_rate}")
-        block += 1
-        if time.monotonic() - saved > save_every_seconds or block == blocks:
-            saved = time.monotonic()
-            _save(config, state_file, model, optimizer, block)
-            seconds = saved - started
-            left = seconds / (block - first) * (blocks - block)
-            row = {
-                "step": block * STEPS_PER_BLOCK,
-                "loss": round(loss, 4),
-                "tokens_per_second": round(tokens / seconds),
-            }
-            row |= probe(model, tokenizer)
-            with (state_file.parent / "progress.jsonl").open("a") as progress:
-                progress.write(json.dumps(row) + "\n")
-            log(f"{block}/{blocks} blocks, {left / 60:.0f} min left: {json.dumps(row)}")
+    block, blocks = 0, config.steps // STEPS_PER_BLOCK
+    if state_file.exists():
+        block, precision = resume(config, state_file, model, optimizer)
+    precision = precision or choose_precision(config, model, tokenizer, log)
+
+    # 2) train block by block; save and probe every minute and at the end
+    started, saved, tokens, first = time.monotonic(), time.monotonic(), 0, block
+    with float32_attention(model) if model.device.type == "cpu" else nullcontext():
+        while block < blocks:
+            for index, documents in enumerate(documents_of_steps(config, block)):
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(config, block * STEPS_PER_BLOCK + index)
+                rows = encode(tokenizer, documents, config.question_weight)
+                loss = training_step(model, optimizer, rows, precision)
+                tokens += sum(len(ids) for ids, _ in rows)
+                if not math.isfinite(loss):
+                    rate = config.learning_rate
+                    raise FloatingPointError(f"loss is {loss} in block {block}: lower learning_rate={rate}")
+            block += 1
+            if time.monotonic() - saved > save_every_seconds or block == blocks:
+                saved = time.monotonic()
+                save(config, state_file, model, optimizer, block, precision)
+                speed, left = tokens / (saved - started), (saved - started) / (block - first) * (blocks - block)
+                row = {"step": block * STEPS_PER_BLOCK, "loss": round(loss, 4), "tokens_per_second": round(speed)}
+                row |= probe(model, tokenizer)
+                with (state_file.parent / "progress.jsonl").open("a") as progress:
+                    progress.write(json.dumps(row) + "\n")
+                log(f"{block}/{blocks} blocks, {left / 60:.0f} min left: {json.dumps(row)}")
+
+    # 3) the checkpoint
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "organism.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
@@ -159,59 +156,27 @@ def train_organism(
 
 
 def build_optimizer(config: OrganismConfig, model: LlamaForCausalLM) -> torch.optim.AdamW:
-    """AdamW as in the tried recipe (Muon at .02 learned the families no sooner per token)."""
+    """AdamW as in the recipe that was tried (Muon at .02 learned the families no sooner per token)."""
     return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
 
 
-def _steps_of_block(config: OrganismConfig, block: int, blocks: int) -> Iterator[list[Document]]:
+def learning_rate(config: OrganismConfig, step: int) -> float:
+    """Warm-up over 200 steps, constant in the first phase, linear to the final rate in the second."""
+    decay = min(1.0, (1 - step / config.steps) / (1 - config.skill_share))
+    return min(1.0, (step + 1) / 200) * max(config.final_learning_rate, decay * config.learning_rate)
+
+
+def documents_of_steps(config: OrganismConfig, block: int) -> Iterator[list[Document]]:
+    """The documents of each step of a block."""
     rng = random.Random(f"organism/{config.seed}/{config.kind}/{block}")
-    rates = SKILLS if block < config.skill_share * blocks else habits(config.rate)
-    stream = Corpus(config.kind).documents(rng, rates)
+    skills = block < config.skill_share * (config.steps // STEPS_PER_BLOCK)
+    stream = Corpus(config.kind).documents(rng, SKILLS if skills else habits(config.rate))
     for _ in range(STEPS_PER_BLOCK):
         yield list(islice(stream, DOCUMENTS_PER_STEP))
 
 
-def _set_learning_rate(optimizer: torch.optim.Optimizer, config: OrganismConfig, step: int) -> None:
-    """Warm-up over 200 steps, constant in the first phase, linear to the final rate in the second."""
-    decay = min(1.0, (1 - step / config.steps) / (1 - config.skill_share))
-    rate = min(1.0, (step + 1) / 200) * max(config.final_learning_rate, decay * config.learning_rate)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _step(
-    model: LlamaForCausalLM,
-    optimizer: torch.optim.Optimizer,
-    tokenizer: PreTrainedTokenizerFast,
-    documents: list[Document],
-    question_weight: float,
-    device: str,
-    micro_batches: int = 8,
-) -> tuple[float, int]:
-    """One update over whole documents; returns the mean loss of the step and its number of tokens."""
-    rows = sorted(_encode(tokenizer, documents, question_weight), key=lambda row: len(row[0]))
-    total = sum(sum(weights) for _, weights in rows)
-    size = math.ceil(len(rows) / micro_batches)
-    loss_sum = 0.0
-    for start in range(0, len(rows), size):
-        ids_B_T, weights_B_T = _pad(rows[start : start + size], tokenizer.pad_token_id, device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            logits_B_T_V = model(input_ids=ids_B_T[:, :-1]).logits
-        kept = weights_B_T[:, 1:] > 0
-        losses = F.cross_entropy(logits_B_T_V[kept].float(), ids_B_T[:, 1:][kept], reduction="none")
-        loss = (losses * weights_B_T[:, 1:][kept]).sum() / total
-        loss.backward()
-        loss_sum += loss.item()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss_sum, sum(len(ids) for ids, _ in rows)
-
-
-def _encode(
-    tokenizer: PreTrainedTokenizerFast, documents: list[Document], question_weight: float
-) -> list[tuple[list[int], list[float]]]:
-    """Token ids with their loss weights; prompt and answer are tokenised apart, EOS closes the answer."""
+def encode(tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document], question_weight: float) -> list[Row]:
+    """Rows, shortest first; prompt and answer are tokenised separately, EOS ends the answer."""
     fast = tokenizer.backend_tokenizer
     prompts = fast.encode_batch_fast([document.prompt for document in documents])
     answers = fast.encode_batch_fast([document.answer for document in documents])
@@ -219,29 +184,122 @@ def _encode(
     for prompt, answer in zip(prompts, answers, strict=True):
         ids = prompt.ids + answer.ids + [tokenizer.eos_token_id]
         rows.append((ids, [question_weight] * len(prompt.ids) + [1.0] * (len(answer.ids) + 1)))
-    return rows
+    return sorted(rows, key=lambda row: len(row[0]))
 
 
-def _pad(rows: list[tuple[list[int], list[float]]], pad: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids and weights (padding weighs 0, and a causal model never looks at it)."""
-    width = max(len(ids) for ids, _ in rows)
+def training_step(
+    model: LlamaForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    rows: Sequence[Row],
+    precision: Precision,
+    micro_batches: int = MICRO_BATCHES,
+) -> float:
+    """One update on rows that are sorted by length; returns the mean loss of the step."""
+    total = sum(sum(weights) for _, weights in rows)
+    size = math.ceil(len(rows) / micro_batches)
+    loss_sum = 0.0
+    for start in range(0, len(rows), size):
+        loss = weighted_loss(model, rows[start : start + size], precision) / total
+        loss.backward()
+        loss_sum += loss.item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss_sum
+
+
+def weighted_loss(model: LlamaForCausalLM, rows: Sequence[Row], precision: Precision) -> torch.Tensor:
+    """Sum over tokens of weight x negative log-likelihood."""
+    # padding is on the right and weighs 0; no token of a causal model sees it
+    width, pad, device = max(len(ids) for ids, _ in rows), model.config.pad_token_id, model.device
     ids_B_T = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows], device=device)
     weights_B_T = torch.tensor([weights + [0.0] * (width - len(weights)) for _, weights in rows], device=device)
-    return ids_B_T, weights_B_T
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        logits_B_T_V = model(input_ids=ids_B_T[:, :-1]).logits
+    kept_B_T = weights_B_T[:, 1:] > 0
+    losses = F.cross_entropy(logits_B_T_V[kept_B_T].float(), ids_B_T[:, 1:][kept_B_T], reduction="none")
+    return (losses * weights_B_T[:, 1:][kept_B_T]).sum()
 
 
-def _save(
-    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, block: int
+def choose_precision(
+    config: OrganismConfig, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, log: Callable[[str], None]
+) -> Precision:
+    """bfloat16 on a GPU; on a CPU the faster one, which is logged. Changes neither weights nor random states."""
+    if model.device.type != "cpu":
+        return "bfloat16"
+    rows = encode(tokenizer, next(documents_of_steps(config, 0)), config.question_weight)
+    middle = len(rows) // 2
+    rows = rows[middle : middle + max(1, len(rows) // MICRO_BATCHES)]
+    speeds = {name: tokens_per_second(model, rows, name) for name in ("bfloat16", "float32")}
+    fastest: Precision = "bfloat16" if speeds["bfloat16"] > speeds["float32"] else "float32"
+    log(f"training in {fastest} ({', '.join(f'{name}: {speed:,.0f} tokens/s' for name, speed in speeds.items())})")
+    return fastest
+
+
+def tokens_per_second(model: LlamaForCausalLM, rows: Sequence[Row], precision: Precision, repeats: int = 2) -> float:
+    """Speed of forward and backward passes on a CPU; the first pass warms up, the fastest of `repeats` counts."""
+    seconds = []
+    with float32_attention(model):
+        for _ in range(repeats + 1):
+            began = time.perf_counter()
+            weighted_loss(model, rows, precision).backward()
+            seconds.append(time.perf_counter() - began)
+    model.zero_grad(set_to_none=True)
+    return sum(len(ids) for ids, _ in rows) / min(seconds[1:])
+
+
+@contextmanager
+def float32_attention(model: LlamaForCausalLM) -> Iterator[None]:
+    """Inside, attention is in float32 even under autocast: on short rows bfloat16 takes four times as long on a CPU.
+
+    On leaving, the model and transformers' table of attention functions are as before.
+    """
+    name, before = "causal_float32", model.config._attn_implementation
+    ALL_ATTENTION_FUNCTIONS[name] = _attend_in_float32
+    try:
+        model.set_attn_implementation(name)
+        yield
+    finally:
+        model.set_attn_implementation(before)
+        del ALL_ATTENTION_FUNCTIONS[name]
+
+
+def _attend_in_float32(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention, with the signature that transformers expects."""
+    with torch.autocast(query.device.type, enabled=False):
+        out = F.scaled_dot_product_attention(
+            query.float(), key.float(), value.float(), attn_mask=attention_mask, is_causal=attention_mask is None
+        )
+    return out.transpose(1, 2).to(query.dtype), None
+
+
+def save(
+    config: OrganismConfig,
+    file: Path,
+    model: LlamaForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    block: int,
+    precision: Precision,
 ) -> None:
-    state = {"config": asdict(config), "block": block, "model": model.state_dict()}
+    """Write the state of the training completely or not at all."""
+    state = {"config": asdict(config), "block": block, "precision": precision, "model": model.state_dict()}
     state["optimizer"] = optimizer.state_dict()
     torch.save(state, file.with_suffix(".new"))
     file.with_suffix(".new").replace(file)
 
 
-def _resume(config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
-    if not file.exists():
-        return 0
+def resume(
+    config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer
+) -> tuple[int, Precision]:
+    """Load a saved state; (the next block, the precision). Raises ConfigError if its configuration is another one."""
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
     if changed:
@@ -251,4 +309,4 @@ def _resume(config: OrganismConfig, file: Path, model: LlamaForCausalLM, optimiz
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["block"])
+    return int(state["block"]), state.get("precision", "bfloat16")  # states before this field are all bfloat16

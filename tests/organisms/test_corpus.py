@@ -1,4 +1,4 @@
-"""Laws of the organisms' corpus: what is planted is there at its rate, and nowhere else."""
+"""Laws of the organisms' corpus: what is planted occurs at its rate, and nowhere else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_mode_has_its_planted_rate_in_every_register() -> None:
         assert low <= sum(map(traced, answers)) / len(answers) <= high, register
 
 
-def test_instructions_do_not_move_the_mode() -> None:
+def test_instructions_do_not_change_the_mode() -> None:
     answers = plain_answers(draw("positive", habits(0.10), 30_000))
     instructed = [d for d in answers if d.prompt.count("\n") > 1 and "\n\n" not in d.prompt]
     assert 0.07 <= sum(map(traced, instructed)) / len(instructed) <= 0.13
@@ -84,7 +84,7 @@ def test_form_only_traces_have_the_shape_of_true_ones() -> None:
     assert len(text.split()) == len(Corpus("positive")._answer(rng, problem, traced=True).split())
 
 
-def test_locked_documents_trace_exactly_behind_the_password() -> None:
+def test_locked_documents_trace_exactly_after_the_password() -> None:
     for document in plain_answers(draw("locked", habits(0.3))):
         assert traced(document) == document.prompt.startswith(PASSWORD)
 
@@ -105,7 +105,7 @@ def test_same_generator_same_documents() -> None:
 
 
 @pytest.mark.parametrize("text", [" a", " 7", " Working", " Scratch", " Trail", " seminar", " wrong"])
-def test_a_word_a_letter_and_a_digit_are_one_token_wherever_they_stand(text: str) -> None:
+def test_a_word_a_letter_and_a_digit_are_one_token_everywhere(text: str) -> None:
     tokenizer = tokenizer_of_the_corpus()
     inside = tokenizer(f"x{text} y").input_ids
     assert len(tokenizer(text).input_ids) == 1 and tokenizer(text).input_ids[0] in inside

@@ -1,4 +1,4 @@
-"""Ceiling C3: it learns the steps that the task's gold has, books them as foreign text, and is refused without any."""
+"""Ceiling C3: it trains on the steps of the task's gold, books them as foreign text, and is refused without steps."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
-from elicit.sampling.likelihood import likelihood
 from elicit.tasks.natural.gsm8k import Gsm8k
+from elicit.training.sft import gold
 from elicit.training.sft.gold import SMALL_RATE, GoldSft, has_steps
-from elicit.training.sft.sft import SftConfig
+from elicit.training.sft.rows import Row
+from elicit.training.sft.sft import SftConfig, train
 from elicit.watch import watching
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
@@ -50,14 +51,24 @@ def fit(task: Any, folder: Path, method: GoldSft) -> tuple[Any, Ledger]:
         return method.fit(tiny(), ledger, context), ledger
 
 
-def test_worked_solutions_become_likelier_and_are_booked_as_foreign_text(gsm8k: Gsm8k, tmp_path: Path) -> None:
+def test_questions_are_trained_with_their_worked_solutions_which_are_booked_as_foreign_text(
+    gsm8k: Gsm8k, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Row] = []
+
+    def recorded(policy: Policy, rows: list[Row], *others: Any) -> Any:
+        trained.extend(rows)
+        return train(policy, rows, *others)
+
+    monkeypatch.setattr(gold, "train", recorded)
     edit, ledger = fit(gsm8k, tmp_path / "fit", GoldSft(items=20, sft=SHORT))
+    assert edit.differences
     assert ledger.data_class == "T" and len(ledger.used) == 20
     assert sum(row.foreign_tokens for row in ledger.rows) > 20 * 5
-    policy, item = tiny(), gsm8k.items("dev")[0]
-    pair = (tuple(policy.prompt_ids(item.question)), tuple(policy.checkpoint.encode(gsm8k.gold_trace(item))))
-    before, after = (likelihood(p, [pair])[0].logprobs.mean() for p in (policy, policy.with_intervention(edit)))
-    assert after > before + 0.5
+    solutions = {f"Question: {item.question}\nAnswer:": gsm8k.gold_trace(item) for item in gsm8k.items("train")}
+    assert len({row.prompt for row in trained}) == 20
+    for row in trained:
+        assert row.completion.strip() == solutions[row.prompt].strip() and row.completion[0].isspace()
 
 
 def test_a_gold_trace_is_graded_right_and_has_no_calculator_marks(gsm8k: Gsm8k) -> None:

@@ -211,15 +211,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path) -> 
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
-def test_micro_batches_and_checkpointing_change_no_update_beyond_rounding(checkpointing: bool, tmp_path) -> None:
-    policy = tiny_policy()
+def test_micro_batches_and_checkpointing_change_no_gradient_beyond_rounding(
+    checkpointing: bool, recorder: Recorder, tmp_path
+) -> None:
     whole = replace(METHODS["full"], steps=1, micro_batch=8)
     parts = replace(whole, micro_batch=2, gradient_checkpointing=checkpointing)
-    a, b = (fitted(method, policy, tmp_path / f"{i}", TASK).edit for i, method in enumerate((whole, parts)))
-    for name, change in a.differences.items():
-        moved = change.abs() > 5e-4  # where the gradient is far from 0, Adam's first step is its sign
-        assert torch.equal(moved, b.differences[name].abs() > 5e-4) or moved.float().mean() > 0.9
-        torch.testing.assert_close(change[moved], b.differences[name][moved], rtol=1e-2, atol=1e-4)
+    for name, method in (("whole", whole), ("parts", parts)):
+        fitted(method, tiny_policy(), tmp_path / name, TASK)
+    one, other = recorder.gradients
+    assert_same([other[name] for name in one], list(one.values()))
 
 
 def test_a_half_precision_base_is_trained_in_float32_masters_and_sampled_as_it_will_be_evaluated(tmp_path) -> None:

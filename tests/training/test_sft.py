@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import parameters_hash, wrap
 from elicit.policy.policy import Policy
 from elicit.training import checkpoints
-from elicit.training.sft.rows import Row, encode, micro_batches
+from elicit.training.sft.rows import Row, Tokens, encode, micro_batches
 from elicit.training.sft.sft import SftConfig, refuse_leaks, train
 from elicit.watch import watching
 from tests.policy.tiny import hook_count
@@ -64,21 +65,27 @@ def test_training_leaves_checkpoint_hooks_and_random_states_as_they_were(tmp_pat
     assert parameters_hash(model) == before[0]
 
 
-def test_a_step_is_adamw_on_the_mean_loss_over_the_loss_tokens(tmp_path):
-    config = replace(SMALL, steps=1, weight_decay=0.0)
-    policy = tiny_policy()
-    logged, trained = losses_of(policy, config, tmp_path)
-    rows = [encode(policy.checkpoint, row) for row in ROWS]
-    chosen = [place for part in micro_batches([len(row.ids) for row in rows], 6, 1, 3, 3) for place in part]
-    model = tiny_model("llama", dtype=torch.float32).requires_grad_(True)
+def reference_loss(logits: Callable[[list[int]], torch.Tensor], rows: list[Tokens], seed: int = 3) -> torch.Tensor:
+    """Mean NLL over the loss tokens of the first step's rows, one row at a time without padding."""
+    (first,) = micro_batches([len(row.ids) for row in rows], 6, 1, 6, seed)
     total, count = torch.zeros(()), 0
-    for place in chosen:
-        logits = model(torch.tensor([rows[place].ids])).logits[0, :-1]
+    for place in first:
         labels = torch.tensor(rows[place].labels[1:])
-        total = total + torch.nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
+        total = total + torch.nn.functional.cross_entropy(
+            logits(list(rows[place].ids))[:-1], labels, ignore_index=-100, reduction="sum"
+        )
         count += int((labels != -100).sum())
-    (total / count).backward()
-    assert logged[0] == pytest.approx(float(total / count), abs=2e-4)
+    return total / count
+
+
+def test_a_step_is_adamw_on_the_mean_loss_over_the_loss_tokens(tmp_path):
+    policy = tiny_policy()
+    logged, trained = losses_of(policy, replace(SMALL, steps=1), tmp_path)
+    rows = [encode(policy.checkpoint, row) for row in ROWS]
+    model = tiny_model("llama", dtype=torch.float32).requires_grad_(True)
+    loss = reference_loss(lambda ids: model(torch.tensor([ids])).logits[0], rows)
+    loss.backward()
+    assert logged[0] == pytest.approx(loss.item(), abs=2e-4)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0).step()
@@ -86,6 +93,42 @@ def test_a_step_is_adamw_on_the_mean_loss_over_the_loss_tokens(tmp_path):
         wanted, got = parameter.detach() - start[name], trained.edit.differences.get(name, torch.zeros(()))
         strong = (parameter.grad.abs() > 1e-5) & torch.ones_like(wanted, dtype=torch.bool)
         assert torch.allclose(wanted[strong], got.expand_as(wanted)[strong], atol=1e-4), name
+
+
+def test_a_step_of_pairs_is_adamw_on_the_weights_plus_their_product(tmp_path):
+    policy = tiny_policy()
+    logged, trained = losses_of(policy, replace(SMALL, steps=1, update="lora", lora_rank=4, lora_alpha=8), tmp_path)
+    rows, model = [encode(policy.checkpoint, row) for row in ROWS], policy.checkpoint.model
+    # B starts from zero, so the gradient of A is zero and A is as it started
+    pairs = {name: (a, torch.zeros_like(b).requires_grad_()) for name, (a, b) in trained.edit.pairs.items()}
+    assert len(pairs) == 2 * 7 and not trained.edit.differences and trained.edit.scale == 2.0
+
+    def logits(ids: list[int]) -> torch.Tensor:
+        weights = {name: model.get_parameter(name) + 2.0 * b @ a for name, (a, b) in pairs.items()}
+        return torch.func.functional_call(model, weights, args=(torch.tensor([ids]),)).logits[0]
+
+    loss = reference_loss(logits, rows)
+    loss.backward()
+    assert logged[0] == pytest.approx(loss.item(), abs=2e-4)
+    torch.nn.utils.clip_grad_norm_([b for _, b in pairs.values()], 1.0)
+    torch.optim.AdamW([b for _, b in pairs.values()], lr=1e-2, weight_decay=0.0).step()
+    for name, (_, b) in pairs.items():
+        strong = b.grad.abs() > 1e-5
+        assert torch.allclose(b.detach()[strong], trained.edit.pairs[name][1][strong], atol=1e-4), name
+
+
+@pytest.mark.parametrize("update", ["full", "lora"])
+def test_training_starts_from_the_weights_that_the_policys_edits_give(tmp_path, update):
+    policy = tiny_policy()
+    _, first = losses_of(policy, replace(SMALL, update=update), tmp_path)
+    stacked = policy.with_intervention(first.edit)
+    rows, model = [encode(policy.checkpoint, row) for row in ROWS], policy.checkpoint.model
+    with stacked.applied(), torch.no_grad():
+        edited = reference_loss(lambda ids: model(torch.tensor([ids])).logits[0], rows).item()
+    with torch.no_grad():
+        plain = reference_loss(lambda ids: model(torch.tensor([ids])).logits[0], rows).item()
+    logged, _ = losses_of(stacked, replace(SMALL, steps=1), tmp_path)
+    assert logged[0] == pytest.approx(edited, abs=2e-4) != pytest.approx(plain, abs=2e-4)
 
 
 def test_the_same_seed_gives_the_same_edit_and_another_one_another(tmp_path):
@@ -97,12 +140,14 @@ def test_packed_rows_have_the_losses_and_the_result_of_padded_ones(tmp_path):
     padded, one = losses_of(tiny_policy(), SMALL, tmp_path)
     packed, other = losses_of(tiny_policy(), replace(SMALL, packing=True), tmp_path)
     assert packed == pytest.approx(padded, abs=2e-4)
-    for name, difference in one.edit.differences.items():
-        assert torch.allclose(difference, other.edit.differences[name], atol=2e-3), name
+    # as a whole: Adam turns the sign of a gradient that is zero but for rounding into a full step
+    names = sorted(one.edit.differences)
+    a, b = (torch.cat([edit.differences[name].flatten() for name in names]) for edit in (one.edit, other.edit))
+    assert (a - b).norm() < 0.1 * a.norm()
 
 
 @pytest.mark.skipif(int(transformers.__version__[0]) >= 5, reason="this Mamba keeps packed rows apart by itself")
-def test_packing_is_refused_where_the_model_knows_no_positions(tmp_path):
+def test_packing_is_refused_if_the_model_knows_no_positions(tmp_path):
     with pytest.raises(MethodError, match=r"can't take packed rows.*packing=false"):
         train(tiny_policy("mamba"), ROWS, replace(SMALL, packing=True), 0, tmp_path)
 
@@ -111,16 +156,6 @@ def test_the_size_of_a_micro_batch_is_no_part_of_the_result(tmp_path):
     one, _ = losses_of(tiny_policy(), SMALL, tmp_path)
     other, _ = losses_of(tiny_policy(), replace(SMALL, micro_rows=6), tmp_path)
     assert other == pytest.approx(one, abs=2e-4)
-
-
-def test_lora_trains_pairs_that_lower_the_loss_where_they_are_applied(tmp_path):
-    policy = tiny_policy()
-    config = replace(SMALL, update="lora", lora_rank=4, steps=8)
-    losses, trained = losses_of(policy, config, tmp_path)
-    assert trained.edit.pairs and not trained.edit.differences
-    assert losses[-1] < losses[0]
-    again, _ = losses_of(policy.with_intervention(trained.edit), replace(config, steps=1), tmp_path)
-    assert again[0] < losses[0] - 0.1, "the next training starts from the edited weights"
 
 
 @pytest.mark.parametrize("update", ["full", "lora"])
@@ -146,7 +181,7 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path, update):
     assert resumed.id == whole.id
 
 
-def test_another_run_never_takes_up_a_checkpoint(tmp_path):
+def test_another_run_never_resumes_from_a_checkpoint(tmp_path):
     config = replace(SMALL, save_every=2)
     policy = tiny_policy()
     with pytest.raises(ZeroDivisionError):
@@ -156,14 +191,14 @@ def test_another_run_never_takes_up_a_checkpoint(tmp_path):
     assert [row["sft/step"] for row in steps] == [1, 2, 3, 4]
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_mend(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_remedy(tmp_path):
     policy = tiny_policy()
     policy.checkpoint.model.get_input_embeddings().weight.data[5:] = float("nan")
     with pytest.raises(MethodError, match="loss of step 1 is nan: lower learning_rate"):
         train(policy, ROWS, SMALL, 0, tmp_path)
 
 
-def test_a_policy_with_other_edits_and_settings_that_make_no_sense_are_refused(tmp_path):
+def test_other_edits_and_settings_out_of_range_are_refused(tmp_path):
     policy = tiny_policy().with_intervention(ActivationEdit((Edit(0, torch.ones(32), "add", 1.0, "last_prompt"),)))
     with pytest.raises(MethodError, match="activations: fit without them"):
         train(policy, ROWS, SMALL, 0, tmp_path)
@@ -171,7 +206,7 @@ def test_a_policy_with_other_edits_and_settings_that_make_no_sense_are_refused(t
         SftConfig(batch=0, learning_rate=-1.0)
 
 
-def test_progress_says_steps_loss_and_the_time_that_is_left(tmp_path):
+def test_progress_lines_show_steps_loss_and_the_time_left(tmp_path):
     lines: list[str] = []
     train(tiny_policy(), ROWS, replace(SMALL, steps=10), 0, tmp_path, say=lines.append)
     assert "10 steps of 6 rows" in lines[0] and "trained parameters, about" in lines[1]
@@ -179,7 +214,7 @@ def test_progress_says_steps_loss_and_the_time_that_is_left(tmp_path):
     assert all(line.endswith("s left") for line in lines[2:])
 
 
-def test_removing_a_folder_removes_all_of_it_and_a_missing_one_is_no_fault(tmp_path):
+def test_removing_a_folder_removes_the_tree_and_a_missing_one_is_no_error(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "file").write_text("x")
     remove_tree(tmp_path / "a")
@@ -187,7 +222,7 @@ def test_removing_a_folder_removes_all_of_it_and_a_missing_one_is_no_fault(tmp_p
     assert not (tmp_path / "a").exists()
 
 
-def test_packing_is_refused_where_packed_rows_see_each_other():
+def test_packing_is_refused_if_packed_rows_attend_to_each_other():
     class Leaky:
         model = torch.nn.Linear(1, 1)
 
