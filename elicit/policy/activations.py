@@ -1,17 +1,22 @@
 """ActivationEdit: vectors written to block outputs, at absolute positions, undone exactly.
 
+    edit = ActivationEdit((Edit(layer=5, vector=v_D, strength=4.0, write="onward"),))
+    with edit.applied(model):
+        ...                                 every forward pass of `model` is edited
+    policy.with_intervention(edit)          the same as a part of a policy, with an id and a folder
+
     add        x + m a(t) v                           v as given
     clamp      x + m a(t) (target - f(x)) d           f, d: see `Edit.encoder`
     min_clamp  x + m a(t) max(0, target - f(x)) d
     ablate     x - m a(t) f(x) d                      m = 1 removes the direction
 
-m is `strength`, a(t) the schedule (1 unless `first` or `half_life` is set). With a `gate` only those tokens are
-written on which the gate's feature is active: x.gate + gate_bias > max(gate_threshold, 0), read before the edit.
-Computed in float32 (float64 in a float64 model), rounded to the dtype of the block output; a null edit (m = 0 or
-v = 0) leaves every bit alone. Following AxBench (arXiv 2501.17148) for the forms and steering-vectors for the
-interchange format.
+m is `strength`, a(t) the schedule (1 unless `first` or `half_life` is set). With a `gate`, only those tokens are
+written on which the feature of the gate is active: x.gate + gate_bias > max(gate_threshold, 0), read before the edit.
+Computed in float32 (float64 in a float64 model) and rounded to the dtype of the block output; a null edit (m = 0 or
+v = 0) changes no bit. The forms follow AxBench (arXiv 2501.17148), the interchange format is that of the package
+steering-vectors.
 
-What this module does not know: how vectors are found. Where a token stands comes from `positions.py`.
+What this module does not know: how vectors are found. The position of a token comes from `positions.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ TENSORS = ("vector", "encoder", "gate")
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """One vector at one layer. Raises ConfigError for a field that can't be used."""
+    """One vector at one layer. Raises ConfigError for values out of range or fields that contradict each other."""
 
     layer: int
     """0-based block whose output is written"""
@@ -53,19 +58,19 @@ class Edit:
     write: str = "last_prompt"
     """one of positions.WRITES"""
     target: float | None = None
-    """what clamp and min_clamp drive f(x) to, in units of the residual stream (or of the SAE's feature)"""
+    """the value that clamp and min_clamp drive f(x) to, in units of the residual stream (or of the SAE's feature)"""
     encoder: torch.Tensor | None = None
     """[D] of an SAE: with z = x.encoder + bias, f(x) is z above max(threshold, 0) and 0 below, and d is the vector as
-    given (the error-preserving form; a TopK SAE's feature needs a threshold that stands for its competition).
+    given (the error-preserving form; for a feature of a TopK SAE a threshold has to replace the competition).
     None: d is the unit vector and f(x) = x.d"""
     bias: float = 0.0
     threshold: float = 0.0
     first: int | None = None
-    """schedule: only the first so many tokens, counted from the last prompt token"""
+    """schedule: only this many tokens, counted from the last prompt token"""
     half_life: float | None = None
     """schedule: tokens after the last prompt token in which a(t) halves"""
     gate: torch.Tensor | None = None
-    """[D]: encoder row of the feature that has to be active on a token for it to be written; None: all tokens"""
+    """[D]: encoder row of a feature; only tokens on which it is active are written. None: all tokens"""
     gate_bias: float = 0.0
     gate_threshold: float = 0.0
 
@@ -80,12 +85,12 @@ class Edit:
             object.__setattr__(self, name, plain)
         for name, other in (("encoder", self.encoder), ("gate", self.gate)):
             if other is not None and other.shape != self.vector.shape:
-                raise ConfigError(f"{name} {tuple(other.shape)} beside vector {tuple(self.vector.shape)}")
+                raise ConfigError(f"{name} {tuple(other.shape)}, vector {tuple(self.vector.shape)}: use one width")
         if self.operator not in OPERATORS:
             raise ConfigError(f"operator={self.operator!r}: {near(self.operator, OPERATORS)}")
         positions.check_write(self.write)
         if ("clamp" in self.operator) != (self.target is not None):
-            raise ConfigError(f"operator={self.operator!r}, target={self.target}: clamps need one, others have none")
+            raise ConfigError(f"operator={self.operator!r}, target={self.target}: only clamps have a target")
         if not math.isfinite(self.strength) or self.layer < 0:
             raise ConfigError(f"strength={self.strength}, layer={self.layer}: a finite number and a layer from 0 on")
         if (self.first is not None and self.first < 1) or (self.half_life is not None and self.half_life <= 0):
@@ -93,19 +98,19 @@ class Edit:
 
     @property
     def null(self) -> bool:
-        """True where the edit changes nothing."""
+        """True if the edit changes nothing."""
         return self.strength == 0 or not bool(self.vector.any())
 
     @property
     def direction(self) -> torch.Tensor:
         """[D]: v or d of the formulas."""
-        whole = self.operator == "add" or self.encoder is not None
-        return self.vector if whole else self.vector / self.vector.norm().clamp_min(1e-30)
+        as_given = self.operator == "add" or self.encoder is not None
+        return self.vector if as_given else self.vector / self.vector.norm().clamp_min(1e-30)
 
     def fields(self) -> dict[str, Any]:
-        """JSON-able fields, tensors left out; those of a gate only where there is one, so older ids stay."""
-        left_out = (*TENSORS, *(() if self.gate is not None else ("gate_bias", "gate_threshold")))
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
+        """JSON-able fields without tensors. Fields of a gate only if there is one: ids of edits without gates stay."""
+        omitted = (*TENSORS, *(() if self.gate is not None else ("gate_bias", "gate_threshold")))
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in omitted}
 
 
 @dataclass
@@ -163,20 +168,20 @@ OPERATORS: dict[str, Callable[[torch.Tensor, _Prepared], torch.Tensor]] = {
 
 @dataclass
 class HookCalls:
-    """How often an edit's hooks ran, and how often they wrote: proof for tests and `elicit doctor`."""
+    """How often the hooks of an edit ran and how often they wrote; `elicit doctor` and the tests check it."""
 
     fired: int = 0
     written: int = 0
     counting: bool = False
-    """also count tokens (a look at the device a pass and edit)"""
+    """also count tokens (waits for the device once per pass and edit)"""
     tokens: int = 0
-    """real tokens from the last prompt token on that passed the hooks, once an edit"""
+    """tokens from the last prompt token on (no padding) that passed the hooks, once per edit"""
     steered: int = 0
-    """how many of them were written"""
+    """tokens among them that were written"""
 
     @property
     def share(self) -> float:
-        """Steered tokens over tokens from the last prompt token on (12 % is the published point, arXiv 2510.07364)."""
+        """Steered tokens over tokens from the last prompt token on (published: 12 %, arXiv 2510.07364)."""
         return self.steered / max(self.tokens, 1)
 
     def count(self, where: positions.ForwardPositions, write: str, open_B_T_1: torch.Tensor | None) -> None:
@@ -191,7 +196,7 @@ class HookCalls:
 
 @dataclass(frozen=True, eq=False)
 class ActivationEdit:
-    """Edits by layer; those of one layer act in the order given. Implements `Intervention`."""
+    """Edits sorted by layer; those of one layer act in the order given. Implements `Intervention`."""
 
     kind: ClassVar[str] = "activations"
 
@@ -202,7 +207,7 @@ class ActivationEdit:
         object.__setattr__(self, "edits", tuple(sorted(self.edits, key=lambda edit: edit.layer)))
         widths = sorted({edit.vector.numel() for edit in self.edits})
         if len(widths) > 1:
-            raise ConfigError(f"vectors of widths {widths} in one edit: all belong to one residual stream")
+            raise ConfigError(f"vectors of widths {widths} in one edit: all have to fit one residual stream")
 
     @cached_property
     def id(self) -> str:
@@ -215,25 +220,25 @@ class ActivationEdit:
         return {"edits": [edit.fields() for edit in self.edits]}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """vector.i [D] and, where there are, encoder.i [D] and gate.i [D]."""
+        """vector.i [D] and, if edit i has them, encoder.i [D] and gate.i [D]."""
         named = ((f"{name}.{i}", getattr(edit, name)) for i, edit in enumerate(self.edits) for name in TENSORS)
         return {name: value for name, value in named if value is not None}
 
     @classmethod
     def from_spec(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> ActivationEdit:
-        """The inverse of `spec` and `tensors`. Raises DataError where one does not fit the other."""
-        known, edits = {f.name for f in dataclasses.fields(Edit)}, []
+        """The inverse of `spec` and `tensors`. Raises DataError if one does not fit the other."""
+        names, edits = {f.name for f in dataclasses.fields(Edit)}, []
         for i, row in enumerate(fields.get("edits", ())):
-            if unknown := sorted(set(row) - known):
+            if unknown := sorted(set(row) - names):
                 raise DataError(f"edit {i} has unknown fields {', '.join(unknown)}; saved by a newer version?")
             if f"vector.{i}" not in tensors:
-                raise DataError(f"edit {i} has no tensor vector.{i}; the folder is not whole, fit again")
-            own: dict[str, Any] = {name: tensors.get(f"{name}.{i}") for name in TENSORS}
-            edits.append(Edit(**own, **row))
+                raise DataError(f"edit {i} has no tensor vector.{i}; the folder is incomplete, fit again")
+            vectors: dict[str, Any] = {name: tensors.get(f"{name}.{i}") for name in TENSORS}
+            edits.append(Edit(**vectors, **row))
         return cls(tuple(edits))
 
     def check(self, model: nn.Module) -> None:
-        """Raises CheckpointError, naming both widths or the layers there are, where the edit does not fit."""
+        """Raises CheckpointError if the edit does not fit the model; the message names both widths or all layers."""
         count, wanted = len(layers.blocks(model)), layers.width(model)
         for edit in self.edits:
             if edit.vector.numel() != wanted:
@@ -249,7 +254,7 @@ class ActivationEdit:
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Inside, every forward pass of `model` is edited; the hooks go on leaving, also after an exception."""
+        """Inside, every forward pass of `model` is edited; leaving removes the hooks, also after an exception."""
         self.check(model)
         steps: dict[int, list[_Step]] = {}
         for edit in self.edits:
@@ -260,9 +265,9 @@ class ActivationEdit:
             yield
 
     def to_steering_vector(self) -> SteeringVector:
-        """The additive edits as a `steering_vectors.SteeringVector`; its user chooses the positions anew.
+        """The edits as a `steering_vectors.SteeringVector`, which holds no positions: its user chooses them again.
 
-        Raises ConfigError where an edit is not a plain addition: the format has no other form.
+        Raises ConfigError if an edit is not a plain addition: the format has no other form.
         """
         from steering_vectors import SteeringVector
 
@@ -281,7 +286,7 @@ class ActivationEdit:
     def from_steering_vector(
         cls, vector: SteeringVector, strength: float = 1.0, write: str = "every"
     ) -> ActivationEdit:
-        """A `SteeringVector` of block outputs as an edit. Raises ConfigError for another site."""
+        """A `SteeringVector` of block outputs as an edit. Raises ConfigError if it is of another site."""
         if vector.layer_type != "decoder_block":
             raise ConfigError(f"layer_type={vector.layer_type!r}: only vectors of decoder_block outputs can be read")
         rows = vector.layer_activations.items()
@@ -289,7 +294,7 @@ class ActivationEdit:
 
 
 class _Step:
-    """One edit in a running hook. Its tensors are made once for a device and dtype."""
+    """One edit in a running hook. Its tensors are converted once per device and dtype."""
 
     def __init__(self, edit: Edit) -> None:
         self.edit, self.operator, self.write = edit, OPERATORS[edit.operator], edit.write
@@ -313,12 +318,12 @@ class _Step:
     def __call__(
         self, hidden: torch.Tensor, where: positions.ForwardPositions | None, calls: HookCalls
     ) -> torch.Tensor | None:
-        """The hidden states after this edit, None where it writes to none of this pass's tokens."""
+        """The hidden states [B, T, D] after this edit; None if it writes to no token of this pass."""
         if where is None:
             if self.write != "every" or self.scheduled:
                 raise RuntimeError(
-                    f"an edit with write={self.write!r} ran in a forward pass that does not say its positions: put it "
-                    "inside elicit.policy.positions.forward_positions, or sample through elicit.sampling"
+                    f"an edit with write={self.write!r} ran in a forward pass without known positions: run it "
+                    "inside elicit.policy.positions.forward_positions, or sample with elicit.sampling"
                 )
             extent = "all"
         else:
@@ -362,9 +367,9 @@ def _change(chain: Sequence[_Step], calls: HookCalls) -> Callable[[torch.Tensor]
 
 @torch.no_grad()
 def residual_norms(model: nn.Module, rows: Iterable[Sequence[int]], chosen: Sequence[int]) -> dict[int, float]:
-    """RMS over tokens of the L2 norm of each chosen layer's output; position 0 is left out (an outlier).
+    """RMS over tokens of the L2 norm of each chosen layer's output. Position 0 is left out: its norm is an outlier.
 
-    rows: token ids, one text each, at least two tokens long.
+    rows: token ids, one text per row, at least two tokens each. Raises DataError if there is no such token.
     """
     totals, count = dict.fromkeys(chosen, 0.0), 0
     device = next(model.parameters()).device
@@ -380,15 +385,16 @@ def residual_norms(model: nn.Module, rows: Iterable[Sequence[int]], chosen: Sequ
 
 
 def relative_norms(edit: ActivationEdit, norms: Mapping[int, float]) -> dict[int, float | None]:
-    """Norm of what is written over the residual's (`residual_norms`), by layer: 0.01 hardly acts, 3 breaks a model.
+    """By layer, the norm of the added vector over the norm of the residual stream (`residual_norms`).
 
-    None where a layer has a clamp or an ablation: what they write depends on what they find.
+    0.01 has hardly any effect, 3 breaks a model. None for a layer with a clamp or an ablation: what these add depends
+    on the residual stream itself. Raises DataError for a layer without a norm.
     """
     out: dict[int, float | None] = {}
     for layer in sorted({e.layer for e in edit.edits}):
-        here = [e for e in edit.edits if e.layer == layer]
+        edits = [e for e in edit.edits if e.layer == layer]
         if layer not in norms:
             raise DataError(f"no residual norm of layer {layer}; measure it with residual_norms")
-        plain = all(e.operator == "add" for e in here)
-        out[layer] = sum(e.strength * e.vector for e in here).norm().item() / norms[layer] if plain else None  # type: ignore[union-attr]
+        plain = all(e.operator == "add" for e in edits)
+        out[layer] = sum(e.strength * e.vector for e in edits).norm().item() / norms[layer] if plain else None  # type: ignore[union-attr]
     return out

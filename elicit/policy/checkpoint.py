@@ -1,4 +1,4 @@
-"""A checkpoint: an untouched base model at a pinned revision, loaded so that nothing warps it unsaid.
+"""A checkpoint: an untouched base model at a pinned revision, loaded without silent changes.
 
     path                              what it is
     organism[:twin | :form_only]      the built-in organisms, shipped with the package
@@ -6,10 +6,10 @@
     some/file.gguf                    a GGUF file, dequantised once (see gguf.py)
     Org/name                          a model on the Hugging Face hub, at `revision`
 
-Weights are read as safetensors, never pickle; HF_HUB_OFFLINE is respected (by huggingface_hub). The model
-is frozen, in eval mode, with a fresh GenerationConfig: transformers' default top_k=50 and the checkpoint's
-own settings otherwise warp every claim about probabilities silently. No chat template is ever applied.
-The id hashes the loaded parameters and the tokenizer, so a folder, its copy and its revision agree.
+Weights are read as safetensors, never as pickle; huggingface_hub respects HF_HUB_OFFLINE. The model is frozen, in eval
+mode, with a fresh GenerationConfig: transformers' default top_k=50 and the checkpoint's own settings would otherwise
+silently change the probabilities that are measured. No chat template is ever applied. The id hashes the loaded
+parameters and the tokenizer, so a folder, its copy and its revision have one id.
 
 What this module does not know: interventions, tasks, how to sample. It never imports `elicit.organisms`.
 """
@@ -37,12 +37,13 @@ from elicit.policy.intervention import tensor_hash
 ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_only": "form_only"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 TINY = 20_000_000
+"""parameters below which one CPU thread is fastest"""
 EXAMPLE = "Question: 2 + 3\nAnswer:"
 
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """What to load. Building one does no work."""
+    """What to load, and how. Constructing it does no work."""
 
     path: str = "organism"
     """organism[:twin|:form_only], a local folder, a GGUF file or a hub id"""
@@ -55,8 +56,8 @@ class CheckpointConfig:
     attention: str = "auto"
     """auto (transformers' choice), sdpa or eager"""
     threads: int = 0
-    """CPU threads; 0: one for a model below `TINY` parameters (on a busy machine its barriers cost more than they
-    give, up to 30 times), else what torch or OMP_NUM_THREADS says"""
+    """CPU threads. 0: one for a model below `TINY` parameters (with more, waiting for each other can cost 30 times as
+    much as they gain on a busy machine), for others the default of torch or OMP_NUM_THREADS"""
     trust_remote_code: bool = False
     cache: str | None = None
     """folder of dequantised GGUF weights; None: $ELICIT_CACHE, else ~/.cache/elicit"""
@@ -72,29 +73,29 @@ class Checkpoint:
     model: Any
     tokenizer: Any
     eos_ids: frozenset[int]
-    """every id that ends a completion; empty where the checkpoint names none"""
+    """every id that ends a completion; empty if the checkpoint names none"""
     bos_id: int | None
-    """put in front of every prompt; None where the checkpoint's own convention has no BOS"""
+    """first token of every prompt; None if the checkpoint's own convention has no BOS"""
     id: str
     """hash of parameters and tokenizer, as loaded"""
     device: torch.device
     dtype: torch.dtype
     notes: tuple[str, ...] = ()
-    """what was chosen or mended on loading, one sentence each"""
+    """what was chosen or corrected on loading, one sentence each"""
     facts: dict[str, Any] = field(default_factory=dict)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt, with BOS only where the checkpoint's own convention says so."""
+        """Token ids of a prompt, with BOS only if that is the checkpoint's own convention."""
         ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return ids if self.bos_id is None else [self.bos_id, *ids]
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of token ids, special tokens left out."""
+        """Text of token ids without special tokens."""
         return self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     @property
     def pad_id(self) -> int:
-        """An id to fill rows with; masked everywhere, so which one does not matter."""
+        """An id to fill rows with. It is masked everywhere, so any would do."""
         pad = self.tokenizer.pad_token_id
         return int(pad) if pad is not None else min(self.eos_ids, default=0)
 
@@ -135,21 +136,26 @@ class Checkpoint:
 def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     """Load a base model, frozen.
 
-    Raises CheckpointError that names the value, the place and the mend: no such path, a half-written
-    folder, pickled weights, tensors that are missing or not the model's, no network, not enough memory.
+    Raises CheckpointError with the value, the place and a remedy: no such path, a half-written folder, pickled weights,
+    tensors that are missing or do not belong to the model, no network, not enough memory.
     """
+    # 1) device and dtype
     (device, dtype), notes = placement(config), []
     if config.device == "auto" or config.dtype == "auto":
         notes.append(f"device={config.device}, dtype={config.dtype}: runs on {device} in {_plain(dtype)}")
+    # 2) find the files; check a local folder before transformers opens it, dequantise a GGUF file
     source, revision, facts, more = _locate(config)
+    # 3) read model and tokenizer
     model, tokenizer = _read(config, source, revision, dtype)
     if commit := getattr(model.config, "_commit_hash", None):
         facts["commit"] = commit
     if threads := config.threads or (1 if model.num_parameters() < TINY and device.type == "cpu" else 0):
         torch.set_num_threads(threads)
+    # 4) freeze and hash it, and settle its end and begin tokens
     checkpoint = wrap(model, tokenizer, config, bos=facts.pop("add_bos", None))
     checkpoint.notes = (*notes, *more, *checkpoint.notes)
     checkpoint.facts = facts
+    # 5) move it to its device, last: it was hashed on the CPU
     try:
         checkpoint.model.to(device)
     except torch.OutOfMemoryError as fault:
@@ -161,15 +167,15 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
 
 
 def placement(config: CheckpointConfig) -> tuple[torch.device, torch.dtype]:
-    """Where a checkpoint will run and in which type, `auto` resolved. Raises CheckpointError for an unknown one."""
+    """Device and dtype of a checkpoint, `auto` resolved. Raises CheckpointError for an unknown one."""
     device = _device(config.device)
     return device, _dtype(config.dtype, device)
 
 
 def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos: bool | None = None) -> Checkpoint:
-    """A Checkpoint around a model in memory (where it is, as it is), frozen and with a fresh GenerationConfig.
+    """A Checkpoint of a model in memory: frozen, with a fresh GenerationConfig, on its present device and dtype.
 
-    bos: whether prompts begin with BOS; None asks the tokenizer's own convention.
+    bos: whether prompts begin with BOS; None takes the tokenizer's own convention.
     """
     config = config or CheckpointConfig(path="in memory")
     eos_ids, notes = end_ids(model, tokenizer)
@@ -188,10 +194,10 @@ def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[frozenset[int], list[str]]:
-    """The ids that end a completion, and a note where the tokenizer is overruled.
+    """The ids that end a completion, and a note if the tokenizer is overruled.
 
-    Generation config and model config together; the tokenizer's EOS only where both are silent: some
-    tokenizers name a wrong one (that of SmolLM2's GGUF names the opening of a chat turn).
+    They come from the generation config and the model config together, and from the tokenizer only if both name
+    none: some tokenizers name a wrong one (that of SmolLM2's GGUF names the opening of a chat turn).
     """
     generation = getattr(model, "generation_config", None)
     config = layers.text_config(model)
@@ -200,11 +206,13 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[frozenset[int], list[str]]:
         named |= set(_as_ids(value))
     own = tokenizer.eos_token_id
     if not named:
-        return frozenset(_as_ids(own)), [] if own is not None else ["no EOS named anywhere: only stop rules end a text"]
+        return frozenset(_as_ids(own)), [] if own is not None else [
+            "no EOS is named: only stop rules end a text"
+        ]
     if own is not None and own not in named:
         return frozenset(named), [
-            f"the tokenizer names {tokenizer.eos_token!r} (id {own}) as EOS, the model's config says "
-            f"{sorted(named)}: the config holds"
+            f"the tokenizer names {tokenizer.eos_token!r} (id {own}) as EOS, the model's config names "
+            f"{sorted(named)}: the config is used"
         ]
     return frozenset(named), []
 
@@ -228,13 +236,13 @@ def _plain_generation(checkpoint: Checkpoint) -> Any:
 
 
 def parameters_hash(model: nn.Module) -> str:
-    """Hash of all parameters by name, shape, dtype and bits; tied parameters count once."""
+    """Hash of all parameters by name, shape, dtype and bits; tied parameters are hashed once."""
     with ThreadPoolExecutor(4) as pool:
         return content_hash(sorted(pool.map(lambda named: (named[0], tensor_hash(named[1])), model.named_parameters())))
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Hash of what turns text into ids; padding and truncation left out."""
+    """Hash of everything that turns text into ids, so without padding and truncation."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return content_hash({"vocabulary": tokenizer.get_vocab(), "special": tokenizer.all_special_tokens})
@@ -251,7 +259,7 @@ def _device(name: str) -> torch.device:
         try:
             return torch.device(name)
         except RuntimeError:
-            raise CheckpointError(f"model.device={name!r}: no torch device; use auto, cpu, cuda or cuda:N") from None
+            raise CheckpointError(f"model.device={name!r}: not a torch device; use auto, cpu, cuda or cuda:N") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -266,7 +274,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _locate(config: CheckpointConfig) -> tuple[str, str | None, dict[str, Any], list[str]]:
-    """(what transformers is given, revision, facts, notes); checks local files whole."""
+    """(name or folder for transformers, revision, facts, notes); local folders are checked for completeness."""
     path = config.path
     if path.split(":")[0] == "organism":
         if path not in ORGANISMS:
@@ -288,7 +296,7 @@ def _locate(config: CheckpointConfig) -> tuple[str, str | None, dict[str, Any], 
 
 
 def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Model and tokenizer through transformers; refuses tensors that are missing or not the model's."""
+    """Model and tokenizer by transformers. Raises CheckpointError if tensors are missing or unknown to the model."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -304,13 +312,14 @@ def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: to
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as fault:
         raise CheckpointError(_why(config, source, fault)) from fault
     model, report = loaded
+    # transformers only warns of these: missing tensors would be random, unexpected ones silently ignored
     for kind, verb in (("missing_keys", "lacks"), ("unexpected_keys", "has tensors that the model ignores:")):
         names = sorted(str(name) for name in report[kind])
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise CheckpointError(
-                f"model.path={config.path!r}: {source} {verb} {shown}; it is not a whole checkpoint "
-                f"of {type(model).__name__}: an adapter or vector is loaded as an intervention"
+                f"model.path={config.path!r}: {source} {verb} {shown}; it is not a complete "
+                f"checkpoint of {type(model).__name__}: load an adapter or a vector as an intervention"
             )
     return model, tokenizer
 
@@ -328,6 +337,6 @@ def _why(config: CheckpointConfig, source: str, fault: Exception) -> str:
             "unset HF_HUB_OFFLINE, or give a local folder"
         )
     return (
-        f"{head}: not a local folder, and the hub did not give it ({type(fault).__name__}: {reason}); check the "
+        f"{head}: not a local folder, and the hub did not return it ({type(fault).__name__}: {reason}); check the "
         "spelling, the network and HF_TOKEN, or give a local folder, a GGUF file or `organism`"
     )

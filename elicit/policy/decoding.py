@@ -1,8 +1,10 @@
-"""The strategy protocol: how a completion is made out of the model's next-token distributions.
+"""Decoding strategies: how a completion is made from the model's next-token distributions.
 
-A strategy never calls the model itself: it gives the step loop jobs and a rule to pick tokens by,
-and gets paths back. Implementations live in `methods/decoding`; `Sampling`, the plain regime, lives
-here because every policy without a strategy uses it. A strategy owns its sampling settings.
+    Request --strategy--> PathJobs --step loop--> Paths --strategy--> Outcome
+
+A strategy never calls the model itself: it gives the step loop jobs and a rule to pick tokens by, and gets paths back.
+Implementations are in `methods/decoding`; `Sampling`, the plain regime, is here because every policy without a
+strategy uses it. A strategy owns its sampling settings. Knows neither the loop's engine nor any gold.
 """
 
 from __future__ import annotations
@@ -29,46 +31,46 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Kept:
-    """What is known of the tokens of one ended row."""
+    """Keys, values and scalars of one ended row, so that another path can continue from a part of it."""
 
     ids: tuple[int, ...]
     """prompt and completion"""
     prompt: int
     """tokens of the prompt"""
     states: torch.Tensor | None
-    """[layers x 2, heads, T, D], keys and values in turn, T >= len(ids) - 1; None where there was no room"""
+    """[layers x 2, heads, T, D], keys and values in turn, T >= len(ids) - 1; None if there was no room"""
     scalars_4_T: np.ndarray
     """of the completion's tokens"""
     alpha: float
-    """the power that its log z is of"""
+    """the power of its log z"""
 
     def begins(self, prompt: Sequence[int], forced: Sequence[int]) -> bool:
-        """Whether it is of a text that starts with this prompt and these completion tokens."""
+        """Whether it belongs to a text that starts with this prompt and these completion tokens."""
         return self.prompt == len(prompt) and self.ids[: len(prompt) + len(forced)] == (*prompt, *forced)
 
     def serves(self, alpha: float) -> bool:
-        """Whether a row can go on from it; else its prefix has to be computed again."""
+        """Whether a row can continue from it; otherwise its prefix has to be computed again."""
         return self.states is not None and self.states.shape[2] > 0 and self.alpha == alpha
 
 
 @dataclass(frozen=True)
 class Request:
-    """One completion that is wanted: sample j of an item, with the seed that its key hashes to."""
+    """One completion to make: sample j of an item, with the seed that its key hashes to."""
 
     item: str
     j: int
     seed: int
     prompt_ids: tuple[int, ...]
     base: str = ""
-    """the policy without its strategy, and the regime: what chains that strategies share are keyed by (`chain_seed`)"""
+    """key of chains that strategies share: the policy without its strategy, plus the regime (`chain_seed`)"""
 
 
 @dataclass(frozen=True)
 class PathJob:
     """One path to generate. `(seed, stream)` keys its random numbers: uniform(seed, stream, step).
 
-    `forced` tokens are written first (they count as generated); `first_rank=r` picks the token of
-    rank r (0 = most probable) at the first free step, whatever the rule says.
+    `forced` tokens come first (they count as generated); `first_rank=r` picks the token of rank r
+    (0 = most probable) at the first free step, whatever the rule is.
     """
 
     prompt_ids: tuple[int, ...]
@@ -77,16 +79,16 @@ class PathJob:
     forced: tuple[int, ...] = ()
     first_rank: int | None = None
     shared: bool = False
-    """its path may be kept in the store and handed to other strategies that ask for the same job (sampling/pool.py)"""
+    """its path may be stored and given to other strategies with the same job (sampling/pool.py)"""
     keep: bool = False
-    """the loop hands out what it computed as `Path.kept` (where the model has plain keys and values)"""
+    """return keys and values as `Path.kept` (if the model has plain ones)"""
     kept: Kept | None = field(default=None, compare=False, repr=False)
-    """of a path that begins with `forced`: it is cropped instead of computed again. Saves work, changes no token"""
+    """of a path that begins with `forced`: cropped instead of computed again. Saves work, changes no token"""
 
 
 @dataclass
 class Path:
-    """One generated path, completion only. Scalars a token; all from the raw softmax at T=1 in float32."""
+    """One generated path, completion only. One scalar per token, all from the raw softmax at T=1 in float32."""
 
     token_ids: list[int]
     logprobs: list[float]
@@ -96,17 +98,17 @@ class Path:
     confidences: list[float]
     """negated mean log-prob of the 20 most probable tokens (arXiv 2508.15260)"""
     log_z: list[float]
-    """log sum_v p(v | prefix)^alpha for the rule's alpha; zeros where alpha = 1"""
+    """log sum_v p(v | prefix)^alpha for the rule's alpha; zeros if alpha = 1"""
     finish: str
     text: str
-    """decoded, special tokens and the stop string left out"""
+    """decoded, without special tokens and without the stop string"""
     kept: Kept | None = field(default=None, compare=False, repr=False)
-    """for `PathJob.kept` of a path that goes on from a part of this one; a strategy returns paths without it"""
+    """for the `PathJob.kept` of a path that continues a part of this one; a strategy returns paths without it"""
 
 
 @dataclass
 class Candidate:
-    """One chain behind an outcome."""
+    """One of the chains that an outcome was chosen from."""
 
     path: Path
     scalars: dict[str, float] = field(default_factory=dict)
@@ -115,11 +117,11 @@ class Candidate:
 
 @dataclass
 class Outcome:
-    """What a strategy returns for one request: the completion, and what it took to get it."""
+    """A strategy's result for one request: the completion, all its chains, and their cost."""
 
     path: Path
     chains: list[Candidate] = field(default_factory=list)
-    """empty where the completion is the only path"""
+    """empty if the completion is the only path"""
     winner: int = 0
     total_tokens: int = 0
     aux_forward_tokens: int = 0
@@ -127,10 +129,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class PickRule:
-    """How the loop turns logits into a token, by inverse CDF from the job's own uniform number.
+    """How the loop turns logits into a token: by inverse CDF from the job's own uniform number.
 
-    Order: temperature, then top-k, then top-p, then min-p, renormalise. temperature=0 is greedy (ties:
-    lowest id). alpha is the power of `Path.log_z` only (power sampling proposes at temperature=1/alpha).
+    Order: temperature, top-k, top-p, min-p, then normalisation. temperature=0 is greedy (ties: lowest id). alpha is the
+    power of `Path.log_z` only (power sampling proposes at temperature=1/alpha).
     """
 
     temperature: float = 1.0
@@ -153,15 +155,15 @@ class PickRule:
 
 
 class StepRule(Protocol):
-    """Ends rows before their time. Asked where endings are looked for: what is read is on the host by then, so no
-    step waits for the device; what a row wrote past its cut is thrown away."""
+    """Ends rows early. Called when the loop tests for endings: the scalars are on the host then, so no step waits for
+    the device. What a row wrote past its cut is dropped."""
 
     def cuts(
         self, jobs_S: NDArray[np.int64], begun_S: NDArray[np.int64], chunk: int, scalars_S_4_T: NDArray[np.float64]
     ) -> NDArray[np.int64]:
-        """Int64 [S]: the length that each row is cut at, in begun+1..begun+chunk; 0: it goes on.
+        """Int64 [S]: the length that each row is cut at, in begun+1..begun+chunk; 0: it continues.
 
-        `jobs_S`: place of each row's job among those given to `run`; `begun_S`: tokens that were looked at before;
+        `jobs_S`: index of each row's job in the list given to `run`; `begun_S`: tokens at the last call;
         `scalars_S_4_T`: log-probs, gaps, confidences and log z of all tokens so far.
         """
         ...
@@ -173,7 +175,7 @@ class Loop(Protocol):
     def run(
         self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
-        """Generate all jobs, batched, in the order given; equal prompts are prefilled once.
+        """Generate all jobs in batches; paths are in the order of the jobs. Equal prefixes are computed once.
 
         A row that `step_rule` cuts finishes as `Finish.CUT`.
         """
@@ -184,13 +186,13 @@ class Loop(Protocol):
 
     @property
     def rows(self) -> int:
-        """Paths that are generated side by side, at most."""
+        """Paths that are generated at the same time, at most."""
         ...
 
     def decode(self, token_ids: Sequence[int]) -> str: ...
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text that continues another one: nothing is added in front or behind."""
+        """Ids of a text that continues another one: no special tokens."""
         ...
 
     def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -199,7 +201,7 @@ class Loop(Protocol):
 
 
 def chain_seed(request: Request, index: int) -> int:
-    """Seed of the chain of this index of a request's item: of the base, not of the strategy, so strategies share it.
+    """Seed of chain `index` of the request's item: a hash of the base and not of the strategy, so strategies share it.
 
     Sample j of a strategy with n chains takes the indices j * n .. j * n + n - 1: no two samples share a chain.
     """
@@ -207,7 +209,7 @@ def chain_seed(request: Request, index: int) -> int:
 
 
 class Verifier(Protocol):
-    """What a strategy with `needs_verifier` sees besides the `Reader`: its `task` is both. Class L."""
+    """What the `task` of a strategy with `needs_verifier` offers in addition to a `Reader`. Class L."""
 
     def verdict(self, item: str, text: str, finished: bool) -> Judged:
         """Judge a completion of the item of this id."""
@@ -245,7 +247,7 @@ class DecodingStrategy(Protocol):
         ...
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        """Complete all requests. `task` gives stop rules, the answer span and answer classes; never gold."""
+        """Complete all requests. `task` has stop rules and readers of answers; never gold."""
         ...
 
 
@@ -303,7 +305,7 @@ class Sampling(StrategyBase):
 
 @dataclass(frozen=True)
 class Regime:
-    """Fixed sampling settings that policies are compared in; never mixed."""
+    """Fixed sampling settings in which policies are compared. Samples of two regimes are never mixed."""
 
     name: str
     rule: PickRule

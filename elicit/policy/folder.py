@@ -1,7 +1,7 @@
-"""Is a checkpoint folder whole? Checked before transformers sees it, from names, lengths and headers only.
+"""Is a checkpoint folder complete? Checked before transformers opens it, by names, lengths and headers only.
 
-A copy that was cut short otherwise fails deep inside a loader, or worse, loads with tensors at random.
-Knows nothing of models; reads no tensor.
+Otherwise a truncated copy fails deep inside a loader, or loads with random tensors, which is worse. Knows nothing of
+models; reads no tensor.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, NoReturn
 from elicit.errors import CheckpointError
 
 
-def check_folder(folder: Path, value: str, mend: str) -> None:
-    """Raises CheckpointError where a checkpoint folder is missing, half-written or not safetensors.
+def check_folder(folder: Path, value: str, remedy: str) -> None:
+    """Raises CheckpointError if a checkpoint folder is missing, half-written or not safetensors.
 
-    value: what the user set as `model.path`; mend: what to do about it.
+    value: the user's `model.path`; remedy: what the message advises.
     """
 
-    def fail(fault: str, remedy: str = mend) -> NoReturn:
-        raise CheckpointError(f"model.path={value!r}: {fault}; {remedy}")
+    def fail(fault: str, advice: str = remedy) -> NoReturn:
+        raise CheckpointError(f"model.path={value!r}: {fault}; {advice}")
 
     if not folder.is_dir():
         fail(f"no folder {folder}" if not folder.exists() else f"{folder} is not a folder")
@@ -30,13 +30,13 @@ def check_folder(folder: Path, value: str, mend: str) -> None:
             fail(f"{folder} is a PEFT adapter", "load its base model and stack the adapter as a WeightEdit")
         if files := sorted(folder.glob("*.gguf")):
             fail(f"{folder} holds a GGUF file", f"give the file: {files[0]}")
-        fail(f"{folder} has no config.json, it is half-written or no model folder")
+        fail(f"{folder} has no config.json, it is half-written or not a model folder")
     _read_json(folder / "config.json", fail)
     for name in _weight_files(folder, fail):
         if problem := broken_safetensors(folder / name):
             fail(f"{folder / name} {problem}")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        fail(f"{folder} has no tokenizer.json, it is half-written", "save the tokenizer beside the model")
+        fail(f"{folder} has no tokenizer.json, it is half-written", "save the tokenizer next to the model")
 
 
 def _weight_files(folder: Path, fail: Callable[..., NoReturn]) -> Sequence[str]:
@@ -46,8 +46,8 @@ def _weight_files(folder: Path, fail: Callable[..., NoReturn]) -> Sequence[str]:
         return sorted(set(weight_map.values())) if weight_map else fail(f"{index} has no weight_map")
     if not (folder / "model.safetensors").is_file():
         if any(folder.glob("*.bin")):
-            remedy = "save it again with save_pretrained(safe_serialization=True)"
-            fail(f"{folder} has pickled weights only, which are never read", remedy)
+            advice = "save it again with save_pretrained(safe_serialization=True)"
+            fail(f"{folder} has pickled weights only, which are never read", advice)
         fail(f"{folder} has no model.safetensors, it is half-written")
     return ["model.safetensors"]
 
@@ -60,7 +60,7 @@ def _read_json(file: Path, fail: Callable[..., NoReturn]) -> dict[str, Any]:
 
 
 def broken_safetensors(file: Path) -> str | None:
-    """What is wrong with a safetensors file (missing, cut short), None where its length is what its header says."""
+    """The fault of a safetensors file: missing, cut short, no header. None if its length agrees with its header."""
     if not file.is_file():
         return "is missing"
     size = file.stat().st_size

@@ -3,10 +3,10 @@
     $ELICIT_CACHE or ~/.cache/elicit /gguf/<file hash>/
         config.json  model.safetensors (float32)  tokenizer.json ...  gguf.json (written last)
 
-transformers reads the file; what it gets wrong about the tokenizer is mended here from the file's own
-metadata: it names the BOS as EOS, prepends a BOS that `add_bos_token = False` denies, and knows no
-pre-tokenizer. Loading always goes through the folder, so file and cache are one checkpoint with one id.
-Knows nothing of checkpoints or devices. Needs the `gguf` package for the first reading only.
+transformers reads the file but gets the tokenizer wrong: it takes the BOS for EOS, prepends a BOS although the file has
+`add_bos_token = False`, and ignores the pre-tokenizer. This module corrects all three from the metadata of the file.
+Loading always goes through the folder, so the file and its cache are one checkpoint with one id. Knows nothing of
+checkpoints or devices. Needs the `gguf` package for the first reading only.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ METADATA = {
     "file_type": "general.file_type",
 }
 DIGIT_SPLITTERS = ("smollm", "starcoder", "refact", "command-r")
-"""pre-tokenizers that set every digit apart before the byte-level split"""
+"""pre-tokenizers that separate every digit before the byte-level split"""
 
 
 def dequantised(file: Path, cache: str | None) -> tuple[Path, dict[str, Any], list[str]]:
     """(folder of plain weights, facts for `Checkpoint.info`, notes).
 
-    Raises CheckpointError where the file can't be read, the package is missing or the disk is full.
+    Raises CheckpointError if the file can't be read, the package is missing or the disk is full.
     """
     key = file_hash(file)
     root, notes = cache_root(cache)
@@ -59,9 +59,9 @@ def file_hash(file: Path) -> str:
 
 
 def cache_root(cache: str | None) -> tuple[Path, list[str]]:
-    """The cache folder, made and writable, and a note where it had to be a temporary one.
+    """The cache folder, created and writable, and a note if it had to be a temporary one.
 
-    A folder that somebody asked for (argument or $ELICIT_CACHE) is never replaced: CheckpointError.
+    A folder that the user set (argument or $ELICIT_CACHE) is never replaced: CheckpointError if it can't be written.
     """
     asked = cache or os.environ.get("ELICIT_CACHE")
     wanted = Path(asked).expanduser() if asked else Path("~/.cache/elicit").expanduser()
@@ -85,7 +85,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _fill(file: Path, folder: Path, key: str) -> None:
-    """Dequantise into a folder beside `folder` and rename it into place: whole or not there."""
+    """Dequantise into a temporary folder and rename it to `folder`, which is therefore complete or does not exist."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{key}."))
     try:
@@ -94,9 +94,9 @@ def _fill(file: Path, folder: Path, key: str) -> None:
             shutil.rmtree(folder)
         temporary.rename(folder)
     except OSError as fault:
-        if not (folder / "gguf.json").is_file():  # else another process was first: its folder is as good
+        if not (folder / "gguf.json").is_file():  # otherwise another process was faster, and its folder is the same
             raise CheckpointError(
-                f"{file}: the weights can't be kept in {folder.parent} ({fault}); free disk space or set ELICIT_CACHE"
+                f"{file}: can't write weights to {folder.parent} ({fault}); free disk space or set ELICIT_CACHE"
             ) from fault
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -106,11 +106,12 @@ def _convert(file: Path, folder: Path, key: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    # 1) read metadata, tokenizer and weights
     try:
         metadata = read_metadata(file)
-        place = {"pretrained_model_name_or_path": str(file.resolve().parent), "gguf_file": file.name}
-        tokenizer = AutoTokenizer.from_pretrained(**place)
-        model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+        origin = {"pretrained_model_name_or_path": str(file.resolve().parent), "gguf_file": file.name}
+        tokenizer = AutoTokenizer.from_pretrained(**origin)
+        model = AutoModelForCausalLM.from_pretrained(**origin, dtype=torch.float32)
     except ImportError as fault:
         raise CheckpointError(f"{file}: reading GGUF needs the package gguf ({fault}); pip install gguf") from None
     except (ValueError, TypeError, KeyError, RuntimeError, IndexError, NotImplementedError) as fault:
@@ -118,15 +119,17 @@ def _convert(file: Path, folder: Path, key: str) -> None:
             f"{file}: not a GGUF file that transformers reads ({type(fault).__name__}: {fault}); cut "
             "short? download it again, or use the safetensors weights"
         ) from fault
-    mend_tokenizer(tokenizer, metadata)
+    # 2) correct what transformers gets wrong about a GGUF file
+    correct_tokenizer(tokenizer, metadata)
     _forget_quantisation(model)
+    # 3) write a plain folder; gguf.json comes last and says that the folder is complete
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     write_json(folder / "gguf.json", {**metadata, "file": file.name, "file_hash": key})
 
 
 def _forget_quantisation(model: Any) -> None:
-    """The weights are dequantised by now; transformers 5 still calls the model GGUF and would not save it."""
+    """The weights are dequantised, but transformers 5 still marks the model as GGUF and refuses to save it."""
     model.hf_quantizer = None
     for owner, name in ((model, "quantization_method"), (model, "is_quantized"), (model.config, "quantization_config")):
         if name in vars(owner):
@@ -134,15 +137,15 @@ def _forget_quantisation(model: Any) -> None:
 
 
 def read_metadata(file: Path) -> dict[str, Any]:
-    """The fields of `METADATA`, None where the file is silent."""
+    """The fields of `METADATA`; None for those that the file does not have."""
     from gguf import GGUFReader
 
     fields = GGUFReader(file).fields
     return {name: fields[key].contents() if key in fields else None for name, key in METADATA.items()}
 
 
-def mend_tokenizer(tokenizer: Any, metadata: dict[str, Any]) -> None:
-    """Put the file's own EOS, BOS convention and digit rule into a tokenizer that transformers converted."""
+def correct_tokenizer(tokenizer: Any, metadata: dict[str, Any]) -> None:
+    """Set the file's own EOS, BOS convention and digit rule in a tokenizer that transformers converted."""
     from tokenizers import pre_tokenizers, processors
 
     for role in ("bos", "eos"):

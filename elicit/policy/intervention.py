@@ -1,13 +1,13 @@
-"""The law of interventions: a saved, reversible change of one of three kinds.
+"""Interventions: a saved, reversible change of a model or of its decoding, of one of three kinds.
 
     kind        class             changes                     undone by
     weights     WeightEdit        parameters                  restoring the very tensors
     activations ActivationEdit    block outputs, by hooks     removing the hooks
     decoding    DecodingStrategy  how tokens are picked       nothing to undo
 
-Every intervention is saved as a folder with `spec.json` (kind, fields, hashes of the items it used,
-licence class rows) and, unless it is a strategy, `tensors.safetensors`. Its id is the hash of its
-content: not of field order, folder or time. What this module does not know: methods, tasks.
+Every intervention is saved as a folder with `spec.json` (kind, id, fields, ids of the items it used) and, unless it is
+a strategy, `tensors.safetensors`. Its id is the hash of its content, and not of field order, folder or time. What this
+module does not know: methods, tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import nn
 
 @runtime_checkable
 class Intervention(Protocol):
-    """What all three kinds share."""
+    """The members that all three kinds share."""
 
     kind: ClassVar[str]
     """weights | activations | decoding"""
@@ -35,7 +35,7 @@ class Intervention(Protocol):
         ...
 
     def spec(self) -> dict[str, Any]:
-        """JSON-able fields, tensors left out."""
+        """JSON-able fields without tensors."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -59,7 +59,7 @@ def save(intervention: Intervention, folder: Path, items: Sequence[str] = ()) ->
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in intervention.tensors().items()}
-    if tensors or intervention.kind != "decoding":  # an edit that changes nothing has none, and is whole
+    if tensors or intervention.kind != "decoding":  # an edit that changes nothing has none: its file is empty
         with replacing(folder / "tensors.safetensors") as temporary:
             save_file(tensors, temporary)
     spec = {"kind": intervention.kind, "id": intervention.id, "items": sorted(items), "fields": intervention.spec()}
@@ -67,7 +67,7 @@ def save(intervention: Intervention, folder: Path, items: Sequence[str] = ()) ->
 
 
 def tensor_hash(tensor: torch.Tensor) -> str:
-    """Hash of a tensor's shape, dtype and bits, wherever it lies in memory."""
+    """Hash of a tensor's shape, dtype and bits; the same on every device and for every memory layout."""
     head = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
     bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return blake2b(bits.data, digest_size=16, key=blake2b(head, digest_size=32).digest()).hexdigest()

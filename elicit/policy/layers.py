@@ -1,9 +1,9 @@
-"""The one place that knows where a decoder-only transformers model keeps its blocks.
+"""The decoder blocks of a transformers model, their outputs, and hooks on them. No other module knows their layout.
 
-Layers are 0-based; "the output of layer L" is what block L hands to block L + 1: the residual stream
+Layers are 0-based; "the output of layer L" is what block L passes to block L + 1: the residual stream
 after it. Blocks return a Tensor in transformers 4.57 and later and a tuple elsewhere; `hidden_of` and
-`with_hidden` hide that. (`output[0]` on a Tensor would be row 0 of the batch: the other rows
-stay unsteered and nothing complains.) Knows nothing of edits.
+`with_hidden` hide that. (`output[0]` on a Tensor would be row 0 of the batch: the other rows would
+silently stay unsteered.) Knows nothing of edits.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from elicit.errors import CheckpointError
 
 
 def text_config(model: nn.Module) -> Any:
-    """The config of the language model (of the text part, where there are others)."""
+    """The config of the language model; of its text part, if it has others."""
     config: Any = model.config
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:
-    """The decoder blocks in order: the outermost ModuleList as long as the config says there are layers.
+    """The decoder blocks in order: the outermost ModuleList whose length is the config's number of layers.
 
-    Raises CheckpointError where there is no such list or more than one.
+    Raises CheckpointError if there is no such list or more than one.
     """
     wanted = text_config(model).num_hidden_layers
     found: dict[str, nn.Module] = {}
@@ -61,7 +61,7 @@ def at_depth(model: nn.Module, fraction: float) -> int:
 
 
 def unembedding(model: nn.Module) -> torch.Tensor:
-    """The matrix [V, D] that turns the normalised residual stream into logits."""
+    """The matrix [V, D] that turns the normalised residual stream into logits. Raises CheckpointError without one."""
     head = model.get_output_embeddings()  # type: ignore[operator]
     if head is None:
         raise CheckpointError(f"{type(model).__name__} has no output embedding: load it as a causal language model")
@@ -74,7 +74,7 @@ def hidden_of(output: Any) -> torch.Tensor:
 
 
 def with_hidden(output: Any, hidden_B_T_D: torch.Tensor) -> Any:
-    """A block's output with its hidden states replaced."""
+    """The output of a block with its hidden states replaced."""
     return hidden_B_T_D if isinstance(output, torch.Tensor) else (hidden_B_T_D, *output[1:])
 
 
@@ -82,9 +82,9 @@ def with_hidden(output: Any, hidden_B_T_D: torch.Tensor) -> Any:
 def changing_outputs(
     model: nn.Module, changes: dict[int, Callable[[torch.Tensor], torch.Tensor | None]]
 ) -> Iterator[None]:
-    """Pass the output [B, T, D] of each layer named through its function (None: left as it is); hooks go on leaving.
+    """Pass the output [B, T, D] of each layer in `changes` through its function; None from it leaves the output alone.
 
-    Raises CheckpointError where a layer does not exist.
+    Leaving removes the hooks. Raises CheckpointError if a layer does not exist.
     """
     all_blocks, handles = blocks(model), []
     unknown = [layer for layer in changes if not 0 <= layer < len(all_blocks)]

@@ -4,7 +4,7 @@
 
 The id hashes content: checkpoint id, intervention ids, prompt id. `load_intervention` is the inverse of
 `intervention.save`; it refuses a folder whose content no longer has the id it was saved under.
-What this module does not know: how interventions are found, and how completions are sampled.
+What this module does not know: how interventions are fitted, and how completions are sampled.
 """
 
 from __future__ import annotations
@@ -50,28 +50,28 @@ class Policy:
 
     @property
     def id(self) -> str:
-        """Hash of what decides the distribution."""
+        """Hash of everything that decides the distribution."""
         ids = [intervention.id for intervention in self.interventions]
         return content_hash({"checkpoint": self.checkpoint.id, "interventions": ids, "prompt": self.prompt.id})
 
     @property
     def strategy(self) -> DecodingStrategy | None:
-        """The decoding strategy, None where the regime decides how tokens are picked."""
+        """The decoding strategy; None if the regime decides how tokens are picked."""
         last = self.interventions[-1] if self.interventions else None
         return typing.cast("DecodingStrategy", last) if last is not None and last.kind == "decoding" else None
 
     def with_intervention(self, intervention: Intervention) -> Policy:
-        """This policy with one more intervention, behind those of its kind. Refuses a second strategy."""
+        """This policy with one more intervention, placed after others of its kind. Refuses a second strategy."""
         stack = sorted((*self.interventions, intervention), key=lambda i: ORDER.get(i.kind, len(ORDER)))
         return dataclasses.replace(self, interventions=tuple(stack))
 
     def with_prompt(self, prompt: PromptFormat) -> Policy:
-        """This policy, asked in another way."""
+        """This policy with another prompt format."""
         return dataclasses.replace(self, prompt=prompt)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, `checkpoint.model` is the policy's model; undone bit for bit in reverse order, come what may."""
+        """Inside, `checkpoint.model` is the policy's model. Undone bit for bit, in reverse order, after errors too."""
         with ExitStack() as stack:
             for intervention in self.interventions:
                 stack.enter_context(intervention.applied(self.checkpoint.model))
@@ -93,8 +93,8 @@ def refuse_strategy(policy: Policy) -> None:
 def load_intervention(folder: Path, checkpoint: Checkpoint | None = None) -> Intervention:
     """Read an intervention folder; with `checkpoint`, also check that it fits (width, layers, parameter names).
 
-    Raises DataError where the folder is broken or was altered, ConfigError where its class is not allowed,
-    CheckpointError where it does not fit.
+    Raises DataError if the folder is broken or was altered, ConfigError if its class is not allowed, CheckpointError if
+    it does not fit.
     """
     folder = Path(folder)
     spec = read_json(folder / "spec.json")
@@ -139,7 +139,7 @@ def _activations(folder: Path, fields: dict[str, Any]) -> Any:
         return ActivationEdit
     kind = _class(Builder(exact=True), folder, "class", fields["class"])
     if getattr(kind, "kind", None) != "activations" or not hasattr(kind, "from_spec"):
-        raise ConfigError(f"{folder}: {fields['class']!r} is no change of activations")
+        raise ConfigError(f"{folder}: {fields['class']!r} is not a change of activations")
     return kind
 
 
@@ -149,7 +149,7 @@ def _strategy(folder: Path, fields: dict[str, Any]) -> Intervention:
     name, builder = fields.pop("strategy", None), Builder(exact=True)
     kind = _class(builder, folder, "strategy", name)
     if getattr(kind, "kind", None) != "decoding":
-        raise ConfigError(f"{folder}: {name!r} is no decoding strategy")
+        raise ConfigError(f"{folder}: {name!r} is not a decoding strategy")
     strategy = builder.instance(kind, fields, str(folder / "spec.json"))
     if builder.faults:
         raise DataError(f"{'; '.join(builder.faults)}; was it saved by another version?")

@@ -1,14 +1,14 @@
-"""Where in its own row each token of the running forward pass stands: told by the loop, asked by hooks.
+"""The absolute position of each token of the running forward pass: set by the caller of the model, read by hooks.
 
 A block sees only the chunk that is being computed: with a cache that is one token, and left padding
 shifts every row. A position counted inside the chunk is the classic bug of steering tools: the edit is
-silently off for every generated token. So whoever calls the model says the positions:
+silently off for every generated token. So the caller of the model states the positions:
 
     with forward_positions(positions_B_T, prompt_lengths_B):     # 0 = first prompt token, -1 = padding
         model(...)
 
-The context belongs to the thread (a contextvar). Code that computes blocks again in the backward pass on
-another thread (gradient checkpointing on a GPU) does not see it. Knows nothing of models or edits.
+The context belongs to the thread (a contextvar). Code that computes blocks again in the backward pass, on
+another thread (gradient checkpointing on a GPU), does not see it. Knows nothing of models or edits.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ WRITES = ("last_prompt", "onward", "every", "prompt", "completion")
 
 
 def check_write(write: str) -> None:
-    """Raises ConfigError where `write` names no set of positions."""
+    """Raises ConfigError if `write` names no set of positions."""
     if write not in WRITES:
         raise ConfigError(f"write={write!r} is no set of positions: {near(write, WRITES)}")
 
 
 def mask(write: str, positions_B_T: torch.Tensor, prompt_lengths_B: torch.Tensor) -> torch.Tensor:
-    """Bool [B, T]: the tokens that `write` means, P being the row's prompt length; never padding (-1).
+    """Bool [B, T]: the tokens that `write` stands for; never padding (-1).
 
     >>> mask("onward", torch.tensor([[-1, 0, 1], [0, 1, 2]]), torch.tensor([2, 2])).int().tolist()
     [[0, 0, 1], [0, 1, 1]]
@@ -52,7 +52,7 @@ def mask(write: str, positions_B_T: torch.Tensor, prompt_lengths_B: torch.Tensor
 
 
 class ForwardPositions:
-    """The positions of one forward pass; masks are made once, however many layers ask."""
+    """The positions of one forward pass. Masks are made once for all layers."""
 
     def __init__(self, positions_B_T: torch.Tensor, prompt_lengths_B: torch.Tensor) -> None:
         if positions_B_T.ndim != 2 or prompt_lengths_B.shape != positions_B_T.shape[:1]:
@@ -67,7 +67,7 @@ class ForwardPositions:
         self._schedules: dict[tuple[int | None, float | None, torch.device], torch.Tensor] = {}
 
     def extent(self, write: str) -> str:
-        """`none`, `all` or `some` of this pass's tokens; one look at the device a pass and set of positions."""
+        """`none`, `all` or `some` of the tokens of this pass are meant; computed once per pass and set."""
         if write not in self._extents:
             chosen = mask(write, self.positions_B_T, self.prompt_lengths_B)
             count = int(chosen.sum())
@@ -83,7 +83,7 @@ class ForwardPositions:
         return self._masks[key]
 
     def schedule(self, first: int | None, half_life: float | None, device: torch.device) -> torch.Tensor:
-        """Float32 [B, T, 1], by tokens since the last prompt token: halves every `half_life`, 0 from `first` on."""
+        """Float32 [B, T, 1] by the tokens t since the last prompt token: 2^(-t / half_life), and 0 from `first` on."""
         key = (first, half_life, device)
         if key not in self._schedules:
             lengths_B_1 = self.prompt_lengths_B.to(self.positions_B_T.device)[:, None]
@@ -102,11 +102,11 @@ _current: ContextVar[ForwardPositions | None] = ContextVar("elicit_forward_posit
 
 @contextmanager
 def forward_positions(positions_B_T: torch.Tensor, prompt_lengths_B: torch.Tensor) -> Iterator[ForwardPositions]:
-    """Tell the hooks of the forward pass inside where its tokens stand.
+    """State the positions of the forward passes inside, for their hooks.
 
-    positions_B_T: int [B, T], the absolute position of each token in its own row, -1 on padding. On the CPU
-    it costs no device synchronisation. prompt_lengths_B: int [B], tokens of each row's prompt.
-    Raises ValueError where the shapes disagree.
+    positions_B_T: int [B, T], the absolute position of each token in its own row, -1 on padding; a tensor on the CPU
+    costs no device synchronisation. prompt_lengths_B: int [B], tokens of each row's prompt.
+    Raises ValueError if the shapes disagree.
     """
     token = _current.set(ForwardPositions(positions_B_T, prompt_lengths_B))
     try:

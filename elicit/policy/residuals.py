@@ -1,8 +1,8 @@
 """Reading the residual stream: block outputs at absolute positions, several layers in one pass.
 
-Rows of token ids are run teacher-forced, right-padded (a causal model never looks right), and the pass is left
-after the deepest layer that is read. The policy's own edits are on. Nothing is kept but the readings, in float32
-on the CPU. N rows, L layers, D width, B batch, T tokens. Knows nothing of what the rows say.
+Rows of token ids are run teacher-forced and right-padded (a causal model never looks right), and the pass is left
+after the deepest layer that is read. The policy's own edits are on. Only the readings are kept, in float32 on the CPU.
+N rows, L layers, D width, B batch, T tokens. Knows nothing of the content of the rows.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def read_residuals(
 ) -> torch.Tensor:
     """Mean block output over the positions [start, end) of each row: float32 [N, L, D].
 
-    rows: token ids (prompt and completion), spans: absolute positions, 0 = first prompt token;
-    prompt_lengths: tokens of each prompt, for the policy's edits; layers: 0-based.
+    rows: token ids (prompt and completion). spans: absolute positions, 0 = first prompt token. prompt_lengths: tokens
+    of each prompt, which the policy's edits need. layers: 0-based. Raises MethodError on NaN or infinity.
     """
     cut = [row[:end] for row, (_, end) in zip(rows, spans, strict=True)]
     readings: dict[int, torch.Tensor] = {}
@@ -70,25 +70,26 @@ def block_outputs(
     layers: Sequence[int],
     batch: int = BATCH,
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """(place of a row, its block outputs float32 [L, T, D]) of every row, shortest rows first.
+    """(index of a row, its block outputs float32 [L, T, D]) of every row, shortest rows first.
 
-    Raises MethodError where the model yields NaN or infinity.
+    Raises MethodError if the model yields NaN or infinity.
     """
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
-        # the hooks are on only while the model runs: between two results the caller may use the model as it likes
+        # the edits are on only while the model runs: between two results the caller may use the unedited model
         with policy.applied(), torch.no_grad():
             outputs = _outputs(policy, [rows[i] for i in chosen], [prompt_lengths[i] for i in chosen], layers)
+        # one layer is by far the most common case and needs no copy
         several = len(layers) > 1
-        found_L_B_T_D = torch.stack([outputs[layer] for layer in layers]) if several else outputs[layers[0]][None]
-        if not bool(torch.isfinite(found_L_B_T_D.sum())):
+        outputs_L_B_T_D = torch.stack([outputs[layer] for layer in layers]) if several else outputs[layers[0]][None]
+        if not bool(torch.isfinite(outputs_L_B_T_D.sum())):
             raise MethodError(
                 f"NaN or infinite activations in the batch of row {chosen[0]} at layers {list(layers)}: load the "
-                "checkpoint in float32 or bfloat16 (model.dtype), or look at its weights with `elicit doctor`"
+                "checkpoint in float32 or bfloat16 (model.dtype), or check its weights with `elicit doctor`"
             )
         for row, i in enumerate(chosen):
-            yield i, found_L_B_T_D[:, row, : len(rows[i])]
+            yield i, outputs_L_B_T_D[:, row, : len(rows[i])]
 
 
 def _outputs(

@@ -1,10 +1,14 @@
-"""WeightEdit: a change of parameters by name, a full difference or LoRA pairs, undone bit for bit.
+"""WeightEdit: changes of parameters by name, as full differences or LoRA pairs, undone bit for bit.
 
     W' = W + difference            W' = W + scale * B A        (A: [r, in], B: [out, r]; arXiv 2106.09685)
 
-Computed in float32 and rounded to the parameter's dtype. Undoing puts the very same tensors back, so
-nothing is subtracted. Names are those of `model.named_parameters()`; of tied parameters only the first
-name counts. What this module does not know: training. Interchange: PEFT adapter folders, merged models.
+    with edit.applied(model):               inside, `model` has the changed parameters
+    edit.save_peft(folder)                  a PEFT adapter folder; WeightEdit.from_peft(folder) reads one
+    edit.save_merged(model, tokenizer, folder)     a plain transformers folder
+
+Computed in float32 and rounded to the dtype of the parameter. Undoing puts the original tensors back instead of
+subtracting, so every bit returns. Names are those of `model.named_parameters()`; of tied parameters only the first name
+counts. What this module does not know: training.
 """
 
 from __future__ import annotations
@@ -29,16 +33,16 @@ PEFT_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])(
 
 @dataclass(frozen=True, eq=False)
 class WeightEdit:
-    """Changes of parameters. Implements `Intervention`. Raises ConfigError where a LoRA pair does not fit together."""
+    """Changes of parameters. Implements `Intervention`. Raises ConfigError if A and B of a pair differ in rank."""
 
     kind: ClassVar[str] = "weights"
 
     differences: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    """parameter name -> what is added, of the parameter's shape"""
+    """parameter name -> difference, of the parameter's shape"""
     pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
     """parameter name -> (A [r, in], B [out, r])"""
     scale: float = 1.0
-    """factor of B A: lora_alpha / r in PEFT's words"""
+    """factor of B A; lora_alpha / r in PEFT"""
 
     def __post_init__(self) -> None:
         plain = {name: _kept(tensor) for name, tensor in self.differences.items()}
@@ -53,9 +57,9 @@ class WeightEdit:
 
     @classmethod
     def between(cls, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> WeightEdit:
-        """The difference of two sets of parameters; unchanged ones are left out. Raises ConfigError on other names."""
+        """The difference of two sets of parameters, without the unchanged ones. Raises ConfigError if names differ."""
         if odd := sorted(set(before) ^ set(after)):
-            raise ConfigError(f"parameter {odd[0]} is in one of the two models only")
+            raise ConfigError(f"parameter {odd[0]} is in one of the two models only: use one architecture")
         changed = (name for name, old in before.items() if not torch.equal(old, after[name].to(old.device)))
         return cls({name: after[name].float().cpu() - before[name].float().cpu() for name in changed})
 
@@ -66,7 +70,7 @@ class WeightEdit:
         return content_hash({"kind": self.kind, "spec": self.spec(), "tensors": tensors})
 
     def spec(self) -> dict[str, Any]:
-        """The scale; the rest are tensors."""
+        """The scale; everything else is a tensor."""
         return {"scale": self.scale}
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -78,7 +82,7 @@ class WeightEdit:
 
     @classmethod
     def from_spec(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> WeightEdit:
-        """The inverse of `spec` and `tensors`. Raises DataError for tensors of another kind."""
+        """The inverse of `spec` and `tensors`. Raises DataError for a tensor with another name."""
         parts: dict[str, dict[str, torch.Tensor]] = {"difference": {}, "lora_A": {}, "lora_B": {}}
         for key, tensor in tensors.items():
             part, _, name = key.partition(":")
@@ -88,7 +92,7 @@ class WeightEdit:
         return cls(parts["difference"], _paired(parts["lora_A"], parts["lora_B"]), fields["scale"])
 
     def check(self, model: nn.Module) -> None:
-        """Raises CheckpointError where a parameter does not exist or has another shape."""
+        """Raises CheckpointError if a parameter does not exist or has another shape."""
         parameters = dict(model.named_parameters())
         tied = {name for name, _ in model.named_parameters(remove_duplicate=False)} - set(parameters)
         for name in (*self.differences, *self.pairs):
@@ -96,10 +100,10 @@ class WeightEdit:
                 raise CheckpointError(f"{name} is tied to another parameter in {type(model).__name__}: edit that one")
             if name not in parameters:
                 raise CheckpointError(f"{type(model).__name__} has no parameter {name}; {near(name, parameters)}")
-            wanted, got = tuple(parameters[name].shape), self._shape(model, name)
-            if wanted != got:
+            wanted, given = tuple(parameters[name].shape), self._shape(model, name)
+            if wanted != given:
                 raise CheckpointError(
-                    f"{name} is {wanted} in {type(model).__name__}, {got} in the edit; use the "
+                    f"{name} is {wanted} in {type(model).__name__}, {given} in the edit; use the "
                     "checkpoint that it was fitted on"
                 )
 
@@ -110,7 +114,7 @@ class WeightEdit:
         return (a.shape[1], b.shape[0]) if _input_first(model, name) else (b.shape[0], a.shape[1])
 
     def change(self, model: nn.Module, name: str) -> torch.Tensor:
-        """What is added to a parameter: float32, of its shape, on its device."""
+        """The change of a parameter: float32, of its shape, on its device."""
         device = model.get_parameter(name).device
         if name in self.differences:
             return self.differences[name].to(device, torch.float32)
@@ -120,7 +124,7 @@ class WeightEdit:
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Inside, `model` has the changed parameters; on leaving it has its own tensors again."""
+        """Inside, `model` has the changed parameters; leaving puts the original tensors back, also after an error."""
         self.check(model)
         kept: dict[str, torch.Tensor] = {}
         try:
@@ -137,7 +141,7 @@ class WeightEdit:
     def save_peft(self, folder: Path, base: str = "") -> None:
         """Write the LoRA pairs as a PEFT adapter folder (adapter_model.safetensors, adapter_config.json).
 
-        base: what `base_model_name_or_path` says. Raises ConfigError where the edit is no LoRA of one rank.
+        base: the value of `base_model_name_or_path`. Raises ConfigError if the edit is not LoRA of one rank.
         """
         from safetensors.torch import save_file
 
@@ -159,7 +163,7 @@ class WeightEdit:
 
     @classmethod
     def from_peft(cls, folder: Path) -> WeightEdit:
-        """A PEFT LoRA folder as an edit. Raises DataError for anything that is not plain LoRA."""
+        """A PEFT LoRA folder as an edit. Raises DataError if it is not plain LoRA in safetensors."""
         from safetensors.torch import load_file
 
         folder = Path(folder)
@@ -175,7 +179,7 @@ class WeightEdit:
 
     @classmethod
     def from_peft_tensors(cls, tensors: Mapping[str, torch.Tensor], scale: float) -> WeightEdit:
-        """The edit in PEFT's own tensor names, as `get_peft_model_state_dict` gives them."""
+        """An edit from tensors under PEFT's names, as `get_peft_model_state_dict` returns them."""
         sides: dict[str, dict[str, torch.Tensor]] = {"A": {}, "B": {}}
         for key, tensor in tensors.items():
             if (match := PEFT_KEY.match(key)) is None:
@@ -201,7 +205,7 @@ def _paired(
     a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor]
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     if odd := sorted(set(a) ^ set(b)):
-        raise DataError(f"LoRA of {odd[0]} has one matrix only; the file is not whole")
+        raise DataError(f"LoRA of {odd[0]} has one matrix only; the file is incomplete")
     return {name: (a[name], b[name]) for name in a}
 
 

@@ -131,7 +131,7 @@ def model_naming(generation: object, config: object) -> SimpleNamespace:
 def test_end_ids_come_from_both_configs_and_from_a_tokenizer_only_where_they_are_silent() -> None:
     tokenizer = tiny_tokenizer()
     assert end_ids(model_naming([5, 6], 7), tokenizer)[0] == {5, 6, 7}
-    assert "the config holds" in end_ids(model_naming(None, 2), tokenizer)[1][0]
+    assert "the config is used" in end_ids(model_naming(None, 2), tokenizer)[1][0]
     assert end_ids(model_naming(None, None), tokenizer) == (frozenset({1}), [])
 
 

@@ -79,7 +79,7 @@ def test_a_strategy_comes_back_from_its_folder(tmp_path: Path) -> None:
     ("name", "fault"),
     [("os.system", "classes of elicit"), ("elicit.policy.decoding.Samplign", "no such dataclass; did you mean"),
      ("elicit.nowhere.X", "No module named"),
-     ("elicit.policy.decoding.PickRule", "no decoding strategy")],
+     ("elicit.policy.decoding.PickRule", "not a decoding strategy")],
 )  # fmt: skip
 def test_only_strategy_classes_of_allowed_packages_are_loaded(tmp_path: Path, name: str, fault: str) -> None:
     write_json(tmp_path / "spec.json", {"kind": "decoding", "id": "x", "fields": {"strategy": name}})

@@ -80,7 +80,7 @@ def test_a_saved_one_comes_back_and_fits_its_own_model_only(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "message"),
     [("subprocess.Popen", "classes of elicit"), ("methods.sae_steering.nowhere.X", "No module named"),
-     ("elicit.policy.decoding.PickRule", "no change of activations")],
+     ("elicit.policy.decoding.PickRule", "not a change of activations")],
 )  # fmt: skip
 def test_a_folder_that_names_another_class_is_refused(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps({"kind": "activations", "id": "x", "fields": {"class": name}}))
