@@ -1,4 +1,4 @@
-"""`elicit escalate GROUP`: ask the base more often about what only a method solved. Needs the checkpoint."""
+"""`elicit escalate GROUP`: sample the base more often on items that only a method solved. Needs the checkpoint."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@
     python -m elicit.commands.hydra_app -m hydra/launcher=submitit_slurm method=contrastive task=gsm8k,math
     python -m elicit.commands.hydra_app -m hydra/sweeper=optuna '++method.items=choice(32,64)' method=contrastive
 
-Every job is a comparison of its own (give each `group=` that it needs); fields that a YAML does not state are
-written `++method.field=value`, for here hydra reads them first. A job returns the accuracy of its method, which
-is what a sweeper maximises (`hydra.sweeper.direction=maximize`). `elicit -m` needs none of this.
+Every job is its own comparison (`group=` names it); a field that no YAML states is written `++method.field=value`,
+because hydra reads it before this module does. A job returns the accuracy of its method, which a sweeper maximises
+(`hydra.sweeper.direction=maximize`). `elicit -m` needs none of this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from elicit.config.compose import config_dirs
 
 @hydra.main(version_base="1.3", config_path=str(config_dirs()[0].resolve()), config_name="config")
 def main(composed: DictConfig) -> float:
-    """Run the job that hydra composed; its overrides are composed again and checked by us."""
+    """Run the job that hydra composed; its overrides are composed again, and checked."""
     from elicit.console import Console
     from elicit.errors import MethodError
     from elicit.experiment.plan import plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elicit.config import Settings
 from elicit.console import Console
@@ -25,6 +25,10 @@ from elicit.evaluate.store import SampleFolder
 from elicit.records import Item
 from elicit.tasks.task import SHIFTS as AXES
 
+if TYPE_CHECKING:
+    from elicit.policy.checkpoint import Checkpoint
+    from elicit.policy.policy import Policy
+
 
 class Runner:
     """The model passes of one comparison. The checkpoint is loaded on first use."""
@@ -34,7 +38,7 @@ class Runner:
     ) -> None:
         self.settings, self.entries, self.items, self.console = settings, list(entries), list(items), console
         self.task, self.text = settings.task, text
-        self._checkpoint: Any = None
+        self._checkpoint: Checkpoint | None = None
 
     def run(self, names: Sequence[str]) -> None:
         """Everything that these lenses need."""
@@ -112,15 +116,18 @@ class Runner:
             found += [(path.name, part) for part in dict.fromkeys(parts) if part]
         return found
 
-    def base(self) -> Any:
-        """The bare base."""
+    def base(self) -> Policy:
+        """The base at the bare prompt."""
         return self.policy(next(entry for entry in self.entries if entry.role == "base"))
 
-    def policy(self, entry: Entry) -> Any:
+    def policy(self, entry: Entry) -> Policy:
         """An entry's policy. Raises StageError if it can't be rebuilt as it was."""
+        from elicit.policy.checkpoint import load_checkpoint
         from elicit.policy.policy import Policy, load_intervention
 
-        checkpoint = self._loaded()
+        if self._checkpoint is None:
+            self._checkpoint = load_checkpoint(self.settings.model)
+        checkpoint = self._checkpoint
         prompts = {**self.task.prompts, **(getattr(self.task, "keys", None) or {})}
         if entry.prompt not in prompts:
             raise StageError(f"{entry.name}: {self.task.name} no longer has a prompt {entry.prompt!r}; sample it again")
@@ -134,10 +141,3 @@ class Runner:
                 "the checkpoint or its prompts changed, run the experiment again"
             )
         return policy
-
-    def _loaded(self) -> Any:
-        if self._checkpoint is None:
-            from elicit.policy.checkpoint import load_checkpoint
-
-            self._checkpoint = load_checkpoint(self.settings.model)
-        return self._checkpoint
