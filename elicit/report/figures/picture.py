@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from elicit.report.figures.figures import draw_accuracy
 from elicit.report.figures.svg import INK, MUTED, drawn
 from elicit.report.numbers import Shown, show
-from elicit.report.rows import COLUMNS, ROUTINE, Row
-from elicit.report.verdict import harder_to_beat, word
+from elicit.report.rows import ROUTINE, Row
+from elicit.report.verdict import harder_to_beat, verdict_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,9 +50,9 @@ def picture(
 
 
 def _columns(row: Row) -> tuple[str, str, str, str]:
-    adjusted = next(column for column in COLUMNS if column.key == "ctrl")
-    tokens = Shown() if row.role in ROUTINE else show(harder_to_beat(row.policy), "points")
-    return row.cell(adjusted).line, tokens.line, row.data_class, word(row)
+    adjusted = show(row.line.get("ctrl/gain"), "points") if row.role == "method" else Shown()
+    tokens = Shown() if row.role in ROUTINE else show(harder_to_beat(row.line), "points")
+    return adjusted.line, tokens.line, row.data_class, verdict_label(row)
 
 
 def _seeds(table: list[Row]) -> str:

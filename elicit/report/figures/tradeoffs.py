@@ -35,7 +35,7 @@ def label_bits(table: list[Row]) -> Series:
     """Headline EF and the bits read (train and select) of every method, placebo and rival that has both."""
     out = []
     for row in table:
-        used, (pair, value) = row.policy.get("ledger") or {}, headline_ef(row.policy)
+        used, (pair, value) = row.policy.get("ledger") or {}, headline_ef(row.line)
         numbers = bounds(value)
         if row.role in ("base", "prompt", "ceiling") or numbers is None or used.get("label_bits") is None:
             continue
