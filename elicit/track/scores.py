@@ -5,7 +5,7 @@
 
 Summary keys are the same for every policy, so that a runs table of the group has no empty cell:
 
-    acc/strict  ef/B1/C4/point  ctrl/gain  cost/tokens ...   the policy as it was asked (`prompt` is the name of how)
+    acc/strict  ef/B1/C4/point  ctrl/gain  cost/tokens ...   the policy at the prompt of its own line (key `prompt`)
     TASK/PROMPT/acc/strict ...                               the same at each prompt of the comparison
 
 A number that was refused or not measured is "NaN", and the key `.../why` holds the reason ("measured" if there is a
@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from elicit.files import content_hash, read_rows, write_text
 from elicit.results import Column, Comparison, Curve, Estimate, Line, read_comparison
-from elicit.track.sink import Run, Say
+from elicit.track.sink import Run, Tracker
 
 Values = dict[str, Any]
 Source = Comparison | Mapping[str, Any] | Path | str
@@ -38,12 +38,6 @@ NAMED = ("acc", "cov", "maj", "gain", "ef", "ctrl", "matched", "matched_support"
 """first parts of the keys that `flat` logs by name"""
 LATER = ("cov_net", "pass_hat", "support/excess")
 """keys that the report shows and wandb does not: the summary keeps the keys of the first version"""
-
-
-class Tracker(Protocol):
-    """Starts runs: `WandbTracker` or `NoTracker`."""
-
-    def start(self, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any], say: Say) -> Run: ...
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def test_the_report_is_whole(rendered):
     assert Page(text).open == []
 
 
-def test_sections_stand_in_their_order(rendered):
+def test_sections_are_in_their_order(rendered):
     order = ["verdict", "scorecard", "curves", "solves", "validity", "traces"]
     order += ["calibration", "limitations", "provenance"]
     assert re.findall(r'<section id="([\w-]+)"', rendered[1]) == order
@@ -162,9 +162,9 @@ def test_notes_are_made_once_and_survive_every_rendering(tmp_path):
     assert "My *own* words." in (tmp_path / "report.md").read_text()
 
 
-def test_a_note_s_block_that_stands_twice_is_refused(tmp_path):
+def test_a_note_s_block_that_occurs_twice_is_refused(tmp_path):
     (tmp_path / "notes.md").write_text("<!-- notes: solves -->\na\n<!-- notes: solves -->\nb\n")
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         report(brief(), tmp_path)
 
 
@@ -340,7 +340,7 @@ def test_twenty_policies_and_six_hundred_items_take_seconds_and_megabytes(tmp_pa
     assert page.stat().st_size < 5_000_000
 
 
-def test_a_report_links_to_runs_only_where_it_lies_beside_them(tmp_path, monkeypatch):
+def test_a_report_links_to_runs_only_if_it_is_next_to_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     beside, elsewhere = Path("runs/comparisons/g/report"), Path("docs/example")
     assert run_link("runs/rlvr", beside) == "../../../rlvr"

@@ -72,7 +72,7 @@ def test_a_refusal_is_in_the_cell_in_short_and_below_in_full():
     assert "below max(5 points, 2 SE)" in text
 
 
-def test_one_seed_is_said_and_several_seeds_are_not_called_one():
+def test_one_seed_is_noted_and_several_seeds_are_not_called_one():
     assert "1 seed: interval over items only" in printed(comparison())
     given = comparison()
     for line in given.lines:
@@ -86,7 +86,7 @@ def test_a_checkpoint_that_is_no_base_model_is_named_so():
     assert "not a base model: no latent claim" in printed(given)
 
 
-def test_expected_stands_beside_obtained_and_says_whether_they_agree():
+def test_expected_figures_are_next_to_the_measured_ones_with_their_agreement():
     text = printed(comparison(), {"rlvr": 0.97, "critique_ft": {"acc": [0.1, 0.2], "ef": 0.76}})
     assert "acc 0.97 ok" in text
     assert "acc 0.10\u20130.20 DIFFERS, ef 0.76 ok" in text

@@ -66,7 +66,7 @@ def test_labels_frontier_and_doses_are_drawn_from_their_rows(page: Path, example
     assert set(kl) == {"base, bare prompt", "rlvr", "rl_steering"} and kl["rl_steering"] > kl["rlvr"]
 
 
-def test_a_card_tells_result_data_settings_and_controls_of_every_method(example: Path, tmp_path: Path) -> None:
+def test_a_card_shows_result_data_settings_and_controls_of_every_method(example: Path, tmp_path: Path) -> None:
     report(example / "comparison.json", tmp_path, "method_card")
     for text in (read(tmp_path), read(tmp_path, "md")):
         for word in ("rlvr", "rl_steering", "0.4, 0.6", "random reward", "7,680", "One vector at one layer"):
@@ -88,7 +88,7 @@ def test_a_refused_figure_decides_no_claim() -> None:
     assert retest(claim, rows(load(given))).outcome == "not decidable"
 
 
-def test_a_claim_s_page_says_what_was_published_what_came_out_and_what_differs(example: Path, tmp_path: Path) -> None:
+def test_a_claim_s_page_shows_both_figures_and_what_differs(example: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     shutil.copytree(example, folder)
     with pytest.raises(ConfigError, match=r"claim\.yaml: template=claim needs it"):
@@ -101,7 +101,7 @@ def test_a_claim_s_page_says_what_was_published_what_came_out_and_what_differs(e
     assert "published +70.0" in read(tmp_path / "out", "md")
 
 
-def test_all_faults_of_a_claim_are_told_at_once(example: Path, tmp_path: Path) -> None:
+def test_all_faults_of_a_claim_are_reported_at_once(example: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     shutil.copytree(example, folder)
     (folder / "claim.yaml").write_text(CLAIM.replace("quantity: gain", "quantity: gian") + "publshed: 0.7\n")

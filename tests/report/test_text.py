@@ -33,7 +33,7 @@ def test_an_ansi_code_and_a_bidirectional_mark_are_written_out():
     assert visible("\x1b[31m\u202eabc\u200b") == "\u27e8U+001B\u27e9[31m\u27e8U+202E\u27e9abc\u27e8U+200B\u27e9"
 
 
-def test_a_million_characters_are_cut_and_the_cut_is_said():
+def test_a_million_characters_are_cut_and_the_cut_is_marked():
     shown = visible("a" * 1_000_000)
     assert len(shown) < 5000
     assert "of 1,000,000 characters left out" in shown
