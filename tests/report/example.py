@@ -75,9 +75,7 @@ def policy(
         "cost/aux_tokens": Estimate(0.0), "cost/fit_seconds": Estimate(0.0), "cost/seconds": Estimate(31.2),
         "finish/eos": Estimate(0.97), "finish/stop": Estimate(0.02), "finish/length": Estimate(0.01),
         "finish/cut": Estimate(0.0), "noanswer": Estimate(0.01), "ungraded": Estimate(0.0),
-        "valid/valid_given_correct": share(0.9), "valid/correct_given_valid": share(0.98, 0.02),
-        "valid/valid": share(acc * 0.92),
-    }  # fmt: skip
+    } | validity(acc, 0.9)  # fmt: skip
     if fractions:
         numbers |= {"ef/B0/C1": estimate((acc - 0.16) / 0.60, 0.06), "ef/B0/C4": estimate((acc - 0.16) / 0.84, 0.04),
                     "ef/B1/C1": GAP, "ef/B1/C4": estimate((acc - 0.22) / 0.78, 0.05)}  # fmt: skip
@@ -86,6 +84,18 @@ def policy(
         "ledger": dict(OWN), "curves": {"cov": curve(k, covered, 0.04), "maj": curve(k, votes, 0.03)},
     }  # fmt: skip
     return Line(**fields | {"name": name, "role": role, "values": numbers | (values or {})} | more)
+
+
+def validity(acc: float, valid_given_right: float, n: int = 3200) -> dict[str, Estimate]:
+    """Counts of validity x correctness of n samples, and the shares that follow from them."""
+    right = round(acc * n)
+    both, wrong = round(right * valid_given_right), round(0.02 * right)
+    numbers = {
+        "n/valid_right": both, "n/valid_wrong": wrong, "n/invalid_right": right - both,
+        "n/invalid_wrong": n - right - wrong, "valid": (both + wrong) / n, "valid_given_correct": both / right,
+        "correct_given_valid": both / (both + wrong),
+    }  # fmt: skip
+    return {f"valid/{key}": Estimate(x) for key, x in numbers.items()}
 
 
 def curve(k: tuple[int, ...], point: list[float], half: float) -> Curve:
@@ -98,10 +108,8 @@ def curve(k: tuple[int, ...], point: list[float], half: float) -> Curve:
 def comparison(n_items: int = 200, copies: int = 1, seed: int = 0) -> Comparison:
     """Five methods, each with a placebo and a rival, on the organism; `copies` repeats the methods."""
     rng = np.random.default_rng(seed)
-    few_valid = {"valid/valid_given_correct": share(0.38), "valid/correct_given_valid": share(0.97, 0.02),
-                 "valid/valid": share(0.07)}  # fmt: skip
     lines = [
-        policy("base, bare prompt", "base", 0.16, few_valid, False, id="b0"),
+        policy("base, bare prompt", "base", 0.16, validity(0.16, 0.38), False, id="b0"),
         policy("think step by step", "prompt", 0.22, {"cost/tokens": Estimate(29.5)}, False, id="b1", prompt="think"),
         policy("opener forced", "ceiling", 0.99, {"cost/tokens": Estimate(49.0)}, False, id="c4"),
     ]
