@@ -14,12 +14,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from elicit.files import write_json, write_rows
+from elicit.files import read_json, write_rows
+from elicit.results import Column, Comparison, Estimate, write_comparison
 from elicit.track import NoTracker, WandbTracker, resolve_mode
 from elicit.track import sink as track
 from elicit.track.scores import score_runs, track_comparison
@@ -28,6 +30,7 @@ from tests.report.example import comparison
 from tests.wandb_stub import Stub
 
 ROOT = Path(__file__).parents[1]
+YESTERDAY = ROOT / "tests" / "fixtures" / "yesterday"
 
 
 @pytest.fixture(autouse=True)
@@ -220,33 +223,30 @@ def test_wandb_sync_uploads_what_was_tracked_offline(stub: Stub, tmp_path: Path)
     assert losses == [(5, 0.5), (6, 0.25)]
 
 
-def compared(folder: Path) -> dict[str, Any]:
-    """A comparison as it lies on disk: refusals, a policy at two prompts, a deterministic one."""
-    told = comparison(n_items=6)
-    told["policies"] = [*told["policies"][:4], told["policies"][12]]
-    twice = {**told["policies"][3], "id": "again", "prompt": "think", "name": told["policies"][3]["name"]}
-    told["policies"].append(twice)
-    write_json(folder / "comparison.json", told)
-    rows = [{"policy": p["id"], "role": p["role"], "name": p["name"], "prompt": p["prompt"], "seed": 1, "item": item,
+def compared(folder: Path) -> Comparison:
+    """A comparison as it is on disk: refusals, a policy at two prompts, a deterministic one."""
+    out = comparison(n_items=6)
+    out.lines = [*out.lines[:4], out.lines[12], replace(out.lines[3], id="again", prompt="think")]
+    write_comparison(out, folder / "comparison.json")
+    rows = [{"policy": line.id, "role": line.role, "name": line.name, "prompt": line.prompt, "seed": 1, "item": item,
              "cluster": item, "right": 3, "n": 16, "tokens": 20.0}
-            for p in told["policies"] for item in told["solves"]["items"]]  # fmt: skip
+            for line in out.lines for item in out.solves.items]  # fmt: skip
     write_rows(folder / "per_item.parquet", rows)
-    return told
+    return out
 
 
 TRACKED = """
-import json, sys
+import sys
 from pathlib import Path
 from elicit.track.scores import track_comparison
 from elicit.track import WandbTracker
 folder = Path(sys.argv[1])
-told = json.loads((folder / "comparison.json").read_text())
-track_comparison(told, folder, WandbTracker(mode=sys.argv[2]), print)
+track_comparison(folder / "comparison.json", folder, WandbTracker(mode=sys.argv[2]), print)
 """
 
 
 def test_the_runs_table_of_a_comparison_has_no_empty_cell(stub: Stub, tmp_path: Path) -> None:
-    told = compared(tmp_path)
+    given = compared(tmp_path)
 
     def tracked() -> None:
         command = [sys.executable, "-c", TRACKED, str(tmp_path), "online"]
@@ -255,7 +255,7 @@ def test_the_runs_table_of_a_comparison_has_no_empty_cell(stub: Stub, tmp_path: 
 
     tracked()
     columns, table = stub.runs_table("score")
-    assert len(table) == len(told["policies"]) and len(columns) > 100
+    assert len(table) == len(given.lines) and len(columns) > 100
     empty = [(name, column) for name, row in table.items() for column in columns if row[column] in (None, "")]
     assert not empty
     for name, row in table.items():
@@ -265,9 +265,9 @@ def test_the_runs_table_of_a_comparison_has_no_empty_cell(stub: Stub, tmp_path: 
     bare = next(row for row in table.values() if row["policy"] == "rlvr" and row["prompt"] == "bare")
     assert bare["ef/B1/C1/point"] == "NaN" and bare["ef/B1/C1/why"].startswith("refused: gap too small")
     assert bare["chain/bare/acc/strict"] == bare["acc/strict"] == bare["chain/think/acc/strict"]
-    assert {run.group for run in stub.runs.values()} == {told["group"]}
+    assert {run.group for run in stub.runs.values()} == {given.group}
     items = [body for path, body in stub.files.items() if "media/table/items" in path]
-    assert len(items) == len(told["policies"]) and all(len(json.loads(body)["data"]) == 6 for body in items)
+    assert len(items) == len(given.lines) and all(len(json.loads(body)["data"]) == 6 for body in items)
     (compare,) = [run for run in stub.runs.values() if run.job_type == "compare"]
     assert {"scorecard", "solves", "traces"} <= set(compare.summary)
     assert {"comparison/comparison-comparison", "comparison/comparison-per_item"} <= set(stub.artifacts)
@@ -287,15 +287,47 @@ def test_every_policy_has_the_same_summary_keys_and_a_refusal_says_why(tmp_path:
                 assert value == "measured" or value.startswith(("refused: ", "not measured"))
 
 
+def test_the_summary_of_a_file_of_schema_1_has_the_keys_and_values_of_the_first_version() -> None:
+    """wandb_summary.json was written by the tracker of schema 1; rates over items differ in their last bit only."""
+    known = read_json(YESTERDAY / "wandb_summary.json")
+    runs = {run["folder"]: dict(zip(known["keys"], run["values"], strict=True)) for run in known["runs"]}
+    scores = score_runs(YESTERDAY / "comparison_schema1.json")
+    assert [(score.name, score.folder) for score in scores] == [(run["name"], run["folder"]) for run in known["runs"]]
+    for score, run in zip(scores, known["runs"], strict=True):
+        expected = dict(zip(("role", "policy", "prompt"), run["head"], strict=True)) | runs[score.folder]
+        for prompt, folder in run["at"].items():
+            here = runs[folder] if folder else {key: unmeasured(key) for key in known["keys"]}
+            expected |= {f"{known['task']}/{prompt}/{key}": value for key, value in here.items()}
+        assert set(score.values) == set(expected)
+        for key, value in score.values.items():
+            close = pytest.approx(expected[key], rel=1e-12) if isinstance(value, float) else expected[key]
+            assert value == close, (score.name, key)
+
+
+def unmeasured(key: str) -> str:
+    """What a summary holds for a policy that was not run at a prompt."""
+    return "not measured" if key.endswith(("/why", "class")) else "NaN"
+
+
+def test_a_column_that_no_code_knows_is_in_every_summary_under_its_key() -> None:
+    given = comparison(n_items=6)
+    given.columns = (*given.columns, Column("toy/score", "Toy score", "percent", "a toy", "figures", ("method",)))
+    given.lines[3].values["toy/score"] = Estimate(0.43, 0.38, 0.48)
+    given.lines[6].values["toy/score"] = Estimate(refused="one sample")
+    base, _, _, measured, _, _, refused, *_ = (score.values for score in score_runs(given))
+    keys = ("toy/score", "toy/score/lo", "toy/score/hi", "toy/score/why")
+    assert [measured[key] for key in keys] == [0.43, 0.38, 0.48, "measured"]
+    assert [refused[key] for key in keys] == ["NaN", "NaN", "NaN", "refused: one sample"]
+    assert [base[key] for key in keys] == ["NaN", "NaN", "NaN", "not measured"]
+
+
 def test_a_tracker_changes_no_file(tmp_path: Path) -> None:
-    compared(tmp_path / "a")
+    given = compared(tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     before = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
-    track_comparison(json.loads(before["comparison.json"]), tmp_path / "a", NoTracker(), print)
+    track_comparison(given, tmp_path / "a", NoTracker(), print)
     assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
-    told = json.loads(before["comparison.json"])
-    told["policies"] = told["policies"][:1]
-    write_json(tmp_path / "b" / "comparison.json", told)
+    write_comparison(replace(given, lines=given.lines[:1]), tmp_path / "b" / "comparison.json")
     before["comparison.json"] = (tmp_path / "b" / "comparison.json").read_bytes()
     command = [sys.executable, "-c", TRACKED, str(tmp_path / "b"), "offline"]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=120)

@@ -15,8 +15,15 @@ from elicit.cli import main
 from elicit.commands.completion import SHELLS, candidates
 from elicit.commands.words import WORDS
 from elicit.track.scores import score_runs
-from elicit.track.workspace import build, metrics, specification
+from elicit.track.workspace import Spec, build, specification
 from tests.report.example import comparison
+
+
+def metrics(spec: Spec) -> set[str]:
+    """Every key that the panels show."""
+    panels = [panel for section in spec["sections"] for panel in section["panels"]]
+    names = [(panel.get("metrics", []), panel.get("y", []), [panel["x"]] if "x" in panel else []) for panel in panels]
+    return {name for lists in names for group in lists for name in group}
 
 
 def test_every_key_of_the_workspace_is_one_that_scores_log(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,7 +35,7 @@ def test_every_key_of_the_workspace_is_one_that_scores_log(capsys: pytest.Captur
     assert metrics(spec) <= summary | curves and len(metrics(spec)) > 10
 
 
-def test_without_wandb_workspaces_saving_says_what_to_install(
+def test_without_wandb_workspaces_saving_names_the_package_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)

@@ -1,50 +1,50 @@
-"""Reports: a comparison.json in, a page that can be trusted out.
+"""Reports: a comparison in, a page that can be trusted out.
 
     text      foreign text made inert
     numbers   how a number, a refusal and an unmeasured cell are printed
-    rows      the comparison read, checked and put in order
+    rows      the comparison read, made inert and sorted
     verdict   three sentences from fixed rules
-    scorecard the terminal's table
-    figures/  one file per figure, its rows (a CSV) and its drawing
-    calibration, claim, bases        what the templates of those names add
-    browser   traces.html
-    latex     scorecard.tex, numbers.tex
     notes     the user's own prose, kept
-    sources   templates, BibTeX, config differences
+    sources   templates, BibTeX, configs and logs of runs
     view      everything a template may use
     render    everything together
+    pages/    scorecard and overview (terminal), tables (next to the scorecard), latex, browser (traces.html),
+              bases, calibration and claim (templates of those names)
+    figures/  one figure per file: its rows (the CSV) and its drawing
 
-Recomputes nothing: what comparison.json does not hold is not in the report. No torch.
+Recomputes nothing: what the comparison does not hold is not in the report. No torch.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elicit.report.pages.scorecard import scorecard
 from elicit.report.verdict import verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from elicit.report.rows import Source
 
 __all__ = ["report", "scorecard", "verdicts"]
 
 
 def report(
-    comparison: Mapping[str, Any] | Path | Sequence[Path],
+    comparison: Source | Sequence[Source],
     out: Path,
     template: str = "comparison",
     notes: Path | None = None,
 ) -> Path:
-    """Render a comparison into `out` and return the page to open (report.html, or report.md where there is no html).
+    """Render a comparison into `out` and return the page to open (report.html, or report.md if there is no html).
 
-    comparison: comparison.json's path or content; several paths for template=bases, the first one leads.
+    comparison: a `Comparison`, the path or the content of comparison.json; several for template=bases, the first leads.
     template: a built-in name, or the path of a user's .html.j2 or .md.j2 (which may extend
     "builtin/comparison.html.j2").
     notes: the user's prose, default out/notes.md. Raises DataError for an unreadable comparison or a template that
-    does not render, ConfigError for a template that is not there or lacks what it needs. Imports matplotlib and Jinja
-    only when called.
+    does not render, ConfigError for a template that does not exist or lacks what it needs. Imports matplotlib and
+    Jinja only when called.
     """
     from elicit.report.render import rendered
 

@@ -1,15 +1,15 @@
-"""A comparison rendered: report.md, report.html and the files beside them.
+"""A comparison rendered: report.md, report.html and the files next to them.
 
     out/
       report.md  report.html          the html is one file: styles and figures inside, no script, no network
-      traces.html                     the trace browser, where samples lie beside the comparison (`browser`)
-      notes.md                        the user's prose, made once, never overwritten
-      figures/<name>.{pdf,csv,svg}    each figure with the rows it is drawn from
+      traces.html                     the trace browser, if samples are next to the comparison (`browser`)
+      notes.md                        the user's prose, created once, never overwritten
+      figures/<name>.{pdf,csv,svg}    each figure with the rows that it is drawn from
       scorecard.png  scorecard.tex  numbers.tex  references.bib
 
 Templates: comparison, method_card, claim (needs claim.yaml), organism, bases (takes several comparisons), or a user's
 own by path. All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped on top,
-and templates run in Jinja's sandbox, a missing name is an error. Recomputes nothing.
+templates run in Jinja's sandbox, and an undefined name is an error. Recomputes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from markupsafe import Markup
 
 from elicit.errors import ConfigError, DataError
 from elicit.files import replacing, write_text
-from elicit.report import sources, text
+from elicit.report import numbers, sources, text
 from elicit.report.figures import FIGURES, Figure, lenses, tables
 from elicit.report.figures.figure import Chart, Inputs
 from elicit.report.figures.picture import picture
@@ -34,12 +34,9 @@ from elicit.report.figures.writer import Written, paint, to_png, write
 from elicit.report.notes import read_or_make
 from elicit.report.pages import bases, browser, claim, latex
 from elicit.report.pages.scorecard import heading
-from elicit.report.rows import Row, load, rows, used_columns
-from elicit.report.view import chosen, method_names, planted, view
-from elicit.results.comparison import Solves
-from elicit.results.estimate import Estimate
-
-__all__ = ["Source", "chosen", "draw", "rendered", "view"]
+from elicit.report.rows import Source, TableRow, load, rows, used_columns
+from elicit.report.view import method_names, planted, view
+from elicit.results import Comparison
 
 SECTIONS = (
     "verdict",
@@ -53,60 +50,55 @@ SECTIONS = (
     "provenance",
 )
 Drawing = tuple[Figure, Rows, Chart]
-Source = Mapping[str, Any] | Path | Sequence[Path]
-"""comparison.json's content, its path, or several paths"""
+Compared = tuple[Comparison, list[TableRow]]
+"""a comparison and its rows"""
 
 
-def rendered(comparison: Source, out: Path, template: str, notes: Path | None) -> Path:
-    """What `elicit.report.report` promises."""
-    given = list(comparison) if isinstance(comparison, Sequence) else [comparison]
-    if len(given) > 1 and "bases" not in template:
+def rendered(source: Source | Sequence[Source], out: Path, template: str, notes: Path | None) -> Path:
+    """Render into `out`; see `elicit.report.report`."""
+    # 1) read: the first comparison leads, its folder may hold lenses, samples and a claim
+    several = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    if len(several) > 1 and "bases" not in template:
         raise ConfigError(
-            f"template={template} shows one comparison, {len(given)} were named: template=bases shows several"
+            f"template={template} shows one comparison, {len(several)} were named: template=bases shows several"
         )
-    several = [(inert, rows(inert)) for inert in (load(dict(o) if isinstance(o, Mapping) else o) for o in given)]
-    (inert, table), folder = several[0], given[0].parent if isinstance(given[0], Path) else None
+    compared = [(comparison, rows(comparison)) for comparison in map(load, several)]
+    comparison, table = compared[0]
+    folder = Path(several[0]).parent if isinstance(several[0], Path | str) else None
     out = Path(out)
     template_folder, names = sources.find_template(template)
     prose = read_or_make(notes or out / "notes.md", list(SECTIONS))
     readings = lenses.load_lenses(folder / "lenses.json") if folder else {}
-    inputs = figure_inputs(inert, readings, folder)
-    extra, own_figures = _special(Path(names[0]).name.split(".")[0], several, folder)
-    context = view(inert, table, out) | tables(inputs) | extra
-    context["figures"] = _write_beside(out, inert, inputs, draw(inputs, own_figures))
+    # 2) figures and the other files next to the pages; the names that templates may use
+    inputs = figure_inputs(comparison, readings, folder)
+    extra, own_figures = _special(Path(names[0]).name.split(".")[0], compared, folder)
+    context = view(comparison, table, out) | tables(inputs) | extra
+    context["figures"] = _write_beside(out, comparison, inputs, draw(inputs, own_figures))
+    # 3) the trace browser
     environment = _environment(template_folder)
-    context["browser"] = _write_browser(out, inert, folder, environment, context)
-    return _write_pages(out, names, environment, context, prose)
-
-
-def _write_pages(
-    out: Path, names: list[str], environment: SandboxedEnvironment, context: dict[str, Any], prose: dict[str, str]
-) -> Path:
-    written = []
+    context["browser"] = _write_browser(out, browser.gathered(comparison, folder), environment, context)
+    # 4) one page per ending; each has its own copy of the notes
     for name in names:
         ending = "html" if name.endswith(".html.j2") else "md"
-        told = _Prose(prose, ending)
-        page = _render(environment, name, context | {"notes": told.pop_note, "left_over": told.left_over})
+        blocks = _Notes(prose, ending)
+        page = _render(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
         write_text(out / f"report.{ending}", page)
-        written.append(out / f"report.{ending}")
-    return written[-1]
+    return out / f"report.{ending}"
 
 
-def _special(
-    template: str, several: list[tuple[dict[str, Any], list[Row]]], folder: Path | None
-) -> tuple[dict[str, Any], list[Figure]]:
-    """What one of the special templates needs besides `view`: names and figures. A user's copy of one, by its name."""
-    comparison, table = several[0]
-    extra: dict[str, Any] = {"planted": planted(comparison, table), "bases": [], "matrix": [], "differing": [],
+def _special(template: str, compared: Sequence[Compared], folder: Path | None) -> tuple[dict[str, Any], list[Figure]]:
+    """Names and figures that one of the special templates needs besides `view`; a user's copy is known by its name."""
+    comparison, table = compared[0]
+    extra: dict[str, Any] = {"planted": planted(comparison), "bases": [], "matrix": [], "differing": [],
                              "retest": None, "cards": []}  # fmt: skip
     figures: list[Figure] = []
     if template.startswith("bases"):
-        found = bases.bases_of(several)
-        extra |= {"bases": found, "matrix": bases.matrix(found), "differing": bases.differing(found)}
-        figures.append(bases.figure(found))
+        models = bases.bases_of(compared)
+        extra |= {"bases": models, "matrix": bases.matrix(models), "differing": bases.differing(models)}
+        figures.append(bases.figure(models))
     if template.startswith("claim"):
         if folder is None:
-            raise ConfigError("template=claim reads claim.yaml beside comparison.json: give the comparison's path")
+            raise ConfigError("template=claim reads claim.yaml next to comparison.json: give the comparison's path")
         extra["retest"] = claim.retest(claim.read_claim(folder), table)
     if template.startswith("method_card"):
         extra["cards"] = sources.method_cards(table, Path.cwd())
@@ -114,15 +106,10 @@ def _special(
 
 
 def figure_inputs(
-    comparison: dict[str, Any], readings: Mapping[str, Any] | None = None, folder: Path | None = None
+    comparison: Comparison, readings: Mapping[str, Any] | None = None, folder: Path | None = None
 ) -> Inputs:
     """What figures read, from a comparison that went through `rows.load`."""
-    ceilings = {name: Estimate(*(value.get(part) for part in ("point", "lo", "hi", "refused")))
-                for name, value in (comparison.get("ceilings") or {}).items() if value}  # fmt: skip
-    solves = comparison.get("solves") or {}
-    by_policy = {policy: tuple(shares or ()) for policy, shares in (solves.get("by_policy") or {}).items()}
-    solved = Solves(tuple(solves.get("items") or ()), by_policy)
-    return Inputs(rows(comparison), ceilings, solved, readings or {}, folder)
+    return Inputs(rows(comparison), comparison.ceilings, comparison.solves, readings or {}, folder)
 
 
 def draw(inputs: Inputs, own: Sequence[Figure] = ()) -> list[Drawing]:
@@ -131,8 +118,8 @@ def draw(inputs: Inputs, own: Sequence[Figure] = ()) -> list[Drawing]:
     return [(figure, found, figure.chart(found, inputs)) for figure in figures if (found := figure.rows(inputs))]
 
 
-class _Prose:
-    """The notes of one page: each block is handed out once, what no section asked for is left over."""
+class _Notes:
+    """The notes of one page: each block is used once; those that no section used are left over."""
 
     def __init__(self, blocks: dict[str, str], ending: str):
         self.blocks, self.ending = dict(blocks), ending
@@ -161,7 +148,7 @@ def _environment(folder: Path) -> SandboxedEnvironment:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"md": text.markdown, "fenced": text.fenced, "one_line": text.one_line, "slug": text.slug,
-                            "markdown": _html}  # fmt: skip
+                            "markdown": _html, "plain": numbers.plain, "share": numbers.share}  # fmt: skip
     return environment
 
 
@@ -177,27 +164,22 @@ def _render(environment: SandboxedEnvironment, name: str, context: dict[str, Any
 
 
 def _write_browser(
-    out: Path,
-    comparison: dict[str, Any],
-    folder: Path | None,
-    environment: SandboxedEnvironment,
-    context: dict[str, Any],
-) -> dict[str, Any] | None:
-    """traces.html, where samples lie beside the comparison; what the report says of it."""
-    data = browser.gathered(comparison, folder)
-    if data is None:
+    out: Path, samples: browser.Samples | None, environment: SandboxedEnvironment, context: dict[str, Any]
+) -> dict[str, int] | None:
+    """traces.html, if there are samples; returns the numbers that the report states about it."""
+    if samples is None:
         (out / "traces.html").unlink(missing_ok=True)
         return None
     source, digest = browser.script(sources.template_folder())
-    told = {"script": Markup(source), "script_hash": digest, "packed": Markup(browser.packed(data)),
-            "shown": len(data["items"]), "of": data["of"], "n_policies": len(data["policies"])}  # fmt: skip
-    write_text(out / "traces.html", _render(environment, "_traces.html.j2", context | told))
-    return {"n_items": len(data["items"]), "of": data["of"], "n_policies": len(data["policies"])}
+    sizes = {"n_items": len(samples.items), "of": samples.of, "n_policies": len(samples.policies)}
+    page = {"script": Markup(source), "script_hash": digest, "packed": Markup(browser.packed(samples))}
+    write_text(out / "traces.html", _render(environment, "_traces.html.j2", context | page | sizes))
+    return sizes
 
 
-def _write_beside(out: Path, comparison: dict[str, Any], inputs: Inputs, drawings: list[Drawing]) -> list[Written]:
+def _write_beside(out: Path, comparison: Comparison, inputs: Inputs, drawings: list[Drawing]) -> list[Written]:
     """Figures, tables, numbers and references as files; returns the figures for inlining."""
-    table, columns = inputs.rows, used_columns(inputs.rows)
+    table, columns = inputs.rows, used_columns(comparison, inputs.rows)
     written = [write(out / "figures", *drawing) for drawing in drawings]
     _write_picture(out / "scorecard.png", inputs, heading(comparison))
     write_text(out / "scorecard.tex", latex.table(table, columns, comparison))

@@ -1,13 +1,14 @@
-"""What a report is made with besides its comparison: templates, references, the configs of the runs.
+"""What a report uses besides its comparison: templates, references, configs and logs of the runs.
 
-Templates lie in reports/templates of the repository; from a wheel they ride in elicit/_templates. Knows
-nothing of what they print.
+Templates are in reports/templates of the repository; a wheel holds them in elicit/_templates. Knows nothing of what
+they print.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,15 @@ from elicit.errors import ConfigError, DataError, near
 from elicit.files import read_json
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    from elicit.report.rows import TableRow
+    from elicit.results import Comparison
 
 UNINTERESTING = re.compile(r"(^|\.)(seed|root|group|folder|out|name|tracker|hydra)(\.|$)")
-"""keys of a run's config that differ without meaning anything"""
+"""keys of a run's config whose differences mean nothing"""
 
 
 def template_folder() -> Path:
-    """The folder of the built-in templates. Raises DataError where the installation lacks them."""
+    """The folder of the built-in templates. Raises DataError if the installation lacks them."""
     package = Path(__file__).resolve().parents[1]
     places = (package / "_templates", package.parent / "reports" / "templates")
     for place in places:
@@ -35,8 +37,7 @@ def template_folder() -> Path:
 def find_template(template: str) -> tuple[Path, list[str]]:
     """(folder, template file names) for a built-in name or a user's path.
 
-    A path names one file (mine.html.j2 or mine.md.j2); its sibling of the other ending is rendered too
-    where it is there.
+    A path names one file (mine.html.j2 or mine.md.j2); its sibling with the other ending is rendered too if it exists.
     """
     path = Path(template)
     if path.suffix != ".j2" and path.name == template:
@@ -71,42 +72,39 @@ def references(methods: list[str], folder: Path | None = None) -> list[tuple[str
     return out
 
 
-def config_differences(comparison: dict[str, Any], here: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """(policy names, [(key, one value a policy)]) of config keys in which the runs of a comparison differ.
+def config_differences(comparison: Comparison, here: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """(policy names, [(key, one value per policy)]) of config keys in which the runs of a comparison differ.
 
-    Configs come from `comparison["configs"]` (policy name -> resolved config), else from config.yaml in run
-    folders found from `here`. A run without a config is left out.
+    Configs are the config.yaml of run folders, resolved from `here`. A run without a config is left out.
     """
-    given = comparison.get("configs") or {}
     configs: dict[str, dict[str, str]] = {}
-    for policy in comparison["policies"]:
-        config = given.get(policy["name"]) or _run_config(policy.get("run"), here)
+    for line in comparison.lines:
+        config = _run_config(line.run, here)
         if config:
-            configs[policy["name"]] = flat(config)
+            configs[line.name] = flat(config)
     keys = sorted({key for config in configs.values() for key in config if not UNINTERESTING.search(key)})
     lines = [(key, [config.get(key, "") for config in configs.values()]) for key in keys]
     return list(configs), [(key, values) for key, values in lines if len(set(values)) > 1]
 
 
-def logs(table: list[Row], here: Path, folder: Path | None) -> dict[str, Path]:
-    """Policy id -> log.jsonl of its fit, where it is still there (`all_logs`; of several seeds the first)."""
-    return {policy: found[0] for policy, found in all_logs(table, here, folder).items()}
+def logs(table: Sequence[TableRow], here: Path, folder: Path | None) -> dict[str, Path]:
+    """Policy id -> log.jsonl of its fit, if it still exists (`all_logs`; of several seeds the first)."""
+    return {policy: paths[0] for policy, paths in all_logs(table, here, folder).items()}
 
 
-def all_logs(table: list[Row], here: Path, folder: Path | None) -> dict[str, list[Path]]:
-    """Policy id -> log.jsonl of the fit of each of its seeds: where the run is named, else in the comparison's root.
+def all_logs(table: Sequence[TableRow], here: Path, folder: Path | None) -> dict[str, list[Path]]:
+    """Policy id -> log.jsonl of the fit of each of its seeds: in the named run, else in the comparison's root.
 
     A fit that was taken over from an earlier run was logged there. A run is listed for the first policy that has it.
     """
     out: dict[str, list[Path]] = {}
     seen: set[Path] = set()
     for row in table:
-        members = row.policy.get("members") or []
-        for run in dict.fromkeys([row.policy.get("run"), *(member.get("run") for member in members)]):
-            found = _log(run, here, folder) if run else None
-            if found is not None and found not in seen:
-                seen.add(found)
-                out.setdefault(row.policy["id"], []).append(found)
+        for run in dict.fromkeys([row.line.run, *(member.run for member in row.line.members)]):
+            path = _log(run, here, folder) if run else None
+            if path is not None and path not in seen:
+                seen.add(path)
+                out.setdefault(row.line.id, []).append(path)
     return out
 
 
@@ -125,29 +123,29 @@ def _log(run: str, here: Path, folder: Path | None) -> Path | None:
 class MethodCard:
     """One method of a comparison: its row, its controls, its settings, and the head of its own README."""
 
-    row: Row
-    controls: list[Row]
+    row: TableRow
+    controls: list[TableRow]
     settings: list[tuple[str, str]]
     class_path: str
     about: str
 
 
-def method_cards(table: list[Row], here: Path) -> list[MethodCard]:
-    """A card for every method of the scorecard."""
+def method_cards(table: Sequence[TableRow], here: Path) -> list[MethodCard]:
+    """One card per method of the scorecard."""
     out = []
     for row in table:
         if row.role != "method":
             continue
-        method = (_run_config(row.policy.get("run"), here) or {}).get("method") or {}
+        method = (_run_config(row.line.run, here) or {}).get("method") or {}
         path = str(method.get("_class_") or "")
         settings = [(key, value) for key, value in sorted(flat(method).items()) if key != "_class_"]
-        controls = [other for other in table if other.depth and other.policy.get("parent") == row.policy["name"]]
+        controls = [other for other in table if other.depth and other.line.parent == row.line.name]
         out.append(MethodCard(row, controls, settings, path, _readme(path)))
     return out
 
 
 def _readme(class_path: str) -> str:
-    """The README of the package folder that a class lives in, up to its second heading; empty where there is none."""
+    """The README of the package folder of a class, up to its second heading; empty if there is none."""
     package = class_path.rsplit(".", 2)[0]
     spec = importlib.util.find_spec(package) if package.count(".") == 1 and class_path.startswith("methods.") else None
     path = Path(spec.origin).parent / "README.md" if spec and spec.origin else None

@@ -1,9 +1,9 @@
-"""Foreign text made inert: model output is hostile until shown otherwise.
+"""Foreign text made inert: model output is treated as hostile.
 
-Everything that a comparison holds passes through `clean` once, before any template sees it. Nothing
-that a reader can't see survives: control characters (ANSI codes start with one), bidirectional marks,
-zero-width characters and lone surrogates are written out as what they are. Escaping for a format
-(HTML is escaped by Jinja, Markdown and LaTeX here) comes on top. Knows nothing of comparisons.
+Everything in a comparison passes through `clean` once, before any template uses it. Characters that a reader can't
+see are replaced by their code point: control characters (ANSI codes begin with one), bidirectional marks, zero-width
+characters and lone surrogates. Escaping for a format (Jinja escapes HTML, this module Markdown and LaTeX) comes on
+top. Knows nothing of comparisons.
 
 Bidirectional marks: Boucher & Anderson, Trojan Source, arXiv 2111.00169.
 """
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
 
 LIMIT = 4000
-"""characters of one string that a report shows; a longer one keeps its head and its tail and says what is left out"""
+"""characters of one string that a report shows; of a longer one it shows the beginning and the end"""
 
-_KEPT = "\n\t"
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -38,7 +40,7 @@ def visible(text: str, limit: int = LIMIT) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """`text`, or its first two thirds and its end with a sentence on what was left out between."""
+    """`text`, or its first two thirds and its end, with the number of characters left out between them."""
     if len(text) <= limit:
         return text
     head, tail = limit * 2 // 3, limit // 4
@@ -54,14 +56,20 @@ def _shown(match: re.Match[str]) -> str:
     return character
 
 
-def clean(value: Any, limit: int = LIMIT) -> Any:
-    """A JSON-able value with every string in it, keys included, made visible."""
+def clean(value: T, limit: int = LIMIT) -> T:
+    """A JSON-able value or a dataclass with every string in it, keys included, made visible."""
+    return cast("T", _cleaned(value, limit))
+
+
+def _cleaned(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return visible(value, limit)
     if isinstance(value, dict):
-        return {visible(str(key), 200): clean(inner, limit) for key, inner in value.items()}
+        return {visible(str(key), 200): _cleaned(inner, limit) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(inner, limit) for inner in value]
+        return type(value)(_cleaned(inner, limit) for inner in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _cleaned(getattr(value, field.name), limit) for field in fields(value)})
     return value
 
 
@@ -73,7 +81,9 @@ def one_line(value: Any, limit: int = 90) -> str:
 
 def markdown(value: Any) -> str:
     """A value as one inert line of Markdown, safe in a table cell."""
-    line = re.sub(r"\s+", " ", str(value)).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = (
+        re.sub(r"[^\S\u00a0]+", " ", str(value)).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    )
     line = re.sub(r"([\\`*{}|~$])", r"\\\1", line)
     line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^#|\](?=[(\[:])", lambda match: "\\" + match[0], line)
     return line

@@ -1,118 +1,144 @@
 """Everything a template may use, made from a comparison that went through `rows.load`.
 
-`c` is the comparison itself, inert; `rows` its policies in the order of the scorecard; the rest is named in `view`.
-Knows no file format and draws nothing.
+`c` is the comparison itself, inert; `rows` its lines in the order of the scorecard; `view` names the rest. Knows no
+file format and draws nothing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from elicit.report import numbers, sources
-from elicit.report.pages import calibration, details
-from elicit.report.rows import Row, reasons, used_columns
-from elicit.report.verdict import MARGIN, headline_ef, verdicts, word
+from elicit.report.numbers import Shown
+from elicit.report.pages import calibration, counts, tables
+from elicit.report.rows import TableRow, reasons, rows, used_columns
+from elicit.report.verdict import MARGIN, bounds, headline_ef, verdict_label, verdicts
+from elicit.results import Comparison, Estimate, Trace
 
 TRACES = 20
 """pairs of traces shown in a report"""
+ENDINGS = ("eos", "stop", "length", "cut")
+OUTCOMES = ("noanswer", "empty", "missing", "ungraded")
 
 
-def view(comparison: dict[str, Any], table: list[Row], out: Path) -> dict[str, Any]:
+def view(comparison: Comparison, table: list[TableRow], out: Path) -> dict[str, Any]:
     """The names that templates use, besides figures and their tables, notes and what a special template adds."""
-    columns = used_columns(table)
+    columns = used_columns(comparison, table)
     config_names, differences = sources.config_differences(comparison, Path.cwd())
-    methods = method_names(comparison)
     return {
-        "c": comparison, "rows": table, "columns": columns, "word": word, "verdicts": verdicts(comparison),
-        "refusals": reasons(table, columns), "one_seed": any(r.seeds == 1 for r in table if r.role == "method"),
-        "split": details.split_table(table), "distance": details.distance_table(table),
-        "further": details.further_table(table), "other_figures": details.figures_table(table),
-        "pairs": pairs(comparison, table), "headline": headline_ef,
-        "tests": [r for r in table if r.policy.get("p")], "endings": endings(table),
-        "traces": chosen(list(comparison.get("traces") or [])), "n_traces": len(comparison.get("traces") or []),
-        "calibration": calibration.tables(comparison.get("calibration")), "warnings": warnings(comparison, table),
-        "config_names": config_names, "differences": differences,
-        "provenance": sorted(sources.flat(comparison.get("provenance") or {}).items()),
-        "commands": list(comparison.get("commands") or []), "references": sources.references(methods),
-        "link": lambda row: run_link(row.policy.get("run"), out), "show": numbers.show, "plain": numbers.plain,
-        "share": numbers.share, "is_base": bool((comparison.get("checkpoint") or {}).get("base_model", True)),
+        # the comparison, and how its numbers are printed
+        "c": comparison, "rows": table, "columns": columns, "verdict_label": verdict_label, "headline": headline_ef,
+        "show": numbers.show, "plain": numbers.plain, "share": numbers.share, "created": numbers.moment,
+        "DASH": numbers.DASH, "link": lambda row: run_link(row.line.run, out),
+        "is_base": bool(comparison.checkpoint.get("base_model", True)),
+        # verdict and scorecard
+        "verdicts": verdicts(comparison), "refusals": reasons(table, columns),
+        "one_seed": any(row.seeds == 1 for row in table if row.role == "method"),
+        "tests": [row for row in table if row.line.under("p")], "pairs": pairs(comparison, table),
+        "split": tables.split_table(comparison, table), "further": tables.further_table(comparison, table),
+        "distance": tables.distance_table(comparison, table), "other_figures": tables.figures_table(comparison, table),
+        # coverage, who solves what, validity, endings
+        "refused_coverage": counts.refused_coverage(table), "solved": counts.solved_table(comparison.solves, table),
+        "support": counts.support_table(table), "validity": counts.validity_table(table), "endings": endings(table),
+        # traces, calibration, warnings, provenance
+        "traces": chosen_traces(comparison.traces), "n_traces": len(comparison.traces),
+        "calibration": calibration.tables(comparison.calibration), "warnings": warnings(comparison, table),
+        "config_names": config_names, "differences": differences, "commands": comparison.commands,
+        "provenance": sorted(sources.flat(comparison.provenance).items()),
+        "references": sources.references(method_names(comparison)),
     }  # fmt: skip
 
 
-def method_names(comparison: Mapping[str, Any]) -> list[str]:
-    """The methods of a comparison and the names they go by: what references are chosen for."""
-    names = {str(p[key]) for p in comparison["policies"] for key in ("method", "name") if p.get(key)}
-    return sorted(names)
+def method_names(comparison: Comparison) -> list[str]:
+    """The methods of a comparison and the names of its lines: references are chosen by them."""
+    return sorted({name for line in comparison.lines for name in (line.method, line.name) if name})
 
 
-def pairs(comparison: dict[str, Any], table: list[Row]) -> list[dict[str, Any]]:
-    """Paired differences of every two methods: their rows and the cell."""
-    by_id = {row.policy["id"]: row for row in table}
+@dataclass(frozen=True)
+class PairRow:
+    """The paired difference of two methods."""
+
+    a: TableRow
+    b: TableRow
+    cell: Shown
+    own: bool
+    """each at its own best prompt"""
+
+
+def pairs(comparison: Comparison, table: Sequence[TableRow]) -> list[PairRow]:
+    """The paired differences whose two methods are in the table."""
+    by_id = {row.line.id: row for row in table}
     return [
-        {"a": by_id[pair["a"]], "b": by_id[pair["b"]], "cell": numbers.show(pair.get("difference"), "points"),
-         "own": len(set(pair.get("prompts") or [])) > 1 or (pair.get("prompts") or ["bare"])[0] != "bare"}
-        for pair in comparison.get("pairs") or []
-        if pair.get("a") in by_id and pair.get("b") in by_id
-    ]  # fmt: skip
+        PairRow(by_id[pair.a], by_id[pair.b], numbers.show(pair.difference, "points"), set(pair.prompts) != {"bare"})
+        for pair in comparison.pairs
+        if pair.a in by_id and pair.b in by_id
+    ]
 
 
-def chosen(traces: list[dict[str, Any]], limit: int = TRACES) -> list[dict[str, Any]]:
-    """At most `limit` pairs of traces, as many of each method as of the others, in the order given."""
-    turns: dict[Any, int] = {}
+def chosen_traces(traces: Sequence[Trace], limit: int = TRACES) -> list[Trace]:
+    """At most `limit` pairs of traces, equally many of each method, in the given order."""
+    turns: dict[str | None, int] = {}
     ranked = []
     for place, trace in enumerate(traces):
-        method = (trace.get("method") or {}).get("policy")
+        method = trace.method.policy
         turns[method] = turns.get(method, 0) + 1
         ranked.append((turns[method], place))
     return [traces[place] for place in sorted(place for _, place in sorted(ranked)[:limit])]
 
 
-def endings(table: list[Row]) -> list[dict[str, Any]]:
-    """How answers ended, a row a policy that recorded it; shares."""
-    kinds = ("eos", "stop", "length", "cut")
-    outcomes = ("noanswer", "empty", "missing", "ungraded")
+@dataclass(frozen=True)
+class EndingRow:
+    """How the answers of one policy ended."""
+
+    row: TableRow
+    shares: list[float | None]
+    """of samples, in the order of `ENDINGS`, "other", `OUTCOMES`"""
+    lenient: Shown
+
+
+def endings(table: Sequence[TableRow]) -> list[EndingRow]:
+    """How answers ended, one row per policy that recorded it."""
     out = []
     for row in table:
-        finish = row.policy.get("finish") or {}
+        finish = {kind: value.number for kind, value in row.line.under("finish").items()}
         if finish:
-            other = [finish[k] for k in finish if k not in kinds and isinstance(finish[k], int | float)]
-            out.append({"row": row, "other": sum(other)} | {kind: finish.get(kind) for kind in kinds}
-                       | {key: row.policy.get(key) for key in outcomes})  # fmt: skip
+            other = sum(share or 0.0 for kind, share in finish.items() if kind not in ENDINGS)
+            outcomes = [row.line.number(key) for key in OUTCOMES]
+            lenient = numbers.show(row.line.get("acc/lenient"), "percent")
+            out.append(EndingRow(row, [*(finish.get(kind) for kind in ENDINGS), other, *outcomes], lenient))
     return out
 
 
-def warnings(comparison: dict[str, Any], table: list[Row]) -> list[str]:
-    """The comparison's own warnings, then what follows from how it was made."""
-    out = list(comparison.get("warnings") or [])
-    if comparison.get("frozen") == "after":
+def warnings(comparison: Comparison, table: Sequence[TableRow]) -> list[str]:
+    """The comparison's own warnings, then those that follow from its design and its controls."""
+    out = list(comparison.warnings)
+    methods = [row for row in table if row.role == "method"]
+    placebos = [row for row in table if row.role == "placebo"]
+    if comparison.frozen == "after":
         out.append("Settings and family were frozen after the first test sample: everything here is exploratory.")
-    single = [row.name for row in table if row.role == "method" and row.seeds == 1]
-    if single and not any(given.startswith("1 seed") for given in out):
+    if any(row.seeds == 1 for row in methods) and not any(given.startswith("1 seed") for given in out):
         out.append("1 seed: interval over items only")
-    parents = {row.policy.get("parent") for row in table if row.role == "placebo"}
-    bare = [r.name for r in table
-            if r.role == "method" and not ({r.policy["name"], r.policy.get("method")} & parents)]  # fmt: skip
-    if bare:
+    parents = {row.line.parent for row in placebos}
+    if bare := [row.name for row in methods if not {row.line.name, row.line.method} & parents]:
         out.append(f"No placebo was run for {', '.join(dict.fromkeys(bare))}: no claim without its control.")
-    gaining = [row.name for row in table if row.role == "placebo" and word(row) == "gains"]
-    if gaining:
+    if gaining := [row.name for row in placebos if verdict_label(row) == "gains"]:
         out.append(
             f"Placebos that gain over the bare base: {', '.join(gaining)}. Their method's gain is counted from there."
         )
-    unaccounted = [row.name for row in table if row.role == "method" and row.data_class == "unaccounted"]
-    if unaccounted:
+    if unaccounted := [row.name for row in methods if row.data_class == "unaccounted"]:
         out.append(f"Data use unaccounted for {', '.join(unaccounted)}: left out of the verdict.")
     return list(dict.fromkeys(out))
 
 
 def run_link(run: str | None, out: Path) -> str | None:
-    """A relative link from a report that lies under the root of its runs; never another scheme or host.
+    """A relative link from a report under the root of its runs; never another scheme or host.
 
-    A report rendered elsewhere is to be passed on: what it linked to would stay behind, so it links to no run.
+    A report rendered elsewhere is meant to be passed on without its runs, so it links to none.
     """
     here = Path(out).resolve()
     if not run or (Path.cwd() / run).resolve().parent not in here.parents:
@@ -121,31 +147,39 @@ def run_link(run: str | None, out: Path) -> str | None:
     return quote(relative if relative.startswith(".") else f"./{relative}", safe="/.-_")
 
 
-def planted(comparison: dict[str, Any], table: list[Row]) -> dict[str, Any]:
-    """For template=organism: whether an ability was planted, and what each method makes of it.
+@dataclass(frozen=True)
+class Planted:
+    """For template=organism: whether an ability was planted, and what each method makes of it."""
 
-    Planted where the forced accuracy C4 lies MARGIN above the bare base. Rules: *found* with a control-adjusted gain
-    above 0 and a point estimate of EF B0/C4 of .6 or more, *found in part* below it, else *not found*; where nothing
-    was planted *quiet* inside +-MARGIN of the base, *false elicitation* with a control-adjusted gain above 0, else
-    *not decidable*.
+    there: bool
+    forced: Estimate | None
+    """accuracy with the opener forced, C4"""
+    answers: list[tuple[TableRow, str]]
+    """method -> found, found in part, not found; or quiet, false elicitation, not decidable"""
+
+
+def planted(comparison: Comparison) -> Planted:
+    """Planted if the forced accuracy C4 lies MARGIN above the bare base.
+
+    Rules: *found* with a control-adjusted gain above 0 and a point estimate of EF B0/C4 of .6 or more, *found in part*
+    below it, else *not found*; if nothing was planted, *quiet* inside +-MARGIN of the base, *false elicitation* with a
+    control-adjusted gain above 0, else *not decidable*.
     """
-    base = next((numbers.bounds(row.policy["acc"]) for row in table if row.badge == "B0"), None)
-    forced = numbers.bounds((comparison.get("ceilings") or {}).get("C4"))
-    there = bool(base and forced and forced[1] - base[2] > MARGIN)
-    methods = [row for row in table if row.role == "method"]
-    found = [{"row": row, "answer": _planted_word(row, there)} for row in methods]
-    return {"there": there, "forced": (comparison.get("ceilings") or {}).get("C4"), "found": found}
+    table = rows(comparison)
+    base = next((bounds(row, "acc/strict") for row in table if row.badge == "B0"), None)
+    c4 = comparison.ceilings.get("C4")
+    forced = c4.bounds if c4 is not None else None
+    there = base is not None and forced is not None and forced[1] - base[2] > MARGIN
 
+    def answer(row: TableRow) -> str:
+        gain, over_base, fraction = (bounds(row, key) for key in ("ctrl/gain", "gain/B0", "ef/B0/C4"))
+        if gain is None:
+            return "not decidable"
+        if there:
+            return "not found" if gain[1] <= 0 else "found" if fraction and fraction[0] >= 0.6 else "found in part"
+        if gain[1] > 0:
+            return "false elicitation"
+        quiet = over_base is not None and over_base[1] > -MARGIN and over_base[2] < MARGIN
+        return "quiet" if quiet else "not decidable"
 
-def _planted_word(row: Row, there: bool) -> str:
-    gain = numbers.bounds((row.policy.get("ctrl") or {}).get("gain"))
-    over_base = numbers.bounds((row.policy.get("gain") or {}).get("B0"))
-    fraction = numbers.bounds((row.policy.get("ef") or {}).get("B0/C4"))
-    if gain is None:
-        return "not decidable"
-    if there:
-        return "not found" if gain[1] <= 0 else "found" if fraction and fraction[0] >= 0.6 else "found in part"
-    if gain[1] > 0:
-        return "false elicitation"
-    quiet = over_base is not None and over_base[1] > -MARGIN and over_base[2] < MARGIN
-    return "quiet" if quiet else "not decidable"
+    return Planted(there, c4, [(row, answer(row)) for row in table if row.role == "method"])

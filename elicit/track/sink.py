@@ -1,14 +1,14 @@
-"""Metrics to wandb: a sink. It is never a source, and when it fails the run goes on.
+"""Metrics to wandb: a sink. Nothing is read from it, and if it fails the run continues.
 
     run folder/
       wandb/             everything of wandb, staged artifacts and caches included
       wandb/run_id.txt   a resumed run continues the same wandb run
 
-The mode is resolved here and said in one line: an explicit setting, then WANDB_MODE, then online
-where a key is present and the server answers, else offline (`wandb.init` itself raises with neither
-key nor network, and never falls back). A server that falls silent costs at most `patience` seconds at a run's
-end; what did not arrive lies in the folder for `wandb sync`. What is tracked of a comparison: `elicit/track/scores.py`.
-Knows nothing about methods or metrics; no torch; wandb is imported only when a run starts.
+The mode is resolved here and printed in one line: an explicit setting, then WANDB_MODE, then online if there is a key
+and the server answers, else offline (`wandb.init` itself raises without key or network, and never falls back). A server
+that stops answering costs at most `patience` seconds at the end of a run; what did not arrive stays in the folder for
+`wandb sync`. What is tracked of a comparison: `elicit/track/scores.py`. Knows nothing about methods or metrics; no
+torch; wandb is imported only when a run starts.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ class Run(Protocol):
     def finish(self) -> None: ...
 
 
+class Tracker(Protocol):
+    """Starts runs."""
+
+    def start(self, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any], say: Say) -> Run: ...
+
+
 class Silent:
     """The run of a tracker that is off, or that failed to start."""
 
@@ -66,7 +72,7 @@ class WandbTracker:
     """tracker=wandb."""
 
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """auto: WANDB_MODE, then online where a key is present and the server answers, else offline"""
+    """auto: WANDB_MODE, then online if there is a key and the server answers, else offline"""
     project: str = "elicit"
     entity: str | None = None
     tags: tuple[str, ...] = ()
@@ -76,7 +82,7 @@ class WandbTracker:
     """seconds that a run's end waits for uploads; the rest stays on disk for `wandb sync`"""
 
     def start(self, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any], say: Say) -> Run:
-        """Begin (or continue) the wandb run of `folder`; a fault is said once and gives a silent run."""
+        """Begin (or continue) the wandb run of `folder`; a fault is printed once and gives a silent run."""
         mode, why = resolve_mode(self.mode, self.timeout)
         if mode == "disabled":
             say(f"wandb: off ({why})")
@@ -91,7 +97,7 @@ class WandbTracker:
 
 
 class WandbRun:
-    """A live wandb run. The first fault of a call is said, later ones are not; none is raised."""
+    """A live wandb run. The first fault of a call is printed, later ones are not; none is raised."""
 
     def __init__(self, run: Any, say: Say) -> None:
         self._run, self._say, self._failed, self._step = run, say, False, 0
@@ -137,7 +143,10 @@ class WandbRun:
 
 
 def resolve_mode(setting: str, timeout: float = 2.0) -> tuple[str, str]:
-    """(mode, why): explicit setting > WANDB_MODE > key present and server reachable ? online : offline."""
+    """(mode, why): explicit setting, else WANDB_MODE, else online with a key and a server that answers, else offline.
+
+    Raises ConfigError if WANDB_MODE is no mode of wandb.
+    """
     if setting != "auto":
         return setting, f"tracker.mode={setting}"
     named = os.environ.get("WANDB_MODE", "").strip()
@@ -155,7 +164,7 @@ def resolve_mode(setting: str, timeout: float = 2.0) -> tuple[str, str]:
 
 
 def has_key(url: str) -> bool:
-    """Whether there is a key for the server: in WANDB_API_KEY or the netrc file."""
+    """True if WANDB_API_KEY or the netrc file holds a key for the server."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
@@ -166,7 +175,7 @@ def has_key(url: str) -> bool:
 
 
 def reachable(url: str, timeout: float) -> bool:
-    """Whether a TCP connection to the server opens within `timeout` seconds."""
+    """True if a TCP connection to the server opens within `timeout` seconds."""
     parts = urlparse(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -212,6 +221,6 @@ def _init(
 
 
 def _settings(settings: Any, patience: float) -> Any:
-    """wandb's own settings; `finish_timeout` only where the installed version has it."""
+    """wandb's own settings; `finish_timeout` only if the installed version has it."""
     wanted = {"silent": True, "console": "off", "init_timeout": 20, "finish_timeout": patience}
     return settings(**{key: value for key, value in wanted.items() if key in settings.model_fields})

@@ -1,9 +1,9 @@
 """A wandb workspace in which the policies of a comparison can be compared: sections and panels as plain data.
 
 The specification is JSON in the words of wandb-workspaces (`Workspace`, `Section`, `LinePlot`, `BarPlot`,
-`RunsetSettings`); `build` hands it to that package where it is installed and a server answers. The package is no
-dependency: without it the JSON can be kept, checked and read by people. Every key in it is one that `scores` logs.
-Knows no comparison and no value.
+`RunsetSettings`); `build` passes it to that package if it is installed and a server answers. The package is no
+dependency: without it the JSON can still be saved, checked and read. `scores` logs every key in it. Knows no
+comparison and no value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Spec = dict[str, Any]
 
 
 def specification(project: str = "elicit", entity: str | None = None, group: str | None = None) -> Spec:
-    """The workspace of a project, its runs filtered to the score runs (of one group, where given)."""
+    """The workspace of a project, its runs filtered to the score runs (of one group, if given)."""
     return {
         "name": "elicit: methods compared" + (f" ({group})" if group else ""),
         "project": project,
@@ -41,17 +41,8 @@ def specification(project: str = "elicit", entity: str | None = None, group: str
     }  # fmt: skip
 
 
-def metrics(spec: Spec) -> set[str]:
-    """Every key that the panels show."""
-    found: set[str] = set()
-    for section in spec["sections"]:
-        for panel in section["panels"]:
-            found |= {*panel.get("metrics", []), *panel.get("y", []), *([panel["x"]] if "x" in panel else [])}
-    return found
-
-
 def build(spec: Spec) -> Any:
-    """The same as an object of wandb-workspaces. Raises ConfigError where the package is not installed."""
+    """The same as an object of wandb-workspaces. Raises ConfigError if the package is not installed."""
     try:
         import wandb_workspaces.reports.v2 as reports
         import wandb_workspaces.workspaces as workspaces
@@ -61,12 +52,12 @@ def build(spec: Spec) -> Any:
         ) from None
     panels = {"LinePlot": reports.LinePlot, "BarPlot": reports.BarPlot}
 
-    def panel(told: Spec) -> Any:
-        return panels[told["type"]](**{key: value for key, value in told.items() if key != "type"})
+    def panel(spec: Spec) -> Any:
+        return panels[spec["type"]](**{key: value for key, value in spec.items() if key != "type"})
 
     sections = [
-        workspaces.Section(name=one["name"], panels=[panel(told) for told in one["panels"]], is_open=one["is_open"])
-        for one in spec["sections"]
+        workspaces.Section(name=section["name"], panels=list(map(panel, section["panels"])), is_open=section["is_open"])
+        for section in spec["sections"]
     ]
     return workspaces.Workspace(
         name=spec["name"],

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from elicit.files import read_json
 from elicit.report import report
 from elicit.report.pages import browser
 from elicit.report.sources import template_folder
+from elicit.results import read_comparison
 from tests.report.example import HOSTILE, brief, on_disk
 from tests.report.test_report import Page
 
@@ -41,14 +41,14 @@ def unpacked(page: str) -> dict[str, Any]:
 def test_the_page_holds_the_first_right_and_the_first_wrong_sample_of_every_item(page: str, folder: Path) -> None:
     import pandas as pd
 
-    data, told = unpacked(page), read_json(folder / "comparison.json")
-    assert [p["name"] for p in data["policies"]] == [p["name"] for p in told["policies"]]
+    data, given = unpacked(page), read_comparison(folder / "comparison.json")
+    assert [p["name"] for p in data["policies"]] == [line.name for line in given.lines]
     root = folder.parent.parent / "store"
-    for rows, policy in zip(data["rows"], told["policies"], strict=True):
-        graded = pd.read_parquet(root / "grades" / policy["id"] / "compare" / "shard-a.parquet")
+    for rows, line in zip(data["rows"], given.lines, strict=True):
+        graded = pd.read_parquet(root / "grades" / line.id / "compare" / "shard-a.parquet")
         expected = {(item, grade): min(own["j"]) for (item, grade), own in graded.groupby(["item", "strict"])}
-        found = {(told["solves"]["items"][i], bool(grade)): j for i, j, grade, _, _ in rows}
-        assert found == expected
+        packed = {(given.solves.items[i], bool(grade)): j for i, j, grade, _, _ in rows}
+        assert packed == expected
     assert data["items"][3]["question"] == "Start with 3. Add 7, then subtract 9." and data["items"][3]["gold"] == "8"
 
 
@@ -71,7 +71,7 @@ def test_one_script_may_run_and_it_reaches_nothing(page: str) -> None:
     assert not re.search(r"https?:", page)
 
 
-def test_without_script_the_chosen_pairs_stand_on_the_page(page: str) -> None:
+def test_without_script_the_chosen_pairs_are_on_the_page(page: str) -> None:
     assert page.index('id="browser" hidden') < page.index('id="chosen"')
     assert "Base wrong, method right" in page and "answer 8" in page
 
@@ -82,11 +82,11 @@ def test_without_samples_there_is_no_browser(tmp_path: Path) -> None:
     assert "traces.html" not in (tmp_path / "report.html").read_text()
 
 
-def test_a_page_takes_items_evenly_where_all_are_too_many() -> None:
+def test_a_page_takes_items_evenly_if_all_are_too_many() -> None:
     items = [f"i{k}" for k in range(10_000)]
-    taken = browser._taken(items, 20)
+    taken = browser.evenly(items, 20)
     assert 20 <= len(taken) < 10_000 and taken[0] == "i0" and int(taken[-1][1:]) > 9_000
-    assert browser._taken(items[:100], 20) == items[:100]
+    assert browser.evenly(items[:100], 20) == items[:100]
 
 
 def test_the_script_is_plain_ascii_so_that_its_hash_is_the_file_s() -> None:

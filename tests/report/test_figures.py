@@ -49,7 +49,7 @@ def test_a_figure_is_one_entry_and_nothing_else_changes(
     assert shown[0] in inside[: inside.index("</section>")]
     assert "![A toy &amp; more](figures/toy.svg)" in after["report.md"].decode()
     lines = list(csv.DictReader(after["figures/toy.csv"].decode().splitlines()))
-    assert [line["policy"] for line in lines] == [policy["name"] for policy in brief()["policies"]]
+    assert [line["policy"] for line in lines] == [line.name for line in brief().lines]
 
 
 def test_every_section_of_a_figure_is_one_that_both_pages_show() -> None:

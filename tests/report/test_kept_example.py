@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from elicit.report import report
+from elicit.results import write_comparison
 from tests.report.example import comparison
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
@@ -50,7 +50,7 @@ def numbers(folder: Path) -> dict[str, str]:
 
 
 def faults(kept: Path, fresh: Path) -> list[str]:
-    """What stands in the kept folder and not in what was rendered now."""
+    """What the kept folder holds and the fresh rendering does not."""
     old, new = numbers(kept), numbers(fresh)
     found = [f"numbers.tex, {key}: {value}" for key, value in old.items() if new.get(key) != value]
     was, now = ((folder / "report.html").read_text(encoding="utf-8") for folder in (kept, fresh))
@@ -74,7 +74,7 @@ def rendered(source: Path, out: Path) -> Path:
 def kept(tmp_path_factory) -> Path:
     """An example as `make example` keeps one, of the tests' own comparison."""
     folder = tmp_path_factory.mktemp("example")
-    (folder / "comparison.json").write_text(json.dumps(comparison()), encoding="utf-8")
+    write_comparison(comparison(), folder / "comparison.json")
     return rendered(folder / "comparison.json", folder)
 
 

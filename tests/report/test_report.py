@@ -7,19 +7,21 @@ import csv
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from elicit.errors import ConfigError, DataError
+from elicit.files import read_json
 from elicit.report import report
-from elicit.report.figures.solves import against_base
-from elicit.report.render import chosen, figure_inputs, view
+from elicit.report.pages.counts import solved_table
 from elicit.report.rows import load, rows
 from elicit.report.sources import references, template_folder
-from elicit.report.view import run_link
-from tests.report.example import HOSTILE, brief, comparison, hostile
+from elicit.report.view import chosen_traces, run_link, view
+from elicit.results import Column, Comparison, Estimate, Side, Solves, Trace, read_comparison, write_comparison
+from tests.report.example import HOSTILE, brief, comparison, hostile, share
 
 
 class Page(HTMLParser):
@@ -77,7 +79,7 @@ def test_the_report_is_whole(rendered):
     assert Page(text).open == []
 
 
-def test_sections_stand_in_their_order(rendered):
+def test_sections_are_in_their_order(rendered):
     order = ["verdict", "scorecard", "curves", "solves", "validity", "traces"]
     order += ["calibration", "limitations", "provenance"]
     assert re.findall(r'<section id="([\w-]+)"', rendered[1]) == order
@@ -110,7 +112,7 @@ def test_figures_take_their_colours_from_the_page(rendered):
 def test_every_scorecard_row_shows_interval_sample_size_seeds_class_and_its_run(rendered):
     table = re.search(r'<table class="wide">.*?</table>', rendered[1], flags=re.DOTALL)[0]
     body = [row for row in re.findall(r"<tr class=\"(?:top|child)\">.*?</tr>", table, flags=re.DOTALL)]
-    assert len(body) == len(comparison()["policies"])
+    assert len(body) == len(comparison().lines)
     for row in body:
         assert re.search(r'\d+\.\d<span class="interval">\[', row)
         assert (
@@ -160,9 +162,9 @@ def test_notes_are_made_once_and_survive_every_rendering(tmp_path):
     assert "My *own* words." in (tmp_path / "report.md").read_text()
 
 
-def test_a_note_s_block_that_stands_twice_is_refused(tmp_path):
+def test_a_note_s_block_that_occurs_twice_is_refused(tmp_path):
     (tmp_path / "notes.md").write_text("<!-- notes: solves -->\na\n<!-- notes: solves -->\nb\n")
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         report(brief(), tmp_path)
 
 
@@ -171,7 +173,7 @@ def test_a_user_s_template_is_found_by_its_path_and_may_extend_the_built_in_one(
     mine.write_text(
         '{% extends "builtin/comparison.html.j2" %}{% block traces %}<p>no traces, {{ c.group }}</p>{% endblock %}'
     )
-    page = report(brief() | {"group": HOSTILE}, tmp_path / "out", template=str(mine)).read_text()
+    page = report(replace(brief(), group=HOSTILE), tmp_path / "out", template=str(mine)).read_text()
     assert "<p>no traces, &lt;/script&gt;" in page and 'id="scorecard"' in page and 'id="traces"' not in page
     assert not (tmp_path / "out" / "report.md").exists()
 
@@ -197,23 +199,51 @@ def test_an_unknown_template_names_the_known_ones(tmp_path):
 
 
 def test_optional_parts_may_be_missing(tmp_path):
-    bare = {"schema": 1, "policies": [{"id": "a", "name": "only", "role": "base", "acc": {"refused": "all ungraded"}}]}
-    page = report(bare, tmp_path).read_text()
+    policy = {"id": "a", "name": "only", "role": "base", "acc": {"refused": "all ungraded"}}
+    page = report({"schema": 1, "group": "g", "task": "t", "policies": [policy]}, tmp_path).read_text()
     assert "refused: all ungraded" in page and "Not recorded in this comparison" in page and Page(page).open == []
-    given = comparison()
-    missing = ("solves", "traces", "warnings", "commands", "provenance", "calibration", "ceilings", "rungs", "settings")
-    for key in missing:
-        draft = {k: v for k, v in brief().items() if k != key}
-        view(load(draft), rows(load(draft)), tmp_path)
-    given = {k: v for k, v in given.items() if k not in missing}
-    for p in given["policies"]:
-        p |= dict.fromkeys(("cov", "maj", "gain", "ef", "ctrl", "matched", "cost", "finish", "valid", "edit", "ledger"))
+    nothing = {"solves": Solves(), "traces": (), "warnings": (), "commands": (), "provenance": {}, "calibration": {},
+               "ceilings": {}}  # fmt: skip
+    for name, empty in nothing.items():
+        draft = load(replace(brief(), **{name: empty}))
+        view(draft, rows(draft), tmp_path)
+    given = replace(comparison(), **nothing)
+    for line in given.lines:
+        line.values, line.curves, line.ledger = {"acc/strict": line.values["acc/strict"]}, {}, {}
     assert Page(report(given, tmp_path).read_text()).open == []
+
+
+FIRST = Path(__file__).parents[1] / "fixtures" / "yesterday" / "comparison_schema1.json"
+
+
+def test_a_file_of_schema_1_renders_as_the_same_comparison_in_schema_2(tmp_path):
+    write_comparison(read_comparison(FIRST), tmp_path / "comparison.json")
+    old, new = (report(path, tmp_path / path.stem) for path in (FIRST, tmp_path / "comparison.json"))
+    assert old.read_bytes() == new.read_bytes()
+    assert report(read_json(FIRST), tmp_path / "content").read_bytes() == old.read_bytes()
+
+
+TOY = Column("toy/score", "Toy score", "percent", "a metric that no reader knows by name", "figures", ("method",))
+
+
+def with_toy() -> Comparison:
+    """The example with one more column, measured for one method and refused for the next."""
+    out = brief()
+    out.lines[1].values["toy/score"] = share(0.4321, 0.05)
+    return replace(out, columns=(*out.columns, TOY))
+
+
+def test_a_column_that_no_code_knows_is_shown_by_its_title_in_every_page(tmp_path):
+    page = report(with_toy(), tmp_path).read_text()
+    markdown = (tmp_path / "report.md").read_text()
+    assert '<th scope="col" title="a metric that no reader knows by name">Toy score</th>' in page
+    assert '<td>43.2<span class="interval">[38.2, 48.2]</span></td>' in page
+    assert "| Toy score |" in markdown and "43.2 [38.2, 48.2]" in markdown
 
 
 def test_a_checkpoint_that_is_no_base_model_gets_a_banner(tmp_path, rendered):
     given = brief()
-    given["checkpoint"]["base_model"] = False
+    given.checkpoint["base_model"] = False
     for text in (report(given, tmp_path).read_text(), (tmp_path / "report.md").read_text()):
         assert "not a base model: no latent claim" in text
     assert "not a base model" not in rendered[1]
@@ -222,7 +252,7 @@ def test_a_checkpoint_that_is_no_base_model_gets_a_banner(tmp_path, rendered):
 def test_a_figure_s_csv_holds_what_is_drawn(rendered):
     out, _ = rendered
     lines = list(csv.DictReader((out / "figures" / "accuracy.csv").open()))
-    points = {p["id"]: p["acc"]["point"] for p in comparison()["policies"]}
+    points = {line.id: line.number("acc/strict") for line in comparison().lines}
     assert {line["id"]: float(line["point"]) for line in lines} == points
     solves = list(csv.DictReader((out / "figures" / "solves.csv").open()))
     assert len(solves) == 200
@@ -231,22 +261,23 @@ def test_a_figure_s_csv_holds_what_is_drawn(rendered):
 
 
 def test_who_solves_what_counts_each_item_once():
-    given = comparison()
-    given["solves"] = {"items": list("abcd"), "by_policy": {"b0": [0.5, 0, 0, 1], "b1": [0.1, 0.2, 0, 0]}}
-    (line,) = against_base(figure_inputs(load(given)))
-    assert [line[k] for k in ("both", "policy_only", "base_only", "neither", "items")] == [1, 1, 1, 1, 4]
+    by_policy = {"b0": (0.5, 0.0, 0.0, 1.0), "b1": (0.1, 0.2, 0.0, 0.0)}
+    given = load(replace(comparison(), solves=Solves(tuple("abcd"), by_policy)))
+    (line,) = solved_table(given.solves, rows(given))
+    assert (line.both, line.policy_only, line.base_only, line.neither, line.n_items) == (1, 1, 1, 1, 4)
 
 
-def test_counts_behind_validity_support_and_tests_are_shown_where_the_comparison_holds_them(tmp_path):
+def test_counts_of_validity_support_and_tests_are_shown_if_the_comparison_holds_them(tmp_path):
     given = brief()
-    given["created"] = 1_795_241_415.0
-    given["policies"][1] |= {
-        "valid": {"table": [[2885, 0], [108, 207]], "valid_given_correct": 0.964, "correct_given_valid": 1.0},
-        "support": {"K": 8, "P": 71, "E": 127, "S": 0, "null": {"P": 59, "E": 13, "S": 12}},
-        "p": {"gain": 1e-4, "gain_holm": 1e-3, "ctrl": 2e-4, "ctrl_holm": 0.002, "detectable": 0.0532},
-    }
-    given["policies"][2]["support"] = {"refused": "one sample"}
-    given["traces"][0]["method"]["policy"] = given["policies"][1]["id"]
+    counts = {"valid/n/valid_right": 2885, "valid/n/valid_wrong": 0, "valid/n/invalid_right": 108,
+              "valid/n/invalid_wrong": 207, "valid/valid_given_correct": 0.964, "support/K": 8, "support/P": 71,
+              "support/E": 127, "support/S": 0, "support/null/E": 13, "support/null/S": 12, "p/gain": 1e-4,
+              "p/gain_holm": 1e-3, "p/ctrl": 2e-4, "p/ctrl_holm": 0.002, "p/detectable": 0.0532}  # fmt: skip
+    given.lines[1].values |= {key: Estimate(x) for key, x in counts.items()}
+    given.lines[2].values |= {f"support/{key}": Estimate(refused="one sample") for key in ("SRR", "NDR")}
+    given.created = 1_795_241_415.0
+    first = given.traces[0]
+    given.traces = (replace(first, method=replace(first.method, policy=given.lines[1].id)),)
     page = report(given, tmp_path).read_text()
     assert "2,885 of 2,993" in page and "refused: one sample" in page and "2026-11-21 06:10 UTC" in page
     assert "<td>127</td><td>13</td><td>0</td><td>12</td>" in page and "<td>0.002</td><td>5.3</td>" in page
@@ -254,15 +285,16 @@ def test_counts_behind_validity_support_and_tests_are_shown_where_the_comparison
 
 
 def test_shown_traces_are_shared_out_evenly_between_methods_in_their_order():
-    traces = [{"item": i, "method": {"policy": name}} for name in "abc" for i in range(10)]
-    shown = chosen(traces, 7)
-    assert [(t["method"]["policy"], t["item"]) for t in shown] == [
-        ("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("c", 0), ("c", 1)]  # fmt: skip
+    base = Side("", None)
+    traces = [Trace(str(i), "", None, "", base, Side("", None, name)) for name in "abc" for i in range(10)]
+    shown = chosen_traces(traces, 7)
+    assert [(t.method.policy, t.item) for t in shown] == [
+        ("a", "0"), ("a", "1"), ("a", "2"), ("b", "0"), ("b", "1"), ("c", "0"), ("c", "1")]  # fmt: skip
 
 
-def test_a_ceiling_s_row_tells_its_value_and_stays_out_of_the_accuracy_figure(tmp_path):
+def test_a_ceiling_s_row_shows_its_value_and_is_not_in_the_accuracy_figure(tmp_path):
     given = brief()
-    given["policies"].append(comparison()["policies"][2] | {"name": "C4"})
+    given.lines.append(replace(comparison().lines[2], name="C4"))
     assert "ceiling 99.0 [98.0, 100.0]" in report(given, tmp_path).read_text()
     assert "C4" not in (tmp_path / "figures" / "accuracy.csv").read_text()
 
@@ -282,11 +314,12 @@ def test_references_are_those_of_the_methods_used():
 
 def test_config_differences_show_only_what_differs(tmp_path):
     given = brief()
-    given["configs"] = {
-        "rlvr": {"method": {"lr": 1e-6, "steps": 30}, "seed": 1},
-        "base, bare prompt": {"method": {"lr": 1e-4, "steps": 30}, "seed": 2},
-    }
-    page = report(given, tmp_path).read_text()
+    for line, rate in ((given.lines[0], 1e-6), (given.lines[1], 1e-4)):
+        line.run = str(tmp_path / line.id)
+        (tmp_path / line.id).mkdir()
+        config = {"method": {"lr": rate, "steps": 30}, "seed": rate}
+        (tmp_path / line.id / "config.yaml").write_text(json.dumps(config))
+    page = report(given, tmp_path / "out").read_text()
     assert "method.lr" in page and "method.steps" not in page
 
 
@@ -296,7 +329,7 @@ def test_rendering_changes_neither_the_comparison_nor_its_own_bytes(tmp_path):
     first = report(given, tmp_path / "a").read_bytes()
     assert given == before
     source = tmp_path / "comparison.json"
-    source.write_text(json.dumps(given))
+    write_comparison(given, source)
     assert report(source, tmp_path / "b").read_bytes() == first
 
 
@@ -307,7 +340,7 @@ def test_twenty_policies_and_six_hundred_items_take_seconds_and_megabytes(tmp_pa
     assert page.stat().st_size < 5_000_000
 
 
-def test_a_report_links_to_runs_only_where_it_lies_beside_them(tmp_path, monkeypatch):
+def test_a_report_links_to_runs_only_if_it_is_next_to_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     beside, elsewhere = Path("runs/comparisons/g/report"), Path("docs/example")
     assert run_link("runs/rlvr", beside) == "../../../rlvr"

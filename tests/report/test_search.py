@@ -20,7 +20,7 @@ from elicit.report.figures.positions import best
 from elicit.report.render import figure_inputs
 from elicit.report.rows import load, rows
 from elicit.report.sources import all_logs
-from tests.report.example import HOSTILE, comparison, on_disk, share
+from tests.report.example import HOSTILE, comparison, node, on_disk, share
 from tests.report.test_report import Page
 
 STRENGTHS = (0.0, 0.5, 1.0)
@@ -56,9 +56,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example with a search for rl_steering, its placebo (two seeds) and its rival."""
     place = on_disk(tmp_path_factory.mktemp("searched"), small=True)
     told = read_json(place / "comparison.json")
-    by_name = {p["name"]: p for p in told["policies"]}
+    by_name = {p["name"]: p for p in told["lines"]}
     method = by_name["rl_steering"]
-    placebo, rival = (next(p for p in told["policies"] if p["parent"] == "rl_steering" and p["role"] == role)
+    placebo, rival = (next(p for p in told["lines"] if p["parent"] == "rl_steering" and p["role"] == role)
                       for role in ("placebo", "rival"))  # fmt: skip
     root = place.parent.parent
     log_of(root / "m", [0.9, 0.5, 0.2], {"last_prompt": [0.1, 0.6, 0.9], "every": [0.1, 0.3, 0.0]})
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log_of(root / "p2", [0.5, 0.2, 0.1], {"last_prompt": [0.1, 0.2, 0.4]})
     log_of(root / "r", [0.7, 0.6, 0.1], {"last_prompt": [0.1, 0.7, 0.4]}, "contrastive")
     method["run"], rival["run"], placebo["run"] = str(root / "m"), str(root / "r"), str(root / "p1")
-    placebo["members"] = [{"id": name, "run": str(root / name), "acc": 0.2} for name in ("p1", "p2")]
+    placebo["members"] = [{"id": "p", "seed": 0, "acc": 0.5, "run": str(root / run)} for run in ("p1", "p2")]
     cards = [
         {"layer": 1, "features": 64, "k": 8, "l0": 7.9, "fve": 0.9, "dead": 0.1, "ce_recovered": 0.99, "faults": []}
     ]
@@ -139,10 +139,11 @@ def test_equal_cost_is_the_best_at_no_more_kl() -> None:
 
 def test_text_cost_is_drawn_with_test_accuracy_for_every_policy_that_the_lens_measured() -> None:
     told = load(comparison())
-    name = next(p["name"] for p in told["policies"] if p["role"] == "method")
+    name = next(line.name for line in told.lines if line.role == "method")
     readings = {"side_effects": {"columns": {
-        name: {"text loss, questions - base": share(0.2), "text loss, notes.txt - base": share(0.4), "ECE": share(0.1)},
-        told["policies"][0]["name"]: {"text loss, questions": share(2.0)}}}}  # fmt: skip
+        name: {"text loss, questions - base": node(share(0.2)), "text loss, notes.txt - base": node(share(0.4)),
+               "ECE": node(share(0.1))},
+        told.lines[0].name: {"text loss, questions": node(share(2.0))}}}}  # fmt: skip
     (found,) = text_cost.rows(figure_inputs(told, readings))
     assert (found["policy"], found["cost"], found["text"]) == (name, 0.4, "notes.txt"), (
         "given text goes before questions"
@@ -168,7 +169,7 @@ def test_a_fit_that_was_taken_over_shows_the_log_of_the_run_that_made_it(folder:
     (root / "later").mkdir(exist_ok=True)
     write_json(root / "later" / "manifest.json", {"fit_from": "m"})
     (root / "later" / "log.jsonl").write_text("")
-    policy = next(p for p in told["policies"] if p["name"] == "rl_steering")
+    policy = next(p for p in told["lines"] if p["name"] == "rl_steering")
     policy["run"], policy["members"] = str(root / "later"), []
     found = all_logs(rows(load(told)), tmp_path, None)
     assert found[policy["id"]] == [root / "m" / "log.jsonl"]

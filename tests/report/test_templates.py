@@ -6,19 +6,19 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from elicit.errors import ConfigError, DataError
-from elicit.files import read_json, write_json
 from elicit.report import report
 from elicit.report.pages.calibration import tables
 from elicit.report.pages.claim import Claim, retest
 from elicit.report.rows import load, rows
 from elicit.report.view import planted
-from tests.report.example import comparison, estimate, on_disk, share
+from elicit.results import Pair, read_comparison
+from tests.report.example import comparison, estimate, on_disk, refused, share
 from tests.report.test_report import Page
 
 CLAIM = "statement: Vectors recover <b>most</b> of it\nsource: arXiv 2505.18706\npolicy: rl_steering\nquantity: gain\n"
@@ -54,10 +54,9 @@ def test_labels_frontier_and_doses_are_drawn_from_their_rows(page: Path, example
     def lines(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader((page / "figures" / f"{name}.csv").open()))
 
-    told = read_json(example / "comparison.json")
-    by_name = {p["name"]: p for p in told["policies"]}
+    ledgers = {line.name: line.ledger for line in read_comparison(example / "comparison.json").lines}
     for line in lines("label_bits"):
-        used = by_name[line["policy"]]["ledger"]
+        used = ledgers[line["policy"]]
         assert int(line["bits"]) == used["label_bits"] + used["select_bits"]
     doses = lines("dose")
     assert {line["policy"] for line in doses} == {"rl_steering"} and len(doses) == 7
@@ -67,7 +66,7 @@ def test_labels_frontier_and_doses_are_drawn_from_their_rows(page: Path, example
     assert set(kl) == {"base, bare prompt", "rlvr", "rl_steering"} and kl["rl_steering"] > kl["rlvr"]
 
 
-def test_a_card_tells_result_data_settings_and_controls_of_every_method(example: Path, tmp_path: Path) -> None:
+def test_a_card_shows_result_data_settings_and_controls_of_every_method(example: Path, tmp_path: Path) -> None:
     report(example / "comparison.json", tmp_path, "method_card")
     for text in (read(tmp_path), read(tmp_path, "md")):
         for word in ("rlvr", "rl_steering", "0.4, 0.6", "random reward", "7,680", "One vector at one layer"):
@@ -83,13 +82,13 @@ def test_a_claim_is_judged_by_its_rule(published: float, tolerance: float, outco
 
 
 def test_a_refused_figure_decides_no_claim() -> None:
-    told = comparison()
-    told["policies"][6]["gain"] = {"B0": {"refused": "one cluster"}}
-    claim = Claim("s", "x", told["policies"][6]["name"], "gain", 0.5)
-    assert retest(claim, rows(load(told))).outcome == "not decidable"
+    given = comparison()
+    given.lines[6].values["gain/B0"] = refused("one cluster")
+    claim = Claim("s", "x", given.lines[6].name, "gain", 0.5)
+    assert retest(claim, rows(load(given))).outcome == "not decidable"
 
 
-def test_a_claim_s_page_says_what_was_published_what_came_out_and_what_differs(example: Path, tmp_path: Path) -> None:
+def test_a_claim_s_page_shows_both_figures_and_what_differs(example: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     shutil.copytree(example, folder)
     with pytest.raises(ConfigError, match=r"claim\.yaml: template=claim needs it"):
@@ -102,7 +101,7 @@ def test_a_claim_s_page_says_what_was_published_what_came_out_and_what_differs(e
     assert "published +70.0" in read(tmp_path / "out", "md")
 
 
-def test_all_faults_of_a_claim_are_told_at_once(example: Path, tmp_path: Path) -> None:
+def test_all_faults_of_a_claim_are_reported_at_once(example: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     shutil.copytree(example, folder)
     (folder / "claim.yaml").write_text(CLAIM.replace("quantity: gain", "quantity: gian") + "publshed: 0.7\n")
@@ -119,50 +118,42 @@ def test_an_organism_s_page_says_whether_each_method_finds_what_was_planted(exam
         assert "An ability is planted" in text and "found" in text
 
 
-def found_on(forced: float, gain: dict[str, Any], over_base: dict[str, Any]) -> str:
-    told = comparison()
-    told["ceilings"]["C4"] = share(forced, 0.01)
-    method = told["policies"][3]
-    method |= {"ctrl": {"gain": gain}, "gain": {"B0": over_base}, "ef": {"B0/C4": estimate(gain["point"] / 0.84)}}
-    given = load(told)
-    return planted(given, rows(given))["found"][0]["answer"]
-
-
 @pytest.mark.parametrize(("forced", "gain", "half", "answer"), [
     (0.99, 0.8, 0.03, "found"), (0.99, 0.2, 0.03, "found in part"), (0.99, 0.0, 0.02, "not found"),
     (0.17, 0.0, 0.02, "quiet"), (0.17, 0.1, 0.02, "false elicitation"), (0.17, 0.0, 0.2, "not decidable")])  # fmt: skip
 def test_what_was_planted_is_found_or_not_by_rule(forced: float, gain: float, half: float, answer: str) -> None:
-    assert found_on(forced, estimate(gain, half), estimate(gain, half)) == answer
+    given = comparison()
+    given.ceilings["C4"] = share(forced, 0.01)
+    numbers = {"ctrl/gain": estimate(gain, half), "gain/B0": estimate(gain, half), "ef/B0/C4": estimate(gain / 0.84)}
+    given.lines[3].values |= numbers
+    assert planted(load(given)).answers[0][1] == answer
 
 
-def test_several_bases_stand_beside_each_other_and_what_differs_is_said(example: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(example, other)
-    told = read_json(other / "comparison.json")
-    told["checkpoint"] = {"id": "x", "name": "pythia", "n_parameters": 1_400_000_000, "revision": "step1000"}
-    told["settings"]["n"] = 8
-    told["policies"] = [p for p in told["policies"] if p.get("parent") != "rlvr" and p["name"] != "rlvr"]
-    write_json(other / "comparison.json", told)
-    paths = [other / "comparison.json", example / "comparison.json"]
+def test_several_bases_are_side_by_side_and_their_differences_are_listed(example: Path, tmp_path: Path) -> None:
+    first = read_comparison(example / "comparison.json")
+    other = replace(
+        first,
+        checkpoint={"id": "x", "name": "pythia", "n_parameters": 1_400_000_000, "revision": "step1000"},
+        setup=replace(first.setup, n=8),
+        lines=[line for line in first.lines if "rlvr" not in (line.parent, line.name)],
+    )
     with pytest.raises(ConfigError, match="template=bases"):
-        report(paths, tmp_path / "out")
-    report(paths, tmp_path / "out", "bases")
+        report([other, first], tmp_path / "out")
+    report([other, first], tmp_path / "out", "bases")
     html = read(tmp_path / "out")
     assert html.index("<b>organism</b>") < html.index("<b>pythia @ step1000</b>")  # smallest first
     assert "not run" in html and "differ in n (16, 8)" in html and Page(html).open == []
     assert (tmp_path / "out" / "figures" / "bases.pdf").exists() and "pythia @ step1000" in read(tmp_path / "out", "md")
-    told["task"] = "walk"
-    write_json(other / "comparison.json", told)
     with pytest.raises(ConfigError, match="walk"):
-        report(paths, tmp_path / "out", "bases")
+        report([replace(other, task="walk"), first], tmp_path / "out", "bases")
 
 
 def test_methods_are_paired_in_page_and_markdown(example: Path, tmp_path: Path) -> None:
-    told = read_json(example / "comparison.json")
-    ids = {p["name"]: p["id"] for p in told["policies"]}
-    pair = {"a": ids["rlvr"], "b": ids["rl_steering"], "names": ["rlvr", "rl_steering"], "prompts": ["bare", "bare"],
-            "difference": estimate(0.04, 0.03)}  # fmt: skip
-    report(told | {"pairs": [pair]}, tmp_path)
+    given = read_comparison(example / "comparison.json")
+    ids = {line.name: line.id for line in given.lines}
+    names = ("rlvr", "rl_steering")
+    pair = Pair(ids["rlvr"], ids["rl_steering"], names, ("bare", "bare"), estimate(0.04, 0.03))
+    report(replace(given, pairs=(pair,)), tmp_path)
     assert "rlvr &minus; rl_steering" in read(tmp_path) and "rlvr \u2212 rl_steering" in read(tmp_path, "md")
     assert "+4.0" in read(tmp_path)
 
@@ -179,7 +170,7 @@ def test_calibration_of_the_yardstick_and_of_the_organisms_are_tables() -> None:
     assert coverage.rows == [["accuracy", "95.1 [93.0, 97.0]", "600", "yes"]] and "another version" in coverage.note
     assert false.rows[0][1] == "2.0 [1.0, 3.0]"
     assert fits.rows[0][:4] == ["twin", "all", "9", "8"] and fits.rows[0][6] == "0.0 [0.0, 30.0]"
-    assert tables({"simulated": None, "organisms": None}) == [] == tables(None)
+    assert tables({"simulated": None, "organisms": None}) == [] == tables({})
 
 
 def test_lenses_of_another_schema_are_refused(example: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
+from dataclasses import is_dataclass
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from elicit.report.text import clean, fenced, latex, markdown, one_line, slug, visible
+from tests.report.example import HOSTILE, hostile
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=200)
 
@@ -31,10 +33,32 @@ def test_an_ansi_code_and_a_bidirectional_mark_are_written_out():
     assert visible("\x1b[31m\u202eabc\u200b") == "\u27e8U+001B\u27e9[31m\u27e8U+202E\u27e9abc\u27e8U+200B\u27e9"
 
 
-def test_a_million_characters_are_cut_and_the_cut_is_said():
+def test_a_million_characters_are_cut_and_the_cut_is_marked():
     shown = visible("a" * 1_000_000)
     assert len(shown) < 5000
     assert "of 1,000,000 characters left out" in shown
+
+
+def strings(value: object) -> list[str]:
+    """Every string in a value, keys included."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for pair in value.items() for inner in pair for text in strings(inner)]
+    if isinstance(value, list | tuple):
+        return [text for inner in value for text in strings(inner)]
+    return strings(vars(value)) if is_dataclass(value) else []
+
+
+def test_cleaning_reaches_every_string_of_a_comparison_and_changes_no_number():
+    given = hostile(10)
+    given.lines[0].notes["kl/\x07regime"] = HOSTILE
+    given.provenance["argv"] = [HOSTILE]
+    cleaned = clean(given)
+    assert any("\x1b" in text for text in strings(given))
+    assert not any(set("\x1b\u202e\x07") & set(text) for text in strings(cleaned))
+    assert [line.values for line in cleaned.lines] == [line.values for line in given.lines]
+    assert cleaned.columns[0].title.startswith("Accuracy") and cleaned.columns[0].unit == "percent"
 
 
 def test_cleaning_reaches_keys_and_nested_values_and_leaves_numbers():

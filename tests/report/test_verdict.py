@@ -7,24 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elicit.report.rows import load, rows
-from elicit.report.verdict import eliciting, verdicts, word
-from tests.report.example import GAP, comparison, estimate, policy, share
+from elicit.report.verdict import eliciting, verdict_label, verdicts
+from elicit.results import Curve, Estimate
+from tests.report.example import GAP, comparison, estimate, policy, refused, share
 
 
-def made(*methods, base_model=True, c1=None, **more):
+def made(*methods, base_model=True, c1=None):
     """A comparison of the given methods with one base; C1 defaults to .76 +- .05."""
     out = comparison()
-    out["policies"] = [policy("base", "base", 0.16, id="b0"), *methods]
-    out["checkpoint"]["base_model"] = base_model
-    out["ceilings"]["C1"] = c1 if c1 is not None else share(0.76, 0.05)
-    return load(out | more)
+    out.lines = [policy("base", "base", 0.16, fractions=False, id="b0"), *methods]
+    out.checkpoint["base_model"] = base_model
+    out.ceilings["C1"] = c1 if c1 is not None else share(0.76, 0.05)
+    return load(out)
 
 
-def method(name="m", acc=0.7, ctrl=None, ef=None, matched=None, **more):
+def method(name="m", acc=0.7, ctrl=None, ef=None, matched=None, values=None, **more):
     """A method whose control-adjusted gain, fraction and matched difference are clear, unless given otherwise."""
-    return policy(name, "method", acc, method=name, **{
-        "data_class": "R", "ctrl": {"gain": ctrl or estimate(0.4)}, "ef": {"B1/C4": ef or estimate(0.6)},
-        "matched": matched or {"k": 2, "difference": estimate(0.3)}} | more)  # fmt: skip
+    numbers = {"ctrl/gain": ctrl or estimate(0.4), "ef/B1/C4": ef or estimate(0.6),
+               "matched/hardest": matched or estimate(0.3)} | (values or {})  # fmt: skip
+    return policy(name, "method", acc, numbers, False, **{"method": name, "data_class": "R"} | more)
 
 
 def answers(given):
@@ -47,27 +48,27 @@ def test_what_was_put_in_was_not_got_out(data_class):
     given = made(brought, method("own", acc=0.17, ctrl=estimate(0.01), ef=estimate(0.01)))
     assert answers(given)[0] == "against"
     assert "Only m gains" in verdicts(given)[0].sentence
-    assert word(rows(given)[1]) == "brought in"
+    assert verdict_label(rows(given)[1]) == "brought in"
 
 
 def test_a_gain_no_larger_than_the_strongest_placebo_s_is_no_elicitation():
     given = made(method(acc=0.7, ctrl=estimate(0.0, 0.02)))
     assert answers(given)[0] == "against"
-    assert word(rows(given)[-1]) == "placebo as good"
+    assert verdict_label(rows(given)[-1]) == "placebo as good"
 
 
 def test_a_gain_that_does_not_survive_holm_is_no_elicitation():
-    assert answers(made(method(p={"ctrl": 0.02, "ctrl_holm": 0.2})))[0] == "not decidable"
-    assert answers(made(method(p={"ctrl": 0.001, "ctrl_holm": 0.01})))[0] == "for"
+    assert answers(made(method(values={"p/ctrl_holm": Estimate(0.2)})))[0] == "not decidable"
+    assert answers(made(method(values={"p/ctrl_holm": Estimate(0.01)})))[0] == "for"
 
 
-def test_no_gap_is_not_decidable_and_the_reason_is_told():
+def test_no_gap_is_not_decidable_and_the_reason_is_given():
     first = verdicts(made(method(ef=GAP)))[0]
     assert first.answer == "not decidable" and "gap too small" in first.sentence
 
 
 def test_a_missing_control_is_not_decidable():
-    first = verdicts(made(method(ctrl={"refused": "no placebo was run"})))[0]
+    first = verdicts(made(method(ctrl=refused("no placebo was run"))))[0]
     assert first.answer == "not decidable" and "control" in first.sentence
 
 
@@ -84,7 +85,7 @@ def test_a_checkpoint_that_is_no_base_model_has_no_latent_claim():
 def test_unaccounted_data_count_for_nothing():
     given = made(method(data_class="unaccounted"))
     assert answers(given) == ["not decidable"] * 3
-    assert word(rows(given)[-1]) == "withheld"
+    assert verdict_label(rows(given)[-1]) == "withheld"
 
 
 def test_no_method_at_all_is_not_decidable():
@@ -92,66 +93,60 @@ def test_no_method_at_all_is_not_decidable():
 
 
 def test_a_gain_that_the_base_buys_with_the_same_tokens_speaks_against():
-    given = made(method(matched={"k": 8, "difference": estimate(-0.05)}))
+    given = made(method(matched=estimate(-0.05)))
     assert answers(given)[1] == "against"
-    assert word(rows(given)[-1]) == "elicits, at a price"
+    assert verdict_label(rows(given)[-1]) == "elicits, at a price"
 
 
-def test_a_method_that_the_surest_base_sample_equals_elicits_at_a_price():
-    vote = {"k": 8, "difference": estimate(0.3)}
-    assert word(rows(made(method(matched=vote)))[-1]) == "elicits"
-    surest = vote | {"best": {"difference": estimate(-0.05), "base": 0.7}}
-    assert word(rows(made(method(matched=surest)))[-1]) == "elicits, at a price"
-    unknown = vote | {"best": {"refused": "no certainty stored"}}
-    assert word(rows(made(method(matched=unknown)))[-1]) == "elicits"
-
-
-@pytest.mark.parametrize("matched", [{"refused": "no tokens recorded"}, {"k": 2, "difference": estimate(0.01)}])
+@pytest.mark.parametrize("matched", [refused("no tokens recorded"), estimate(0.01)])
 def test_an_unclear_or_refused_price_is_not_decidable(matched):
     assert answers(made(method(matched=matched)))[1] == "not decidable"
 
 
-def test_the_harder_of_the_two_votes_at_equal_tokens_counts():
+def test_the_harder_of_the_two_regimes_at_equal_tokens_counts():
     """A vote over samples at temperature 1 is what self-consistency is: the base's vote elsewhere does not count."""
-    same_vote = {"matched": {"k": 2, "difference": estimate(0.3)}, "matched_support": {"difference": estimate(0.01)}}
-    given = made(method("votes", **same_vote))
-    assert answers(given)[1] == "not decidable" and word(rows(given)[-1]) == "elicits, at a price"
-    both = made(method("votes", **same_vote), method("m", matched_support={"difference": estimate(0.2)}))
+    at_1 = method("votes", values={"matched_support/hardest": estimate(0.01)})
+    given = made(at_1)
+    assert answers(given)[1] == "not decidable" and verdict_label(rows(given)[-1]) == "elicits, at a price"
+    both = made(at_1, method("m", values={"matched_support/hardest": estimate(0.2)}))
     sentence = verdicts(both)[1].sentence
     assert verdicts(both)[1].answer == "for" and "1 of 2" in sentence and "+20.0 [+17.0, +23.0]" in sentence
+    unknown = made(method(values={"matched_support/hardest": refused("no certainty stored")}))
+    assert verdict_label(rows(unknown)[-1]) == "elicits"
 
 
 @settings(max_examples=200, deadline=None)
 @given(ctrl=st.tuples(st.floats(-0.5, 0.9), st.floats(0, 0.3)), gain=st.floats(-0.3, 0.9),
        holm=st.none() | st.floats(0, 1), fraction=st.sampled_from([0.6, 0.0, None]),
        data_class=st.sampled_from(["Z", "V", "R", "T", "L"]))  # fmt: skip
-def test_no_word_says_more_than_the_control_adjusted_column(ctrl, gain, holm, fraction, data_class):
+def test_no_label_claims_more_than_the_control_adjusted_column(ctrl, gain, holm, fraction, data_class):
     point, half = ctrl
     ef = estimate(fraction) if fraction is not None else GAP
-    one = method(ctrl=estimate(point, half), ef=ef, gain={"B0": estimate(gain)}, data_class=data_class,
-                 p={"ctrl_holm": holm} if holm is not None else {})  # fmt: skip
+    corrected = {"p/ctrl_holm": Estimate(holm)} if holm is not None else {}
+    one = method(ctrl=estimate(point, half), ef=ef, values={"gain/B0": estimate(gain)} | corrected,
+                 data_class=data_class)  # fmt: skip
     table = rows(made(one))
-    told = word(table[-1])
+    label = verdict_label(table[-1])
     above = point - half > 0 and (holm is None or holm <= 0.05)
-    if told in ("elicits", "elicits, at a price", "brought in", "above placebo"):
+    if label in ("elicits", "elicits, at a price", "brought in", "above placebo"):
         assert above
     if above and gain > 0.03:
-        assert told in ("elicits", "elicits, at a price", "brought in", "above placebo")
-    assert (told in ("elicits", "elicits, at a price")) <= eliciting(table[-1])
+        assert label in ("elicits", "elicits, at a price", "brought in", "above placebo")
+    assert (label in ("elicits", "elicits, at a price")) <= eliciting(table[-1])
 
 
 def test_accuracy_above_the_base_s_coverage_speaks_against_latency():
     assert answers(made(method(acc=0.9)))[2] == "against"
 
 
-@pytest.mark.parametrize("c1", [{"refused": "guessing null exceeds .2"}, share(0.7, 0.05)])
+@pytest.mark.parametrize("c1", [refused("guessing null exceeds .2"), share(0.7, 0.05)])
 def test_coverage_refused_or_too_near_is_not_decidable(c1):
     assert answers(made(method(acc=0.7), c1=c1))[2] == "not decidable"
 
 
-def test_plain_coverage_never_stands_in_for_coverage_net_of_guessing():
-    given = made(method(), c1={"refused": "guessing null exceeds .2"})
-    given["policies"][0]["cov"] = {"k": [64], "point": [0.99], "lo": [0.98], "hi": [1.0]}
+def test_plain_coverage_never_replaces_coverage_net_of_guessing():
+    given = made(method(), c1=refused("guessing null exceeds .2"))
+    given.lines[0].curves["cov"] = Curve((64,), (0.99,), (0.98,), (1.0,))
     assert answers(given)[2] == "not decidable"
 
 
@@ -162,9 +157,9 @@ def test_the_first_sentence_carries_interval_items_samples_seeds_and_class():
 
 @pytest.mark.parametrize(("point", "half", "expected"), [
     (0.1, 0.03, "gains"), (-0.1, 0.03, "harms"), (0.0, 0.03, "no gain"), (0.0, 0.3, "not decidable")])  # fmt: skip
-def test_a_control_s_word_reads_its_interval(point, half, expected):
-    control = policy("p", "placebo", 0.2, parent="m", gain={"B0": estimate(point, half)})
-    assert word(rows(made(method(), control))[-1]) == expected
+def test_a_control_s_label_follows_its_interval(point, half, expected):
+    control = policy("p", "placebo", 0.2, {"gain/B0": estimate(point, half)}, parent="m")
+    assert verdict_label(rows(made(method(), control))[-1]) == expected
 
 
 def test_every_verdict_states_its_rule():

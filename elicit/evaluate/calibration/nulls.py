@@ -24,8 +24,9 @@ from elicit.evaluate.comparison.compare import tabulate_measures
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
 from elicit.files import seed_of
-from elicit.report.rows import Row as ReportRow
+from elicit.report.rows import TableRow
 from elicit.report.verdict import eliciting
+from elicit.results.version1 import upgraded_line
 
 SEEDS = 3
 
@@ -60,8 +61,8 @@ def claims(parts: list[Part], world: World, rng: np.random.Generator, draws: int
     config = CompareConfig("simulated", draws=draws, seed=int(rng.integers(2**31)))
     entries = [part.entry for part in parts]
     table = tabulate_measures(entries, measured, items, SimulatedTask(), config, {})  # type: ignore[arg-type]
-    lines = [line for line in rows.lines(table) if line["role"] == "method"]
-    return [line["name"] for line in lines if eliciting(ReportRow(line, line["name"], "Methods", 0, "method"))]
+    lines = [upgraded_line(line) for line in rows.lines(table) if line["role"] == "method"]
+    return [line.name for line in lines if eliciting(TableRow(line, line.name, "Methods", 0, "method"))]
 
 
 def _nothing(world: World, rng: np.random.Generator) -> list[Part]:

@@ -50,9 +50,6 @@ def tables(inputs: Inputs) -> dict[str, Any]:
     """What templates print next to figures, by the names that they use."""
     cost_columns, cost_lines = equal_cost.table(inputs)
     return {
-        "refused_coverage": coverage.refused(inputs), "searched": tries.table(tries.rows(inputs)),
-        "cost_columns": cost_columns, "cost_lines": cost_lines, "dashboards": features.dashboards(inputs),
-        "solved": solves.against_base(inputs), "support": solves.support(inputs),
-        "validity": validity.rows(inputs), "validity_cells": validity.cells,
-        "lenses": lenses.views(inputs.readings, inputs.rows),
+        "searched": tries.table(tries.rows(inputs)), "dashboards": features.dashboards(inputs),
+        "cost_columns": cost_columns, "cost_lines": cost_lines, "lenses": lenses.views(inputs.readings, inputs.rows),
     }  # fmt: skip

@@ -19,12 +19,6 @@ def rows(inputs: Inputs) -> Rows:
     return [point for row in inputs.rows if row.role in SHOWN for point in curve(row, "cov")]
 
 
-def refused(inputs: Inputs) -> list[str]:
-    """'name: reason' for every base rung and method whose curve was refused."""
-    curves = ((row.name, row.line.curves.get("cov")) for row in inputs.rows if row.role in SHOWN)
-    return [f"{name}: {curve.refused}" for name, curve in curves if curve is not None and curve.refused]
-
-
 def chart(rows: Rows, inputs: Inputs) -> Chart:
     """Curves with 95 % bands over log k; fixed prompts are dashed."""
     shades, lines, ends = colours(inputs.rows), [], []

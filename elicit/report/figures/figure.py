@@ -21,7 +21,7 @@ from elicit.report.figures.series import Rows, log_rows
 from elicit.report.sources import all_logs
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    from elicit.report.rows import TableRow
     from elicit.results.comparison import Solves
     from elicit.results.estimate import Estimate
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Inputs:
     """Everything that a figure may read."""
 
-    rows: list[Row]
+    rows: list[TableRow]
     """of the scorecard, in its order"""
     ceilings: Mapping[str, Estimate]
     solves: Solves

@@ -22,7 +22,7 @@ from elicit.report.numbers import Shown, bounds, show
 from elicit.report.text import clean, one_line, slug
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    from elicit.report.rows import TableRow
 
 SCHEMA = 1
 DRAWN, HEATED = 8, 40
@@ -39,7 +39,7 @@ class LensView:
     says: str
     refused: str
     columns: list[str]
-    lines: list[tuple[str, Row | None, list[Shown]]]
+    lines: list[tuple[str, TableRow | None, list[Shown]]]
     """(policy's name, its row of the scorecard if it has one, one cell per column)"""
 
 
@@ -53,7 +53,7 @@ def load_lenses(path: Path) -> dict[str, Any]:
     return dict(clean(found.get("lenses") or {}))
 
 
-def views(readings: Mapping[str, Any], table: list[Row]) -> list[LensView]:
+def views(readings: Mapping[str, Any], table: list[TableRow]) -> list[LensView]:
     """Every lens of the file, refused ones included."""
     by_name = {row.line.name: row for row in table}
     out = []
@@ -69,7 +69,7 @@ def views(readings: Mapping[str, Any], table: list[Row]) -> list[LensView]:
     return out
 
 
-def measured(readings: Mapping[str, Any], lens: str, row: Row) -> dict[str, tuple[float, float, float]]:
+def measured(readings: Mapping[str, Any], lens: str, row: TableRow) -> dict[str, tuple[float, float, float]]:
     """The columns of a lens that have an interval for a policy: name -> (point, lo, hi)."""
     by_policy = (readings.get(lens) or {}).get("columns") or {}
     found = by_policy.get(row.line.name) or by_policy.get(row.name) or {}

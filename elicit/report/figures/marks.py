@@ -13,7 +13,7 @@ from elicit.report.figures.figure import Axis, Point, Shape
 from elicit.report.figures.series import Rows
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    from elicit.report.rows import TableRow
 
 INK, MUTED, RULE, PAPER, BAND = "#1c1b19", "#6b6862", "#dcd8d0", "#ffffff", "#efece6"
 PALETTE = ("#0072b2", "#c2500a", "#00805d", "#a8558a", "#3a8fc4", "#8a6d00", "#7a4fbf")
@@ -22,7 +22,7 @@ SMALL, WIDE = (5.1, 3.5), 8.6
 RUNGS = ("B0", "B1")
 
 
-def colours(rows: list[Row]) -> dict[str, str]:
+def colours(rows: list[TableRow]) -> dict[str, str]:
     """A colour for every policy id: base rungs and ceilings ink, methods the palette in order, controls as their
     method."""
     out, method, count = {}, INK, 0

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from elicit.report.figures import accuracy
 from elicit.report.figures.figure import Chart, Inputs, Text
 from elicit.report.figures.marks import INK, MUTED
-from elicit.report.numbers import Shown, figure
-from elicit.report.verdict import word
-from elicit.results.comparison import FITTED
+from elicit.report.numbers import Shown, show
+from elicit.report.rows import ROUTINE
+from elicit.report.verdict import harder_to_beat, verdict_label
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
-    from elicit.results.estimate import Estimate
+    from elicit.report.rows import TableRow
 
 COLUMNS = {"Control-adjusted": 1.07, "At equal tokens": 1.46, "Class": 1.85, "Verdict": 1.96}
 """left edges, in widths of the plot"""
@@ -42,26 +41,13 @@ def picture(inputs: Inputs, title: str) -> Chart | None:
     return replace(plain, size=(4.6, 0.9 + 0.25 * len(found)), marks=marks, x=x_axis)
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    adjusted = row.line.get("ctrl/gain") if row.role == "method" else None
-    tokens = [row.line.get(f"{regime}/hardest") if row.role in FITTED else None
-              for regime in ("matched", "matched_support")]  # fmt: skip
-    known = [value for value in tokens if value is not None]
-    hardest = min((value for value in known if value.bounds), key=lambda value: value.lo or 0.0, default=None)
-    return (_points(adjusted), _points(hardest or next(iter(known), None)), row.line.data_class or "unaccounted",
-            word(row))  # fmt: skip
+def _cells(row: TableRow) -> tuple[str, str, str, str]:
+    adjusted = show(row.line.get("ctrl/gain"), "points") if row.role == "method" else Shown()
+    tokens = Shown() if row.role in ROUTINE else show(harder_to_beat(row.line), "points")
+    return adjusted.line, tokens.line, row.data_class, verdict_label(row)
 
 
-def _points(value: Estimate | None) -> str:
-    if value is None:
-        return Shown().line
-    if value.bounds is None:
-        return Shown(refused=value.refused or "no interval").line
-    point, lo, hi = (figure(x, "points") for x in value.bounds)
-    return Shown(point, f"[{lo}, {hi}]").line
-
-
-def _seeds(rows: list[Row]) -> str:
+def _seeds(rows: list[TableRow]) -> str:
     """How many seeds the methods have: "1 seed", "1 to 3 seeds"."""
     counts = sorted({row.line.seeds for row in rows if row.role == "method"}) or [1]
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    from elicit.report.rows import TableRow
     from elicit.results.estimate import Estimate
 
 Rows = list[dict[str, Any]]
 TRIPLE = ("point", "lo", "hi")
 
 
-def head(row: Row) -> dict[str, Any]:
+def head(row: TableRow) -> dict[str, Any]:
     """The first columns of every CSV: which policy, in which role, how many items, samples and seeds, which class."""
     line = row.line
     return {"policy": row.name, "label": row.label, "id": line.id, "role": row.role, "badge": row.badge,
@@ -40,7 +40,7 @@ def columns(numbers: tuple[float, float, float] | None, names: Sequence[str] = T
     return dict(zip(names, numbers or (None, None, None), strict=True))
 
 
-def curve(row: Row, key: str) -> Rows:
+def curve(row: TableRow, key: str) -> Rows:
     """The points of a curve over k samples, without those that have no interval."""
     values = row.line.curves.get(key)
     if values is None or values.refused or not all((values.k, values.point, values.lo, values.hi)):

@@ -1,22 +1,21 @@
-"""Which policy solves which item. The figure and its two tables.
+"""Which policy solves which item.
 
 Question: does a method solve the base's items more often, or other items?
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Mark, Rule, Text
 from elicit.report.figures.marks import INK, PALETTE, PAPER, listed, name
-from elicit.report.figures.series import Rows, head
-from elicit.results.comparison import FITTED
+from elicit.report.figures.series import Rows
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    from elicit.report.rows import TableRow
 
 
-def solvers(inputs: Inputs) -> dict[str, Row]:
+def solvers(inputs: Inputs) -> dict[str, TableRow]:
     """Column of the CSV -> policy, for every policy whose items were recorded; equal names are told apart by id."""
     items, by_policy = inputs.solves.items, inputs.solves.by_policy
     base = {row.line.id for row in inputs.rows if row.role == "base"}  # C1 is the base again, with further samples
@@ -36,37 +35,6 @@ def rows(inputs: Inputs) -> Rows:
     total = [sum(share or 0 for share in shares) for shares in zip(*columns.values(), strict=True)]
     order = sorted(range(len(total)), key=lambda i: (-(columns[base][i] or 0), -total[i], i))
     return [{"item": inputs.solves.items[i]} | {name: column[i] for name, column in columns.items()} for i in order]
-
-
-def against_base(inputs: Inputs) -> Rows:
-    """Per policy, against the bare base: items solved by both, by it only, by the base only, by neither."""
-    by_policy = inputs.solves.by_policy
-    base = next((row for row in inputs.rows if row.badge == "B0"), None)
-    own = by_policy.get(base.line.id) if base else None
-    if base is None or not own:
-        return []
-    out = []
-    for row in inputs.rows:
-        theirs = by_policy.get(row.line.id, ())
-        if row.line.id == base.line.id or len(theirs) != len(own):
-            continue
-        pairs = [(bool(b), bool(m)) for b, m in zip(own, theirs, strict=True) if b is not None and m is not None]
-        both, only, lost = pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False))
-        out.append(head(row) | {"both": both, "policy_only": only, "base_only": lost,
-                                 "neither": pairs.count((False, False)), "items": len(pairs)})  # fmt: skip
-    return out
-
-
-def support(inputs: Inputs) -> list[dict[str, Any]]:
-    """New and lost items against the base at K samples each, and the null: two disjoint halves of the base's own."""
-    out = []
-    for row in inputs.rows:
-        if row.role in FITTED and (found := row.line.under("support")):
-            refused = next((value.refused for value in found.values() if value.refused), "")
-            keys = {"K": "K", "P": "P", "E": "E", "S": "S", "E0": "null/E", "S0": "null/S"}
-            out.append({"row": row, "refused": refused}
-                       | {name: row.line.number(f"support/{key}") for name, key in keys.items()})  # fmt: skip
-    return out
 
 
 def chart(rows: Rows, inputs: Inputs) -> Chart:

@@ -1,4 +1,4 @@
-"""Right answers split by whether every step of their trace is valid. The figure and the cells of its table.
+"""Right answers split by whether every step of their trace is valid.
 
 Question: how much of an accuracy is earned by a valid trace?
 """
@@ -13,7 +13,7 @@ from elicit.report.figures.series import Rows, head, interval
 from elicit.report.numbers import Shown, figure
 
 if TYPE_CHECKING:
-    from elicit.report.rows import Row
+    pass
 
 COUNTS = ("valid_right", "valid_wrong", "invalid_right", "invalid_wrong")
 
@@ -33,12 +33,6 @@ def rows(inputs: Inputs) -> Rows:
             | {key: line.number(f"valid/n/{key}") for key in COUNTS}
         )
     return out
-
-
-def cells(row: Row) -> tuple[Shown, Shown]:
-    """P(valid | right) and P(right | valid) with the counts of samples that they are shares of."""
-    valid_right, valid_wrong, invalid_right, _ = (int(row.line.number(f"valid/n/{key}") or 0) for key in COUNTS)
-    return _counted(valid_right, valid_right + invalid_right), _counted(valid_right, valid_right + valid_wrong)
 
 
 def _counted(hits: int, total: int) -> Shown:

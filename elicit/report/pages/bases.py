@@ -1,13 +1,13 @@
 """template=bases: methods against several base models or pre-training revisions of one.
 
-Each comparison is one base; all have the same task, or the table would mix questions. What else differs (samples,
-regime, token limit, items) is said above the table. A method is the same across bases by its name. Recomputes nothing.
+Each comparison is one base; all have the same task, or the table would mix questions. Other differences (samples,
+regime, token limit, items) are listed above the table. Methods are matched across bases by name. Recomputes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from elicit.errors import ConfigError
@@ -15,9 +15,10 @@ from elicit.report.figures import lenses
 from elicit.report.figures.figure import Figure
 from elicit.report.figures.series import Rows, columns, head, interval
 from elicit.report.numbers import Shown, show
-from elicit.report.rows import Row
+from elicit.report.rows import TableRow
 from elicit.report.text import one_line
-from elicit.report.verdict import headline_ef, word
+from elicit.report.verdict import headline_ef, verdict_label
+from elicit.results import Comparison
 
 SETTINGS = ("n", "n_items", "regime", "max_new_tokens", "dtype")
 
@@ -28,8 +29,8 @@ class Base:
 
     name: str
     parameters: int | None
-    comparison: dict[str, Any]
-    rows: list[Row]
+    comparison: Comparison
+    rows: list[TableRow]
 
     @property
     def bare(self) -> Cell | None:
@@ -41,50 +42,47 @@ class Base:
 class Cell:
     """A method on a base."""
 
-    row: Row
+    row: TableRow
     accuracy: Shown
     fraction: Shown
     control: Shown
     verdict: str
 
 
-def bases_of(compared: Sequence[tuple[dict[str, Any], list[Row]]]) -> list[Base]:
-    """The bases, smallest first. Raises ConfigError where two comparisons ask different questions."""
-    first = compared[0][0]
-    for comparison, _ in compared[1:]:
-        if comparison.get("task") != first.get("task"):
+def bases_of(compared: Sequence[tuple[Comparison, list[TableRow]]]) -> list[Base]:
+    """The bases, smallest first. Raises ConfigError if two comparisons ask different questions."""
+    first, out = compared[0][0], []
+    for comparison, table in compared:
+        if comparison.task != first.task:
             raise ConfigError(
-                f"template=bases: {first.get('group')} is of task {first.get('task')}, {comparison.get('group')} of "
-                f"{comparison.get('task')}: give comparisons of one task"
+                f"template=bases: {first.group} is of task {first.task}, {comparison.group} of {comparison.task}: "
+                "give comparisons of one task"
             )
-    out = [_base(comparison, table) for comparison, table in compared]
+        checkpoint = comparison.checkpoint
+        name = one_line(checkpoint.get("name") or checkpoint.get("id") or comparison.group or "?", 40)
+        revision = checkpoint.get("revision")
+        full_name = f"{name} @ {revision}" if revision else name
+        out.append(Base(full_name, checkpoint.get("n_parameters"), comparison, table))
     return sorted(out, key=lambda base: (base.parameters or 0, base.name))
 
 
-def _base(comparison: dict[str, Any], table: list[Row]) -> Base:
-    checkpoint = comparison.get("checkpoint") or {}
-    name = one_line(checkpoint.get("name") or checkpoint.get("id") or comparison.get("group") or "?", 40)
-    revision = checkpoint.get("revision")
-    return Base(f"{name} @ {revision}" if revision else name, checkpoint.get("n_parameters"), comparison, table)
-
-
 def matrix(bases: Sequence[Base]) -> list[tuple[str, list[Cell | None]]]:
-    """(method, a cell a base), methods in the order in which they first appear."""
-    by_base = [{row.policy["name"]: row for row in base.rows if row.role == "method"} for base in bases]
+    """(method, one cell per base), methods in the order of their first appearance."""
+    by_base = [{row.line.name: row for row in base.rows if row.role == "method"} for base in bases]
     names = list(dict.fromkeys(name for rows in by_base for name in rows))
     return [(name, [_cell(rows[name]) if name in rows else None for rows in by_base]) for name in names]
 
 
-def _cell(row: Row) -> Cell:
-    control = (row.policy.get("ctrl") or {}).get("gain", row.policy.get("ctrl"))
-    fraction = headline_ef(row.policy)[1]
-    return Cell(row, show(row.policy["acc"], "percent"), show(fraction, "ratio"), show(control, "points"), word(row))
+def _cell(row: TableRow) -> Cell:
+    line, fraction = row.line, headline_ef(row.line)[1]
+    accuracy, control = show(line.get("acc/strict"), "percent"), show(line.get("ctrl/gain"), "points")
+    return Cell(row, accuracy, show(fraction, "ratio"), control, verdict_label(row))
 
 
 def differing(bases: Sequence[Base]) -> list[tuple[str, list[str]]]:
-    """Settings in which the comparisons differ: (key, a value a base)."""
-    told = [base.comparison.get("settings") or {} for base in bases]
-    lines = [(key, [str(settings.get(key, "?")) for settings in told]) for key in SETTINGS]
+    """Settings in which the comparisons differ: (key, one value per base)."""
+    setups = [asdict(base.comparison.setup) for base in bases]
+    lines = [(key, [str(setup[key] or "?") for setup in setups]) for key in SETTINGS]
     return [(key, values) for key, values in lines if len(set(values)) > 1]
 
 

@@ -1,9 +1,9 @@
-"""The trace browser: traces.html, one file that opens from a disk without network and reads without script.
+"""The trace browser: traces.html, one file that opens from a disk without network and is readable without script.
 
-Holds, for every base rung, method and control whose samples lie beside the comparison, up to one right and one wrong
+Holds, for every base rung, method and control whose samples are next to the comparison, up to one right and one wrong
 sample of each item, compressed (zlib, base64); a small inline script unpacks and filters them and writes text nodes
-only. Without script the chosen pairs of the report stand there. Model output is made inert before it is packed. A page
-has a budget of characters: where the samples exceed it, items are taken evenly and the page says how many.
+only. Without script the page shows the chosen pairs of the report. Model output is made inert before it is packed. A
+page has a budget of characters: if the samples exceed it, items are taken evenly and the page gives their number.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elicit.errors import DataError
 from elicit.files import read_json, shards
 from elicit.report.text import one_line, visible
+from elicit.results import Comparison, Line
 
 CHARACTERS = 12_000_000
 """of text in one page before compression; about a sixth of it after"""
@@ -26,37 +28,53 @@ LONGEST = 2_000
 """characters of one trace"""
 ROLES = ("base", "prompt", "method", "placebo", "rival")
 SCRIPT = "_browser.js"
+Sample = list[Any]
+"""[place of the item, j, grade (1, 0, -1 ungraded), answer, text]"""
 
 
-def gathered(comparison: Mapping[str, Any], folder: Path | None) -> dict[str, Any] | None:
-    """What the page holds: policies, items, rows; None where no samples lie beside the comparison."""
-    solves = comparison.get("solves") or {}
-    if folder is None or not (folder / "inputs.json").exists() or not solves.get("items"):
+@dataclass(frozen=True)
+class Samples:
+    """What the page holds, in the shape that its script reads."""
+
+    policies: list[dict[str, Any]]
+    """name, role, n, share of right samples per item"""
+    items: list[dict[str, str]]
+    """id, question, gold"""
+    rows: list[list[Sample]]
+    """the samples of each policy"""
+    of: int
+    """number of items of the comparison; more than `items` if the page is over its budget"""
+
+
+def gathered(comparison: Comparison, folder: Path | None) -> Samples | None:
+    """The samples next to the comparison; None if there are none."""
+    solves = comparison.solves
+    if folder is None or not (folder / "inputs.json").exists() or not solves.items:
         return None
     entries = {entry["policy"]: entry for entry in read_json(folder / "inputs.json")["entries"]
                if entry["role"] in ROLES}  # fmt: skip
-    policies = [p for p in comparison["policies"] if p["role"] in ROLES and p["id"] in entries]
-    found = [(p, places) for p in policies if (places := _folders(entries[p["id"]], folder))]
-    if not found:
+    lines = [line for line in comparison.lines if line.role in ROLES and line.id in entries]
+    stored = [(line, folders) for line in lines if (folders := _folders(entries[line.id], folder))]
+    if not stored:
         return None
-    items = _taken(solves["items"], len(found))
+    items = evenly(solves.items, len(stored))
     place = {item: i for i, item in enumerate(items)}
-    asked = {item["id"]: item for item in read_json(folder / "items.json")} if (folder / "items.json").exists() else {}
-    rows = [_rows(samples, grades, place) for _, (samples, grades) in found]
-    return {
-        "policies": [_policy(p, solves, items) for p, _ in found],
-        "items": [_item(item, asked.get(item) or {}) for item in items],
-        "rows": rows, "of": len(solves["items"]),
-    }  # fmt: skip
+    texts = {item["id"]: item for item in read_json(folder / "items.json")} if (folder / "items.json").exists() else {}
+    return Samples(
+        policies=[_policy(line, comparison, items) for line, _ in stored],
+        items=[_item(item, texts.get(item) or {}) for item in items],
+        rows=[_rows(samples, grades, place) for _, (samples, grades) in stored],
+        of=len(solves.items),
+    )
 
 
-def _item(name: str, told: Mapping[str, Any]) -> dict[str, str]:
-    question, gold = told.get("question") or "", told.get("gold") or ""
+def _item(name: str, content: Mapping[str, Any]) -> dict[str, str]:
+    question, gold = content.get("question") or "", content.get("gold") or ""
     return {"id": one_line(name, 60), "question": visible(str(question), LONGEST), "gold": one_line(gold, 120)}
 
 
 def _folders(entry: Mapping[str, Any], folder: Path) -> tuple[Path, Path] | None:
-    """Samples and grades of an entry: as written, else in the store of the root that the comparison lies in."""
+    """Samples and grades of an entry: as written, else in the store of the root that holds the comparison."""
     root = folder.resolve().parent.parent
     out = []
     for stage in ("samples", "grades"):
@@ -66,15 +84,15 @@ def _folders(entry: Mapping[str, Any], folder: Path) -> tuple[Path, Path] | None
     return (out[0], out[1]) if out[0] and out[1] else None
 
 
-def _taken(items: list[str], policies: int) -> list[str]:
-    """All items, or as many, evenly, as fit the page if every policy had two of the longest usual traces."""
+def evenly(items: Sequence[str], policies: int) -> list[str]:
+    """All items; if the page could not hold two of the longest usual traces of each per policy, evenly spaced ones."""
     most = max(20, CHARACTERS // (2 * policies * LONGEST // 3))
     step = max(1.0, len(items) / most)
     return [items[int(i * step)] for i in range(min(len(items), most))]
 
 
-def _rows(samples: Path, grades: Path, place: Mapping[str, int]) -> list[list[Any]]:
-    """[item, j, grade, answer, text] of the first right and the first wrong sample of each item; the text inert."""
+def _rows(samples: Path, grades: Path, place: Mapping[str, int]) -> list[Sample]:
+    """The first right and the first wrong sample of each item; the text inert."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -89,29 +107,27 @@ def _rows(samples: Path, grades: Path, place: Mapping[str, int]) -> list[list[An
     graded["grade"] = graded["strict"].map({True: 1, False: 0}).astype(float).fillna(-1).astype(int)
     first = graded.drop_duplicates(["item", "grade"])
     texts = table(samples, ["item", "j", "text"])
-    whole = first.merge(texts, on=["item", "j"], how="inner")
     return [
         [place[row.item], int(row.j), int(row.grade), one_line(row.answer, 60) if isinstance(row.answer, str) else "",
          visible(str(row.text), LONGEST)]
-        for row in whole.itertuples()
+        for row in first.merge(texts, on=["item", "j"], how="inner").itertuples()
     ]  # fmt: skip
 
 
-def _policy(policy: Mapping[str, Any], solves: Mapping[str, Any], items: list[str]) -> dict[str, Any]:
-    shares = (solves.get("by_policy") or {}).get(policy["id"]) or []
-    by_item = dict(zip(solves["items"], shares, strict=False))
-    prompt = str(policy.get("prompt") or "bare")
-    return {"name": one_line(policy["name"], 60) + ("" if prompt == "bare" else f", prompt {one_line(prompt, 30)}"),
-            "role": policy["role"], "n": policy.get("n"), "solved": [by_item.get(item) for item in items]}  # fmt: skip
+def _policy(line: Line, comparison: Comparison, items: Sequence[str]) -> dict[str, Any]:
+    by_item = dict(zip(comparison.solves.items, comparison.solves.by_policy.get(line.id, ()), strict=False))
+    prompt = "" if line.prompt == "bare" else f", prompt {one_line(line.prompt, 30)}"
+    name = one_line(line.name, 60) + prompt
+    return {"name": name, "role": line.role, "n": line.n, "solved": [by_item.get(item) for item in items]}
 
 
-def packed(data: Any) -> str:
-    """JSON, compressed, as text that stands safely inside any HTML element."""
-    raw = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+def packed(samples: Samples) -> str:
+    """JSON, compressed, as text that is safe inside any HTML element."""
+    raw = json.dumps(vars(samples), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
 def script(folder: Path) -> tuple[str, str]:
-    """(the script, the hash by which the page's own policy lets it and nothing else run)."""
+    """(the script, the hash by which the page's content security policy allows it and no other script)."""
     source = (folder / SCRIPT).read_text(encoding="utf-8")
     return source, base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
