@@ -22,13 +22,14 @@ def export(arguments: list[str]) -> int:
     folder = find_comparison(names, given, "export")
     from elicit.evaluate.comparison.lm_eval import export as write
     from elicit.evaluate.entry import Entry
+    from elicit.results import read_comparison
 
-    saved, comparison = read_json(folder / "inputs.json"), read_json(folder / "comparison.json")
+    saved, comparison = read_json(folder / "inputs.json"), read_comparison(folder / "comparison.json")
     task = settings_of(folder).task
     known = {item.id: item for item in task.items("test")}
-    if missing := [name for name in comparison["solves"]["items"] if name not in known]:
+    if missing := [name for name in comparison.solves.items if name not in known]:
         raise DataError(f"{folder}: {len(missing)} of its items are no longer in {task.name}: {missing[0]}, ...")
-    items = [known[name] for name in comparison["solves"]["items"]]
+    items = [known[name] for name in comparison.solves.items]
     entries = [Entry.of(plain) for plain in saved["entries"]]
     out = Path(given.get("out") or folder / "export" / chosen)
     written = write(comparison, entries, items, task, out)

@@ -26,6 +26,8 @@ from elicit.experiment.provenance import provenance
 from elicit.experiment.run_folder import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
 from elicit.files import content_hash
 from elicit.names import published_node
+from elicit.results import Comparison as Compared
+from elicit.results import plain
 
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
@@ -60,7 +62,7 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
 
 def execute_one(
     comparison: Comparison, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
-) -> tuple[dict[str, Any] | None, list[Outcome]]:
+) -> tuple[Compared, list[Outcome]]:
     """One comparison from its run folders to its report."""
     from elicit.evaluate.comparison import prereg
     from elicit.experiment import ceilings as rungs
@@ -128,7 +130,7 @@ def take_over(outcome: Outcome, bench: Any, facts: dict[str, Any]) -> None:
         outcome.entries = [Entry.of(plain) for plain in outcome.run.manifest.get("entries", [])]
 
 
-def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
+def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, Any], seconds: float) -> Compared:
     """Compare, track one score run a policy, report, and print the scorecard."""
     from elicit.evaluate.comparison.compare import CompareConfig, compare
     from elicit.track.scores import track_comparison
@@ -148,7 +150,7 @@ def conclude(bench: Any, entries: list[Any], best: str | None, facts: dict[str, 
     return result
 
 
-def show(result: dict[str, Any], folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
+def show(result: Compared, folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
     """Render the report and print the scorecard with the path of the page."""
     from rich.console import Console as RichConsole
 
@@ -188,23 +190,25 @@ def _unset(key: str, value: Any) -> bool:
     return key in _LATER and value == getattr(EvalPlan(), key)
 
 
-def _close(results: Sequence[dict[str, Any] | None], outcomes: Sequence[Outcome], console: Console) -> int:
+def _close(results: Sequence[Compared], outcomes: Sequence[Outcome], console: Console) -> int:
     """The table of all jobs where there are several, the JSON object, and the exit code."""
     failed = [outcome for outcome in outcomes if outcome.fault]
-    if (whole := [result for result in results if result]) and len(whole) > 1:
-        _overview(whole, console)
+    if len(results) > 1:
+        _overview(results, console)
     if len(outcomes) > 1:
         console.say("")
         for outcome in outcomes:
             what = f"{type(outcome.fault).__name__}: {str(outcome.fault).splitlines()[0]}" if outcome.fault else "ok"
             console.say(f"  {outcome.job.name:32} seed {outcome.job.settings.seed:<4} {outcome.run.path}  {what}")
-    console.result({"comparisons": list(results), "runs": [_line(outcome) for outcome in outcomes]})
+    console.result(
+        {"comparisons": [plain(result) for result in results], "runs": [_line(outcome) for outcome in outcomes]}
+    )
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
     return OK if not failed else PARTLY_FAILED if len(outcomes) > 1 else JOB_FAILED
 
 
-def _overview(results: list[dict[str, Any]], console: Console) -> None:
+def _overview(results: Sequence[Compared], console: Console) -> None:
     from rich.console import Console as RichConsole
 
     from elicit.report.pages.overview import overview

@@ -13,6 +13,7 @@ from elicit.evaluate.comparison.escalation import attach, look, save
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import measure
 from elicit.evaluate.metrics.support import upper_bound
+from elicit.results import Estimate, Line
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 
 ITEMS = items(40)
@@ -81,8 +82,10 @@ def test_a_comparison_shows_what_was_found_beside_it(tmp_path: Path) -> None:
     measured = {e.policy: measure(e.samples, e.grades, ITEMS) for e in entries}
     save(look({"m": measured["m"]}, measured["b"], ITEMS, Base(tmp_path, np.zeros(40)), (16,)), tmp_path / "out")
     out = compare(entries, ITEMS, tmp_path / "out", SimulatedTask(), CompareConfig("g", draws=200))  # type: ignore[arg-type]
-    told = next(line for line in out["policies"] if line["name"] == "m")["support"]["escalation"]
-    assert told["unsolved"] == told["E"] > 20 and told["upper_bound"] == pytest.approx(upper_bound(16))
-    lines = [{"id": "m", "support": {"refused": "too few"}}, {"id": "other", "support": {}}]
-    attach(lines, tmp_path / "out")
-    assert "escalation" not in lines[0]["support"] and lines[1]["support"] == {}
+    found = next(line for line in out.lines if line.name == "m").under("support/escalation")
+    assert found["unsolved"].point == found["E"].point > 20
+    assert found["upper_bound"].point == pytest.approx(upper_bound(16))
+    refused, other = Line("m", "m", "method"), Line("other", "other", "method")
+    refused.values["support/NDR"] = Estimate(refused="too few")
+    attach([refused, other], tmp_path / "out")
+    assert not refused.under("support/escalation") and not other.values

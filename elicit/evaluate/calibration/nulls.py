@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.evaluate.calibration.worlds import World, draw_world, simulated_entry, simulated_items, simulated_measures
-from elicit.evaluate.comparison import lines as rows
 from elicit.evaluate.comparison.compare import tabulate_measures
+from elicit.evaluate.comparison.lines import lines
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
 from elicit.files import seed_of
-from elicit.report.rows import Row as ReportRow
+from elicit.report.rows import Row
 from elicit.report.verdict import eliciting
 
 SEEDS = 3
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
 
 class SimulatedTask:
-    """What a comparison asks of a task: its answers are their own classes."""
+    """The part of a task that a comparison needs: answers are their own classes."""
 
     name = "simulated"
 
@@ -60,8 +60,8 @@ def claims(parts: list[Part], world: World, rng: np.random.Generator, draws: int
     config = CompareConfig("simulated", draws=draws, seed=int(rng.integers(2**31)))
     entries = [part.entry for part in parts]
     table = tabulate_measures(entries, measured, items, SimulatedTask(), config, {})  # type: ignore[arg-type]
-    lines = [line for line in rows.lines(table) if line["role"] == "method"]
-    return [line["name"] for line in lines if eliciting(ReportRow(line, line["name"], "Methods", 0, "method"))]
+    methods = [line for line in lines(table) if line.role == "method"]
+    return [line.name for line in methods if eliciting(Row(line, line.name, "Methods", 0, "method"))]  # type: ignore[arg-type]
 
 
 def _nothing(world: World, rng: np.random.Generator) -> list[Part]:

@@ -144,7 +144,7 @@ def _claimed(
 
 def _share(part: int, whole: int) -> dict[str, Any]:
     interval = jeffreys(part / whole, whole)
-    return {"rate": part / whole, "of": whole, "lo": interval["lo"], "hi": interval["hi"]}
+    return {"rate": part / whole, "of": whole, "lo": interval.lo, "hi": interval.hi}
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
