@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -44,6 +45,9 @@ HASHED = (
     "methods.sae_steering.reconstruction.Reconstruction",
 )
 """names that fingerprints, plans and saved edits of the first version hold"""
+BCA, TIED = r"^/C1/(lo|hi)$|^/\d+/curves/(cov|cov_net|pass_hat)/(lo|hi)/", 0.005
+"""bounds whose bias correction counts draws that equal the point: d0374c7 let the last bits of a matrix product decide
+which draws do, so that they differed from processor to processor"""
 
 
 def found(name: str) -> type:
@@ -101,7 +105,10 @@ def test_a_comparison_of_yesterday_is_scored_again_with_the_same_numbers_and_wit
         if field.name not in ("created", "calibration", "provenance", "lines", "ceilings", "pairs", "tests"):
             assert getattr(after, field.name) == getattr(before, field.name), field.name
     for part in ("lines", "ceilings", "pairs", "tests"):
-        assert leaves(getattr(after, part)) == pytest.approx(leaves(getattr(before, part)), abs=1e-9)
+        new, old = leaves(getattr(after, part)), leaves(getattr(before, part))
+        assert new.keys() == old.keys()
+        for place, value in new.items():
+            assert value == pytest.approx(old[place], abs=TIED if re.search(BCA, place) else 1e-9), (part, place)
 
 
 def leaves(value: Any, place: str = "") -> dict[str, Any]:
