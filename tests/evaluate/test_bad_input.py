@@ -1,4 +1,4 @@
-"""Bad input gives an honest "unknown" or a refusal that names who and where, never a silent zero."""
+"""Bad input gives an honest "unknown" or a refusal that names the policy and the place, never a silent zero."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_missing_samples_are_counted_as_missing_and_not_as_nothing(tmp_path: Pat
     assert any("m: " in text and "missing" in text for text in out.warnings)
 
 
-def test_an_item_without_a_graded_sample_is_left_out_for_everybody_and_said_so(tmp_path: Path) -> None:
+def test_an_item_without_a_graded_sample_is_left_out_for_every_policy_with_a_warning(tmp_path: Path) -> None:
     found = items(110)
     base, m = entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.5)
     lost = found[0].id

@@ -132,7 +132,7 @@ def test_the_columns_of_the_first_version_are_reported_word_for_word_and_in_orde
     assert tuple(column for column in world[3].columns if column.key in first) == version1.COLUMNS
 
 
-def test_at_equal_tokens_stands_against_the_base_in_both_regimes_where_it_was_sampled_in_both(world: Any) -> None:
+def test_equal_tokens_are_compared_in_every_regime_that_the_base_was_sampled_in(world: Any) -> None:
     entries, found, _, out = world
     by_role = {e.role: e for e in entries if e.role == "base" or e.name == "C1"}
     for name in ("critique_ft", "decoding/random_pick", "rlvr/format_only"):
@@ -347,7 +347,7 @@ def test_guessing_takes_the_selection_ceiling_away(tmp_path: Path) -> None:
     )
 
 
-def test_valid_traces_give_a_ceiling_where_guessing_does_not(tmp_path: Path) -> None:
+def test_valid_traces_give_a_ceiling_even_if_guessing_takes_the_other_away(tmp_path: Path) -> None:
     narrow = items(120, wide=False)
     m = measure(*store(tmp_path, "p", narrow, rates(narrow, 0.3), 32, "support", trace=0.5), narrow)
     got = ceiling_c1(m, narrow, SimulatedTask().answer_class)

@@ -163,7 +163,7 @@ def test_lenses_take_no_votes_on_a_part_of_the_samples(world: Any) -> None:
     assert all(side.annotations is None for side in view.sides)
 
 
-def test_the_annotated_part_is_the_same_for_everybody_and_grows() -> None:
+def test_the_annotated_part_is_the_same_for_all_policies_and_grows() -> None:
     few, more = some(ITEMS, 4), some(ITEMS, 9)
     assert {item.id for item in few} < {item.id for item in more} and some(ITEMS, 99) == list(ITEMS)
     assert [item for item in ITEMS if item in more] == more

@@ -53,7 +53,7 @@ def test_only_novel_items_are_asked_about_and_a_hit_ends_the_asking(tmp_path: Pa
     assert all(found["items"][name]["n"] == 128 for name in never)
 
 
-def test_where_nothing_is_novel_nothing_is_asked(tmp_path: Path) -> None:
+def test_if_nothing_is_novel_nothing_is_asked(tmp_path: Path) -> None:
     methods, base = worlds(tmp_path, np.full(40, 1.0))
     asked = Base(tmp_path, np.full(40, 1.0))
     found = look(methods, base, ITEMS, asked)
@@ -74,7 +74,7 @@ def test_levels_rise(tmp_path: Path, levels: tuple[int, ...]) -> None:
         )
 
 
-def test_a_comparison_shows_what_was_found_beside_it(tmp_path: Path) -> None:
+def test_a_comparison_holds_the_totals_of_an_escalation_in_its_folder(tmp_path: Path) -> None:
     def entry(role: str, name: str, mean: float, n: int) -> Entry:
         return Entry(role, name, name, *store(tmp_path, name, ITEMS, rates(ITEMS, mean), n), data_class="V")
 

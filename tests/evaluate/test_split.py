@@ -1,4 +1,4 @@
-"""Laws of the split of a gain: its parts add up, are paired, and are named after what they stand against."""
+"""Laws of the split of a gain: its parts add up, are paired, and name the rung that they are measured against."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_comparison_splits_the_best_asked_method_against_its_own_b2(tmp_path: 
     assert out.rungs.b2 == (line(out, "B2, 42 tokens").id,)
 
 
-def test_without_b2_the_remainder_says_that_it_stands_against_b1(tmp_path: Path) -> None:
+def test_without_b2_the_remainder_is_against_b1_and_says_so(tmp_path: Path) -> None:
     entries, found = world(tmp_path)
     entries = [e for e in entries if not e.name.startswith("B2")]
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ def test_without_b2_the_remainder_says_that_it_stands_against_b1(tmp_path: Path)
     assert bare.notes["split/against"] == "B1" and "eval=full" in str(bare.values["split/budget"].refused)
 
 
-def test_further_ceilings_have_fractions_where_asked_for_and_reasons_where_they_failed(tmp_path: Path) -> None:
+def test_further_ceilings_have_fractions_if_asked_for_and_reasons_if_they_failed(tmp_path: Path) -> None:
     entries, found = world(tmp_path)
     config = replace(CONFIG, b1="think", refused={"C2": "its tokenizer can't"})
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), config)  # type: ignore[arg-type]

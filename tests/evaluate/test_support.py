@@ -58,7 +58,7 @@ def test_the_base_rerun_looks_novel_and_the_null_says_so() -> None:
     assert clear <= 6 and low_p <= 6
 
 
-def test_a_method_with_new_solutions_is_told_apart_from_the_null() -> None:
+def test_a_method_with_new_solutions_is_distinguished_from_the_null() -> None:
     rates = np.random.default_rng(4).beta(0.2, 2, 400)
     sides = drawn(np.clip(rates + 0.2, 0, 1), 16, 1), drawn(rates, 32, 2)
     got = measured(*sides, Resamples(np.arange(400), 1000)).right

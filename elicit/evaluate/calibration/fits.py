@@ -16,7 +16,7 @@ import numpy as np
 
 from elicit.errors import DataError
 from elicit.evaluate.comparison.compare import tabulate
-from elicit.evaluate.comparison.lines import lines as lines_of
+from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
 from elicit.evaluate.statistics.resamples import jeffreys

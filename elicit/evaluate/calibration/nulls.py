@@ -1,4 +1,4 @@
-"""One simulated comparison in which no method elicits anything: does the decision rule claim it all the same?
+"""One simulated comparison in which no method elicits anything: does the decision rule claim something?
 
     nothing         the method is the base, its placebos too
     equal placebo   the method gains, and one placebo gains exactly as much: the hardest null of a controlled gain
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.calibration.worlds import World, draw_world, simulated_entry, simulated_items, simulated_measures
 from elicit.evaluate.comparison.compare import tabulate_measures
-from elicit.evaluate.comparison.lines import lines
+from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
 from elicit.files import seed_of
@@ -60,7 +60,7 @@ def claims(parts: list[Part], world: World, rng: np.random.Generator, draws: int
     config = CompareConfig("simulated", draws=draws, seed=int(rng.integers(2**31)))
     entries = [part.entry for part in parts]
     table = tabulate_measures(entries, measured, items, SimulatedTask(), config, {})  # type: ignore[arg-type]
-    methods = [line for line in lines(table) if line.role == "method"]
+    methods = [line for line in lines_of(table) if line.role == "method"]
     return [line.name for line in methods if eliciting(Row(line, line.name, "Methods", 0, "method"))]  # type: ignore[arg-type]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from elicit.errors import DataError
 from elicit.evaluate import metrics
 from elicit.evaluate.comparison import escalation, prereg
-from elicit.evaluate.comparison.lines import lines
+from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.comparison.pairs import paired
 from elicit.evaluate.comparison.traces import side_by_side
 from elicit.evaluate.comparison.warnings import collect
@@ -81,10 +81,10 @@ def compare(
     table = tabulate(entries, items, task, config, checkpoint)
     table.settings = shared
     # 4) one line per arm, filled by the metrics; an earlier escalation adds to it
-    rows = lines(table)
-    escalation.attach(rows, folder)
+    lines = lines_of(table)
+    escalation.attach(lines, folder)
     # 5) the comparison around the lines, and its files
-    comparison = _assembled(table, rows, folder, commands, provenance or {})
+    comparison = _assembled(table, lines, folder, commands, provenance or {})
     write_rows(folder / "per_item.parquet", _per_item(table))
     asked = [{"id": item.id, "question": item.question, "gold": item.gold} for item in table.items]
     write_json(folder / "items.json", asked)
@@ -98,10 +98,13 @@ def tabulate(
     """Measure all entries on their common items and bootstrap all columns at once."""
     measured = []
     for entry in entries:
-        # n of the configuration, but for policies that declare fewer (n = 1) and for ceilings in another regime
-        sets = read_json(Path(entry.samples) / "manifest.json").get("sets", {})
-        asked = max((one["n"] for one in sets.values()), default=None)
-        n = None if config.n is None or entry.role == "ceiling" else 1 if asked == 1 else entry.n or config.n
+        n = config.n if entry.n is None or config.n is None else entry.n
+        if entry.role == "ceiling":  # in a regime of its own, with as many samples as it has
+            n = None
+        elif n is not None:
+            sets = read_json(Path(entry.samples) / "manifest.json").get("sets", {})
+            if max((asked["n"] for asked in sets.values()), default=None) == 1:  # a deterministic policy
+                n = 1
         measured.append(measure(entry.samples, entry.grades, items, n))
     return tabulate_measures(entries, measured, items, task, config, checkpoint)
 
@@ -190,14 +193,14 @@ def _c1(table: Table) -> C1 | None:
 
 
 def _assembled(
-    table: Table, rows: list[Line], folder: Path, commands: Sequence[str], provenance: Mapping[str, Any]
+    table: Table, lines: list[Line], folder: Path, commands: Sequence[str], provenance: Mapping[str, Any]
 ) -> Comparison:
     base, config = table.base.measures[0], table.config
     compared = [arm for arm in table.arms if arm.first.role != "ceiling"]
     return Comparison(
         group=config.group,
         task=table.items[0].task,
-        lines=rows,
+        lines=lines,
         columns=columns_of(metrics.METRICS),
         setup=Setup(
             n=config.n or base.n,
@@ -224,7 +227,7 @@ def _assembled(
         checkpoint=dict(table.checkpoint),
         ceilings=ceilings(table),
         c1=table.c1.record if table.c1 else None,
-        tests=family(rows),
+        tests=family(lines),
         pairs=paired(table),
         solves=Solves(
             items=tuple(item.id for item in table.items),
@@ -234,7 +237,7 @@ def _assembled(
             },
         ),
         traces=side_by_side(table.base, [arm for arm in table.arms if arm.first.role == "method"], table.items),
-        warnings=collect(table, rows),
+        warnings=collect(table, lines),
         calibration=load_calibration(),
         commands=tuple(commands),
         provenance=dict(provenance),

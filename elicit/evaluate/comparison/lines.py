@@ -11,7 +11,7 @@ from elicit.evaluate.metrics.table import Arm, Table
 from elicit.results import Estimate, Line, Member
 
 
-def lines(table: Table) -> list[Line]:
+def lines_of(table: Table) -> list[Line]:
     """All lines, in the order of the arms, filled by every metric. The table's bootstrap has to be solved."""
     filled = [(arm, _identity(table, arm)) for arm in table.arms]
     for metric in metrics.METRICS:

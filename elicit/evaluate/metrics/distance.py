@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.annotations import Annotations, annotations_of, read_annotations
-from elicit.evaluate.metrics import kl
-from elicit.evaluate.metrics import likelihood as nll
+from elicit.evaluate.metrics.kl import KL_COLUMNS, kl_columns
+from elicit.evaluate.metrics.likelihood import LIKELIHOOD_COLUMNS, likelihood, likelihood_columns
 from elicit.evaluate.metrics.metric import Lines, Metric
 from elicit.evaluate.metrics.table import Table
 from elicit.evaluate.statistics.ratios import Bootstrap
@@ -45,8 +45,8 @@ def _report(table: Table, lines: Lines) -> None:
         regime = "support" if arm.first.at_one is not None else arm.regime
         drawn_N = (notes_S[0].row_N_J >= 0).sum(1)
         facts = {"regime": regime, "n_items": int((drawn_N > 0).sum()), "n": int(drawn_N.max())}
-        _put(line, "kl", kl.kl_columns(notes_S, regime, bootstrap), facts)
-        _put(line, "likelihood", nll.likelihood_columns(notes_S, own_N_K, bootstrap), facts)
+        _put(line, "kl", kl_columns(notes_S, regime, bootstrap), facts)
+        _put(line, "likelihood", likelihood_columns(notes_S, own_N_K, bootstrap), facts)
 
 
 def _refuse(line: Line, reason: str) -> None:
@@ -77,8 +77,8 @@ def _own_nll(table: Table, items: Sequence[str]) -> NDArray | None:
     c1 = [arm for arm in table.arms if arm.first.role == "ceiling" and arm.first.name == "C1"]
     for arm in [*at_one, *c1]:
         if (notes := _read(arm.first, items)) is not None:
-            return np.asarray(nll.likelihood(notes)["nll"])
+            return np.asarray(likelihood(notes)["nll"])
     return None
 
 
-DISTANCE = Metric("distance from the base", (*kl.COLUMNS, *nll.COLUMNS), report=_report)
+DISTANCE = Metric("distance from the base", (*KL_COLUMNS, *LIKELIHOOD_COLUMNS), report=_report)

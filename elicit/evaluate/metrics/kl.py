@@ -96,7 +96,7 @@ def _selecting(notes_S: Sequence[Annotations], bootstrap: Bootstrap) -> dict[str
     return out
 
 
-COLUMNS = (
+KL_COLUMNS = (
     Column("kl/sequence", "KL, nats an answer", "nats", "KL to the base, full vocabulary, at T=1", "distance", ROLES),
     Column(
         "kl/sequence_compare", "KL, regime compare", "nats",

@@ -51,7 +51,7 @@ _CHUNK = 1_000
 
 
 class Resamples:
-    """The resampled clusters of a comparison: the same for whoever asks.
+    """The resampled clusters of a comparison: the same for every caller.
 
     `clusters_N` names the cluster of each item (any hashable values).
     """
