@@ -151,7 +151,7 @@ def _finish(
     from elicit.evaluate.comparison.compare import compare as compute
     from elicit.experiment.run import show
     from elicit.report.pages.scorecard import pair_lines
-    from elicit.results import plain
+    from elicit.results import content_of
     from elicit.track.scores import track_comparison
 
     console = Console(given.get("output", "text"))
@@ -167,7 +167,7 @@ def _finish(
     for line in pair_lines(result):
         console.say(line)
     track_comparison(result, folder, chosen.tracker, console.say)
-    console.result({"comparison": plain(result), "report": str(page)})
+    console.result({"comparison": content_of(result), "report": str(page)})
     return 0
 
 

@@ -27,7 +27,7 @@ from elicit.experiment.run_folder import DONE, FAILED, INTERRUPTED, RunFolder, a
 from elicit.files import content_hash
 from elicit.names import published_node
 from elicit.results import Comparison as Compared
-from elicit.results import plain
+from elicit.results import content_of
 
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
@@ -201,7 +201,7 @@ def _close(results: Sequence[Compared], outcomes: Sequence[Outcome], console: Co
             what = f"{type(outcome.fault).__name__}: {str(outcome.fault).splitlines()[0]}" if outcome.fault else "ok"
             console.say(f"  {outcome.job.name:32} seed {outcome.job.settings.seed:<4} {outcome.run.path}  {what}")
     console.result(
-        {"comparisons": [plain(result) for result in results], "runs": [_line(outcome) for outcome in outcomes]}
+        {"comparisons": [content_of(result) for result in results], "runs": [_line(outcome) for outcome in outcomes]}
     )
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code

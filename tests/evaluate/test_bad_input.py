@@ -21,7 +21,7 @@ from elicit.evaluate.metrics.support import Support, support
 from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import read_json, read_rows, shards, write_json, write_rows
-from elicit.results import Comparison, Line, plain
+from elicit.results import Comparison, Line, content_of
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 from tests.evaluate.test_metrics import measures
 
@@ -37,7 +37,7 @@ def entry(root: Path, role: str, name: str, found: list, rate: Any, n: int = 8, 
 
 def compared(root: Path, entries: list[Entry], found: list) -> Comparison:
     out = compare(entries, found, root / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
-    json.dumps(plain(out), allow_nan=False)
+    json.dumps(content_of(out), allow_nan=False)
     return out
 
 

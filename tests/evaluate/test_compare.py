@@ -23,7 +23,7 @@ from elicit.evaluate.metrics.matched import best_of_k, matched_k
 from elicit.evaluate.metrics.rungs import choose_b1
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import read_json
-from elicit.results import Comparison, Estimate, Line, plain, read_comparison, version1
+from elicit.results import Comparison, Estimate, Line, content_of, read_comparison, version1
 from tests.evaluate import simulated
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 
@@ -118,7 +118,7 @@ def test_the_numbers_are_those_of_the_rows(world: Any) -> None:
 def test_the_file_holds_the_comparison_and_describes_every_number_that_a_table_shows(world: Any) -> None:
     _, _, root, out = world
     assert read_comparison(root / "out" / "comparison.json") == out
-    json.dumps(plain(out), allow_nan=False)
+    json.dumps(content_of(out), allow_nan=False)
     method = line(out, "rlvr")
     shown = [column for name in ("scorecard", "split", "figures") for column in out.table(name)]
     assert {c.key for c in shown if method.get(c.key) is None} == {"cost/peak_bytes"}, "no simulated shard records it"
@@ -233,7 +233,7 @@ def test_one_cluster_gives_points_and_no_intervals(tmp_path: Path) -> None:
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
     for key in ("acc/strict", "gain/B0", "ef/B0/C4"):
         assert "one cluster" in str(line(out, "m").values[key].refused)
-    json.dumps(plain(out), allow_nan=False)
+    json.dumps(content_of(out), allow_nan=False)
 
 
 def test_seeds_are_one_row_their_mean_and_the_top_level(tmp_path: Path) -> None:

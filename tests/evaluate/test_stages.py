@@ -15,7 +15,7 @@ from elicit.evaluate.stages.grade import grade
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
-from elicit.results import plain
+from elicit.results import content_of
 from elicit.tasks.formal.task import FormalTask
 from tests.sampling.models import tiny_model, tokenizer
 
@@ -44,4 +44,4 @@ def test_a_comparison_of_a_model_that_knows_nothing_claims_nothing(tmp_path: Pat
     assert gain.lo <= 0 <= gain.hi
     tokens = method.values["cost/tokens"].point
     assert method.number("cost/flops") == pytest.approx(2 * out.checkpoint["n_parameters"] * tokens)
-    json.dumps(plain(out), allow_nan=False)
+    json.dumps(content_of(out), allow_nan=False)
