@@ -64,8 +64,11 @@ def curve(table: Table, arm: Arm, name: str, interval: Callable[[Mean, NDArray],
         return Curve(refused=f"n = {arm.measures[0].n}: k needs 2k samples")
     columns = [f"{name}@{k}" for k in arm.ks]
     points = [interval(joint.mean(arm.key, column), joint.values_N(arm.key, column)) for column in columns]
-    ks, point = tuple(arm.ks), tuple(one.point for one in points if one.point is not None)
-    if points[0].refused is not None:
-        return Curve(ks, point, refused=points[0].refused, beside=beside)
-    low, high = (tuple(x for x in side if x is not None) for side in zip(*((e.lo, e.hi) for e in points), strict=True))
-    return Curve(ks, point, low, high, beside=beside)
+    return Curve(
+        k=tuple(arm.ks),
+        point=tuple(one.point for one in points if one.point is not None),
+        lo=tuple(one.lo for one in points if one.lo is not None),
+        hi=tuple(one.hi for one in points if one.hi is not None),
+        refused=points[0].refused,  # one cluster: no k has an interval
+        beside=beside,
+    )
