@@ -42,7 +42,6 @@ def main() -> None:
     resamples = Resamples(np.arange(ITEMS))
     times = {
         "paired, clusters": seconds(lambda: resamples.means(right.T / SAMPLES)),
-        "paired, clusters and samples": seconds(lambda: resamples.two_stage(right, np.full(right.shape, SAMPLES))),
         "120 columns at once": seconds(lambda: resamples.means(many)),
     }
     times["numpy loop over draws (extrapolated)"] = seconds(lambda: loop(grades, LOOP_DRAWS)) * DRAWS / LOOP_DRAWS

@@ -53,7 +53,7 @@ def main() -> None:
         wall, process = time.perf_counter(), time.process_time()
         out = compare(made, found, root / "out", SimulatedTask(), config, CHECKPOINT)  # type: ignore[arg-type]
         facts = {
-            "policies": len(out["policies"]), "items": args.items, "n": args.n, "draws": args.draws,
+            "policies": len(out.lines), "items": args.items, "n": args.n, "draws": args.draws,
             "seconds": time.perf_counter() - wall, "process_seconds": time.process_time() - process,
             "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         }  # fmt: skip

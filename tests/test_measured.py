@@ -46,8 +46,8 @@ def test_runs_of_two_commands_are_compared_in_pairs_on_the_items_they_share(
     assert main(["compare", *names, "group=both"]) == 0
     out = capsys.readouterr().out
     result = read_json(Path("runs/comparisons/both/comparison.json"))
-    assert result["settings"]["n_items"] == 4  # b saw four items of the five
-    assert [line["name"] for line in result["policies"] if line["role"] == "method"] == ["greedy", "cool"]
+    assert result["setup"]["n_items"] == 4  # b saw four items of the five
+    assert [line["name"] for line in result["lines"] if line["role"] == "method"] == ["greedy", "cool"]
     (pair,) = result["pairs"]
     rows = read_rows([Path("runs/comparisons/both/per_item.parquet")])
     share = {name: sum(r["right"] / r["n"] for r in rows if r["name"] == name) / 4 for name in ("greedy", "cool")}
@@ -97,7 +97,7 @@ def test_an_export_holds_what_a_reader_of_the_harness_looks_for(measured: Path, 
     code, result = elicit("export", "a", "format=lm-eval", f"out={tmp_path}", "output=json", cwd=measured)
     assert code == 0
     comparison = read_json(measured / "runs" / "comparisons" / "a" / "comparison.json")
-    scored = [line for line in comparison["policies"] if line["role"] != "ceiling"]
+    scored = [line for line in comparison["lines"] if line["role"] != "ceiling"]
     assert len(result["files"]) == len(scored) == len(list(tmp_path.glob("*/results_*.json")))
     for line in scored:
         (file,) = [Path(name) for name in result["files"] if line["id"][:8] in name]
@@ -106,15 +106,15 @@ def test_an_export_holds_what_a_reader_of_the_harness_looks_for(measured: Path, 
                               "n-samples", "config", "git_hash", "date", "task_hashes", "model_source", "model_name",
                               "model_name_sanitized"}  # fmt: skip
         scores = found["results"]["chain"]
-        assert scores["exact_match,strict-match"] == pytest.approx(line["acc"]["point"])
-        assert scores["exact_match,flexible-extract"] == pytest.approx(line["lenient"]["point"])
+        assert scores["exact_match,strict-match"] == pytest.approx(line["values"]["acc/strict"]["point"])
+        assert scores["exact_match,flexible-extract"] == pytest.approx(line["values"]["acc/lenient"]["point"])
         assert isinstance(scores["exact_match_stderr,strict-match"], float | str)
         assert found["n-samples"]["chain"] == {"original": 5, "effective": 5} and found["n-shot"] == {"chain": 0}
         assert found["elicit"]["data_class"] == line["data_class"]
         (samples,) = file.parent.glob("samples_chain_*.jsonl")
         rows = [json.loads(row) for row in samples.read_text().splitlines()]
         assert [row["doc_id"] for row in rows] == list(range(5))
-        assert sum(row["exact_match"] for row in rows) / 5 == pytest.approx(line["acc"]["point"])
+        assert sum(row["exact_match"] for row in rows) / 5 == pytest.approx(line["values"]["acc/strict"]["point"])
         assert all(row["arguments"]["gen_args_0"]["arg_0"].startswith("Question: ") for row in rows)
         assert all(len(row["resps"][0]) == line["n"] for row in rows)
 

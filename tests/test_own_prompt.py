@@ -25,7 +25,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 def method_lines(comparison: dict[str, Any]) -> list[dict[str, Any]]:
-    return [line for line in comparison["policies"] if line["role"] == "method"]
+    return [line for line in comparison["lines"] if line["role"] == "method"]
 
 
 def dev_accuracy(folder: Path, policy: str, test_items: set[str]) -> float:
@@ -56,7 +56,7 @@ def test_a_method_is_measured_at_the_prompt_it_is_best_at_on_dev(asked: tuple[Pa
 
 
 def test_choosing_a_prompt_on_dev_is_paid_for_in_select_bits(asked: tuple[Path, dict[str, Any]]) -> None:
-    for line in asked[1]["policies"]:
+    for line in asked[1]["lines"]:
         chosen = line["prompt"] not in ("bare", "forced")
         assert line["ledger"].get("select_bits", 0) == (3 * 12 if chosen else 0), line["name"]
 

@@ -59,6 +59,6 @@ def test_a_plug_in_s_method_runs_from_fit_to_report(installed: dict[str, str], t
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [run["status"] for run in result["runs"]] == ["done", "done"]
-    lines = {line["name"]: line for line in result["comparisons"][0]["policies"]}
+    lines = {line["name"]: line for line in result["comparisons"][0]["lines"]}
     assert lines["toy"]["data_class"] == "Z" and lines["toy/hotter"]["role"] == "placebo"
     assert list(tmp_path.glob("runs/comparisons/*/report/report.html"))

@@ -35,6 +35,16 @@ def test_a_file_of_the_first_version_opens_with_every_estimate_in_it() -> None:
         assert (line.number("cost/tokens")) == policy["cost"]["tokens_per_answer"]
 
 
+def test_what_only_valid_solutions_support_is_read_from_the_first_version_too() -> None:
+    for line, policy in zip(read_comparison(FIRST).lines, read_json(FIRST)["policies"], strict=True):
+        valid = (policy.get("support") or {}).get("valid")
+        if valid is None:
+            assert not line.under("support/valid")
+            continue
+        assert [line.number(f"support/valid/{key}") for key in "PES"] == [valid[key] for key in "PES"]
+        assert line.values["support/valid/NDR"] == Estimate(**valid["intervals"]["NDR"])
+
+
 def test_a_comparison_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     comparison = read_comparison(FIRST)
     write_comparison(comparison, tmp_path / "comparison.json")

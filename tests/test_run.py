@@ -99,9 +99,9 @@ def test_a_resumed_run_goes_on_in_its_folder_and_samples_nothing_again(finished:
 def test_score_grades_again_and_samples_nothing(finished: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.glob("runs/store/samples/*/*/shard-*")}
     grades = {path: path.stat().st_mtime_ns for path in finished.glob("runs/store/grades/*/*/shard-*")}
-    old = read_json(next(finished.glob("runs/comparisons/*/comparison.json")))["policies"]
+    old = read_json(next(finished.glob("runs/comparisons/*/comparison.json")))["lines"]
     code, result = elicit("score", run_of(finished).path.name, "output=json", cwd=finished)
-    assert code == 0 and [line["acc"] for line in result["comparison"]["policies"]] == [line["acc"] for line in old]
+    assert code == 0 and [line["values"] for line in result["comparison"]["lines"]] == [line["values"] for line in old]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert all(path.stat().st_mtime_ns > then for path, then in grades.items())
 
@@ -132,7 +132,7 @@ def test_a_failing_job_writes_its_error_and_the_others_go_on(tmp_path: Path, mon
     assert (failed["status"], done["status"]) == ("failed", "done")
     error = read_json(tmp_path / failed["run"] / "error.json")
     assert error["type"] == "MethodError" and "Traceback" in error["traceback"]
-    assert [line["seed"] for line in result["comparisons"][0]["policies"] if line["role"] == "method"] == [2]
+    assert [line["seed"] for line in result["comparisons"][0]["lines"] if line["role"] == "method"] == [2]
 
 
 def test_a_sweep_has_a_folder_for_each_job_and_one_policy_is_sampled_and_counted_once(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_sweep_has_a_folder_for_each_job_and_one_policy_is_sampled_and_counted
     assert code == 0 and len({run["run"] for run in result["runs"]}) == 2
     folders = [shards(path) for path in tmp_path.glob("runs/store/samples/*/*")]
     assert len(folders) == 3 and all(len(found) == 1 for found in folders)  # base, forced opener, greedy
-    assert len([line for line in result["comparisons"][0]["policies"] if line["role"] == "method"]) == 1
+    assert len([line for line in result["comparisons"][0]["lines"] if line["role"] == "method"]) == 1
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_comes_out_the_same(
@@ -161,8 +161,8 @@ def test_an_interrupted_run_says_how_to_go_on_and_comes_out_the_same(
     code, result = elicit("resume", run.name, "output=json", cwd=tmp_path)
     assert code == 0
     whole = read_json(next(finished.glob("runs/comparisons/*/comparison.json")))
-    for ours, theirs in zip(result["comparisons"][0]["policies"], whole["policies"], strict=True):
-        assert (ours["id"], ours["acc"]) == (theirs["id"], theirs["acc"])
+    for ours, theirs in zip(result["comparisons"][0]["lines"], whole["lines"], strict=True):
+        assert (ours["id"], ours["values"]["acc/strict"]) == (theirs["id"], theirs["values"]["acc/strict"])
 
 
 def test_two_folders_of_one_second_do_not_collide(tmp_path: Path) -> None:

@@ -40,19 +40,20 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def by_name(comparison: dict[str, Any]) -> dict[str, Any]:
-    return {line["name"]: line for line in comparison["policies"]}
+    return {line["name"]: line for line in comparison["lines"]}
 
 
 def test_b2_c2_and_c3_are_rows_and_their_gaps_are_divided_by(measured: Any) -> None:
     found = by_name(measured[1])
     method, (b2,) = found["self_consistency"], [name for name in found if name.startswith("B2")]
     assert set(measured[1]["ceilings"]) == {"C1", "C2", "C3", "C4"} and {"C2", "C3"} <= set(found)
-    assert (method["split"]["against"], method["split"]["b2"]) == ("B2", b2)
-    assert found[b2]["cost"]["tokens_per_answer"] >= 0.9 * method["cost"]["tokens_per_answer"]
-    assert found[b2]["prompt"] == measured[1]["rungs"]["B1_prompt"] and measured[1]["rungs"]["B2"] == [found[b2]["id"]]
-    assert {"B0/C2", "B1/C2", "B0/C3", "B1/C3"} <= set(method["ef"])
+    assert (method["notes"]["split/against"], method["notes"]["split/b2"]) == ("B2", b2)
+    spent = [line["values"]["cost/tokens"]["point"] for line in (found[b2], method)]
+    assert spent[0] >= 0.9 * spent[1]
+    assert found[b2]["prompt"] == measured[1]["rungs"]["b1_prompt"] and measured[1]["rungs"]["b2"] == [found[b2]["id"]]
+    assert {"ef/B0/C2", "ef/B1/C2", "ef/B0/C3", "ef/B1/C3"} <= set(method["values"])
     assert (found["C2"]["data_class"], found["C3"]["data_class"]) == ("T", "T") and found["C3"]["ledger"]["label_bits"]
-    assert found["base"]["kl"]["n_items"] == 3 and method["kl"]["bound"]
+    assert found["base"]["notes"]["kl/n_items"] == 3 and method["values"]["kl/bound"]
 
 
 def test_resumed_nothing_is_fitted_or_sampled_again(measured: Any) -> None:
@@ -62,7 +63,7 @@ def test_resumed_nothing_is_fitted_or_sampled_again(measured: Any) -> None:
     run = next(folder.glob("runs/*self_consistency*"))
     code, after = elicit("resume", str(run), "output=json", cwd=folder)
     assert code == 0 and kept and all(path.stat().st_mtime_ns == time for path, time in kept.items())
-    assert [line["acc"] for line in after["comparisons"][0]["policies"]] == [line["acc"] for line in before["policies"]]
+    assert [line["curves"] for line in after["comparisons"][0]["lines"]] == [line["curves"] for line in before["lines"]]
 
 
 def test_a_run_knows_its_rung_and_can_be_compared_elsewhere(measured: Any) -> None:

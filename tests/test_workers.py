@@ -22,19 +22,20 @@ HOPELESS = ["method=contrastive", "method.items=1", "method.samples=1", *SMALL]
 def alone(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     code, result = elicit(*TWO, cwd=tmp_path_factory.mktemp("alone"))
     assert code == 0
-    return result["comparisons"][0]["policies"]
+    return result["comparisons"][0]["lines"]
 
 
 def same(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> bool:
-    columns = ("id", "name", "role", "acc", "gain", "ef", "ledger", "data_class")
-    return [[line.get(key) for key in columns] for line in ours] == [
-        [line.get(key) for key in columns] for line in theirs
-    ]
+    def compared(line: dict[str, Any]) -> list[Any]:
+        values = {key: value for key, value in line["values"].items() if key.startswith(("acc", "gain", "ef"))}
+        return [values, *(line[key] for key in ("id", "name", "role", "ledger", "data_class"))]
+
+    return [compared(line) for line in ours] == [compared(line) for line in theirs]
 
 
 def test_two_processes_give_the_comparison_of_one(alone: list[dict[str, Any]], tmp_path: Path) -> None:
     code, result = elicit(*TWO, "parallel=2", cwd=tmp_path)
-    assert code == 0 and same(result["comparisons"][0]["policies"], alone)
+    assert code == 0 and same(result["comparisons"][0]["lines"], alone)
     assert {run["status"] for run in result["runs"]} == {DONE}
 
 
@@ -55,7 +56,7 @@ def test_what_a_worker_left_unfinished_is_done_by_the_main_process(
 
     monkeypatch.setattr(workers, "helping", killed_after_claiming)
     code, result = elicit(*TWO, "parallel=2", cwd=tmp_path)
-    assert code == 0 and same(result["comparisons"][0]["policies"], alone)
+    assert code == 0 and same(result["comparisons"][0]["lines"], alone)
 
 
 def test_the_fault_of_a_worker_is_the_fault_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,10 +47,11 @@ def export(words: list[str]) -> int:
 
 def _export_comparison(given: Given) -> int:
     from elicit.evaluate.comparison.lm_eval import export as write
+    from elicit.results import read_comparison
 
     saved = SavedComparison.find(given.names[0], given.path("root"))
-    comparison = read_json(saved.folder / "comparison.json")
-    items = items_of(saved.settings, comparison["solves"]["items"])
+    comparison = read_comparison(saved.folder / "comparison.json")
+    items = items_of(saved.settings, list(comparison.solves.items))
     out = Path(given["out"] or saved.folder / "export" / given["format"])
     written = write(comparison, saved.entries, items, saved.settings.task, out)
     console = given.console()

@@ -27,7 +27,8 @@ def main(composed: DictConfig) -> float:
     from elicit.errors import MethodError
     from elicit.experiment.plan import plan
     from elicit.experiment.run import execute
-    from elicit.files import content_hash, read_json
+    from elicit.files import content_hash
+    from elicit.results import read_comparison
 
     overrides = list(HydraConfig.get().overrides.task)
     if not any(override.startswith("group=") for override in overrides):
@@ -36,8 +37,9 @@ def main(composed: DictConfig) -> float:
     code = execute([comparison], Console("json", sys.stderr), overrides)
     if code:
         raise MethodError(f"a job of {comparison.group} failed; see error.json in its run folder")
-    lines = read_json(comparison.folder / "comparison.json")["policies"]
-    return next(line["acc"]["point"] for line in lines if line["role"] in ("method", "base") and line["acc"])
+    lines = read_comparison(comparison.folder / "comparison.json").lines
+    accuracies = (line.values["acc/strict"].point for line in lines if line.role in ("method", "base"))
+    return next(point for point in accuracies if point is not None)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def _finish(
     from elicit.evaluate.comparison.compare import compare as compute
     from elicit.experiment.run import show
     from elicit.report.pages.scorecard import pair_lines
+    from elicit.results import content_of
     from elicit.track.scores import track_comparison
 
     config, items = CompareConfig(**inputs["config"]), items_of(settings, inputs["items"])
@@ -130,5 +131,5 @@ def _finish(
     for line in pair_lines(result):
         console.say(line)
     track_comparison(result, folder, settings.tracker, console.say)
-    console.result({"comparison": result, "report": str(page)})
+    console.result({"comparison": content_of(result), "report": str(page)})
     return 0

@@ -12,7 +12,7 @@ Exact continuations need no such excuse: a long rest is not written by chance. W
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elicit.errors import ConfigError, DataError
-from elicit.evaluate.statistics.resamples import Resamples, jeffreys, refusal
+from elicit.evaluate.statistics.resamples import Resamples, jeffreys
 from elicit.records import Item
+from elicit.results import Estimate
 from elicit.tasks.perturb import KINDS, twins
 
 SUSPECT_P = 0.01
@@ -82,7 +83,7 @@ def _continuation(items: Sequence[Item], rows: list[dict[str, Any]], recall: Rec
     parts = [(i, cut(item.question, config.share)) for i, item in enumerate(items)]
     asked = [(i, part) for i, part in parts if part[1].strip()]
     if not asked:
-        return refusal("no question is long enough to be cut")
+        return {"refused": "no question is long enough to be cut"}
     for (i, (_, rest)), written in zip(asked, recall([part for _, part in asked]), strict=True):
         right, said = rest.split(), written.split()
         same = next(
@@ -91,7 +92,7 @@ def _continuation(items: Sequence[Item], rows: list[dict[str, Any]], recall: Rec
         rows[i] |= {"exact": same == len(right), "words": same / len(right)}
     hits = [rows[i]["exact"] for i, _ in asked]
     words = float(np.mean([rows[i]["words"] for i, _ in asked]))
-    return {**jeffreys(sum(hits) / len(hits), len(hits)), "of": len(hits), "words": words}
+    return {**_plain(jeffreys(sum(hits) / len(hits), len(hits))), "of": len(hits), "words": words}
 
 
 def _against_twins(
@@ -101,7 +102,7 @@ def _against_twins(
     of_item = [twins(item, kind, config.twins, config.seed) for item in items]
     known = [i for i, found in enumerate(of_item) if len(found) == config.twins]
     if not known:
-        return refusal(f"no item has {config.twins} {kind} twins")
+        return {"refused": f"no item has {config.twins} {kind} twins"}
     texts = [twin.question for i in known for twin in of_item[i]]
     nll_N_M = np.reshape(_finite(nll(texts), [items[i] for i in known for _ in of_item[i]]), (len(known), config.twins))
     original_N = np.array([own_N[i] for i in known])
@@ -113,11 +114,16 @@ def _against_twins(
     resamples = Resamples([items[i].cluster for i in known], config.draws, config.seed)
     point, draws = resamples.means(drop_N[:, None])
     return {
-        "first": {**jeffreys(hits / len(known), len(known)), "of": len(known), "chance": chance},
+        "first": {**_plain(jeffreys(hits / len(known), len(known))), "of": len(known), "chance": chance},
         "p": float(special.bdtrc(hits - 1, len(known), chance)) if hits else 1.0,
-        "drop": resamples.interval(float(point[0]), draws[:, 0]),
+        "drop": _plain(resamples.interval(float(point[0]), draws[:, 0])),
         "exchangeable": all("family" in items[i].facts for i in known),
     }
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    """{"point", "lo", "hi"}, or {"refused"} with what is known."""
+    return {name: value for name, value in asdict(estimate).items() if value is not None}
 
 
 def _finite(values: Sequence[float], items: Sequence[Item]) -> list[float]:

@@ -25,20 +25,19 @@ from elicit.experiment.provenance import Provenance, provenance
 from elicit.experiment.run_folder import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
 from elicit.files import content_hash
 from elicit.names import published_node
+from elicit.results import Comparison, content_of
 
 if TYPE_CHECKING:
     from elicit.evaluate.entry import Entry
     from elicit.experiment.bench import Bench
 
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
-Result = dict[str, Any]
-"""what `compare` returns"""
 
 
 def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
     """Run planned comparisons; returns the exit code (0 ok, 1 failed, 3 partly failed)."""
     invocation = Invocation(argv)
-    results: list[Result] = []
+    results: list[Comparison] = []
     outcomes: list[Outcome] = []
     for comparison in comparisons:
         runs = [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
@@ -66,7 +65,7 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
 
 def execute_one(
     comparison: ComparisonPlan, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
-) -> tuple[Result, list[Outcome]]:
+) -> tuple[Comparison, list[Outcome]]:
     """One comparison from its run folders to its report."""
     from elicit.evaluate.comparison import prereg
     from elicit.experiment import ceilings, workers
@@ -137,7 +136,7 @@ def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:
     return list(kept.values())
 
 
-def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, seconds: float) -> Result:
+def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, seconds: float) -> Comparison:
     """The result of a comparison, also on disk, in the report, on the terminal and in the tracker."""
     from elicit.evaluate.comparison.compare import CompareConfig, compare
     from elicit.track.scores import track_comparison
@@ -158,7 +157,7 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
     return result
 
 
-def show(result: Result, folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
+def show(result: Comparison, folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
     """Render the report and print the scorecard with the path of the page."""
     from rich.console import Console as RichConsole
 
@@ -198,7 +197,7 @@ def _unset(key: str, value: Any) -> bool:
     return key in _LATER and value == getattr(EvalPlan(), key)
 
 
-def _close(results: Sequence[Result], outcomes: Sequence[Outcome], console: Console) -> int:
+def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: Console) -> int:
     """Print the table of all jobs if there are several, and the JSON object; returns the exit code."""
     from rich.console import Console as RichConsole
 
@@ -213,7 +212,9 @@ def _close(results: Sequence[Result], outcomes: Sequence[Outcome], console: Cons
         for outcome in outcomes:
             what = f"{type(outcome.fault).__name__}: {str(outcome.fault).splitlines()[0]}" if outcome.fault else "ok"
             console.say(f"  {outcome.job.name:32} seed {outcome.job.settings.seed:<4} {outcome.run.path}  {what}")
-    console.result({"comparisons": list(results), "runs": [_line(outcome) for outcome in outcomes]})
+    console.result(
+        {"comparisons": [content_of(result) for result in results], "runs": [_line(outcome) for outcome in outcomes]}
+    )
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
     return OK if not failed else PARTLY_FAILED if len(outcomes) > 1 else JOB_FAILED

@@ -15,7 +15,7 @@ from elicit.results.comparison import (
     Trace,
 )
 from elicit.results.estimate import Curve, Estimate
-from elicit.results.file import SCHEMA, read_comparison, write_comparison
+from elicit.results.file import SCHEMA, content_of, read_comparison, write_comparison
 
 __all__ = [
     "SCHEMA",
@@ -33,6 +33,7 @@ __all__ = [
     "Side",
     "Solves",
     "Trace",
+    "content_of",
     "read_comparison",
     "write_comparison",
 ]

@@ -22,9 +22,14 @@ from elicit.results.version1 import upgraded
 SCHEMA = 2
 
 
+def content_of(comparison: Comparison) -> dict[str, Any]:
+    """The content of the file: JSON-able, and read back by `read_comparison`."""
+    return {"schema": SCHEMA, **asdict(comparison)}
+
+
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write the file, whole or not at all. Fields at their defaults are written too: the file explains itself."""
-    write_json(Path(path), {"schema": SCHEMA, **asdict(comparison)})
+    write_json(Path(path), content_of(comparison))
 
 
 def read_comparison(source: Path | str | Mapping[str, Any]) -> Comparison:

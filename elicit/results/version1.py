@@ -175,24 +175,26 @@ def _matched(line: Line, group: str, content: Any) -> None:
         line.values[f"{group}/hardest"] = min(claimed, key=lambda v: v.lo or 0.0) if claimed else rivals[0]
 
 
-def _support(line: Line, content: Any) -> None:
+def _support(line: Line, content: Any, group: str = "support") -> None:
     if content is None:
         return
     if "refused" in content:
         for key in ("SRR", "NDR", "NSCR", "excess"):
-            line.values[f"support/{key}"] = _estimate(content)
+            line.values[f"{group}/{key}"] = _estimate(content)
         return
     intervals = content.get("intervals") or {}
     for key, value in content.items():
         if key in ("null", "escalation"):
             for inner, number in (value or {}).items():
-                _put(line, f"support/{key}/{inner}", number)
+                _put(line, f"{group}/{key}/{inner}", number)
+        elif key == "valid":  # the same counts and rates again, of valid solutions only
+            _support(line, value, f"{group}/valid")
         elif key == "regime":
-            line.notes["support/regime"] = value
+            line.notes[f"{group}/regime"] = value
         elif key != "intervals":
-            _put(line, f"support/{key}", intervals.get(key, value))
+            _put(line, f"{group}/{key}", intervals.get(key, value))
     if "excess" in intervals:
-        _put(line, "support/excess", intervals["excess"])
+        _put(line, f"{group}/excess", intervals["excess"])
 
 
 def _validity(line: Line, content: Any) -> None:

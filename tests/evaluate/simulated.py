@@ -1,4 +1,4 @@
-"""Simulated policies: sample and grade shards with known solve rates, no model behind them.
+"""Simulated policies: sample and grade shards with known solve rates, without a model.
 
 `store` writes the folders of one policy as `generate` and `grade` would; `world` writes a whole comparison.
 """

@@ -1,8 +1,9 @@
-"""Bad input gives an honest "unknown" or a refusal that names who and where, never a silent zero."""
+"""Bad input gives an honest "unknown" or a refusal that names the policy and the place, never a silent zero."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.annotations import Annotations
 from elicit.evaluate.measures.ragged import Ragged
 from elicit.evaluate.metrics.likelihood import likelihood, typicality
-from elicit.evaluate.metrics.support import support
+from elicit.evaluate.metrics.support import Support, support
 from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import read_json, read_rows, shards, write_json, write_rows
+from elicit.results import Comparison, Line, content_of
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 from tests.evaluate.test_metrics import measures
 
@@ -33,14 +35,14 @@ def entry(root: Path, role: str, name: str, found: list, rate: Any, n: int = 8, 
     return Entry(role, name, name, *store(root, name, found, rates_N, n, **made), data_class="Z", **more)
 
 
-def compared(root: Path, entries: list[Entry], found: list) -> dict[str, Any]:
+def compared(root: Path, entries: list[Entry], found: list) -> Comparison:
     out = compare(entries, found, root / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
-    json.dumps(out, allow_nan=False)
+    json.dumps(content_of(out), allow_nan=False)
     return out
 
 
-def line(out: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(policy for policy in out["policies"] if policy["name"] == name)
+def line(out: Comparison, name: str) -> Line:
+    return next(line for line in out.lines if line.name == name)
 
 
 def test_missing_samples_are_counted_as_missing_and_not_as_nothing(tmp_path: Path) -> None:
@@ -51,11 +53,12 @@ def test_missing_samples_are_counted_as_missing_and_not_as_nothing(tmp_path: Pat
         found,
     )
     m = line(out, "m")
-    assert m["missing"] == pytest.approx(0.25, abs=0.04) and m["acc"]["point"] == pytest.approx(1 - m["missing"])
-    assert any("m: " in text and "missing" in text for text in out["warnings"])
+    assert m.number("missing") == pytest.approx(0.25, abs=0.04)
+    assert m.values["acc/strict"].point == pytest.approx(1 - m.values["missing"].point)
+    assert any("m: " in text and "missing" in text for text in out.warnings)
 
 
-def test_an_item_without_a_graded_sample_is_left_out_for_everybody_and_said_so(tmp_path: Path) -> None:
+def test_an_item_without_a_graded_sample_is_left_out_for_every_policy_with_a_warning(tmp_path: Path) -> None:
     found = items(110)
     base, m = entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.5)
     lost = found[0].id
@@ -66,8 +69,8 @@ def test_an_item_without_a_graded_sample_is_left_out_for_everybody_and_said_so(t
         ]
         write_rows(path, rows)
     out = compared(tmp_path, [base, m], found)
-    assert {policy["n_items"] for policy in out["policies"]} == {109} and lost not in out["solves"]["items"]
-    assert any("1 items left out" in text for text in out["warnings"])
+    assert {line.n_items for line in out.lines} == {109} and lost not in out.solves.items
+    assert any("1 items left out" in text for text in out.warnings)
 
 
 def test_nothing_graded_at_all_is_a_refusal(tmp_path: Path) -> None:
@@ -81,18 +84,19 @@ def test_unequal_n_is_computed_as_far_as_each_goes_and_warned_of(tmp_path: Path)
     found = items(110)
     entries = [entry(tmp_path, "base", "base", found, 0.2, n=16), entry(tmp_path, "method", "m", found, 0.5, n=4)]
     out = compared(tmp_path, entries, found)
-    assert line(out, "base")["cov"]["k"] == [1, 2, 4, 8] and line(out, "m")["cov"]["k"] == [1, 2]
-    assert "refused" in line(out, "m")["support"]
-    assert any("unequal numbers of samples" in text for text in out["warnings"])
+    assert line(out, "base").curves["cov"].k == (1, 2, 4, 8) and line(out, "m").curves["cov"].k == (1, 2)
+    assert line(out, "m").values["support/NDR"].refused
+    assert any("unequal numbers of samples" in text for text in out.warnings)
 
 
 def test_one_cluster_has_points_and_no_interval_and_no_detectable_difference(tmp_path: Path) -> None:
     found = items(30, clusters=1)
     entries = [entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.6)]
     m = line(compared(tmp_path, entries, found), "m")
-    for estimate in (m["acc"], m["gain"]["B0"], m["cov_net"], m["support"]["intervals"]["NDR"]):
-        assert "one cluster" in estimate["refused"] or "no solved item" in estimate["refused"]
-    assert m["p"]["detectable"] is None and m["p"]["gain"] == 1.0
+    for key in ("acc/strict", "gain/B0", "cov_net", "support/NDR"):
+        estimate = m.get(key)
+        assert estimate is not None and re.search("one cluster|no solved item", str(estimate.refused))
+    assert "p/detectable" not in m.values and m.number("p/gain") == 1.0
 
 
 @pytest.mark.parametrize(("base", "method"), [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
@@ -104,12 +108,12 @@ def test_all_right_and_all_wrong_have_a_width_and_no_false_ratio(tmp_path: Path,
         entry(tmp_path, "ceiling", "C4", found, method),
     ]
     m = line(compared(tmp_path, entries, found), "m")
-    assert m["acc"]["hi"] - m["acc"]["lo"] > 0.005
+    assert m.values["acc/strict"].hi - m.values["acc/strict"].lo > 0.005
     if base == method:
-        assert "gap too small" in m["ef"]["B0/C4"]["refused"] and m["p"]["gain"] == 1.0
-        assert m["support"]["E"] == m["support"]["S"] == 0 and m["support"]["p"] == 1.0
+        assert "gap too small" in str(m.values["ef/B0/C4"].refused) and m.number("p/gain") == 1.0
+        assert m.number("support/E") == m.number("support/S") == 0 and m.number("support/p") == 1.0
     else:
-        assert m["ef"]["B0/C4"]["point"] == 1.0 and m["support"]["SRR"] is None and m["gain"]["B0"]["lo"] > 0.9
+        assert m.number("ef/B0/C4") == 1.0 and m.number("support/SRR") is None and m.values["gain/B0"].lo > 0.9
 
 
 def test_a_gap_of_zero_refuses_the_ratio_and_keeps_the_difference(tmp_path: Path) -> None:
@@ -117,9 +121,9 @@ def test_a_gap_of_zero_refuses_the_ratio_and_keeps_the_difference(tmp_path: Path
     base = entry(tmp_path, "base", "base", found, 0.3)
     same = replace(base, role="ceiling", name="C4")
     m = entry(tmp_path, "method", "m", found, 0.5)
-    fraction = line(compared(tmp_path, [base, m, same], found), "m")["ef"]["B0/C4"]
-    assert "gap too small" in fraction["refused"] and "point" not in fraction
-    assert fraction["gap"]["point"] == 0.0 and fraction["gain"]["point"] > 0.1
+    own = line(compared(tmp_path, [base, m, same], found), "m")
+    assert "gap too small: 0.000 [0.000, 0.000]" in str(own.values["ef/B0/C4"].refused)
+    assert own.number("ef/B0/C4") is None and own.values["gain/B0"].point > 0.1
 
 
 def test_a_value_that_is_no_number_never_enters_a_mean() -> None:
@@ -146,7 +150,7 @@ def test_ungraded_samples_leave_n_and_support_does_not_take_them_for_misses() ->
     base = measures([[0, 0, -1, -1], [-1] * 4, [1, 0, 0, 0], [0, 0, 0, 0]])
     assert base.total_N.tolist() == [2, 0, 4, 4]
     got = support(method, base)
-    assert (got["P"], got["E"], got["unknown"]) == (1, 1, 2)
+    assert isinstance(got, Support) and (got.right.counts.P, got.right.counts.E, got.right.unknown) == (1, 1, 2)
 
 
 def test_other_prompts_and_other_graders_are_refused_naming_both(tmp_path: Path) -> None:
@@ -168,4 +172,4 @@ def test_a_manifest_that_asks_for_more_than_was_sampled_shows_the_rest_as_missin
     for asked in manifest["sets"].values():
         asked["n"] = 8
     write_json(path, manifest)
-    assert line(compared(tmp_path, [base, m], found), "m")["missing"] == pytest.approx(0.5)
+    assert line(compared(tmp_path, [base, m], found), "m").number("missing") == pytest.approx(0.5)

@@ -153,10 +153,10 @@ def comparison(root: Path, effect: float, placebo: bool = True) -> Path:
 
 def test_every_fit_is_judged_against_the_placebo_of_its_own_seed(tmp_path: Path) -> None:
     each = fits.each_fit(comparison(tmp_path, 0.5), items(100), SimulatedTask())  # type: ignore[arg-type]
-    assert [(fit["method"], fit["seed"]) for fit in each] == [("m", 1), ("m", 2), ("m", 3)]
+    assert [(fit.method, fit.seed) for fit in each] == [("m", 1), ("m", 2), ("m", 3)]
     total = fits.summarise(each)["m"]
-    assert total["fits"] == total["judged"] == 3 and total["elicits"]["point"] == 1.0
-    assert total["elicits"]["lo"] < 0.6 and total["fraction"] == pytest.approx(0.5 / 0.7, abs=0.1)
+    assert total.fits == total.judged == 3 and total.elicits is not None and total.elicits.point == 1.0
+    assert total.elicits.lo < 0.6 and total.fraction == pytest.approx(0.5 / 0.7, abs=0.1)
 
 
 def test_the_word_gathers_the_fits_of_every_organism(
@@ -189,10 +189,11 @@ def test_the_word_gathers_the_fits_of_every_organism(
 
 def test_nothing_elicited_is_no_false_elicitation_and_no_placebo_is_no_judgement(tmp_path: Path) -> None:
     each = fits.each_fit(comparison(tmp_path / "null", 0.0), items(100), SimulatedTask())  # type: ignore[arg-type]
-    assert fits.summarise(each)["all"]["elicits"]["point"] == 0.0
+    nobody = fits.summarise(each)["all"].elicits
+    assert nobody is not None and nobody.point == 0.0
     bare = fits.each_fit(comparison(tmp_path / "bare", 0.5, placebo=False), items(100), SimulatedTask())  # type: ignore[arg-type]
     total = fits.summarise(bare)["m"]
-    assert total["judged"] == 0 and total["elicits"] is None
+    assert total.judged == 0 and total.elicits is None
     assert any("elicits -" in line for line in fits.lines({"organism": {"m": total}}))
     with pytest.raises(DataError, match="no longer in"):
         fits.each_fit(tmp_path / "null" / "out", items(50), SimulatedTask())  # type: ignore[arg-type]

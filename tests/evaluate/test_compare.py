@@ -17,41 +17,17 @@ from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import measure
 from elicit.evaluate.metrics.accuracy import accuracy
+from elicit.evaluate.metrics.ceilings import ceiling_c1
 from elicit.evaluate.metrics.majority import majority
 from elicit.evaluate.metrics.matched import best_of_k, matched_k
-from elicit.evaluate.metrics.rungs import ceiling_c1, choose_b1
+from elicit.evaluate.metrics.rungs import choose_b1
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import read_json
+from elicit.results import Comparison, Estimate, Line, content_of, read_comparison, version1
 from tests.evaluate import simulated
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 
 CONFIG = CompareConfig("group", draws=1000)
-
-
-READ = [
-    "id",
-    "name",
-    "role",
-    "prompt",
-    "seeds",
-    "acc",
-    "lenient",
-    "cov",
-    "maj",
-    "gain",
-    "ef",
-    "ctrl",
-    "matched",
-    "cost",
-    "finish",
-    "noanswer",
-    "ungraded",
-    "valid",
-    "run",
-    "edit",
-    "ledger",
-    "data_class",
-]
 
 
 def entry(root: Path, role: str, name: str, found: list, mean: float, n: int = 8, **more: Any) -> Entry:
@@ -66,12 +42,12 @@ def entry(root: Path, role: str, name: str, found: list, mean: float, n: int = 8
     return Entry(role, name, f"{name}-{made['seed']}", *folders, **more)
 
 
-def line(out: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(p for p in out["policies"] if p["name"] == name)
+def line(out: Comparison, name: str) -> Line:
+    return next(line for line in out.lines if line.name == name)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Entry], list, Path, dict[str, Any]]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Entry], list, Path, Comparison]:
     root = tmp_path_factory.mktemp("world")
     entries, found = simulated.world(root, 110, 8)
     config = replace(CONFIG, b1="step_by_step")
@@ -85,9 +61,9 @@ def test_base_against_itself_gains_nothing(tmp_path: Path) -> None:
     again = entry(tmp_path, "method", "again", found, 0.4)
     ceiling = entry(tmp_path, "ceiling", "C4", found, 0.42)
     out = compare([base, same, again, ceiling], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
-    assert line(out, "nothing")["gain"]["B0"] == {"point": 0.0, "lo": 0.0, "hi": 0.0}
-    assert "gap too small" in line(out, "again")["ef"]["B0/C4"]["refused"]
-    assert any("EF B0/C4 refused" in warning for warning in out["warnings"])
+    assert line(out, "nothing").values["gain/B0"] == Estimate(0.0, 0.0, 0.0)
+    assert "gap too small" in str(line(out, "again").values["ef/B0/C4"].refused)
+    assert any("EF B0/C4 refused" in warning for warning in out.warnings)
 
 
 def test_a_placebo_that_is_a_lottery_widens_the_control_adjusted_gain(tmp_path: Path) -> None:
@@ -99,16 +75,16 @@ def test_a_placebo_that_is_a_lottery_widens_the_control_adjusted_gain(tmp_path: 
         for s, mean in enumerate(means)
     ]
     out = compare([base, method, *draws], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
-    placebo, adjusted = line(out, "m/coin"), line(out, "m")["ctrl"]["gain"]
-    assert placebo["seeds"] == 5 and placebo["n"] == 2
+    placebo, adjusted = line(out, "m/coin"), line(out, "m").values["ctrl/gain"]
+    assert placebo.seeds == 5 and placebo.n == 2
     own = [float(accuracy(measure(each.samples, each.grades, found)).mean()) for each in draws]
-    assert [member["acc"] for member in placebo["members"]] == pytest.approx(own)
-    assert placebo["acc"]["point"] == pytest.approx(np.mean(own))
-    assert adjusted["point"] == pytest.approx(line(out, "m")["acc"]["point"] - np.mean(own))
-    assert adjusted["hi"] - adjusted["lo"] > 0.3  # over items alone it would be about .1
-    one = compare([base, method, draws[1]], found, tmp_path / "one", SimulatedTask(), CONFIG)["policies"]  # type: ignore[arg-type]
-    alone = next(p for p in one if p["name"] == "m")["ctrl"]["gain"]
-    assert alone["hi"] - alone["lo"] < 0.15 and 0.0 < line(out, "m")["p"]["ctrl"] < 1.0
+    assert [member.acc for member in placebo.members] == pytest.approx(own)
+    assert placebo.values["acc/strict"].point == pytest.approx(np.mean(own))
+    assert adjusted.point == pytest.approx(line(out, "m").values["acc/strict"].point - np.mean(own))
+    assert adjusted.hi - adjusted.lo > 0.3  # over items alone it would be about .1
+    one = compare([base, method, draws[1]], found, tmp_path / "one", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    alone = line(one, "m").values["ctrl/gain"]
+    assert alone.hi - alone.lo < 0.15 and 0.0 < (line(out, "m").number("p/ctrl") or 0.0) < 1.0
 
 
 def test_the_base_sampled_again_gains_nothing_but_for_the_nominal_rate(tmp_path: Path) -> None:
@@ -118,7 +94,7 @@ def test_the_base_sampled_again_gains_nothing_but_for_the_nominal_rate(tmp_path:
         resamples = Resamples([item.cluster for item in found], 800, trial)
         point, draws = resamples.means(np.stack([accuracy(measure(*pair, found)) for pair in folders], 1))
         gain = resamples.difference((point[0], draws[:, 0]), (point[1], draws[:, 1]))
-        covered += gain["lo"] <= 0 <= gain["hi"]
+        covered += gain.lo <= 0 <= gain.hi
     assert covered >= 21
 
 
@@ -126,29 +102,37 @@ def test_the_numbers_are_those_of_the_rows(world: Any) -> None:
     entries, found, _, out = world
     for given in entries[:4]:
         m = measure(given.samples, given.grades, found)
-        assert line(out, given.name)["acc"]["point"] == pytest.approx((m.strict_N_J == 1).mean())
-    base, method = line(out, "base")["acc"]["point"], line(out, "rlvr")["acc"]["point"]
-    ceiling = out["ceilings"]["C4"]["point"]
-    assert line(out, "rlvr")["ef"]["B0/C4"]["point"] == pytest.approx((method - base) / (ceiling - base))
+        assert line(out, given.name).values["acc/strict"].point == pytest.approx((m.strict_N_J == 1).mean())
+    base, method = line(out, "base").values["acc/strict"].point, line(out, "rlvr").values["acc/strict"].point
+    ceiling = out.ceilings["C4"].point
+    assert line(out, "rlvr").values["ef/B0/C4"].point == pytest.approx((method - base) / (ceiling - base))
     placebo = max(
-        line(out, name)["acc"]["point"] for name in ("sae_steering/live_feature", "sae_steering/random_direction")
+        line(out, name).values["acc/strict"].point
+        for name in ("sae_steering/live_feature", "sae_steering/random_direction")
     )
     sae = line(out, "sae_steering")
-    assert sae["ctrl"]["gain"]["point"] == pytest.approx(sae["acc"]["point"] - max(base, placebo))
-    assert out["rungs"]["B1"] == line(out, "step_by_step")["id"]
+    assert sae.values["ctrl/gain"].point == pytest.approx(sae.values["acc/strict"].point - max(base, placebo))
+    assert out.rungs.b1 == line(out, "step_by_step").id
 
 
-def test_every_key_that_the_report_reads_is_there(world: Any) -> None:
-    out = world[3]
-    for policy in out["policies"]:
-        assert set(READ) <= set(policy)
-    assert "refused" in line(out, "decoding")["cov"] and line(out, "rlvr")["cov"]["k"] == [1, 2, 4]
-    assert set(out["ceilings"]) == {"C1", "C4"} and out["frozen"] == "after"
-    assert {trace["kind"] for trace in out["traces"]} == {"base wrong, method right", "reverse"}
-    json.dumps(out, allow_nan=False)
+def test_the_file_holds_the_comparison_and_describes_every_number_that_a_table_shows(world: Any) -> None:
+    _, _, root, out = world
+    assert read_comparison(root / "out" / "comparison.json") == out
+    json.dumps(content_of(out), allow_nan=False)
+    method = line(out, "rlvr")
+    shown = [column for name in ("scorecard", "split", "figures") for column in out.table(name)]
+    assert {c.key for c in shown if method.get(c.key) is None} == {"cost/peak_bytes"}, "no simulated shard records it"
+    assert line(out, "decoding").curves["cov"].refused and line(out, "rlvr").curves["cov"].k == (1, 2, 4)
+    assert set(out.ceilings) == {"C1", "C4"} and out.frozen == "after"
+    assert {trace.kind for trace in out.traces} == {"base wrong, method right", "reverse"}
 
 
-def test_at_equal_tokens_stands_against_the_base_in_both_regimes_where_it_was_sampled_in_both(world: Any) -> None:
+def test_the_columns_of_the_first_version_are_reported_word_for_word_and_in_order(world: Any) -> None:
+    first = {column.key for column in version1.COLUMNS}
+    assert tuple(column for column in world[3].columns if column.key in first) == version1.COLUMNS
+
+
+def test_equal_tokens_are_compared_in_every_regime_that_the_base_was_sampled_in(world: Any) -> None:
     entries, found, _, out = world
     by_role = {e.role: e for e in entries if e.role == "base" or e.name == "C1"}
     for name in ("critique_ft", "decoding/random_pick", "rlvr/format_only"):
@@ -159,20 +143,22 @@ def test_at_equal_tokens_stands_against_the_base_in_both_regimes_where_it_was_sa
             base = measure(by_role[role].samples, by_role[role].grades, found)
             match = matched_k(tokens, base)
             vote_N = majority(base, match.k).accuracy_N
-            assert (own[key]["k"], own[key]["regime"]) == (match.k, regime)
-            assert own[key]["base"] == pytest.approx(vote_N.mean())
-            assert own[key]["difference"]["point"] == pytest.approx(own["acc"]["point"] - vote_N.mean())
-            surest, own_best = best_of_k(base, match.k).mean(), own[key]["best"]
-            assert own_best["base"] == pytest.approx(surest)
-            assert own_best["difference"]["point"] == pytest.approx(own["acc"]["point"] - surest)
-    assert "matched_support" not in line(out, "base")
+            assert (own.number(f"{key}/k"), own.notes[f"{key}/regime"]) == (match.k, regime)
+            assert own.number(f"{key}/base") == pytest.approx(vote_N.mean())
+            over_vote, over_surest = (own.values[f"{key}/{rival}"] for rival in ("difference", "best"))
+            assert over_vote.point == pytest.approx(own.values["acc/strict"].point - vote_N.mean())
+            surest = best_of_k(base, match.k).mean()
+            assert own.number(f"{key}/best_base") == pytest.approx(surest)
+            assert over_surest.point == pytest.approx(own.values["acc/strict"].point - surest)
+            assert own.values[f"{key}/hardest"] == min((over_vote, over_surest), key=lambda rival: rival.lo)
+    assert not line(out, "base").under("matched_support")
 
 
 def test_without_support_samples_there_is_one_column_at_equal_tokens(tmp_path: Path) -> None:
     found = items(110)
     entries = [entry(tmp_path, "base", "base", found, 0.4), entry(tmp_path, "method", "m", found, 0.6)]
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
-    assert "matched" in line(out, "m") and "matched_support" not in line(out, "m")
+    assert line(out, "m").under("matched") and not line(out, "m").under("matched_support")
 
 
 def test_computed_again_offline_it_is_the_same(world: Any) -> None:
@@ -181,7 +167,7 @@ def test_computed_again_offline_it_is_the_same(world: Any) -> None:
     config = CompareConfig(**inputs["config"])
     again = [Entry.of(plain) for plain in inputs["entries"]]
     second = compare(again, found, root / "again", SimulatedTask(), config, inputs["checkpoint"])  # type: ignore[arg-type]
-    assert {k: v for k, v in second.items() if k != "created"} == {k: v for k, v in out.items() if k != "created"}
+    assert replace(second, created=out.created) == out
     assert again == entries
 
 
@@ -245,11 +231,9 @@ def test_one_cluster_gives_points_and_no_intervals(tmp_path: Path) -> None:
     entries = [entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.6)]
     entries.append(entry(tmp_path, "ceiling", "C4", found, 0.9))
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
-    assert (
-        "one cluster" in line(out, "m")["acc"]["refused"] and "one cluster" in line(out, "m")["gain"]["B0"]["refused"]
-    )
-    assert "one cluster" in line(out, "m")["ef"]["B0/C4"]["refused"]
-    json.dumps(out, allow_nan=False)
+    for key in ("acc/strict", "gain/B0", "ef/B0/C4"):
+        assert "one cluster" in str(line(out, "m").values[key].refused)
+    json.dumps(content_of(out), allow_nan=False)
 
 
 def test_seeds_are_one_row_their_mean_and_the_top_level(tmp_path: Path) -> None:
@@ -261,12 +245,12 @@ def test_seeds_are_one_row_their_mean_and_the_top_level(tmp_path: Path) -> None:
     ]
     out = compare([base, *seeds], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
     row = line(out, "m")
-    assert row["seeds"] == 3 and len(row["members"]) == 3
-    assert row["acc"]["point"] == pytest.approx(
+    assert row.seeds == 3 and len(row.members) == 3
+    assert row.values["acc/strict"].point == pytest.approx(
         np.mean([(measure(e.samples, e.grades, found).strict_N_J == 1).mean() for e in seeds])
     )
-    assert row["acc"]["hi"] - row["acc"]["lo"] > 0.3
-    assert "1 seed: interval over items only" not in out["warnings"]
+    assert row.values["acc/strict"].hi - row.values["acc/strict"].lo > 0.3
+    assert "1 seed: interval over items only" not in out.warnings
 
 
 def test_a_best_prompt_row_gives_the_figures_against_b1(tmp_path: Path) -> None:
@@ -279,13 +263,15 @@ def test_a_best_prompt_row_gives_the_figures_against_b1(tmp_path: Path) -> None:
         entry(tmp_path, "placebo", "m/p", found, 0.2, parent="m"),
     ]
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
-    bare, best = (
-        next(p for p in out["policies"] if p["name"] == "m" and p["prompt"] == prompt) for prompt in ("bare", "think")
+    bare, best = (next(p for p in out.lines if (p.name, p.prompt) == ("m", prompt)) for prompt in ("bare", "think"))
+    assert bare.values["gain/B1"].point == pytest.approx(
+        best.values["acc/strict"].point - line(out, "think").values["acc/strict"].point
     )
-    assert bare["gain"]["B1"]["point"] == pytest.approx(best["acc"]["point"] - line(out, "think")["acc"]["point"])
-    assert bare["own_prompt"] == "think" and "bare" in best["gain"]["B0"]["refused"]
-    assert bare["ctrl"]["gain"]["point"] == pytest.approx(bare["acc"]["point"] - line(out, "m/p")["acc"]["point"])
-    assert "bare prompt" in best["ctrl"]["refused"] and "bare prompt" in best["matched"]["refused"]
+    assert bare.own_prompt == "think" and "bare" in str(best.values["gain/B0"].refused)
+    assert bare.values["ctrl/gain"].point == pytest.approx(
+        bare.values["acc/strict"].point - line(out, "m/p").values["acc/strict"].point
+    )
+    assert all("bare prompt" in str(best.values[key].refused) for key in ("ctrl/gain", "matched/hardest"))
 
 
 def test_readers_are_warned(tmp_path: Path) -> None:
@@ -295,7 +281,7 @@ def test_readers_are_warned(tmp_path: Path) -> None:
         entry(tmp_path, "method", "m", found, 0.6, ungraded=0.1, data_class=None),
     ]
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG, {"base_model": False})  # type: ignore[arg-type]
-    text = "\n".join(out["warnings"])
+    text = "\n".join(out.warnings)
     for expected in (
         "truncated",
         "twice the limit",
@@ -323,13 +309,13 @@ def test_seeds_with_different_best_prompts_are_one_row_of_all_seeds(tmp_path: Pa
             there = entry(tmp_path, "method", f"m {own}", found, 0.7, arm="a", seed=seed, seed_=seed, prompt=own)
             entries.append(replace(there, name="m", own_prompt=own))
     out = compare(entries, found, tmp_path / "out", SimulatedTask(), replace(CONFIG, b1="think"))  # type: ignore[arg-type]
-    plain, own_row = (p for p in out["policies"] if p["name"] == "m")
-    assert (plain["seeds"], plain["prompt"], plain["at_own_prompt"]) == (3, "bare", False)
-    assert (own_row["seeds"], own_row["prompt"], own_row["at_own_prompt"]) == (3, "think or brief or bare", True)
+    bare_row, own_row = (p for p in out.lines if p.name == "m")
+    assert (bare_row.seeds, bare_row.prompt, bare_row.at_own_prompt) == (3, "bare", False)
+    assert (own_row.seeds, own_row.prompt, own_row.at_own_prompt) == (3, "think or brief or bare", True)
     chosen = [e for e in entries if e.name == "m" and e.prompt == e.own_prompt]
     mean = np.mean([accuracy(measure(e.samples, e.grades, found)).mean() for e in chosen])
-    assert len(chosen) == 3 and own_row["acc"]["point"] == pytest.approx(mean)
-    assert plain["gain"]["B1"]["point"] == pytest.approx(mean - line(out, "think")["acc"]["point"])
+    assert len(chosen) == 3 and own_row.values["acc/strict"].point == pytest.approx(mean)
+    assert bare_row.values["gain/B1"].point == pytest.approx(mean - line(out, "think").values["acc/strict"].point)
 
 
 def test_b1_is_the_best_prompt_on_dev_and_ties_go_to_the_first(tmp_path: Path) -> None:
@@ -350,12 +336,18 @@ def test_guessing_takes_the_selection_ceiling_away(tmp_path: Path) -> None:
     real = measure(*_untraced(tmp_path, "wide", wide, 0.3), wide)
     guesses = measure(*_untraced(tmp_path, "narrow", narrow, 0.1), narrow)
     clean = ceiling_c1(real, wide, task.answer_class)
-    assert clean.refused is None and clean.guessing < 0.05 and clean.values_N is not None
+    assert clean.refused is None and clean.values_N is not None
+    assert clean.guessing is not None and clean.guessing < 0.05
     refused = ceiling_c1(guesses, narrow, task.answer_class)
-    assert refused.values_N is None and refused.guessing > 0.2 and "guessing" in str(refused.refused)
+    assert (
+        refused.values_N is None
+        and refused.guessing is not None
+        and refused.guessing > 0.2
+        and "guessing" in str(refused.refused)
+    )
 
 
-def test_valid_traces_give_a_ceiling_where_guessing_does_not(tmp_path: Path) -> None:
+def test_valid_traces_give_a_ceiling_even_if_guessing_takes_the_other_away(tmp_path: Path) -> None:
     narrow = items(120, wide=False)
     m = measure(*store(tmp_path, "p", narrow, rates(narrow, 0.3), 32, "support", trace=0.5), narrow)
     got = ceiling_c1(m, narrow, SimulatedTask().answer_class)

@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Entry], 
 
 def lines(made: list[Entry], out: Path) -> dict[str, Any]:
     found = compare(made, ITEMS, out, TASK, CompareConfig("g", draws=200))  # type: ignore[arg-type]
-    return {line["name"]: line for line in found["policies"]}
+    return {line.name: line for line in found.lines}
 
 
 def by_item(entry: Entry, value: Any) -> float:
@@ -84,31 +84,34 @@ def test_kl_and_likelihood_are_those_of_the_stored_rows(world: Any) -> None:
     _, made, found = world
     for entry in made[:2]:
         line = found[entry.name]
-        assert line["kl"]["sequence"]["point"] == pytest.approx(by_item(entry, lambda row: sum(row["kl"])), abs=1e-5)
-        assert line["kl"]["token"]["point"] == pytest.approx(by_item(entry, lambda row: np.mean(row["kl"])), abs=1e-5)
+        assert line.values["kl/sequence"].point == pytest.approx(by_item(entry, lambda row: sum(row["kl"])), abs=1e-5)
+        assert line.values["kl/token"].point == pytest.approx(by_item(entry, lambda row: np.mean(row["kl"])), abs=1e-5)
         nll = by_item(entry, lambda row: -np.mean(row["base_logprobs"]))
-        assert line["likelihood"]["nll"]["point"] == pytest.approx(nll, abs=1e-5)
+        assert line.values["likelihood/nll"].point == pytest.approx(nll, abs=1e-5)
         rare = by_item(entry, lambda row: np.mean([rank >= 10 for rank in row["base_ranks"]]))
-        assert line["likelihood"]["rank_10"]["point"] == pytest.approx(rare, abs=1e-5)
-        assert (line["kl"]["regime"], line["kl"]["n_items"], line["kl"]["n"]) == ("support", 8, 3)
-    assert found["base"]["kl"]["sequence"]["point"] == 0 < found["edited"]["kl"]["sequence"]["lo"]
-    assert found["base"]["likelihood"]["typicality"]["point"] == pytest.approx(0.5)
+        assert line.values["likelihood/rank_10"].point == pytest.approx(rare, abs=1e-5)
+        assert tuple(line.notes[f"kl/{fact}"] for fact in ("regime", "n_items", "n")) == ("support", 8, 3)
+    assert found["base"].values["kl/sequence"].point == 0 < found["edited"].values["kl/sequence"].lo
+    assert found["base"].values["likelihood/typicality"].point == pytest.approx(0.5)
 
 
 def test_a_strategy_needs_no_samples_of_another_regime(world: Any) -> None:
     _, made, found = world
     assert [entry.at_one is None for entry in made] == [False, False, True, True]
-    assert found["cooler"]["kl"]["sequence"]["point"] > 0 and found["cooler"]["kl"]["n"] == 2
-    voted = found["voted"]["kl"]
-    assert "no next-token distribution" in voted["sequence"]["refused"]
-    assert voted["bound"]["point"] == pytest.approx(np.log(3) - 2 / 3) and 0 <= voted["percentile"]["point"] <= 1
+    assert found["cooler"].values["kl/sequence"].point > 0 and found["cooler"].notes["kl/n"] == 2
+    voted = found["voted"].under("kl")
+    assert "no next-token distribution" in voted["sequence"].refused
+    assert voted["bound"].point == pytest.approx(np.log(3) - 2 / 3) and 0 <= voted["percentile"].point <= 1
 
 
 def test_what_was_not_annotated_is_refused_with_what_to_do(tmp_path: Path) -> None:
     bare = entries(tmp_path, replace(PLAN, annotate=False))
     assert all(entry.at_one is None for entry in bare)
     for line in lines(bare, tmp_path / "out").values():
-        assert "eval.annotate=true" in line["kl"]["refused"] and "run=true" in line["likelihood"]["refused"]
+        assert (
+            "eval.annotate=true" in line.values["kl/sequence"].refused
+            and "run=true" in line.values["likelihood/nll"].refused
+        )
 
 
 def test_samples_of_another_regime_are_no_estimate_of_the_kl(tmp_path: Path) -> None:
@@ -116,8 +119,8 @@ def test_samples_of_another_regime_are_no_estimate_of_the_kl(tmp_path: Path) -> 
     for entry in bare[:2]:
         annotate(POLICIES[entry.name], BASE, ITEMS, entry.samples)
     line = lines(bare, tmp_path / "out")["edited"]
-    assert "T=1" in line["kl"]["sequence"]["refused"] and line["kl"]["sequence_compare"]["point"] > 0
-    assert "C1 was not annotated" in line["likelihood"]["typicality"]["refused"]
+    assert "T=1" in line.values["kl/sequence"].refused and line.values["kl/sequence_compare"].point > 0
+    assert "C1 was not annotated" in line.values["likelihood/typicality"].refused
 
 
 def test_an_entry_with_its_annotated_samples_survives_json(world: Any) -> None:
@@ -160,7 +163,7 @@ def test_lenses_take_no_votes_on_a_part_of_the_samples(world: Any) -> None:
     assert all(side.annotations is None for side in view.sides)
 
 
-def test_the_annotated_part_is_the_same_for_everybody_and_grows() -> None:
+def test_the_annotated_part_is_the_same_for_all_policies_and_grows() -> None:
     few, more = limited(ITEMS, 4), limited(ITEMS, 9)
     assert {item.id for item in few} < {item.id for item in more} and limited(ITEMS, 99) == list(ITEMS)
     assert [item for item in ITEMS if item in more] == more

@@ -13,6 +13,7 @@ from elicit.evaluate.comparison.escalation import attach, look, save
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import measure
 from elicit.evaluate.metrics.support import upper_bound
+from elicit.results import Estimate, Line
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 
 ITEMS = items(40)
@@ -52,7 +53,7 @@ def test_only_novel_items_are_asked_about_and_a_hit_ends_the_asking(tmp_path: Pa
     assert all(found["items"][name]["n"] == 128 for name in never)
 
 
-def test_where_nothing_is_novel_nothing_is_asked(tmp_path: Path) -> None:
+def test_if_nothing_is_novel_nothing_is_asked(tmp_path: Path) -> None:
     methods, base = worlds(tmp_path, np.full(40, 1.0))
     asked = Base(tmp_path, np.full(40, 1.0))
     found = look(methods, base, ITEMS, asked)
@@ -73,7 +74,7 @@ def test_levels_rise(tmp_path: Path, levels: tuple[int, ...]) -> None:
         )
 
 
-def test_a_comparison_shows_what_was_found_beside_it(tmp_path: Path) -> None:
+def test_a_comparison_holds_the_totals_of_an_escalation_in_its_folder(tmp_path: Path) -> None:
     def entry(role: str, name: str, mean: float, n: int) -> Entry:
         return Entry(role, name, name, *store(tmp_path, name, ITEMS, rates(ITEMS, mean), n), data_class="V")
 
@@ -81,8 +82,10 @@ def test_a_comparison_shows_what_was_found_beside_it(tmp_path: Path) -> None:
     measured = {e.policy: measure(e.samples, e.grades, ITEMS) for e in entries}
     save(look({"m": measured["m"]}, measured["b"], ITEMS, Base(tmp_path, np.zeros(40)), (16,)), tmp_path / "out")
     out = compare(entries, ITEMS, tmp_path / "out", SimulatedTask(), CompareConfig("g", draws=200))  # type: ignore[arg-type]
-    told = next(line for line in out["policies"] if line["name"] == "m")["support"]["escalation"]
-    assert told["unsolved"] == told["E"] > 20 and told["upper_bound"] == pytest.approx(upper_bound(16))
-    lines = [{"id": "m", "support": {"refused": "too few"}}, {"id": "other", "support": {}}]
-    attach(lines, tmp_path / "out")
-    assert "escalation" not in lines[0]["support"] and lines[1]["support"] == {}
+    found = next(line for line in out.lines if line.name == "m").under("support/escalation")
+    assert found["unsolved"].point == found["E"].point > 20
+    assert found["upper_bound"].point == pytest.approx(upper_bound(16))
+    refused, other = Line("m", "m", "method"), Line("other", "other", "method")
+    refused.values["support/NDR"] = Estimate(refused="too few")
+    attach([refused, other], tmp_path / "out")
+    assert not refused.under("support/escalation") and not other.values

@@ -12,13 +12,12 @@ from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.control import control_adjusted
 from elicit.evaluate.metrics.cost import cost
-from elicit.evaluate.metrics.coverage import coverage, powers
+from elicit.evaluate.metrics.coverage import coverage, pass_hat_k, powers
 from elicit.evaluate.metrics.elicitation import elicitation_fraction
 from elicit.evaluate.metrics.endings import endings
 from elicit.evaluate.metrics.majority import majority
 from elicit.evaluate.metrics.matched import best_of_k, matched_k
-from elicit.evaluate.metrics.pass_hat_k import pass_hat_k
-from elicit.evaluate.metrics.support import counts, support
+from elicit.evaluate.metrics.support import Support, counts, support
 from elicit.evaluate.metrics.validity import validity
 from elicit.evaluate.statistics.resamples import Resamples
 from tests.reference import metrics as plain
@@ -118,48 +117,45 @@ BASE, METHOD, CEILING = (RNG.binomial(16, p, 200) / 16 for p in (0.1, 0.6, 0.9))
 def test_the_fraction_is_the_ratio_of_gains_and_its_interval_is_joint() -> None:
     resamples, (base, method, ceiling) = _means(BASE, METHOD, CEILING)
     got = elicitation_fraction(resamples, method, base, ceiling)
-    assert got["point"] == pytest.approx((METHOD.mean() - BASE.mean()) / (CEILING.mean() - BASE.mean()))
+    assert got.point == pytest.approx((METHOD.mean() - BASE.mean()) / (CEILING.mean() - BASE.mean()))
     ratios = (method[1] - base[1]) / (ceiling[1] - base[1])
-    assert got["lo"] == pytest.approx(np.quantile(ratios, 0.025), abs=0.003)
+    assert got.lo == pytest.approx(np.quantile(ratios, 0.025), abs=0.003)
 
 
 def test_the_fraction_is_never_clipped() -> None:
     resamples, (low, base, high, ceiling) = _means(BASE * 0.5, BASE, np.ones(200), CEILING)
-    assert elicitation_fraction(resamples, low, base, ceiling)["point"] < 0
-    assert elicitation_fraction(resamples, high, base, ceiling)["point"] > 1
+    assert elicitation_fraction(resamples, low, base, ceiling).point < 0
+    assert elicitation_fraction(resamples, high, base, ceiling).point > 1
 
 
-def test_a_small_gap_refuses_the_fraction_and_gives_raw_differences() -> None:
+def test_a_small_gap_refuses_the_fraction_and_names_the_gap() -> None:
     resamples, (base, method, ceiling) = _means(BASE, METHOD, np.clip(BASE + 0.04, 0, 1))
     got = elicitation_fraction(resamples, method, base, ceiling)
-    assert "gap too small" in got["refused"] and "point" not in got
-    assert got["gain"]["point"] == pytest.approx(METHOD.mean() - BASE.mean())
+    assert "gap too small: 0.0" in str(got.refused) and got.number is None
 
 
 def test_the_control_is_the_strongest_of_base_and_placebos_in_every_draw() -> None:
     strong, weak = RNG.binomial(16, 0.3, 200) / 16, RNG.binomial(16, 0.02, 200) / 16
     resamples, (base, method, a, b) = _means(BASE, METHOD, strong, weak)
     got = control_adjusted(resamples, method, base, {"strong": a, "destructive": b})
-    assert got["strongest"] == "strong"
-    assert got["gain"]["point"] == pytest.approx(METHOD.mean() - strong.mean())
+    assert got.strongest == "strong"
+    assert got.gain.point == pytest.approx(METHOD.mean() - strong.mean())
     bars = np.max([base[1], a[1], b[1]], axis=0)
-    assert got["gain"]["lo"] == pytest.approx(np.quantile(method[1] - bars, 0.025), abs=0.003)
-    assert got["specificity"]["point"] == pytest.approx(
-        1 - (strong.mean() - BASE.mean()) / (METHOD.mean() - BASE.mean())
-    )
+    assert got.gain.lo == pytest.approx(np.quantile(method[1] - bars, 0.025), abs=0.003)
+    assert got.specificity.point == pytest.approx(1 - (strong.mean() - BASE.mean()) / (METHOD.mean() - BASE.mean()))
 
 
 def test_destructive_placebos_are_not_rewarded() -> None:
     resamples, (base, method, worst) = _means(BASE, METHOD, np.zeros(200))
     got = control_adjusted(resamples, method, base, {"destructive": worst})
-    assert got["gain"]["point"] == pytest.approx(METHOD.mean() - BASE.mean())
+    assert got.gain.point == pytest.approx(METHOD.mean() - BASE.mean())
 
 
 def test_specificity_needs_a_clear_gain_and_a_control_needs_a_placebo() -> None:
     resamples, (base, again) = _means(BASE, RNG.permutation(BASE))
     got = control_adjusted(resamples, again, base, {"placebo": base})
-    assert "not clear" in got["specificity"]["refused"]
-    assert "no placebo" in control_adjusted(resamples, again, base, {})["refused"]
+    assert "not clear" in str(got.specificity.refused)
+    assert all("no placebo" in str(value.refused) for value in control_adjusted(resamples, again, base, {})[:2])
 
 
 def test_the_matched_base_spends_no_more_than_the_method() -> None:
@@ -192,34 +188,34 @@ def test_validity_is_the_counted_table() -> None:
     m = measures([[1, 1, 1, 0, 0, 0, UNGRADED]])
     m = replace(m, valid_N_J=np.array([[1, 1, 0, 0, 0, 1, -1]], np.int8))
     got = validity(m)
-    assert got is not None and got["table"] == [[2, 1], [1, 2]]
-    assert got["valid_given_correct"] == pytest.approx(2 / 3) and got["correct_given_valid"] == pytest.approx(2 / 3)
-    assert got["phi"] == pytest.approx(np.corrcoef([1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 1])[0, 1])
-    assert got["odds_ratio"] == pytest.approx(2.5 * 2.5 / (1.5 * 1.5))
+    assert got is not None and got.table == ((2, 1), (1, 2))
+    assert got.valid_given_correct == pytest.approx(2 / 3) and got.correct_given_valid == pytest.approx(2 / 3)
+    assert got.phi == pytest.approx(np.corrcoef([1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 1])[0, 1])
+    assert got.odds_ratio == pytest.approx(2.5 * 2.5 / (1.5 * 1.5))
 
 
 def test_validity_of_nothing_is_unknown() -> None:
     assert validity(measures(GRADES)) is None
     wrong = replace(measures([[0, 0]]), valid_N_J=np.array([[0, 0]], np.int8))
     got = validity(wrong)
-    assert got is not None and got["valid_given_correct"] is None and got["phi"] is None
+    assert got is not None and got.valid_given_correct is None and got.phi is None
 
 
 def test_unknown_costs_are_none_and_never_zero() -> None:
     got = cost(measures(GRADES), [], None, None)
-    assert got["tokens_per_answer"] == 10 and got["seconds"] is None and got["flops_per_answer"] is None
+    assert got["tokens"] == 10 and got["seconds"] is None and got["flops"] is None
     assert got["peak_bytes"] is None
     shards = [{"samples": 2, "seconds": 1.5, "peak_bytes": 7}, {"samples": 2, "seconds": 0.5, "peak_bytes": 9}]
     known = cost(measures(GRADES), shards, 1000, 30.0)
     assert known["peak_bytes"] == 9
-    assert known["flops_per_answer"] == 20_000 and known["seconds"] == 0.5
-    assert known["seconds_amortised"]["100"] == pytest.approx(0.8)
+    assert known["flops"] == 20_000 and known["seconds"] == 0.5
+    assert known["seconds_amortised/100"] == pytest.approx(0.8)
 
 
 def test_support_counts_items_and_its_null_comes_from_the_base_itself() -> None:
-    assert counts(np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)) == {
-        "P": 1, "E": 1, "S": 1, "SRR": 0.5, "NDR": 0.5, "NSCR": 0.0,
-    }  # fmt: skip
+    found = counts(np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool))
+    assert found == (1, 1, 1) and found.rates == {"SRR": 0.5, "NDR": 0.5, "NSCR": 0.0}
     base = measures([[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
     got = support(base, base)
-    assert got["E"] == 0 and got["null"] == counts(np.array([0, 1, 0], bool), np.array([1, 0, 0], bool))
+    assert isinstance(got, Support) and got.right.counts.E == 0
+    assert got.right.null == counts(np.array([0, 1, 0], bool), np.array([1, 0, 0], bool))

@@ -78,7 +78,7 @@ def test_standard_errors_and_jeffreys_are_the_plain_ones() -> None:
     assert Resamples(clusters, 10).standard_error(values) == pytest.approx(plain.robust_error(values, clusters))
     for right, n in ((3, 20), (17, 20), (40, 80)):
         got = jeffreys(right / n, n)
-        assert (got["lo"], got["hi"]) == pytest.approx(plain.jeffreys(right, n), abs=1e-4)
+        assert (got.lo, got.hi) == pytest.approx(plain.jeffreys(right, n), abs=1e-4)
 
 
 @pytest.mark.parametrize("mean", [0.9, 0.5])
@@ -89,7 +89,7 @@ def test_without_the_logit_side_curved_is_bca(mean: float) -> None:
     got = resamples.curved(point[0], draws[:, 0], values, bounded=False)
     reference = stats.bootstrap((values,), np.mean, n_resamples=8000, method="BCa", rng=np.random.default_rng(1))
     low, high = reference.confidence_interval
-    assert (got["lo"], got["hi"]) == pytest.approx((low, high), abs=0.002)
+    assert (got.lo, got.hi) == pytest.approx((low, high), abs=0.002)
 
 
 def test_curved_covers_a_skewed_share_better_than_percentiles_and_stays_a_share() -> None:
@@ -100,17 +100,17 @@ def test_curved_covers_a_skewed_share_better_than_percentiles_and_stays_a_share(
         point, draws = resamples.means(values[:, None])
         got = resamples.curved(point[0], draws[:, 0], values)
         low, high = np.quantile(draws[:, 0], [0.025, 0.975])
-        curved.append(got["lo"] <= 0.96 <= got["hi"])
+        curved.append(got.lo <= 0.96 <= got.hi)
         plain_.append(low <= 0.96 <= high)
-        assert 0 <= got["lo"] <= got["point"] <= got["hi"] <= 1
+        assert 0 <= got.lo <= got.point <= got.hi <= 1
     assert np.mean(curved) >= np.mean(plain_) and np.mean(curved) > 0.9
 
 
 def test_curved_without_spread_or_clusters_is_as_honest_as_a_proportion() -> None:
     ones = np.ones(120)
     resamples = Resamples(np.arange(120), 100)
-    assert 0.9 < resamples.curved(1.0, np.ones(100), ones)["lo"] < 1
-    assert "refused" in Resamples(["a"] * 120, 100).curved(0.5, np.full(100, 0.5), ones / 2)
+    assert 0.9 < resamples.curved(1.0, np.ones(100), ones).lo < 1
+    assert Resamples(["a"] * 120, 100).curved(0.5, np.full(100, 0.5), ones / 2).refused
 
 
 def test_seeds_are_the_top_level_of_the_nested_bootstrap() -> None:
@@ -134,5 +134,5 @@ def test_the_seeds_of_a_row_are_the_same_for_all_its_columns() -> None:
         joint.add("m", name, values)
     joint.solve()
     assert np.array_equal(joint.mean("m", "acc")[1], joint.mean("m", "maj@4")[1])
-    lo, hi = (joint.resamples.proportion(*joint.mean("m"))[side] for side in ("lo", "hi"))
-    assert 0 <= lo < 0.5 < hi <= 1
+    estimate = joint.resamples.proportion(*joint.mean("m"))
+    assert 0 <= estimate.lo < 0.5 < estimate.hi <= 1

@@ -15,6 +15,7 @@ from elicit.evaluate.stages.grade import grade
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
+from elicit.results import content_of
 from elicit.tasks.formal.task import FormalTask
 from tests.sampling.models import tiny_model, tokenizer
 
@@ -36,11 +37,11 @@ def test_a_comparison_of_a_model_that_knows_nothing_claims_nothing(tmp_path: Pat
         grades = grade(samples, task, {item.id: item for item in found}, tmp_path / "grades" / policy.id / regime)
         entries.append(Entry(role, name, policy.id, samples, grades, data_class="Z"))
     out = compare(entries, found, tmp_path / "comparison", task, CompareConfig("tiny", draws=200), checkpoint.info())
-    method = next(line for line in out["policies"] if line["name"] == "m")
-    assert out["frozen"] == "before" and out["settings"]["n"] == 4 and out["settings"]["max_new_tokens"] == 8
-    assert "gap too small" in method["ef"]["B0/C4"]["refused"]
-    assert method["gain"]["B0"]["lo"] <= 0 <= method["gain"]["B0"]["hi"]
-    assert method["cost"]["flops_per_answer"] == pytest.approx(
-        2 * out["checkpoint"]["n_parameters"] * method["cost"]["tokens_per_answer"]
-    )
-    json.dumps(out, allow_nan=False)
+    method = next(line for line in out.lines if line.name == "m")
+    assert out.frozen == "before" and out.setup.n == 4 and out.setup.max_new_tokens == 8
+    assert "gap too small" in str(method.values["ef/B0/C4"].refused)
+    gain = method.values["gain/B0"]
+    assert gain.lo <= 0 <= gain.hi
+    tokens = method.values["cost/tokens"].point
+    assert method.number("cost/flops") == pytest.approx(2 * out.checkpoint["n_parameters"] * tokens)
+    json.dumps(content_of(out), allow_nan=False)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from elicit.errors import DataError
 from elicit.evaluate.statistics.resamples import Resamples, jeffreys
 from elicit.evaluate.statistics.significance import benjamini_hochberg, detectable, holm, sign_flip
+from elicit.results import Estimate
 from tests.reference import metrics as plain
 
 
@@ -25,20 +30,57 @@ def test_the_bootstrap_is_the_plain_loop_over_clusters() -> None:
     assert np.quantile(draws, [0.025, 0.975]) == pytest.approx(np.quantile(reference, [0.025, 0.975]), abs=0.006)
 
 
-def test_the_binomial_shortcut_is_sampling_inside_items_one_by_one() -> None:
-    right = np.array([0, 1, 1, 3, 4, 8, 8, 7, 2, 0, 5, 6])
-    resamples = Resamples(np.arange(12), 6000)
-    draws = resamples.two_stage(right[None], np.full((1, 12), 8))[:, 0]
-    reference = plain.two_stage_mean(list(right), 8, 6000, 0)
-    assert draws.mean() == pytest.approx(np.mean(reference), abs=0.005)
-    assert draws.std() == pytest.approx(np.std(reference), rel=0.05)
-
-
 def test_all_columns_see_the_same_clusters() -> None:
     values = np.random.default_rng(0).random(150)
     _, draws = Resamples(np.arange(150), 500).means(np.stack([values, values, 1 - values], 1))
     assert np.array_equal(draws[:, 0], draws[:, 1])
     assert np.allclose(draws[:, 0] + draws[:, 2], 1)
+
+
+ITSELF = """
+import numpy as np
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import Resamples
+rng = np.random.default_rng(0)
+wrong = 0
+for columns in (2, 3, 7, 17, 33):
+    values = rng.integers(0, 8, (90, columns)) / 7  # sevenths have no exact binary sums
+    places = rng.permutation(2 * columns)
+    for kind in (np.float64, np.float32):
+        twice = np.concatenate([values, values], axis=1).astype(kind)[:, places]
+        resamples = Resamples(np.arange(90) % 40, 300)
+        point, draws = resamples.means(twice)
+        for column in range(columns):
+            a, b = np.flatnonzero(places % columns == column)
+            same = resamples.difference((point[a], draws[:, a]), (point[b], draws[:, b]))
+            wrong += (same.point, same.lo, same.hi) != (0.0, 0.0, 0.0)
+        of = Bootstrap(resamples).statistic(
+            np.concatenate([values, values], axis=1),
+            lambda m: np.abs(m[..., :columns]).sum(-1) - np.abs(m[..., columns:]).sum(-1), "none",
+        )
+        wrong += (of.point, of.lo, of.hi) != (0.0, 0.0, 0.0)
+print(wrong)
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_column_and_itself_differ_by_exactly_zero_in_every_draw_on_any_number_of_threads(threads: str) -> None:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    done = subprocess.run(
+        [sys.executable, "-c", ITSELF], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        env={**os.environ, **dict.fromkeys(names, threads)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "0", done.stderr
+
+
+def test_a_tie_with_the_point_is_no_matter_of_the_last_bits() -> None:
+    values = np.random.default_rng(3).integers(0, 8, 60) / 7
+    resamples = Resamples(np.arange(60), 2000)
+    point, draws = resamples.means(values[:, None])
+    plain_ = resamples.curved(point[0], draws[:, 0], values)
+    shaken = draws[:, 0] * (1 + 2e-16 * np.random.default_rng(4).integers(-1, 2, 2000))
+    again = resamples.curved(point[0], shaken, values)
+    assert (again.lo, again.hi) == pytest.approx((plain_.lo, plain_.hi), abs=1e-12)
 
 
 def test_draws_depend_on_the_seed_only() -> None:
@@ -57,16 +99,14 @@ def test_intervals_of_paired_differences_cover_95_percent(items: int, spread: fl
         resamples = Resamples(np.arange(items), 600, trial)
         point, draws = resamples.means(np.stack([a, b], 1))
         got = resamples.difference((point[1], draws[:, 1]), (point[0], draws[:, 0]))
-        covered += got["lo"] <= 0.01 <= got["hi"]
+        covered += got.lo <= 0.01 <= got.hi
     assert 0.92 <= covered / trials <= 0.98
 
 
 def test_sampling_inside_items_as_well_is_too_wide() -> None:
-    rng = np.random.default_rng(2)
-    right = rng.binomial(16, 0.3, (1, 200))
-    resamples = Resamples(np.arange(200), 4000)
-    once = resamples.means(right.T / 16)[1].std()
-    twice = resamples.two_stage(right, np.full((1, 200), 16)).std()
+    right = np.random.default_rng(2).binomial(16, 0.3, 200)
+    once = Resamples(np.arange(200), 4000).means(right[:, None] / 16)[1].std()
+    twice = np.std(plain.two_stage_mean(right.tolist(), 16, 1000, 0))
     assert twice / once == pytest.approx(np.sqrt(2), rel=0.1)
 
 
@@ -74,7 +114,7 @@ def test_one_cluster_is_a_refusal_and_never_a_zero() -> None:
     resamples = Resamples(["a"] * 5, 100)
     point, draws = resamples.means(np.ones((5, 1)))
     for estimate in (resamples.interval(point[0], draws[:, 0]), resamples.proportion(point[0], draws[:, 0])):
-        assert "refused" in estimate and "lo" not in estimate
+        assert estimate.refused and estimate.lo is None
     assert np.isnan(resamples.standard_error(np.ones(5)))
 
 
@@ -83,23 +123,23 @@ def test_all_right_or_all_wrong_has_an_honest_width(share: float) -> None:
     resamples = Resamples(np.arange(200), 500)
     point, draws = resamples.means(np.full((200, 1), share))
     got = resamples.proportion(point[0], draws[:, 0])
-    assert got["lo"] <= share <= got["hi"] and 0.005 < got["hi"] - got["lo"] < 0.03
+    assert got.lo <= share <= got.hi and 0.005 < got.hi - got.lo < 0.03
 
 
 def test_a_difference_without_spread_still_has_a_width() -> None:
     resamples = Resamples(np.arange(50), 500)
     ones, zeros = (1.0, np.ones(500)), (0.0, np.zeros(500))
     got = resamples.difference(ones, zeros)
-    assert got["point"] == 1 and 0.8 < got["lo"] < 1
-    assert resamples.difference(ones, ones) == {"point": 0.0, "lo": 0.0, "hi": 0.0}
+    assert got.point == 1 and 0.8 < got.lo < 1
+    assert resamples.difference(ones, ones) == Estimate(0.0, 0.0, 0.0)
 
 
 def test_jeffreys_is_the_beta_quantile() -> None:
     from scipy.stats import beta
 
     got = jeffreys(0.3, 50)
-    assert got["lo"] == pytest.approx(beta.ppf(0.025, 15.5, 35.5))
-    assert got["hi"] == pytest.approx(beta.ppf(0.975, 15.5, 35.5))
+    assert got.lo == pytest.approx(beta.ppf(0.025, 15.5, 35.5))
+    assert got.hi == pytest.approx(beta.ppf(0.975, 15.5, 35.5))
 
 
 def test_a_missing_value_is_an_error() -> None:

@@ -12,8 +12,9 @@ from elicit.errors import ConfigError
 from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 from elicit.evaluate.metrics.coverage import coverage
 from elicit.evaluate.metrics.net import coverage_net
-from elicit.evaluate.metrics.support import escalate, novel, outcome, support, upper_bound
+from elicit.evaluate.metrics.support import Support, escalate, novel, outcome, support, upper_bound
 from elicit.evaluate.statistics.resamples import Resamples
+from elicit.results import Estimate
 from tests.evaluate.simulated import SimulatedTask, items
 from tests.evaluate.test_metrics import measures
 from tests.reference import statistics as plain
@@ -23,55 +24,62 @@ def drawn(rates_N: np.ndarray, n: int, seed: int) -> Measures:
     return measures((np.random.default_rng(seed).random((len(rates_N), n)) < rates_N[:, None]).astype(int).tolist())
 
 
+def measured(method: Measures, base: Measures, resamples: Resamples | None = None) -> Support:
+    found = support(method, base, resamples)
+    assert isinstance(found, Support)
+    return found
+
+
 def test_counts_and_rates_are_the_plain_ones() -> None:
     rates = np.random.default_rng(0).beta(0.3, 2, 120)
     base, method = drawn(rates, 32, 1), drawn(np.clip(rates * 2, 0, 1), 16, 2)
-    got = support(method, base, Resamples(np.arange(120), 2000))
+    got = measured(method, base, Resamples(np.arange(120), 2000)).right
     solved = [(m.strict_N_J[:, :16] == 1).any(1).tolist() for m in (method, base)]
-    assert {name: got[name] for name in ("SRR", "NDR", "NSCR")} == pytest.approx(plain.support(*solved))
+    assert got.counts.rates == pytest.approx(plain.support(*solved))
     second = (base.strict_N_J[:, 16:] == 1).any(1).tolist()
-    assert {name: got["null"][name] for name in ("SRR", "NDR", "NSCR")} == pytest.approx(
-        plain.support(second, solved[1])
-    )
-    assert got["p"] == pytest.approx(plain.mcnemar(*solved))
-    for name in ("SRR", "NDR", "NSCR"):
-        assert got["intervals"][name]["lo"] <= got[name] <= got["intervals"][name]["hi"]
-    assert got["intervals"]["excess"]["point"] == pytest.approx(got["NDR"] - got["null"]["NDR"])
+    assert got.null.rates == pytest.approx(plain.support(second, solved[1]))
+    assert got.p == pytest.approx(plain.mcnemar(*solved))
+    for name, rate in got.counts.rates.items():
+        assert got.intervals[name].lo <= rate <= got.intervals[name].hi
+    assert got.intervals["excess"].point == pytest.approx(got.counts.rates["NDR"] - got.null.rates["NDR"])
 
 
 def test_the_base_rerun_looks_novel_and_the_null_says_so() -> None:
     rates = np.random.default_rng(3).beta(0.2, 2, 400)
     looks, clear, low_p = [], 0, 0
     for trial in range(40):
-        got = support(drawn(rates, 16, 2 * trial), drawn(rates, 32, 2 * trial + 1), Resamples(np.arange(400), 400))
-        looks.append(got["NDR"])
-        excess = got["intervals"]["excess"]
-        clear += not excess["lo"] <= 0 <= excess["hi"]
-        low_p += got["p"] <= 0.05
+        sides = drawn(rates, 16, 2 * trial), drawn(rates, 32, 2 * trial + 1)
+        got = measured(*sides, Resamples(np.arange(400), 400)).right
+        looks.append(got.counts.rates["NDR"])
+        excess = got.intervals["excess"]
+        clear += not excess.lo <= 0 <= excess.hi
+        low_p += got.p <= 0.05
     assert np.mean(looks) > 0.05
     assert clear <= 6 and low_p <= 6
 
 
-def test_a_method_with_new_solutions_is_told_apart_from_the_null() -> None:
+def test_a_method_with_new_solutions_is_distinguished_from_the_null() -> None:
     rates = np.random.default_rng(4).beta(0.2, 2, 400)
-    got = support(drawn(np.clip(rates + 0.2, 0, 1), 16, 1), drawn(rates, 32, 2), Resamples(np.arange(400), 1000))
-    assert got["intervals"]["excess"]["lo"] > 0 and got["p"] < 0.001
+    sides = drawn(np.clip(rates + 0.2, 0, 1), 16, 1), drawn(rates, 32, 2)
+    got = measured(*sides, Resamples(np.arange(400), 1000)).right
+    assert got.intervals["excess"].lo > 0 and got.p < 0.001
 
 
 def test_a_right_answer_without_a_valid_trace_is_no_valid_solution() -> None:
     one = replace(measures([[1, 1]] * 3), valid_N_J=np.array([[1, 1], [0, 1], [0, 0]], np.int8))
     base = replace(measures([[0, 0, 1, 0]] * 3), valid_N_J=np.zeros((3, 4), np.int8))
-    got = support(one, base)
-    assert got["E"] == 3 and got["valid"]["E"] == 2 and got["valid"]["SRR"] is None
+    got = measured(one, base)
+    assert got.right.counts.E == 3 and got.valid is not None
+    assert got.valid.counts.E == 2 and got.valid.counts.rates["SRR"] is None
     assert novel(one, base) == [] and novel(one, base, valid=True) == ["i0", "i1"]
-    assert "valid" not in support(measures([[1, 1]]), measures([[0, 0]]))
+    assert measured(measures([[1, 1]]), measures([[0, 0]])).valid is None
 
 
 def test_too_few_samples_are_a_refusal_and_rates_over_nothing_are_unknown() -> None:
-    assert "refused" in support(measures([[1]]), measures([[1, 0, 1, 1]]))
-    assert "refused" in support(measures([[1]]), measures([[1]]))
-    got = support(measures([[0, 0]] * 4), measures([[0, 0]] * 4), Resamples(np.arange(4), 50))
-    assert got["NDR"] is None and "refused" in got["intervals"]["NDR"] and got["p"] == 1.0
+    for few in (support(measures([[1]]), measures([[1, 0, 1, 1]])), support(measures([[1]]), measures([[1]]))):
+        assert isinstance(few, Estimate) and few.refused
+    got = measured(measures([[0, 0]] * 4), measures([[0, 0]] * 4), Resamples(np.arange(4), 50)).right
+    assert got.counts.rates["NDR"] is None and got.intervals["NDR"].refused and got.p == 1.0
 
 
 def test_the_upper_bound_is_the_rate_that_would_have_shown() -> None:
@@ -85,8 +93,8 @@ def test_an_escalation_asks_for_unsolved_items_only_and_ends() -> None:
     assert escalate(["i0", "i1", "i2"], base) == {256: ["i0"], 64: ["i2"]}
     assert escalate(["i0", "i1"], base, levels=(64,)) == {}
     found = outcome(base)
-    assert found["i1"] == {"n": 64, "right": 1, "upper_bound": None}
-    assert found["i2"]["n"] == 40 and found["i2"]["upper_bound"] == pytest.approx(upper_bound(40))
+    assert found["i1"]._asdict() == {"n": 64, "right": 1, "upper_bound": None}
+    assert found["i2"].n == 40 and found["i2"].upper_bound == pytest.approx(upper_bound(40))
 
 
 def test_coverage_net_takes_the_larger_null_off(tmp_path: Path) -> None:

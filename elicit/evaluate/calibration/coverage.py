@@ -1,7 +1,7 @@
 """One simulated policy: which of its 95 % intervals hold the truth?
 
     acc, base acc     proportions                     gain   paired difference
-    pass@1, pass@k    skewed shares, k = n/2          EF     ratio of paired gains (refused where the gap is small)
+    pass@1, pass@k    skewed shares, k = n/2          EF     ratio of paired gains (refused if the gap is small)
     KL                mean of a skewed quantity       acc over seeds   training seeds as the top level
 
 Each interval is made as a comparison makes it: one joint bootstrap, the same functions. Knows no file.
@@ -17,8 +17,9 @@ from elicit.evaluate.calibration.worlds import World, draw_world
 from elicit.evaluate.metrics.coverage import coverage
 from elicit.evaluate.metrics.elicitation import elicitation_fraction
 from elicit.evaluate.statistics.joint import Joint
-from elicit.evaluate.statistics.resamples import Estimate, Resamples, refused
+from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import seed_of
+from elicit.results import Estimate
 
 SEEDS = 3
 
@@ -31,7 +32,7 @@ def one_policy(index: int, seed: int, items: int, n: int, cluster_size: int, dra
     found = {**alone, f"acc over {SEEDS} seeds": several}
     return {
         "covered": {name: _covers(estimate, truth) for name, (estimate, truth) in found.items()},
-        "width": {name: None if refused(e) else round(e["hi"] - e["lo"], 5) for name, (e, _) in found.items()},
+        "width": {name: _width(estimate) for name, (estimate, _) in found.items()},
     }
 
 
@@ -73,4 +74,8 @@ def _over_seeds(world: World, rng: np.random.Generator, draws: int) -> tuple[Est
 
 
 def _covers(estimate: Estimate, truth: float) -> bool | None:
-    return None if refused(estimate) else bool(estimate["lo"] <= truth <= estimate["hi"])
+    return None if estimate.bounds is None else bool(estimate.bounds[1] <= truth <= estimate.bounds[2])
+
+
+def _width(estimate: Estimate) -> float | None:
+    return None if estimate.bounds is None else round(estimate.bounds[2] - estimate.bounds[1], 5)

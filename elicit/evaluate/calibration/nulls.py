@@ -1,4 +1,4 @@
-"""One simulated comparison in which no method elicits anything: does the decision rule claim it all the same?
+"""One simulated comparison in which no method elicits anything: does the decision rule claim something?
 
     nothing         the method is the base, its placebos too
     equal placebo   the method gains, and one placebo gains exactly as much: the hardest null of a controlled gain
@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elicit.evaluate.calibration.worlds import World, draw_world, simulated_entry, simulated_items, simulated_measures
-from elicit.evaluate.comparison import lines as rows
 from elicit.evaluate.comparison.compare import tabulate_measures
+from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
 from elicit.files import seed_of
 from elicit.report.rows import TableRow
 from elicit.report.verdict import eliciting
-from elicit.results.version1 import upgraded_line
 
 SEEDS = 3
 
@@ -39,7 +38,7 @@ class Part(NamedTuple):
 
 
 class SimulatedTask:
-    """What a comparison asks of a task: its answers are their own classes."""
+    """The part of a task that a comparison needs: answers are their own classes."""
 
     name = "simulated"
 
@@ -61,8 +60,8 @@ def claims(parts: list[Part], world: World, rng: np.random.Generator, draws: int
     config = CompareConfig("simulated", draws=draws, seed=int(rng.integers(2**31)))
     entries = [part.entry for part in parts]
     table = tabulate_measures(entries, measured, items, SimulatedTask(), config, {})  # type: ignore[arg-type]
-    lines = [upgraded_line(line) for line in rows.lines(table) if line["role"] == "method"]
-    return [line.name for line in lines if eliciting(TableRow(line, line.name, "Methods", 0, "method"))]
+    methods = [line for line in lines_of(table) if line.role == "method"]
+    return [line.name for line in methods if eliciting(TableRow(line, line.name, "Methods", 0, "method"))]
 
 
 def _nothing(world: World, rng: np.random.Generator) -> list[Part]:

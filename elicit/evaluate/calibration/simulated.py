@@ -1,10 +1,10 @@
 """The simulated calibration: many policies and many nulls, resumable, summed up in one fingerprinted file.
 
     <folder>/fingerprint.json    settings and code of the statistics; another one is refused
-    <folder>/rows.jsonl          one line a simulation, keyed by (part, index): an interrupted run goes on
+    <folder>/rows.jsonl          one line per simulation, keyed by (part, index): an interrupted run goes on
     simulated.json               rates with binomial (Jeffreys) intervals, settings, fingerprint; a copy ships
 
-An interval is calibrated where its coverage is within 93-97 %; the rule where it claims at most 5 % of the nulls.
+An interval is calibrated if its coverage is within 93-97 %; the rule if it claims at most 5 % of the nulls.
 Does not know models, tasks or folders of comparisons.
 """
 
@@ -39,7 +39,7 @@ class SimulatedCalibration:
     items: tuple[int, ...] = (60, 150, 300)
     """numbers of items, taken in turn by the policies"""
     n: tuple[int, ...] = (8, 16)
-    """samples an item, taken in turn"""
+    """samples per item, taken in turn"""
     cluster_sizes: tuple[int, ...] = (1, 3)
     """items of one cluster, taken in turn"""
     null_items: int = 120
@@ -61,7 +61,7 @@ def calibrate_simulated(
 ) -> dict[str, Any]:
     """Run what is missing of every simulation, write and return the summary.
 
-    Raises StageError where the folder was begun with other settings or other code.
+    Raises StageError if the folder was begun with other settings or other code.
     """
     folder, jobs = Path(folder), list(_jobs(config))
     mark = files.fingerprint(settings=asdict(config), code=code_hash())
@@ -144,11 +144,11 @@ def _claimed(
 
 def _share(part: int, whole: int) -> dict[str, Any]:
     interval = jeffreys(part / whole, whole)
-    return {"rate": part / whole, "of": whole, "lo": interval["lo"], "hi": interval["hi"]}
+    return {"rate": part / whole, "of": whole, "lo": interval.lo, "hi": interval.hi}
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
-    """The summary as text, a figure a line."""
+    """The summary as text, one figure per line."""
     out = ["coverage of 95 % intervals on simulated policies (93-97 % wanted)"]
     for name, row in summary["coverage"].items():
         by = ", ".join(f"{items} items {rate:.1%}" for items, rate in row["by_items"].items() if rate is not None)

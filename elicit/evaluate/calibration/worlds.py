@@ -47,7 +47,7 @@ class Beta(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """The distributions behind one simulated comparison, and its size."""
+    """The distributions of one simulated comparison, and its size."""
 
     items: int
     n: int
@@ -127,7 +127,7 @@ def simulated_items(world: World, rng: np.random.Generator) -> list[Item]:
 
 
 def simulated_measures(policy: str, items: list[Item], rates_N: NDArray, n: int, rng: np.random.Generator) -> Measures:
-    """What a policy with these rates did in n samples an item; wrong answers are spread over the other digits."""
+    """What a policy with these rates did in n samples per item; wrong answers are spread over the other digits."""
     golds_N = np.array([int(item.gold or 0) for item in items])
     right_N_J = rng.random((len(items), n)) < rates_N[:, None]
     wrong_N_J = (golds_N[:, None] + rng.integers(1, ANSWERS, (len(items), n))) % ANSWERS

@@ -2,9 +2,9 @@
 
     E items -> base at T = 1, 64 samples -> still unsolved: 256 -> still unsolved: 1,024
 
-`look` drives it: it decides from the samples there are which items need more, and asks `sampled` for them; the
+`look` drives it: it decides from the existing samples which items need more, and asks `sampled` for them; the
 store grows by key, so nothing is sampled twice and an interrupted escalation goes on. What no sample solves gets
-the 95 % upper bound 1 - 0.05^(1/K) on the base's rate. `escalation.json` beside a comparison is read by the next
+the 95 % upper bound 1 - 0.05^(1/K) on the base's rate. `escalation.json` next to a comparison is read by the next
 `elicit compare`. What this module does not know: models, tasks, how samples are made. No torch.
 """
 
@@ -16,14 +16,16 @@ from typing import Any
 
 from elicit.errors import ConfigError
 from elicit.evaluate.measures.measure import Measures, measure
-from elicit.evaluate.metrics.support import LEVELS, escalate, novel, outcome
+from elicit.evaluate.metrics.metric import put
+from elicit.evaluate.metrics.support import LEVELS, Outcome, escalate, novel, outcome
 from elicit.files import read_json, write_json
 from elicit.records import Item
+from elicit.results import Line
 
 FILE = "escalation.json"
 SCHEMA = 1
 Sampled = Callable[[list[Item], int], tuple[Path, Path]]
-"""(items, n) -> folders of base samples in regime `support` and of their grades, n an item there"""
+"""(items, n) -> folders of base samples in regime `support` and of their grades, n per item"""
 
 
 def look(
@@ -36,51 +38,58 @@ def look(
 ) -> dict[str, Any]:
     """Sample the base on every method's E items, level by level, until a hit or the last level.
 
-    Returns {"levels", "items": {id: n, right, upper_bound}, "methods": {name: totals}}.
-    Raises ConfigError on levels that do not rise.
+    Returns the content of escalation.json: {"schema", "levels", "items": {id: {n, right, upper_bound}},
+    "methods": {name: totals}}. Raises ConfigError on levels that do not rise.
     """
     if not levels or list(levels) != sorted(set(levels)) or levels[0] < 1:
         raise ConfigError(f"levels={list(levels)}: numbers of base samples that rise, such as {list(LEVELS)}")
-    found = {name: novel(method, base) for name, method in methods.items()}
-    wanted = {item for ids in found.values() for item in ids}
-    left, known = [item for item in items if item.id in wanted], {}
+    novel_to = {name: novel(method, base) for name, method in methods.items()}
+    wanted = {item for ids in novel_to.values() for item in ids}
+    left = [item for item in items if item.id in wanted]
+    outcomes: dict[str, Outcome] = {}
     for level in levels:
         if not left:
             break
         say(f"base support: {len(left)} items at {level} samples")
         drawn = measure(*sampled(left, level), left)
-        known.update(outcome(drawn))
+        outcomes.update(outcome(drawn))
         unsolved = {item for ids in escalate([item.id for item in left], drawn, tuple(levels)).values() for item in ids}
         left = [item for item in left if item.id in unsolved]
-    totals = {name: total(ids, known) for name, ids in found.items()}
-    return {"schema": SCHEMA, "levels": list(levels), "items": known, "methods": totals}
+    return {
+        "schema": SCHEMA,
+        "levels": list(levels),
+        "items": {item: of._asdict() for item, of in outcomes.items()},
+        "methods": {name: total(ids, outcomes) for name, ids in novel_to.items()},
+    }
 
 
-def total(ids: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def total(ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> dict[str, int | float | None]:
     """Of these E items: how many the base solves when asked often enough, and the bound on the others' rates."""
-    bounds = [known[item]["upper_bound"] for item in ids if item in known and known[item]["upper_bound"] is not None]
+    asked = [outcomes[item] for item in ids if item in outcomes]
+    bounds = [of.upper_bound for of in asked if of.upper_bound is not None]
     return {
         "E": len(ids),
-        "asked": sum(item in known for item in ids),
-        "solved_by_base": sum(bool(known[item]["right"]) for item in ids if item in known),
+        "asked": len(asked),
+        "solved_by_base": sum(of.right > 0 for of in asked),
         "unsolved": len(bounds),
         "upper_bound": max(bounds, default=None),
     }
 
 
 def save(found: Mapping[str, Any], folder: Path) -> Path:
-    """Write escalation.json beside a comparison."""
+    """Write escalation.json into the folder of a comparison."""
     path = Path(folder) / FILE
     write_json(path, dict(found))
     return path
 
 
-def attach(lines: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Put what an escalation found into the support of the methods' lines; does nothing where there was none."""
+def attach(lines: Sequence[Line], folder: Path) -> None:
+    """Put the totals of an escalation into the support of the methods' lines, if there was one."""
     path = Path(folder) / FILE
     if not path.exists():
         return
     totals = read_json(path)["methods"]
     for line in lines:
-        if line["id"] in totals and "refused" not in line.get("support", {"refused": ""}):
-            line["support"]["escalation"] = totals[line["id"]]
+        if line.id in totals and "support/K" in line.values:  # a refused support stays refused
+            for name, number in totals[line.id].items():
+                put(line, f"support/escalation/{name}", number)

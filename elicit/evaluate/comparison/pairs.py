@@ -7,25 +7,23 @@ of pairs, and the report says so. Only methods asked alike: bare with bare, each
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
-from elicit.evaluate.metrics.table import Row, Table
-
-
-def paired(table: Table) -> list[dict[str, Any]]:
-    """[{"a", "b", "names", "prompts", "difference"}]: accuracy of a minus accuracy of b, in the order of the rows."""
-    bare = table.base.first.prompt
-    methods = [row for row in table.rows if row.first.role == "method"]
-    kinds = ([r for r in methods if r.first.prompt == bare], [r for r in methods if r.first.prompt != bare])
-    return [_pair(table, a, b) for rows in kinds for a, b in itertools.combinations(rows, 2)]
+from elicit.evaluate.metrics.table import Table
+from elicit.results import Pair
 
 
-def _pair(table: Table, a: Row, b: Row) -> dict[str, Any]:
-    joint = table.joint
-    return {
-        "a": a.first.policy,
-        "b": b.first.policy,
-        "names": [a.first.name, b.first.name],
-        "prompts": [a.first.prompt, b.first.prompt],
-        "difference": joint.resamples.difference(joint.mean(a.key), joint.mean(b.key)),
-    }
+def paired(table: Table) -> tuple[Pair, ...]:
+    """Accuracy of a minus accuracy of b for every two methods, in the order of the arms."""
+    joint, methods = table.joint, [arm for arm in table.arms if arm.first.role == "method"]
+    alike = ([arm for arm in methods if table.bare(arm)], [arm for arm in methods if not table.bare(arm)])
+    return tuple(
+        Pair(
+            a=a.first.policy,
+            b=b.first.policy,
+            names=(a.first.name, b.first.name),
+            prompts=(a.first.prompt, b.first.prompt),
+            difference=joint.resamples.difference(joint.mean(a.key), joint.mean(b.key)),
+        )
+        for arms in alike
+        for a, b in itertools.combinations(arms, 2)
+    )

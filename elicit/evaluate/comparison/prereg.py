@@ -1,12 +1,13 @@
 """Preregistration: a hashed plan, written before the first test sample.
 
 The plan (primary family, prompts, budgets, exclusions) is plain data. `freeze` writes it once; another plan
-in the same folder is refused. The report says "frozen before" only where the file is older than the first
+in the same folder is refused. The report says "frozen before" only if the file is older than the first
 test sample of any policy compared, and unaltered. What it does not stop: someone who backdates both.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -34,18 +35,12 @@ def freeze(plan: dict[str, Any], folder: Path) -> str:
 def status(folder: Path, first_sample_time: float | None) -> str:
     """ "before" or "after": whether the plan was frozen before the first test sample (epoch seconds).
 
-    Without a plan, or where the time of the first sample is unknown: "after". Raises StageError on an altered plan.
+    Without a plan, or if the time of the first sample is unknown: "after". Raises StageError on an altered plan.
     """
     path = Path(folder) / FILE
     if not path.exists() or first_sample_time is None:
         return "after"
     return "before" if _checked(path)["frozen_at"] < first_sample_time else "after"
-
-
-def frozen_plan(folder: Path) -> dict[str, Any] | None:
-    """The frozen plan with its hash and time, None where there is none."""
-    path = Path(folder) / FILE
-    return _checked(path) if path.exists() else None
 
 
 def _checked(path: Path) -> dict[str, Any]:
@@ -56,7 +51,5 @@ def _checked(path: Path) -> dict[str, Any]:
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    import json
-
     plain = json.loads(json.dumps(new, default=str))
     return [key for key in sorted(set(old) | set(plain)) if old.get(key) != plain.get(key)]

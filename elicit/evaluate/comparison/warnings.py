@@ -1,35 +1,37 @@
-"""What a reader of a comparison must be told: fixed rules, one sentence each."""
+"""Warnings shown with a comparison: one rule, one sentence each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from elicit.evaluate.metrics.table import Table
+from elicit.evaluate.metrics.control import NO_PLACEBO
+from elicit.evaluate.metrics.elicitation import TOO_SMALL
+from elicit.evaluate.metrics.table import Table
+from elicit.evaluate.statistics.resamples import SMALL
+from elicit.results import Line
 
 TRUNCATED = 0.02
 SHORT_B2 = 0.9
 """share of a method's tokens that its rung B2 has to spend"""
 
 
-def collect(table: Table, lines: list[dict[str, Any]]) -> list[str]:
+def collect(table: Table, lines: Sequence[Line]) -> tuple[str, ...]:
     """All warnings of a comparison, general ones first."""
-    return [*_general(table, lines), *(text for line in lines for text in _of_line(table, line))]
+    return (*_general(table, lines), *(text for line in lines for text in _of_line(table, line)))
 
 
-def _general(table: Table, lines: list[dict[str, Any]]) -> list[str]:
+def _general(table: Table, lines: Sequence[Line]) -> list[str]:
     out = []
     if not table.checkpoint.get("base_model", True):
         out.append("not a base model: no latent claim")
-    fitted = [line for line in lines if line["role"] == "method"]
-    if any(line["seeds"] == 1 for line in fitted):
+    if any(line.seeds == 1 for line in lines if line.role == "method"):
         out.append("1 seed: interval over items only")
     if table.dropped:
         out.append(f"{table.dropped} items left out: a policy has no graded sample of them")
     clusters = table.joint.resamples.clusters
-    if clusters < 100:
+    if clusters < SMALL:
         out.append(f"{clusters} clusters: Jeffreys intervals for proportions, wide ones for differences")
     if table.b1 is None:
         out.append("rung B1 was not measured: gains are against the bare prompt only")
@@ -37,8 +39,8 @@ def _general(table: Table, lines: list[dict[str, Any]]) -> list[str]:
         out.append(f"C1: {table.c1.refused}")
     sizes: dict[int, list[str]] = {}
     for line in lines:
-        if line["role"] != "ceiling":
-            sizes.setdefault(line["n"], []).append(line["name"])
+        if line.role != "ceiling":
+            sizes.setdefault(line.n, []).append(line.name)
     if single := sizes.pop(1, None):
         out.append(f"n = 1, no coverage and no vote: {', '.join(single)}")
     if len(sizes) > 1:
@@ -46,39 +48,40 @@ def _general(table: Table, lines: list[dict[str, Any]]) -> list[str]:
     return out
 
 
-def _shorter_b2(table: Table, line: dict[str, Any]) -> str | None:
-    """That B2 spends clearly fewer tokens than the method: the token limit, or rounds that ran out."""
-    rung = next((row for row in table.rows if row.first.name == line["split"].get("b2")), None)
-    if rung is None:
-        return None
-    spent = float(np.nanmean(rung.measures[0].tokens_N_J))
-    own = line["cost"]["tokens_per_answer"]
-    return f"its rung {rung.first.name} spends {spent:.0f} tokens, not {own:.0f}" if spent < SHORT_B2 * own else None
-
-
-def _of_line(table: Table, line: dict[str, Any]) -> list[str]:
-    name = line["name"] + (f" ({line['prompt']})" if line["prompt"] != "bare" else "")
+def _of_line(table: Table, line: Line) -> list[str]:
+    name = line.name + (f" ({line.prompt})" if line.prompt != "bare" else "")
+    truncated, ungraded, missing = (line.number(key) or 0.0 for key in ("truncated", "ungraded", "missing"))
     out = []
-    if line["truncated"] > TRUNCATED:
-        out.append(f"{name}: {line['truncated']:.1%} truncated; sample again with twice the limit (max_new_tokens)")
-    if line["ungraded"] > 0:
-        out.append(f"{name}: {line['ungraded']:.2%} ungraded, left out of its accuracy; grade again (elicit score)")
-    if line["missing"] > 0:
-        out.append(f"{name}: {line['missing']:.2%} of the samples are missing and count as not right; elicit resume")
-    if line["role"] != "method" or line["prompt"] != "bare":
+    if truncated > TRUNCATED:
+        out.append(f"{name}: {truncated:.1%} truncated; sample again with twice the limit (max_new_tokens)")
+    if ungraded > 0:
+        out.append(f"{name}: {ungraded:.2%} ungraded, left out of its accuracy; grade again (elicit score)")
+    if missing > 0:
+        out.append(f"{name}: {missing:.2%} of the samples are missing and count as not right; elicit resume")
+    if line.role != "method" or line.prompt != "bare":
         return out
-    for pair, estimate in line["ef"].items():
-        if "refused" in estimate and "gap" in estimate:
-            out.append(f"{name}: EF {pair} refused, {estimate['refused']}")
-    if "refused" in line["ctrl"]:
-        out.append(f"{name}: no control-adjusted gain, {line['ctrl']['refused']}")
-    if table.b1 is not None and table.b1 is not table.base and line["own_prompt"] is None:
+    for pair, estimate in line.under("ef").items():
+        if estimate.refused is not None and estimate.refused.startswith(TOO_SMALL):
+            out.append(f"{name}: EF {pair} refused, {estimate.refused}")
+    if line.values["ctrl/gain"] == NO_PLACEBO:
+        out.append(f"{name}: no control-adjusted gain, {NO_PLACEBO.refused}")
+    if table.b1 is not None and table.b1 is not table.base and line.own_prompt is None:
         out.append(f"{name}: measured at the bare prompt only; against B1 it has no prompt of its own")
     if rung := _shorter_b2(table, line):
         out.append(f"{name}: {rung}; a part of its remainder may be tokens")
-    if shared := line["ledger"].get("overlap_run", 0):
-        whole = line["ledger"].get("overlap_exact", 0)
+    if shared := line.ledger.get("overlap_run", 0):
+        whole = line.ledger.get("overlap_exact", 0)
         out.append(f"{name}: its foreign text shares 13 words or more with {shared} test items, {whole} of them whole")
-    if line["data_class"] in (None, "unaccounted"):
+    if line.data_class in (None, "unaccounted"):
         out.append(f"{name}: its use of data is unaccounted for: no headline")
     return out
+
+
+def _shorter_b2(table: Table, line: Line) -> str | None:
+    """That B2 spends clearly fewer tokens than the method: the token limit, or rounds that ran out."""
+    rung = next((arm for arm in table.arms if arm.first.name == line.notes.get("split/b2")), None)
+    own = line.number("cost/tokens")
+    if rung is None or own is None:
+        return None
+    spent = float(np.nanmean(rung.measures[0].tokens_N_J))
+    return f"its rung {rung.first.name} spends {spent:.0f} tokens, not {own:.0f}" if spent < SHORT_B2 * own else None

@@ -22,7 +22,7 @@ import numpy as np
 from elicit.evaluate.lenses.forced import NOT_RUN, STUB, Chosen, by_sample, chosen, forced_answer, gold_class
 from elicit.evaluate.lenses.lens import PROBES, Reading, drawing, reading, refusing, told
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics.resamples import Estimate
+from elicit.results import Estimate
 from elicit.sampling.probe import Probe
 from elicit.tasks.formal.family import OPENERS
 

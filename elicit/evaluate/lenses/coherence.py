@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.metrics.accuracy import accuracy
-from elicit.evaluate.statistics.resamples import Estimate
 from elicit.records import Item
+from elicit.results import Estimate
 from elicit.tasks.formal.family import KINDS, Family, WholeTrace, split_trace
 from elicit.tasks.formal.task import FORMAL
 from elicit.tasks.grading.extract import own_part

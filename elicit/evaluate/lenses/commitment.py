@@ -17,7 +17,7 @@ import numpy as np
 from elicit.evaluate.lenses.forced import NOT_RUN, STUB, by_sample, chosen, forced_answer, gold_class
 from elicit.evaluate.lenses.lens import PROBES, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics.resamples import Estimate
+from elicit.results import Estimate
 from elicit.sampling.probe import Probe
 
 COLUMNS = ("never commits", "commitment", "tail share", "left", "right lost", "earned")

@@ -21,7 +21,7 @@ from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, readin
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.measures.annotations import Annotations
 from elicit.evaluate.metrics.majority import majority
-from elicit.evaluate.statistics.resamples import Estimate, refusal
+from elicit.results import Estimate
 
 WINDOWS = (32, 128)
 BOTTOM = 0.1
@@ -62,7 +62,7 @@ class Confidence:
         m = side.measures
         if m.n < 2 or not np.isfinite(sure_N_J).all() or (m.strict_N_J < 0).any():
             reason = "n = 1: no vote" if m.n < 2 else "samples without a grade or a confidence: no vote of equal size"
-            return {"filtered vote": refusal(reason)}
+            return {"filtered vote": Estimate(refused=reason)}
         kept = max(1, round(self.keep * m.n))
         votes = {
             "filtered vote": elected(m.classes_N_J, m.strict_N_J, top_mask(sure_N_J, kept).astype(float)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, told
 from elicit.evaluate.lenses.view import View
-from elicit.evaluate.metrics.annotated import kl_columns
+from elicit.evaluate.metrics.kl import kl_columns
 
 
 @dataclass(frozen=True)

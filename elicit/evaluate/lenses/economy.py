@@ -15,7 +15,7 @@ import numpy as np
 from elicit.evaluate.lenses.forced import NOT_RUN, STUB, by_sample, chosen, forced_answer, gold_class
 from elicit.evaluate.lenses.lens import PROBES, Reading, drawing, reading, refusing, rows, told
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics.resamples import Estimate
+from elicit.results import Estimate
 from elicit.sampling.probe import Probe
 
 BUDGETS = (0.0, 0.076, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -25,9 +25,9 @@ from elicit.evaluate.lenses.lens import PROBES, Reading, drawing, reading, refus
 from elicit.evaluate.lenses.sentences import sentences
 from elicit.evaluate.lenses.structure import kind_of
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics.resamples import Estimate, refusal
 from elicit.files import seed_of
 from elicit.records import FINISHED
+from elicit.results import Estimate
 from elicit.sampling.probe import Probe
 
 DRAWS = 400
@@ -98,7 +98,7 @@ class Importance:
         behind = [_answer(view.task, row) for row in rows[str(k + 1)]]
         others = [_answer(view.task, row) for row in rows[str(k)] if (sentences(row["text"]) or [""])[0] != written]
         if min(len(behind), len(others)) < LEAST:
-            return {**head, **refusal(f"{len(others)} of {len(rows[str(k)])} continuations write another sentence")}
+            return {**head, "refused": f"{len(others)} of {len(rows[str(k)])} continuations write another sentence"}
         rng = np.random.default_rng(seed_of(view.seed, side.policy, one.item, one.j, k))
         return {**head, **total_variation(behind, others, rng), "with": len(behind), "without": len(others)}
 
@@ -174,6 +174,6 @@ def _rho_by_item(view: View, rows: Sequence[dict[str, Any]], name: str) -> np.nd
     ])  # fmt: skip
 
 
-def _mean_at(table: Sequence[dict[str, Any]], policy: str, place: int) -> dict[str, Any]:
+def _mean_at(table: Sequence[dict[str, Any]], policy: str, place: int) -> Estimate:
     values = [row["point"] for row in table if row["policy"] == policy and row["sentence"] == place and "point" in row]
-    return {"point": float(np.mean(values))} if values else {}
+    return Estimate(float(np.mean(values))) if values else Estimate()

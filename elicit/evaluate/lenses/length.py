@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
 from elicit.evaluate.lenses.strata import operation_counts
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics.resamples import Estimate, refusal
+from elicit.results import Estimate
 
 DRAWS = 1_000
 """resamples of a rank correlation: ranks have to be made anew in each"""
@@ -47,7 +47,7 @@ class Length:
         notes = view.base.annotations
         out = {"operations": _operations(view, side), "base solve rate": rank_correlation(view, tokens_N, logit_N)}
         if notes is None:
-            out["operations, given prompt NLL"] = refusal("the base was not annotated: no NLL of the prompts")
+            out["operations, given prompt NLL"] = Estimate(refused="the base was not annotated: no NLL of the prompts")
             return out
         counts_N = operation_counts(view.items)
         x_N = logit_N if counts_N is None else counts_N
@@ -72,7 +72,7 @@ def solve_logit(base: Side) -> NDArray:
 def _operations(view: View, side: Side) -> Estimate:
     counts_N = operation_counts(view.items)
     if counts_N is None:
-        return refusal(f"{view.task.name} states no operation count")
+        return Estimate(refused=f"{view.task.name} states no operation count")
     return rank_correlation(view, mean_tokens(side), counts_N)
 
 
@@ -81,19 +81,19 @@ def rank_correlation(view: View, x_N: NDArray, y_N: NDArray, given_N: NDArray | 
     columns = [x_N, y_N] + ([] if given_N is None else [given_N])
     known_N = np.all(np.isfinite(columns), axis=0)
     if known_N.sum() < 3:
-        return refusal(f"{int(known_N.sum())} items with a value: at least three are needed")
+        return Estimate(refused=f"{int(known_N.sum())} items with a value: at least three are needed")
     values_N_V = np.stack([column[known_N] for column in columns], 1)
     point = float(spearman(values_N_V))
     if not np.isfinite(point):
-        return refusal("no spread: one of the two is the same for all items")
+        return Estimate(refused="no spread: one of the two is the same for all items")
     resamples = view.bootstrap.resamples
     clusters = np.unique(resamples.codes_N[known_N], return_inverse=True)[1]
     if clusters.max() < 1:
-        return refusal("one cluster: no interval", point=point)
+        return Estimate(point, refused="one cluster: no interval")
     draws = _resampled(values_N_V, clusters, np.random.default_rng([resamples.seed, 7]))
     found = draws[np.isfinite(draws)]
     if len(found) < 0.95 * DRAWS:
-        return refusal("no spread in many resamples", point=point)
+        return Estimate(point, refused="no spread in many resamples")
     return resamples.interval(point, found)
 
 

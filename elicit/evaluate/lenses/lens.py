@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from elicit.evaluate.statistics.resamples import Estimate, refused
+from elicit.results import Estimate
 
 if TYPE_CHECKING:
     from elicit.evaluate.lenses.view import Side, View
@@ -38,7 +38,7 @@ class Reading:
     source: str
     """arXiv id of the definition"""
     columns: dict[str, dict[str, Estimate]] = field(default_factory=dict)
-    """policy -> column -> {"point", "lo", "hi"} or {"refused": reason}"""
+    """policy -> column -> estimate"""
     table: list[dict[str, Any]] = field(default_factory=list)
     figure: dict[str, Any] | None = None
     says: str = ""
@@ -47,8 +47,15 @@ class Reading:
     """why the whole lens has nothing to say"""
 
     def plain(self) -> dict[str, Any]:
-        """JSON-able fields."""
-        return asdict(self)
+        """JSON-able fields: an estimate is {"point", "lo", "hi"} or {"refused": reason}."""
+        columns = {
+            policy: {
+                name: {part: number for part, number in asdict(value).items() if number is not None}
+                for name, value in of_policy.items()
+            }
+            for policy, of_policy in self.columns.items()
+        }
+        return {**asdict(self), "columns": columns}
 
 
 class Lens(Protocol):
@@ -98,7 +105,7 @@ def reading(
 def rows(columns: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
     """Columns as a flat table: one row a policy and column."""
     return [
-        {"policy": policy, "column": column, **{part: value.get(part) for part in ("point", "lo", "hi", "refused")}}
+        {"policy": policy, "column": column, **asdict(value)}
         for policy, of_side in columns.items()
         for column, value in of_side.items()
     ]
@@ -115,30 +122,27 @@ def drawing(
         "y_label": y_label,
         "x": list(x),
         "series": [
-            {"name": name, **{part: [value.get(key) for value in of] for part, key in _PARTS.items()}}
+            {"name": name, "y": [x.point for x in of], "lo": [x.lo for x in of], "hi": [x.hi for x in of]}
             for name, of in series.items()
         ],
     }
 
 
-_PARTS = {"y": "point", "lo": "lo", "hi": "hi"}
-
-
 def of_columns(title: str, y_label: str, columns: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> Any:
     """The usual figure: policies along x, a bar for each of some columns."""
     return drawing("bars", title, "policy", y_label, list(columns), {
-        name: [of_side.get(name, {}) for of_side in columns.values()] for name in names
+        name: [of_side.get(name, Estimate()) for of_side in columns.values()] for name in names
     })  # fmt: skip
 
 
 def told(estimate: Estimate, percent: bool = True) -> str:
     """An estimate in words: `41 % [35, 47]`, or why there is none.
 
-    >>> told({"point": 0.412, "lo": 0.35, "hi": 0.47})
+    >>> told(Estimate(0.412, 0.35, 0.47))
     '41 % [35, 47]'
     """
-    if refused(estimate):
-        return f"unknown ({estimate['refused']})"
+    if estimate.bounds is None:
+        return f"unknown ({estimate.refused})"
     scale, digits = (100, 0) if percent else (1, 2)
-    point, low, high = (f"{scale * estimate[part]:.{digits}f}" for part in ("point", "lo", "hi"))
+    point, low, high = (f"{scale * number:.{digits}f}" for number in estimate.bounds)
     return f"{point}{' %' if percent else ''} [{low}, {high}]"

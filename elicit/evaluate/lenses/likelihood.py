@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, rows, told
 from elicit.evaluate.lenses.view import View
-from elicit.evaluate.metrics.annotated import likelihood_columns
-from elicit.evaluate.metrics.likelihood import likelihood
-from elicit.evaluate.statistics.resamples import Estimate
+from elicit.evaluate.metrics.likelihood import likelihood, likelihood_columns
+from elicit.results import Estimate
 
 
 @dataclass(frozen=True)

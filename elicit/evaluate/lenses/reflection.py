@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
 from elicit.evaluate.lenses.sentences import spans
 from elicit.evaluate.lenses.view import Side, View
-from elicit.evaluate.statistics.resamples import Estimate
+from elicit.results import Estimate
 from elicit.tasks.grading.extract import own_part
 
 STATED = re.compile(r"answer\b|\\boxed|\\fbox|####|\bIt is\b|\bI would say\b", re.IGNORECASE)

@@ -22,8 +22,9 @@ from elicit.evaluate.lenses.lens import SHIFTS, Reading, drawing, reading, refus
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.statistics.ratios import Bootstrap
-from elicit.evaluate.statistics.resamples import Estimate, Resamples, refusal
+from elicit.evaluate.statistics.resamples import Resamples
 from elicit.records import Item
+from elicit.results import Estimate
 
 AXES = ("test_task", "test_length", "test_format")
 
@@ -48,7 +49,7 @@ class Shift:
                 if side.name in away:
                     columns.setdefault(side.name, {}).update(self._axis(view, axis, side, away[side.name]))
         figure = drawing("bars", "Accuracy in and out of distribution", "axis", "accuracy", ["test", *axes], {
-            name: [of.get(axis, {}) for axis in ("test", *axes)] for name, of in columns.items()
+            name: [of.get(axis, Estimate()) for axis in ("test", *axes)] for name, of in columns.items()
         })  # fmt: skip
         said = (f"{name}: " + ", ".join(f"{axis} {told(of[f'{axis}: gain - gain in distribution'])}" for axis in axes)
                 for name, of in columns.items() if name != view.base.name)  # fmt: skip
@@ -85,7 +86,7 @@ def difference_in_differences(
               for item, gain in zip(items, gains, strict=True) if np.isfinite(gain)]  # fmt: skip
     kept = [row for row in items_ if not sized or row[0] in shared]
     if {side for _, side, _, _ in kept} != {0, 1}:
-        return refusal("no graded item on one of the two sides")
+        return Estimate(refused="no graded item on one of the two sides")
     names = sorted({row[0] for row in kept})
     columns = np.zeros((len(kept), 4 * len(names)))
     for place, (name, side, gain, _) in enumerate(kept):

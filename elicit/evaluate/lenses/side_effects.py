@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics.ratios import Bootstrap
-from elicit.evaluate.statistics.resamples import Estimate, Resamples, refusal
+from elicit.evaluate.statistics.resamples import Resamples
 from elicit.records import FINISHED
+from elicit.results import Estimate
 
 BINS = 10
 TEXTS = "texts"
@@ -56,7 +57,7 @@ class SideEffects:
         bins_N_B3, brier_N = binned(side)
         if not np.isfinite(brier_N).any():
             reason = "no item has two graded samples: no confidence"
-            return {"Brier": refusal(reason), "ECE": refusal(reason)}
+            return {"Brier": Estimate(refused=reason), "ECE": Estimate(refused=reason)}
         out = {"Brier": view.bootstrap.fraction(brier_N, "no graded sample"),
                "ECE": view.bootstrap.statistic(bins_N_B3, expected_error, "no graded sample")}  # fmt: skip
         if side is not view.base:
@@ -110,7 +111,7 @@ def text_loss(view: View, side: Side) -> dict[str, Estimate]:
     """Mean NLL a token by source of text, and its paired difference from the base."""
     own, base = side.probes.get(TEXTS), view.base.probes.get(TEXTS)
     if own is None:
-        return {"text loss": refusal("no plain-text pass: elicit lens GROUP run=true")}
+        return {"text loss": Estimate(refused="no plain-text pass: elicit lens GROUP run=true")}
     out: dict[str, Estimate] = {}
     for source in sorted({row["source"] for row in own}):
         lines = _losses(own, source)

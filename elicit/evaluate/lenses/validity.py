@@ -21,8 +21,8 @@ from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, r
 from elicit.evaluate.lenses.strata import difficulty
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics.ratios import Bootstrap
-from elicit.evaluate.statistics.resamples import Estimate
 from elicit.files import read_rows, shards
+from elicit.results import Estimate
 
 
 @dataclass(frozen=True)

@@ -7,32 +7,63 @@ on a CPU with everything it had held before, so an upper bound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from elicit.evaluate.measures.measure import Measures
+from elicit.evaluate.measures.measure import Measures, timings
+from elicit.evaluate.metrics.metric import Lines, Metric, put
+from elicit.evaluate.metrics.table import Table
+from elicit.results import Column
 
 AMORTISED = (100, 10_000, 1_000_000)
 
 
 def cost(
-    m: Measures, timings: Sequence[dict[str, Any]], parameters: int | None, fit_seconds: float | None
-) -> dict[str, Any]:
-    """Cost of one answer. None where it is not known (no timing file, parameters not given), never 0."""
+    m: Measures, timed: Sequence[Mapping[str, Any]], parameters: int | None, fit_seconds: float | None
+) -> dict[str, float | None]:
+    """Cost of one answer by its key in a line. None if it is not known (no timing file, no parameters), never 0.
+
+    timed: timing records of the sample shards (`measure.timings`), with seconds, samples and peak_bytes.
+    """
     tokens, aux = float(np.nanmean(m.tokens_N_J)), float(np.nanmean(m.aux_N_J))
-    sampled = sum(record["samples"] for record in timings)
-    seconds = sum(record["seconds"] for record in timings) / sampled if sampled else None
-    amortised = None
-    if seconds is not None and fit_seconds is not None:
-        amortised = {str(q): seconds + fit_seconds / q for q in AMORTISED}
+    sampled = sum(record["samples"] for record in timed)
+    seconds = sum(record["seconds"] for record in timed) / sampled if sampled else None
+    amortised = {
+        f"seconds_amortised/{answers}": seconds + fit_seconds / answers
+        for answers in AMORTISED
+        if seconds is not None and fit_seconds is not None
+    }
     return {
-        "tokens_per_answer": tokens,
-        "aux_tokens_per_answer": aux,
-        "flops_per_answer": None if parameters is None else 2.0 * parameters * (tokens + aux),
+        "tokens": tokens,
+        "aux_tokens": aux,
+        "flops": None if parameters is None else 2.0 * parameters * (tokens + aux),
         "fit_seconds": fit_seconds,
         "seconds": seconds,
-        "seconds_amortised": amortised,
-        "peak_bytes": max((record["peak_bytes"] for record in timings if "peak_bytes" in record), default=None),
+        **amortised,
+        "peak_bytes": max((record["peak_bytes"] for record in timed if "peak_bytes" in record), default=None),
     }
+
+
+def _report(table: Table, lines: Lines) -> None:
+    parameters = table.checkpoint.get("n_parameters")
+    for arm, line in lines:
+        costs = cost(arm.measures[0], timings(arm.first.samples), parameters, arm.first.fit_seconds)
+        for name, number in costs.items():
+            put(line, f"cost/{name}", number)
+
+
+COST = Metric(
+    "cost",
+    (
+        Column("cost/flops", "FLOPs an answer", "ratio", "2 x parameters x tokens", "figures"),
+        Column("cost/seconds", "Seconds an answer", "ratio", "of sampling, in its batches", "figures"),
+        Column(
+            "cost/seconds_amortised/10000", "with fitting, Q=10,000", "ratio",
+            "seconds an answer where 10,000 answers share the fit", "figures",
+        ),
+        Column("cost/peak_bytes", "Peak GB", "gigabytes", "memory of the process that sampled, at most", "figures"),
+    ),
+    report=_report,
+)  # fmt: skip

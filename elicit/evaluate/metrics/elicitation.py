@@ -1,24 +1,89 @@
-"""EF, the elicitation fraction: (acc_m - acc_b) / (acc_c - acc_b). How much of the gap was brought out.
+"""Gains over the base's rungs, and EF, the elicitation fraction: (acc_m - acc_b) / (acc_c - acc_b).
 
-Never clipped, never absolute-valued: below 0 is harm, above 1 is more than the ceiling said. Where the gap
-itself is not clear the ratio is noise, so it is refused and the raw differences are printed instead.
+EF is the share of the gap between a rung b and a ceiling c that a method closes. It is never clipped and never made
+absolute: below 0 is harm, above 1 is more than the ceiling. If the gap itself is not clear the ratio is noise, so it is
+refused. EF against B0 compares bare with bare, EF against B1 best with best: if a method was also measured at its
+own dev-best prompt, that line gives the figures against B1.
 """
 
 from __future__ import annotations
 
-from elicit.evaluate.statistics.resamples import Estimate, Mean, Resamples, refusal, refused
+from elicit.evaluate.metrics.ceilings import ceiling_mean
+from elicit.evaluate.metrics.metric import Lines, Metric
+from elicit.evaluate.metrics.rungs import B2
+from elicit.evaluate.metrics.table import Arm, Table
+from elicit.evaluate.statistics.resamples import Mean, Resamples
+from elicit.results import Column, Estimate
 
 SMALLEST_GAP = 0.05
+TOO_SMALL = "gap too small"
+"""how the reason begins if a ceiling was measured but lies too close to the rung"""
 
 
 def elicitation_fraction(resamples: Resamples, method: Mean, base: Mean, ceiling: Mean) -> Estimate:
-    """EF with its joint interval; refused where the gap's lower 95 % bound is below max(5 points, 2 SE)."""
+    """EF with its joint interval; refused if the gap's lower 95 % bound is below max(5 points, 2 SE)."""
     gap = resamples.difference(ceiling, base)
-    if refused(gap):
+    if gap.refused is not None or gap.lo is None:
         return gap
     floor = max(SMALLEST_GAP, 2 * float((ceiling[1] - base[1]).std(ddof=1)))
-    if gap["lo"] < floor:
-        text = f"gap too small: {gap['point']:.3f} [{gap['lo']:.3f}, {gap['hi']:.3f}], lower bound under {floor:.3f}"
-        return refusal(text, gap=gap, gain=resamples.difference(method, base))
+    if gap.lo < floor:
+        text = f"{TOO_SMALL}: {gap.point:.3f} [{gap.lo:.3f}, {gap.hi:.3f}], lower bound under {floor:.3f}"
+        return Estimate(refused=text)
     draws = (method[1] - base[1]) / (ceiling[1] - base[1])
     return resamples.interval((method[0] - base[0]) / (ceiling[0] - base[0]), draws)
+
+
+def _add(table: Table) -> None:
+    if table.c1 is not None and table.c1.values_N is not None:
+        table.joint.add("C1", "acc", [table.c1.values_N])
+
+
+def _report(table: Table, lines: Lines) -> None:
+    for arm, line in lines:
+        if not (arm.fitted or arm is table.b1 or arm.first.name.startswith(B2)):
+            continue
+        for rung, base, asked in (("B0", table.base, arm), ("B1", table.b1, table.at_best_prompt(arm))):
+            line.values[f"gain/{rung}"] = gain = _gain(table, arm, rung, base, asked)
+            for ceiling in table.ceilings:
+                line.values[f"ef/{rung}/{ceiling}"] = _fraction(table, gain, base, asked, ceiling)
+
+
+def _gain(table: Table, arm: Arm, rung: str, base: Arm | None, asked: Arm) -> Estimate:
+    """Of an arm, `asked` at the prompt that is compared, over a rung of the base."""
+    if base is None:
+        return Estimate(refused="rung B1 was not measured")
+    if rung == "B0" and arm.fitted and not table.bare(arm):
+        return Estimate(refused="bare is compared with bare: see the line at the bare prompt")
+    return table.joint.resamples.difference(table.joint.mean(asked.key), table.joint.mean(base.key))
+
+
+def _fraction(table: Table, gain: Estimate, base: Arm | None, asked: Arm, ceiling: str) -> Estimate:
+    if base is None or (gain.refused is not None and gain.point is None):
+        return Estimate(refused=gain.refused)
+    top = ceiling_mean(table, ceiling)
+    if isinstance(top, Estimate):
+        return Estimate(refused=f"{ceiling}: {top.refused}")
+    own, rung = table.joint.mean(asked.key), table.joint.mean(base.key)
+    return elicitation_fraction(table.joint.resamples, own, rung, top)
+
+
+def _ef_column(rung: str, ceiling: str) -> Column:
+    meaning = f"share of the gap from {rung} to {ceiling}"
+    if ceiling in ("C2", "C3"):  # measured only if asked for
+        return Column(f"ef/{rung}/{ceiling}", f"{rung}\u2192{ceiling}", "ratio", meaning, "further", ("method",))
+    return Column(f"ef/{rung}/{ceiling}", f"EF {rung}\u2192{ceiling}", "ratio", meaning, "scorecard")
+
+
+ELICITATION = Metric(
+    "gain and elicitation fraction",
+    (
+        *(_ef_column(rung, ceiling) for rung in ("B0", "B1") for ceiling in ("C4", "C1")),
+        Column(
+            "gain/B0", "Gain over B0", "points", "paired difference to the bare base, points", "scorecard",
+            ("prompt", "method", "placebo", "rival", "ceiling"),
+        ),
+        *(_ef_column(rung, ceiling) for ceiling in ("C2", "C3") for rung in ("B0", "B1")),
+    ),
+    _add,
+    _report,
+)  # fmt: skip

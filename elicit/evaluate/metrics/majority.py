@@ -1,7 +1,7 @@
 """maj@k: accuracy of a majority vote among k samples, averaged over k-subsets of the n (self-consistency).
 
 Votes go to answer classes (the grader decides what is one answer); "no answer" is never a class and can't
-win; ties are broken uniformly, as an expectation and not by a draw. All C(n,k) subsets are taken where they
+win; ties are broken uniformly, as an expectation and not by a draw. All C(n,k) subsets are taken if they
 are few, else random ones: which samples share a subset does not matter, so all items use the same.
 """
 
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
 from elicit.evaluate.measures.measure import Measures
+from elicit.evaluate.metrics.metric import Lines, Metric, curve
+from elicit.evaluate.metrics.table import Table
+from elicit.results import Column
 
 SUBSETS = 200
 
@@ -73,3 +76,35 @@ def _votes(m: Measures) -> tuple[NDArray, NDArray]:
     votes = (local_N_J[..., None] == np.arange(width)).astype(np.float32)
     right = (votes.astype(bool) & (m.strict_N_J == 1)[..., None]).any(1)
     return votes, right
+
+
+def _add(table: Table) -> None:
+    for arm in table.arms:
+        elected = [majorities(m, arm.ks) for m in arm.measures]
+        for k in arm.ks:
+            table.joint.add(arm.key, f"maj@{k}", [votes[k].accuracy_N for votes in elected])
+        tied = tuple(float(np.mean([votes[k].tied_N for votes in elected])) for k in arm.ks)
+        silent = tuple(float(np.mean([votes[k].silent_N for votes in elected])) for k in arm.ks)
+        arm.beside["maj"] = {"tied": tied, "silent": silent} if arm.ks else {}
+
+
+def _report(table: Table, lines: Lines) -> None:
+    proportion = table.joint.resamples.proportion  # a vote is right or wrong, as an answer is
+    for arm, line in lines:
+        line.curves["maj"] = curve(table, arm, "maj", lambda mean, values_N: proportion(*mean))
+
+
+MAJORITY = Metric(
+    "majority",
+    (Column("maj", "maj@k", "percent", "majority vote, at the largest k", "figures"),),
+    _add,
+    _report,
+)
+OPEN_VOTES = Metric(
+    "open votes",
+    (
+        Column("maj/tied", "Tied votes", "ratio", "share of votes with a tie at the top", "figures"),
+        Column("maj/silent", "Empty votes", "ratio", "share of votes without any answer", "figures"),
+    ),
+)
+"""columns of what `MAJORITY` records next to its curve; an entry of its own because the report lists them later"""

@@ -1,9 +1,10 @@
 """Compute-matched base: what the base reaches with the method's tokens, by a majority vote and by self-certainty.
 
-k is the largest number of base samples whose mean tokens stay within the method's mean tokens an answer.
+k is the largest number of base samples whose mean tokens stay within the method's mean tokens per answer.
 The paired differences method - base maj@k and method - base best-of-k are mandatory columns: a gain that the same
-tokens buy from the untouched base is not elicitation. Made in the regime of the comparison, and, where the base was
-sampled in regime `support` too, against its samples at temperature 1 (`matched_support`).
+tokens buy from the untouched base is not elicitation. The `hardest` of the two is the one with the lower bound nearest
+to no gain. Computed in the regime of the comparison and, if the base was sampled in regime `support` too, against its
+samples at temperature 1 (`matched_support`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,27 @@ from numpy.typing import NDArray
 
 from elicit.errors import ConfigError
 from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
+from elicit.evaluate.metrics.majority import majority
+from elicit.evaluate.metrics.metric import CONTROLS_ELSEWHERE, NOT_A_METHOD, Lines, Metric, put
+from elicit.evaluate.metrics.table import Arm, Table
+from elicit.results import Column, Estimate, Line
+
+GROUPS = ("matched", "matched_support")
+"""keys by the place of the base in `Table.matched_bases`"""
+NO_CERTAINTY = Estimate(
+    refused="the base's samples were stored without their certainty: delete them, sample them again"
+)
 
 
 class Match(NamedTuple):
+    """How many base samples the method's tokens pay for."""
+
     k: int
     note: str | None
 
 
 def matched_k(method_tokens: float, base: Measures) -> Match:
-    """The k to vote with; a note where it was bounded by 1 (the method is cheaper) or by the samples at hand."""
+    """The k to vote with; a note if it was bounded by 1 (the method is cheaper) or by the samples at hand."""
     single = float(np.nanmean(base.tokens_N_J))
     k = int(method_tokens / single + 1e-9) if single > 0 else 0
     most = max(1, base.n // 2)
@@ -39,8 +52,8 @@ def best_of_k(m: Measures, k: int) -> NDArray | None:
     """By item: accuracy of the most self-certain of k samples (arXiv 2502.18581), exact over all k-subsets of the n.
 
     In descending order of certainty the r-th sample (from 0) is the best of C(n-1-r, k-1) of the C(n, k) subsets;
-    equals share their subsets. Samples that are missing stand last and are wrong, ungraded ones leave n: an item with
-    fewer than k graded ones gives its best of all, nan without any. None where the samples' certainty is not known.
+    equals share their subsets. Missing samples come last and are wrong, ungraded ones leave n: an item with
+    fewer than k graded ones gives its best of all, nan without any. None if the samples' certainty is not known.
     Raises ConfigError unless 1 <= k <= n.
     """
     if not 1 <= k <= m.n:
@@ -50,7 +63,7 @@ def best_of_k(m: Measures, k: int) -> NDArray | None:
     counted_N_J = m.strict_N_J != UNGRADED
     unknown_N_J = np.isnan(m.certainty_N_J) | (m.strict_N_J == MISSING)
     certainty_N_J = np.where(unknown_N_J, -np.inf, m.certainty_N_J)
-    order_N_J = np.lexsort((-certainty_N_J, ~counted_N_J))  # ungraded last, behind the missing
+    order_N_J = np.lexsort((-certainty_N_J, ~counted_N_J))  # ungraded last, after the missing
     ranked_N_J = np.take_along_axis(np.where(counted_N_J, certainty_N_J, np.nan), order_N_J, 1)
     right_N_J = np.take_along_axis(m.strict_N_J == 1, order_N_J, 1)
     shares_N_J = np.zeros(ranked_N_J.shape)
@@ -75,3 +88,86 @@ def _over_equals(ranked_N_J: NDArray, shares_N_J: NDArray, right_N_J: NDArray) -
     shares = np.bincount(run, shares_N_J.ravel(), rows * width)
     right = np.bincount(run, right_N_J.ravel(), rows * width)
     return (shares * right / np.maximum(size, 1)).reshape(rows, width).sum(1)
+
+
+def _match(arm: Arm, base: Arm) -> Match:
+    tokens = float(np.mean([np.nanmean(m.tokens_N_J) for m in arm.measures]))
+    return matched_k(tokens, base.measures[0])
+
+
+def _add(table: Table) -> None:
+    for base in table.matched_bases:
+        of_base = base.measures[0]
+        for k in sorted({_match(arm, base).k for arm in table.arms if arm.fitted}):
+            table.joint.add(base.key, f"vote@{k}", [majority(of_base, k).accuracy_N])
+            if (best_N := best_of_k(of_base, k)) is not None:
+                table.joint.add(base.key, f"best@{k}", [best_N])
+
+
+def _report(table: Table, lines: Lines) -> None:
+    for arm, line in lines:
+        if not arm.fitted:
+            _refuse(line, GROUPS[0], NOT_A_METHOD)
+            continue
+        for base, group in zip(table.matched_bases, GROUPS, strict=False):
+            if table.bare(arm):
+                _against(table, arm, base, line, group)
+            else:
+                _refuse(line, group, CONTROLS_ELSEWHERE)
+
+
+def _refuse(line: Line, group: str, reason: Estimate) -> None:
+    for key in ("difference", "best", "hardest"):
+        line.values[f"{group}/{key}"] = reason
+
+
+def _against(table: Table, arm: Arm, base: Arm, line: Line, group: str) -> None:
+    """Paired differences to as many samples of `base` as the arm's tokens pay for: to their vote and their surest."""
+    match, joint, own = _match(arm, base), table.joint, table.joint.mean(arm.key)
+    vote = joint.mean(base.key, f"vote@{match.k}")
+    differences = [joint.resamples.difference(own, vote)]
+    put(line, f"{group}/k", match.k)
+    put(line, f"{group}/base", vote[0])
+    if joint.has(base.key, f"best@{match.k}"):
+        best = joint.mean(base.key, f"best@{match.k}")
+        differences.append(joint.resamples.difference(own, best))
+        put(line, f"{group}/best_base", best[0])
+    else:
+        differences.append(NO_CERTAINTY)
+    line.values[f"{group}/difference"], line.values[f"{group}/best"] = differences
+    claimed = [value for value in differences if value.bounds is not None]
+    line.values[f"{group}/hardest"] = min(claimed, key=lambda value: value.lo or 0.0) if claimed else differences[0]
+    line.notes[f"{group}/regime"] = base.regime
+    if match.note is not None:
+        line.notes[f"{group}/note"] = match.note
+
+
+MATCHED = Metric(
+    "matched base",
+    (
+        Column(
+            "matched/hardest", "At equal tokens", "points",
+            "paired difference to what the base's own samples give for the same tokens: their vote or the surest of "
+            "them, whichever is harder to beat, points", "scorecard",
+        ),
+        Column(
+            "matched_support/hardest", "At equal tokens, T=1", "points",
+            "the same against the base's samples at temperature 1 (regime support), points", "scorecard",
+        ),
+        Column("matched/difference", "Over the vote", "points", "at equal tokens, over the base's vote", "figures"),
+        Column(
+            "matched/best", "Over the surest", "points", "at equal tokens, over the most self-certain base sample",
+            "figures",
+        ),
+        Column(
+            "matched_support/difference", "Over the vote, T=1", "points",
+            "at equal tokens, over the base's vote at temperature 1", "figures",
+        ),
+        Column(
+            "matched_support/best", "Over the surest, T=1", "points",
+            "at equal tokens, over the most self-certain base sample at temperature 1", "figures",
+        ),
+    ),
+    _add,
+    _report,
+)  # fmt: skip

@@ -1,21 +1,24 @@
-"""What a comparison is made of: its settings, its rows, and the table that all numbers come from.
+"""What the numbers of a comparison are made from: its settings, its arms, and the table that holds them all.
 
-Plain records below `compare`, `rows` and `warnings`, which fill, render and judge them.
+Plain records and the relations between arms (an arm's placebos, its rung B2, the same arm at its own best prompt).
+`comparison.compare` fills the table, metrics add columns to its joint bootstrap and read them. Computes no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import Measures
-from elicit.evaluate.metrics.matched import Match
-from elicit.evaluate.metrics.rungs import Ceiling
 from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import DRAWS
 from elicit.records import Item
+from elicit.results.comparison import FITTED
+
+if TYPE_CHECKING:
+    from elicit.evaluate.metrics.ceilings import C1
 
 CEILINGS = ("C1", "C2", "C3", "C4")
 
@@ -34,26 +37,22 @@ class CompareConfig:
     limit: int | None = None
     """the seeded subset of items that was asked for, for the record"""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """why a ceiling that was asked for has no row, by its name"""
+    """why a ceiling that was asked for has no arm, by its name"""
 
 
 @dataclass
-class Row:
-    """One line of the comparison: the seeds of one arm at one prompt."""
+class Arm:
+    """One line of the comparison to be: the seeds of one configuration at one prompt."""
 
     key: str
+    """of its columns in the joint bootstrap"""
     entries: list[Entry]
     measures: list[Measures]
+    """by entry, on the same items"""
     ks: list[int]
     """powers of two with 2k <= n; empty for deterministic policies"""
-    match: dict[str, Match] = field(default_factory=dict)
-    """how many base samples the method's tokens pay for, by the base's regime"""
-    tied: list[float] = field(default_factory=list)
-    """share of votes with a tie at the top, by k"""
-    silent: list[float] = field(default_factory=list)
-    """share of votes without any answer, by k"""
-    guessing: list[float] = field(default_factory=list)
-    """the guessing null that was taken off cov_net, by k"""
+    beside: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    """curve -> further values by k without an interval: {"maj": {"tied": ...}}"""
 
     @property
     def first(self) -> Entry:
@@ -63,43 +62,74 @@ class Row:
     def regime(self) -> str:
         return self.measures[0].regime
 
+    @property
+    def fitted(self) -> bool:
+        """Whether it is a method, a placebo or a rival."""
+        return self.first.role in FITTED
+
 
 @dataclass
 class Table:
-    """Everything a row's numbers are made from."""
+    """Everything that the numbers of a line are made from."""
 
-    rows: list[Row]
+    arms: list[Arm]
     items: list[Item]
     joint: Joint
-    base: Row
-    b1: Row | None
-    c1: Ceiling | None
-    c4: Row | None
+    base: Arm
+    b1: Arm | None
+    c1: C1 | None
     config: CompareConfig
     checkpoint: Mapping[str, Any]
+    answer_class: Callable[[str], str]
+    """of the task: which answers are the same"""
     dropped: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    """items left out because a policy has no graded sample of them"""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """settings that all sample folders share"""
 
-    def ceiling(self, name: str) -> Row | None:
-        """The row of a ceiling that is a policy (C2, C3, C4); None where it was not measured."""
+    def bare(self, arm: Arm) -> bool:
+        """Whether an arm was asked with the bare prompt of the base."""
+        return arm.first.prompt == self.base.first.prompt
+
+    def ceiling(self, name: str) -> Arm | None:
+        """The arm of a ceiling that is a policy (C2, C3, C4); None if it was not measured."""
+        named = [arm for arm in self.arms if arm.first.role == "ceiling"]
         if name == "C4":
-            return self.c4
-        return next((row for row in self.rows if row.first.role == "ceiling" and row.first.name == name), None)
+            return next((arm for arm in named if arm.first.name.startswith("C4")), None)
+        return next((arm for arm in named if arm.first.name == name), None)
 
     @property
     def ceilings(self) -> list[str]:
-        """C1 and C4 always; C2 and C3 where they were measured, or asked for in vain."""
+        """C1 and C4 always; C2 and C3 if they were measured, or asked for in vain."""
         return [c for c in CEILINGS if c in ("C1", "C4") or c in self.config.refused or self.ceiling(c) is not None]
 
-    def b2(self, row: Row) -> Row | None:
-        """The row that is a method's rung B2."""
-        if row.first.b2 is None:
+    def b2(self, arm: Arm) -> Arm | None:
+        """The arm that is a method's rung B2."""
+        if arm.first.b2 is None:
             return None
         asked = ("base", "prompt")
-        return next((r for r in self.rows if r.first.role in asked and r.first.name == row.first.b2), None)
+        return next((r for r in self.arms if r.first.role in asked and r.first.name == arm.first.b2), None)
+
+    def at_best_prompt(self, arm: Arm) -> Arm:
+        """The same configuration at its own dev-best prompt; the arm itself if there is none."""
+        first = arm.first
+        for other in self.arms:
+            same = (other.first.role, other.first.name, other.first.arm) == (first.role, first.name, first.arm)
+            if same and self.bare(arm) and other.first.prompt != first.prompt:
+                return other
+        return arm
+
+    def placebos(self, arm: Arm) -> list[Arm]:
+        """The placebos of a method."""
+        return [r for r in self.arms if r.first.role == "placebo" and r.first.parent == arm.first.name]
 
     @property
-    def matched_bases(self) -> list[Row]:
-        """The base in the regime of the comparison, then in regime `support` where it was sampled so (C1)."""
-        c1 = [row for row in self.rows if row.first.role == "ceiling" and row.first.name == "C1"]
-        return [self.base, *(row for row in c1 if row.regime != self.base.regime)]
+    def matched_bases(self) -> list[Arm]:
+        """The base in the regime of the comparison, then in regime `support` if it was sampled there (C1)."""
+        c1 = [arm for arm in self.arms if arm.first.role == "ceiling" and arm.first.name == "C1"]
+        return [self.base, *(arm for arm in c1 if arm.regime != self.base.regime)]
+
+    @property
+    def direct(self) -> Measures | None:
+        """Draws at a prompt that asks for the answer alone (ceiling C1/direct): one of the guessing nulls."""
+        return next((arm.measures[0] for arm in self.arms if arm.first.name == "C1/direct"), None)

@@ -6,17 +6,21 @@ in column m:
 
     mean*_bm = sum_g W_bg (sum_{i in g} V_im) / sum_g W_bg |g|            one matrix product for all columns
 
+*Equal columns have equal draws.* The order in which a matrix product adds depends on the processor and on the place of
+a column in the matrix, so that two equal columns could differ in the last bits. Each distinct column therefore enters
+the product once and its draws are shared: a policy compared with itself has the difference 0 with the interval [0, 0]
+on every machine.
+
 *Samples inside items.* A resampled item keeps its samples. The spread of observed item means is already
 between-item plus within-item variance; resampling the samples again counts the second part twice (Davison
 and Hinkley 1997, section 3.8: with equal item rates the interval is 1.4 times too wide and covers 99.4 %
-instead of 95 %). `two_stage` does it all the same for those who ask, exactly and fast: copies of items with
-equal (c, n) share one binomial, so a draw costs at most n + 1 of them and not one per item.
+instead of 95 %).
 
 *Few clusters.* Percentile levels are widened to what Student's t with G - 1 degrees needs (Hesterberg 2015,
 "expanded percentile"); proportions with fewer than 100 clusters, or without any spread, get Jeffreys
 intervals at their effective sample size. One cluster has no interval: a refusal, never a zero.
 
-Does not know: policies, files, what a column means. Numbers leave as {"point", "lo", "hi"} or {"refused"}.
+Does not know: policies, files, what a column means.
 """
 
 from __future__ import annotations
@@ -29,30 +33,25 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elicit.errors import DataError
+from elicit.results.estimate import Estimate
 
 Floats = NDArray[np.float64]
-Estimate = dict[str, Any]
-"""{"point", "lo", "hi"}, or a refusal {"refused": reason} with the raw numbers beside it."""
 Mean = tuple[float, NDArray[Any]]
 """(point, draws_B)"""
 
 DRAWS = 10_000
 SMALL = 100
 """fewer clusters than this: Jeffreys intervals for proportions"""
+NO_SPREAD = 1e-12
+"""draws with at most this standard deviation are constant; sums in double precision are off by less"""
+KEPT_ELEMENTS = 2**25
+"""weights kept in memory (draws x clusters); more are drawn again at every call"""
+ONE_CLUSTER = "one cluster: no interval"
 _CHUNK = 1_000
 
 
-def refusal(reason: str, **raw: Any) -> Estimate:
-    """A number that can't honestly be given."""
-    return {"refused": reason, **raw}
-
-
-def refused(estimate: Estimate) -> bool:
-    return "refused" in estimate
-
-
 class Resamples:
-    """The resampled clusters of a comparison: the same for whoever asks.
+    """The resampled clusters of a comparison: the same for every caller.
 
     `clusters_N` names the cluster of each item (any hashable values).
     """
@@ -60,13 +59,23 @@ class Resamples:
     def __init__(self, clusters_N: Any, draws: int = DRAWS, seed: int = 0) -> None:
         clusters_N = np.asarray(clusters_N)
         if clusters_N.ndim != 1 or not len(clusters_N):
-            raise DataError(f"clusters of shape {clusters_N.shape}: one name an item, at least one item")
+            raise DataError(f"clusters of shape {clusters_N.shape}: one name per item, at least one item")
         self.names_G, self.codes_N = np.unique(clusters_N, return_inverse=True)
         self.sizes_G = np.bincount(self.codes_N).astype(float)
         self.clusters, self.draws, self.seed = len(self.sizes_G), draws, seed
+        self._kept: list[tuple[slice, NDArray[np.float32]]] | None = None
 
     def weights(self) -> Iterator[tuple[slice, Floats]]:
         """(rows, W_b_G) in chunks of draws; the same numbers at every call."""
+        if self.draws * self.clusters > KEPT_ELEMENTS:
+            yield from self._drawn()
+            return
+        if self._kept is None:  # counts are small integers: exact in single precision
+            self._kept = [(rows, weights.astype(np.float32)) for rows, weights in self._drawn()]
+        for rows, kept in self._kept:
+            yield rows, kept.astype(float)
+
+    def _drawn(self) -> Iterator[tuple[slice, Floats]]:
         rng = np.random.default_rng(self.seed)
         for start in range(0, self.draws, _CHUNK):
             rows = min(_CHUNK, self.draws - start)
@@ -76,38 +85,23 @@ class Resamples:
             yield slice(start, start + rows), counts.astype(float)
 
     def means(self, values_N_M: Floats) -> tuple[Floats, Floats]:
-        """Means over items: (point_M, draws_B_M). Raises DataError on a missing value: unknown is not zero."""
+        """Means over items: (point_M, draws_B_M); equal columns have equal points and equal draws, bit by bit.
+
+        Raises DataError on a missing value: unknown is not zero.
+        """
         values_N_M = np.asarray(values_N_M, float)
         if np.isnan(values_N_M).any():
-            row, column = np.argwhere(np.isnan(values_N_M))[0]
-            raise DataError(f"item {row}, column {column}: no value; leave the item out, or count it as what it is")
+            item, column = np.argwhere(np.isnan(values_N_M))[0]
+            raise DataError(f"item {item}, column {column}: no value; leave the item out, or count it as what it is")
         sums_G_M = np.zeros((self.clusters, values_N_M.shape[1]))
         np.add.at(sums_G_M, self.codes_N, values_N_M)
-        out = np.empty((self.draws, values_N_M.shape[1]))
+        first_U, index_M = _distinct(sums_G_M)
+        sums_G_U = sums_G_M[:, first_U]
+        draws_B_U = np.empty((self.draws, len(first_U)))
         for rows, weights in self.weights():
-            out[rows] = (weights @ sums_G_M) / (weights @ self.sizes_G)[:, None]
-        return sums_G_M.sum(0) / self.sizes_G.sum(), out
-
-    def two_stage(self, right_P_N: NDArray, total_P_N: NDArray) -> Floats:
-        """Accuracy draws_B_P with samples resampled inside items as well. Conservative: see the head.
-
-        w copies of an item with c of n right have Binomial(w n, c/n) right samples, and items of one (c, n)
-        add up: one binomial for all of them.
-        """
-        out = np.empty((self.draws, len(right_P_N)))
-        rng = np.random.default_rng([self.seed, 1])
-        kinds = [
-            np.unique(np.stack([c, n]), axis=1, return_inverse=True) for c, n in zip(right_P_N, total_P_N, strict=True)
-        ]
-        for rows, weights in self.weights():
-            size_b = weights @ self.sizes_G
-            for p, (pairs, kind_N) in enumerate(kinds):
-                items_G_K = np.zeros((self.clusters, pairs.shape[1]))
-                np.add.at(items_G_K, (self.codes_N, kind_N.ravel()), 1.0)
-                copies_b_K = np.rint(weights @ items_G_K).astype(np.int64)
-                hits_b_K = rng.binomial(copies_b_K * pairs[1], pairs[0] / pairs[1])
-                out[rows, p] = (hits_b_K / pairs[1]).sum(1) / size_b
-        return out
+            draws_B_U[rows] = (weights @ sums_G_U) / (weights @ self.sizes_G)[:, None]
+        point_U = sums_G_U.sum(0) / self.sizes_G.sum()
+        return point_U[index_M], draws_B_U[:, index_M]
 
     def standard_error(self, values_N: Floats) -> float:
         """Cluster-robust standard error of a mean over items. nan with one cluster."""
@@ -119,21 +113,24 @@ class Resamples:
     def interval(self, point: float, draws_B: Floats, level: float = 0.95) -> Estimate:
         """Expanded percentile interval of any statistic."""
         if self.clusters < 2:
-            return refusal("one cluster: no interval", point=float(point))
-        tail = _expanded_tail(self.clusters, level)
-        low, high = np.quantile(draws_B, [tail, 1 - tail])
-        return {"point": float(point), "lo": float(low), "hi": float(high)}
+            return Estimate(float(point), refused=ONE_CLUSTER)
+        low, high = np.quantile(draws_B, self._tails(level))
+        return Estimate(float(point), float(low), float(high))
 
-    def proportion(self, point: float, draws_B: Floats, level: float = 0.95) -> Estimate:
-        """Interval of a mean of values in [0, 1]: percentile, or Jeffreys where that can't be trusted."""
-        if self.clusters < 2:
-            return refusal("one cluster: no interval", point=float(point))
-        spread = float(np.std(draws_B, ddof=1))
-        if self.clusters >= SMALL and spread > 1e-12:
-            found = self.interval(point, draws_B, level)
-            return {**found, "lo": max(found["lo"], 0.0), "hi": min(found["hi"], 1.0)}  # seeds may overstretch
-        effective = float(self.clusters)
-        if spread > 1e-12:
+    def proportion(self, point: float, draws_B: Floats, level: float = 0.95, clusters: int | None = None) -> Estimate:
+        """Interval of a mean of values in [0, 1]: percentile, or Jeffreys if that can't be trusted.
+
+        clusters: how many of them have a value (a share can be of few); default: all.
+        """
+        clusters = self.clusters if clusters is None else clusters
+        if clusters < 2:
+            return Estimate(float(point), refused=ONE_CLUSTER)
+        spread = float(np.std(draws_B, ddof=1)) if len(draws_B) > 1 else 0.0
+        if clusters >= SMALL and spread > NO_SPREAD:
+            low, high = np.quantile(draws_B, self._tails(level))
+            return Estimate(float(point), max(float(low), 0.0), min(float(high), 1.0))  # seeds may overstretch
+        effective = float(clusters)
+        if spread > NO_SPREAD:
             effective = max(effective, point * (1 - point) / spread**2)
         return jeffreys(point, effective, level)
 
@@ -146,7 +143,7 @@ class Resamples:
         (`bounded`), of Student's t on the logit scale. Alone, percentile intervals of pass@k cover 91 %.
         """
         spread = float(np.std(draws_B, ddof=1))
-        if self.clusters < 2 or spread < 1e-12 or (bounded and not 1e-9 < point < 1 - 1e-9):
+        if self.clusters < 2 or spread < NO_SPREAD or (bounded and not 1e-9 < point < 1 - 1e-9):
             return self.proportion(point, draws_B, level) if bounded else self.interval(point, draws_B, level)
         low, high = np.quantile(draws_B, self._bca_levels(point, draws_B, values_N, level))
         if bounded:
@@ -154,25 +151,49 @@ class Resamples:
             step *= np.sqrt(self.clusters / (self.clusters - 1))
             low = max(0.0, min(low, special.expit(special.logit(point) - step)))
             high = min(1.0, max(high, special.expit(special.logit(point) + step)))
-        return {"point": float(point), "lo": float(low), "hi": float(high)}
+        return Estimate(float(point), float(low), float(high))
 
     def _bca_levels(self, point: float, draws_B: Floats, values_N: Floats, level: float) -> Floats:
         """Levels of the draws that BCa takes, on top of the widening for few clusters."""
-        tail = _expanded_tail(self.clusters, level)
-        below = np.mean(draws_B < point) + 0.5 * np.mean(draws_B == point)
+        over_B = draws_B - point
+        tied_B = np.abs(over_B) <= NO_SPREAD  # not `==`: a tie must not depend on the last bits of a matrix product
+        below = np.mean((over_B < 0) & ~tied_B) + 0.5 * np.mean(tied_B)
         bias = special.ndtri(np.clip(below, 1e-3, 1 - 1e-3))
         residual_G = np.bincount(self.codes_N, values_N - values_N.mean(), self.clusters)
         squares = float((residual_G**2).sum())
         skew = float((residual_G**3).sum()) / (6 * squares**1.5) if squares > 1e-12 else 0.0
-        shifted = bias + special.ndtri(np.array([tail, 1 - tail]))
+        shifted = bias + special.ndtri(self._tails(level))
         return special.ndtr(bias + shifted / (1 - skew * shifted))
 
-    def difference(self, a: tuple[float, Floats], b: tuple[float, Floats], level: float = 0.95) -> Estimate:
-        """Paired difference of two means in [0, 1], each given as (point, draws)."""
-        point, draws = a[0] - b[0], a[1] - b[1]
-        if self.clusters > 1 and abs(point) > 1e-12 and float(np.std(draws)) < 1e-12:
-            return _from_parts(point, self.proportion(*a, level), self.proportion(*b, level))
-        return self.interval(point, draws, level)
+    def _tails(self, level: float) -> Floats:
+        """Levels of the percentile interval, widened for few clusters."""
+        t = special.stdtrit(self.clusters - 1, (1 - level) / 2)
+        tail = float(special.ndtr(np.sqrt(self.clusters / (self.clusters - 1)) * t))
+        return np.array([tail, 1 - tail])
+
+    def difference(self, a: Mean, b: Mean, level: float = 0.95) -> Estimate:
+        """Paired difference of two means in [0, 1]; of a mean and itself it is exactly 0, interval [0, 0]."""
+        point, draws_B = a[0] - b[0], a[1] - b[1]
+        if self.clusters < 2 or abs(point) <= NO_SPREAD or float(np.std(draws_B)) >= NO_SPREAD:
+            return self.interval(point, draws_B, level)
+        # without spread: from the intervals of the parts (Newcombe 1998)
+        of_a, of_b = self.proportion(*a, level), self.proportion(*b, level)
+        below = np.hypot(a[0] - (of_a.lo or 0.0), (of_b.hi or 0.0) - b[0])
+        above = np.hypot((of_a.hi or 0.0) - a[0], b[0] - (of_b.lo or 0.0))
+        return Estimate(float(point), float(max(point - below, -1.0)), float(min(point + above, 1.0)))
+
+
+def _distinct(columns_G_M: Floats) -> tuple[list[int], NDArray]:
+    """(first place of each distinct column, number of the distinct one by column [M])."""
+    numbers: dict[bytes, int] = {}
+    index_M = np.empty(columns_G_M.shape[1], int)
+    first_U: list[int] = []
+    for place, column_G in enumerate(np.ascontiguousarray(columns_G_M.T)):
+        number = numbers.setdefault(column_G.tobytes(), len(numbers))
+        if number == len(first_U):
+            first_U.append(place)
+        index_M[place] = number
+    return first_U, index_M
 
 
 def jeffreys(share: float, n: float, level: float = 0.95) -> Estimate:
@@ -180,17 +201,4 @@ def jeffreys(share: float, n: float, level: float = 0.95) -> Estimate:
     tail, x = (1 - level) / 2, share * n
     low = 0.0 if x <= 1e-9 else float(special.betaincinv(x + 0.5, n - x + 0.5, tail))
     high = 1.0 if n - x <= 1e-9 else float(special.betaincinv(x + 0.5, n - x + 0.5, 1 - tail))
-    return {"point": float(share), "lo": min(low, share), "hi": max(high, share)}
-
-
-def _expanded_tail(clusters: int, level: float) -> float:
-    """Tail level of the percentile interval, widened for few clusters."""
-    t = special.stdtrit(clusters - 1, (1 - level) / 2)
-    return float(special.ndtr(np.sqrt(clusters / (clusters - 1)) * t))
-
-
-def _from_parts(point: float, a: Estimate, b: Estimate) -> Estimate:
-    """Interval of a difference without spread, from the intervals of its parts (Newcombe 1998)."""
-    low = point - np.hypot(a["point"] - a["lo"], b["hi"] - b["point"])
-    high = point + np.hypot(a["hi"] - a["point"], b["point"] - b["lo"])
-    return {"point": float(point), "lo": float(max(low, -1.0)), "hi": float(min(high, 1.0))}
+    return Estimate(float(share), float(min(low, share)), float(max(high, share)))

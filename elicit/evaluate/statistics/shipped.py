@@ -1,9 +1,9 @@
 """The calibration files that ship with the workbench, and whether they are of this very code.
 
     simulated.json    `elicit calibrate simulated=true out=elicit/evaluate/calibration/simulated.json`
-    organisms.json    `elicit calibrate out=elicit/evaluate/calibration/organisms.json`, where it was run
+    organisms.json    `elicit calibrate out=elicit/evaluate/calibration/organisms.json`, if it was run
 
-A comparison carries both, so that a report can print them beside its own figures. `current` is false where the
+A comparison holds both, so that a report can print them next to its own figures. `current` is false if the
 statistics have changed since: then the figures are of another version. Computes nothing.
 """
 
@@ -49,7 +49,7 @@ def _is_silent(line: ast.stmt) -> bool:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A calibration file with `current`; None where there is none. Raises DataError on another schema."""
+    """A calibration file with `current`; None if there is none. Raises DataError on another schema."""
     if not Path(path).exists():
         return None
     found = files.read_json(path)
@@ -60,7 +60,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def load(folder: Path = HERE) -> dict[str, Any]:
-    """{"simulated", "organisms"}: what ships, None where it does not."""
+    """{"simulated", "organisms"}: what ships, None if it does not."""
     simulated, organisms = read(folder / "simulated.json"), read(folder / "organisms.json")
     if organisms is not None:
         organisms = {key: organisms[key] for key in ("totals", "current")}

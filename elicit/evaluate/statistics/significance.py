@@ -41,8 +41,8 @@ def sign_flip_test(
 ) -> SignFlip:
     """Permutation p of a mean paired difference of 0: whole clusters change sign.
 
-    Exact by enumeration for few clusters, and by convolution where the sums are multiples of one unit, as grades
-    are (c/n): all 2^G patterns, counted on the lattice; for one sample an item this is McNemar's exact test. Else
+    Exact by enumeration for few clusters, and by convolution if the sums are multiples of one unit, as grades
+    are (c/n): all 2^G patterns, counted on the lattice; for one sample per item this is McNemar's exact test. Else
     by `draws` random patterns. One-sided: against a mean above 0. Clusters whose difference is 0 decide nothing.
     """
     _, codes_N = np.unique(np.asarray(clusters_N), return_inverse=True)
@@ -60,7 +60,7 @@ def sign_flip_test(
 
 
 def _on_lattice(sums_G: NDArray) -> NDArray | None:
-    """The sums as integers of one unit, None where they have none that is coarse enough."""
+    """The sums as integers of one unit, None if they have none that is coarse enough."""
     values, places_G = np.unique(sums_G, return_inverse=True)
     parts = [Fraction(float(value)).limit_denominator(_LARGEST_DENOMINATOR) for value in values]
     if any(abs(float(part) - value) > 1e-9 for part, value in zip(parts, values, strict=True)):

@@ -27,8 +27,8 @@ def test_a_gain_that_vanishes_off_the_distribution_comes_back_as_its_negative() 
     there = view([side("base", FAR, texts(FAR, 0.25), role="base"), side("m", FAR, texts(FAR, 0.25))], FAR)
     here = view([side("base", NEAR, texts(NEAR, 0.25), role="base"), side("m", NEAR, texts(NEAR, 0.75))], NEAR)
     found = LENSES["shift"].read(replace(here, shifted={"test_format": there})).columns["m"]
-    assert found["test"]["point"] == 0.75 and found["test_format"]["point"] == 0.25
-    assert found["test_format: gain - gain in distribution"]["point"] == pytest.approx(-0.5)
+    assert found["test"].point == 0.75 and found["test_format"].point == 0.25
+    assert found["test_format: gain - gain in distribution"].point == pytest.approx(-0.5)
 
 
 def item(size: int, k: int) -> Item:
@@ -38,10 +38,10 @@ def item(size: int, k: int) -> Item:
 def test_only_items_of_a_shared_template_are_compared() -> None:
     near = [item(2, k) for k in range(6)], np.full(6, 0.5)
     far = [item(2, 10 + k) for k in range(4)] + [item(9, k) for k in range(5)], np.array([0.1] * 4 + [0.9] * 5)
-    assert difference_in_differences(near, far, 200, 0)["point"] == pytest.approx(-0.4)
+    assert difference_in_differences(near, far, 200, 0).point == pytest.approx(-0.4)
     lone = [item(9, k) for k in range(5)], np.full(5, 0.9)
-    assert difference_in_differences(near, lone, 200, 0)["point"] == pytest.approx(0.4)  # no template shared: all
-    assert "refused" in difference_in_differences(near, ([item(2, 7)], np.array([np.nan])), 200, 0)
+    assert difference_in_differences(near, lone, 200, 0).point == pytest.approx(0.4)  # no template shared: all
+    assert difference_in_differences(near, ([item(2, 7)], np.array([np.nan])), 200, 0).refused
 
 
 def test_without_shifted_samples_the_lens_says_how_to_get_them() -> None:
@@ -72,8 +72,8 @@ def test_brier_and_calibration_error_are_those_of_the_restatement() -> None:
         answer_confidence(classes, np.ones_like(classes, bool)).ravel().tolist(),
         (classes == 0).ravel().tolist(),
     )
-    assert found["Brier"]["point"] == pytest.approx(plain.brier(sure, right))
-    assert found["ECE"]["point"] == pytest.approx(plain.calibration_error(sure, right))
+    assert found["Brier"].point == pytest.approx(plain.brier(sure, right))
+    assert found["ECE"].point == pytest.approx(plain.calibration_error(sure, right))
     assert binned(base)[0][:, :10].sum() == 160
 
 
@@ -81,7 +81,7 @@ def test_the_same_policy_has_no_side_effects() -> None:
     base = side("base", NEAR, texts(NEAR, 0.5), role="base")
     found = LENSES["side_effects"].read(view([base, replace(base, name="twin")], NEAR)).columns["twin"]
     for name in ("Brier - base", "ECE - base", "format compliance - base"):
-        assert found[name]["point"] == found[name]["lo"] == found[name]["hi"] == 0
+        assert found[name].point == found[name].lo == found[name].hi == 0
 
 
 def test_text_loss_is_a_mean_over_tokens_paired_by_text() -> None:
@@ -91,5 +91,5 @@ def test_text_loss_is_a_mean_over_tokens_paired_by_text() -> None:
     base = side("base", NEAR, texts(NEAR, 0.5), role="base", probes={"texts": rows(0.0)})
     m = side("m", NEAR, texts(NEAR, 0.5), probes={"texts": rows(0.5)})
     found = LENSES["side_effects"].read(view([base, m], NEAR)).columns["m"]
-    assert found["text loss, questions"]["point"] == pytest.approx(1.5)
-    assert found["text loss, questions - base"]["point"] == pytest.approx(0.5)
+    assert found["text loss, questions"].point == pytest.approx(1.5)
+    assert found["text loss, questions - base"].point == pytest.approx(0.5)

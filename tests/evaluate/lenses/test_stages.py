@@ -206,8 +206,8 @@ def test_running_lenses_makes_what_they_need_and_nothing_twice(runner: Runner, s
     view = make_view(runner.entries, ITEMS, TASK, 50, probes=lambda entry: stored_probes(entry.samples))
     readings = {name: LENSES[name].read(view) for name in names}
     assert not any(reading.refused for reading in readings.values())
-    assert readings["side_effects"].columns["method"]["text loss, questions - base"]["lo"] != 0
-    assert readings["likelihood"].columns["method"]["nll"]["point"] > 0
+    assert readings["side_effects"].columns["method"]["text loss, questions - base"].lo != 0
+    assert readings["likelihood"].columns["method"]["nll"].point > 0
 
 
 def test_a_policy_that_is_not_what_was_sampled_is_left_out_and_a_changed_base_stops(runner: Runner) -> None:
