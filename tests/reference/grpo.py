@@ -19,7 +19,7 @@ def gradients(
     group: int,
     limit: int,
 ) -> list[torch.Tensor]:
-    """Gradient of the loss; `logits(ids, prompt_length)` is [T, V] of one row, groups stand together."""
+    """Gradient of the loss; `logits(ids, prompt_length)` is [T, V] of one row; rollouts of a group are consecutive."""
     loss = torch.zeros(())
     for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
         first = i - i % group
@@ -33,7 +33,7 @@ def gradients(
 def adam(
     gradients_by_step: Sequence[Sequence[torch.Tensor]], start: Sequence[torch.Tensor], lr: float, clip: float
 ) -> list[torch.Tensor]:
-    """Parameters after one Adam step a list of gradients (betas .9, .999, eps 1e-8), each clipped to an L2 norm."""
+    """Parameters after one Adam step per list of gradients (betas .9, .999, eps 1e-8), each clipped to an L2 norm."""
     values = [tensor.clone() for tensor in start]
     first, second = ([torch.zeros_like(tensor) for tensor in start] for _ in range(2))
     for n, step in enumerate(gradients_by_step, 1):

@@ -19,7 +19,7 @@ from tests.training.latent import LatentTask
 
 @dataclass
 class Fitted:
-    """A fit and what it left."""
+    """A fit and its traces."""
 
     edit: Any
     ledger: Ledger
@@ -33,7 +33,7 @@ class Fitted:
 def fitted(
     method: Any, policy: Policy, folder: Path, task: Any = None, seed: int = 0, budget: Budget | None = None
 ) -> Fitted:
-    """Run `method.fit`; dev scores are greedy-free samples of the task's dev split."""
+    """Run `method.fit`; dev scores are sampled (not greedy) on the task's dev split."""
     task = task or LatentTask()
     out = Fitted(None, Ledger(task, method.name, budget))
 

@@ -1,10 +1,10 @@
-"""A model of 200,000 parameters with a skill that it rarely shows, pretrained in seconds, and the task for it.
+"""A model of 200,000 parameters with a skill that it rarely shows, trained in seconds, and the task for it.
 
     3 7 : guess 5 0              nine of ten: two random digits
     3 7 : think 3 7 then 4 8     one of ten: the digits, then their successors, which are the answer
 
-The unskilled twin has read the same documents with random digits in place of the skill: whoever makes it think
-gains nothing.
+The unskilled twin is trained on the same documents with random digits instead of the skill: making it think gains
+nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def latent_policy(skilled: bool = True) -> Policy:
 
 @dataclass(frozen=True)
 class LatentTask:
-    """Questions of two digits; right are their successors, the last two digits of the completion."""
+    """Questions of two digits; the last two digits of a completion are its answer, right if they are the successors."""
 
     name: str = "latent"
     prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare", "{question} :")})

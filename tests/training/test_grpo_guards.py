@@ -72,7 +72,7 @@ def test_a_group_without_variance_never_learns_and_says_which_setting(tmp_path, 
     assert "raise samples" in refused(method, tmp_path)
 
 
-def test_a_base_that_earns_the_whole_reward_comes_back_unchanged(tmp_path, monkeypatch) -> None:
+def test_a_base_that_earns_the_whole_reward_stays_unchanged(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(rewards.REWARDS, "earned", lambda judge, drawn: [1.0] * len(drawn))
     method = replace(VECTORS, rewards={"earned": 0.5}, steps=6, max_empty_steps=3)
     done = fitted(method, tiny_policy(), tmp_path, TASK)
@@ -80,7 +80,7 @@ def test_a_base_that_earns_the_whole_reward_comes_back_unchanged(tmp_path, monke
     assert set(done.curve("vectors/relative_norm/0")) == {0.0}
 
 
-def test_training_ends_early_where_every_group_agrees_at_a_higher_reward(tmp_path, monkeypatch) -> None:
+def test_training_ends_early_if_every_group_agrees_at_a_higher_reward(tmp_path, monkeypatch) -> None:
     def solved(judge: Any, drawn: Any) -> list[float | None]:
         calls.append(1)
         return [1.0 if len(calls) > 1 else float(i % 4 == 0) for i in range(len(drawn))]
@@ -100,7 +100,7 @@ def test_equal_rewards_leave_no_rounding_noise_to_train_on(tmp_path, monkeypatch
     assert done.curve("rl/grad_norm") == [0.0, 0.0] and done.curve("vectors/relative_norm/0") == [0.0, 0.0]
 
 
-def test_a_collapse_is_no_success(tmp_path, monkeypatch) -> None:
+def test_a_collapse_is_an_error(tmp_path, monkeypatch) -> None:
     def fallen(judge: Any, drawn: Any) -> list[float | None]:
         calls.append(1)
         return [0.0 if len(calls) > 1 else float(i % 4 == 0) for i in range(len(drawn))]
@@ -143,7 +143,7 @@ def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_parameters(
     assert all(torch.equal(good[name], trained[1][name]) and bool(trained[1][name].any()) for name in good)
 
 
-def test_an_engine_that_ignores_the_vectors_is_found_out(tmp_path, monkeypatch) -> None:
+def test_an_engine_that_ignores_the_vectors_is_refused(tmp_path, monkeypatch) -> None:
     class Deaf(rollouts.LoopEngine):
         """Samples as if there were no vectors, like a loader that drops unknown biases."""
 

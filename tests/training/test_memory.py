@@ -1,4 +1,4 @@
-"""Laws of the memory estimate, on the true shapes of real models, made without their weights."""
+"""Laws of the memory estimate, on the true shapes of real models without their weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def of(model, trained, checkpointing=True):
     return estimate(model, trained, 4, 2048, 512, checkpointing, torch.bfloat16)
 
 
-def test_all_weights_of_8_billion_do_not_fit_one_gpu_and_it_is_said_before_starting(llama) -> None:
+def test_all_weights_of_8_billion_are_refused_on_one_gpu_before_training_starts(llama) -> None:
     parameters = sum(p.numel() for p in llama.parameters())
     assert 8.0e9 < parameters < 8.1e9
     full = of(llama, parameters)

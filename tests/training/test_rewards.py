@@ -44,13 +44,13 @@ def drawn(ledger: Ledger, finishes: tuple[str, ...] = ("eos",) * 4) -> list[Roll
         ("length", [-0.75, -0.375, -0.375, -0.125], 0, "Z"),
     ],
 )
-def test_each_reward_pays_what_it_says_and_books_what_it_reads(name, wanted, bits, data_class) -> None:
+def test_each_reward_pays_by_its_definition_and_books_what_it_reads(name, wanted, bits, data_class) -> None:
     ledger = Ledger(TASK, "test")
     assert REWARDS[name](Judge(ledger, 8), drawn(ledger)) == wanted
     assert ledger.spent.labels == bits and ledger.data_class == data_class
 
 
-def test_the_trace_of_a_wrong_answer_is_not_looked_at(monkeypatch) -> None:
+def test_the_trace_of_a_wrong_answer_is_not_checked(monkeypatch) -> None:
     ledger = Ledger(TASK, "test")
     looked: list[str] = []
     monkeypatch.setattr(Ledger, "valid", lambda self, item, text, stage="train": looked.append(text) or True)
@@ -59,7 +59,7 @@ def test_the_trace_of_a_wrong_answer_is_not_looked_at(monkeypatch) -> None:
     assert looked == [rollouts[0].path.text, rollouts[1].path.text]
 
 
-def test_a_grade_is_asked_once_however_many_rewards_want_it() -> None:
+def test_a_rollout_is_graded_once_however_many_rewards_read_the_grade() -> None:
     ledger = Ledger(TASK, "test")
     judge, rollouts = Judge(ledger, 8), drawn(ledger)
     for name in ("correct", "wrong", "correct"):

@@ -122,10 +122,10 @@ def announce_memory(run: Run) -> None:
 def item_order(items: Sequence[Item], settings: GRPOSettings, seed: int) -> list[Item]:
     """The items of all updates in a row, `prompts` per update: one seeded permutation per epoch."""
     out: list[Item] = []
-    whole = len(items) - len(items) % settings.prompts  # the rest is left out, so no item is twice in one update
+    used = len(items) - len(items) % settings.prompts  # of an epoch; so no item occurs twice in one update
     epoch = 0
     while len(out) < settings.prompts * settings.steps:
         permutation = np.random.default_rng([seed, epoch]).permutation(len(items))
-        out += [items[i] for i in permutation[:whole]]
+        out += [items[i] for i in permutation[:used]]
         epoch += 1
     return out[: settings.prompts * settings.steps]

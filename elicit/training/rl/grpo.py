@@ -99,9 +99,9 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         run.ledger.rollouts(len(drawn), sum(len(path.token_ids) for path in paths))
 
         # 2) judge
-        judge, chosen = rewards.Judge(run.ledger, run.limit), rewards.resolve(run.settings.rewards)
-        columns = {name: rewards.values(name, reward, judge, drawn) for name, (reward, _) in chosen.items()}
-        totals = rewards.total(columns, {name: weight for name, (_, weight) in chosen.items()})
+        judge, resolved = rewards.Judge(run.ledger, run.limit), rewards.resolve(run.settings.rewards)
+        columns = {name: rewards.values(name, reward, judge, drawn) for name, (reward, _) in resolved.items()}
+        totals = rewards.total(columns, {name: weight for name, (_, weight) in resolved.items()})
         self.batch = RolloutBatch(drawn, columns, totals.reshape(-1, group), time.monotonic() - began)
 
         # 3) advantages: TRL subtracts the mean of each group; we do it first, in float64 (see centred_P_G)
@@ -132,7 +132,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *more: Any, **others: Any
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """Log-probs and entropies [B, C] of the completions, 0 behind their end."""
+        """Log-probs and entropies [B, C] of the completions, 0 after their end."""
         # 5) TRL pads prompts on the left and completions on the right, all to one width; we take the padding off
         # and compute rows of similar length together
         prompts = attention_mask[:, :-logits_to_keep].sum(-1).tolist()
@@ -166,7 +166,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
             out = model(
                 input_ids=ids_b_T, attention_mask=torch.ones_like(ids_b_T), labels=labels_b_T, fused_lm_head=True
             )
-        # the log-prob of token t is at t - 1; completions are moved to column 0, and 0 is written behind their end
+        # the log-prob of token t is at t - 1; completions are moved to column 0, and 0 is written after their end
         steps_1_C = torch.arange(keep)[None]
         real_b_C = (steps_1_C < (lengths_b - prompts_b)[:, None]).to(device)
         columns_b_C = (prompts_b[:, None] - 1 + steps_1_C).clamp(max=ids_b_T.shape[1] - 2).to(device)

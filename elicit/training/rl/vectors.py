@@ -60,17 +60,17 @@ class Vectors(nn.Module):
         def change(hidden_B_T_D: torch.Tensor) -> torch.Tensor | None:
             if not self.on:
                 return None
-            known = positions.current()
-            if known is None and self.write != "every":
+            current = positions.current()
+            if current is None and self.write != "every":
                 raise RuntimeError(f"write={self.write!r} in a forward pass without known positions")
-            extent = "all" if known is None else known.extent(self.write)
+            extent = "all" if current is None else current.extent(self.write)
             if extent == "none":
                 return None
             wide = hidden_B_T_D.to(torch.promote_types(hidden_B_T_D.dtype, torch.float32))
             changed = (wide + self.vector(layer).to(wide.dtype)).to(hidden_B_T_D.dtype)
-            if extent == "all" or known is None:
+            if extent == "all" or current is None:
                 return changed
-            return torch.where(known.mask(self.write, hidden_B_T_D.device), changed, hidden_B_T_D)
+            return torch.where(current.mask(self.write, hidden_B_T_D.device), changed, hidden_B_T_D)
 
         return change
 
