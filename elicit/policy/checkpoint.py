@@ -206,9 +206,7 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[frozenset[int], list[str]]:
         named |= set(_as_ids(value))
     own = tokenizer.eos_token_id
     if not named:
-        return frozenset(_as_ids(own)), [] if own is not None else [
-            "no EOS is named: only stop rules end a text"
-        ]
+        return frozenset(_as_ids(own)), [] if own is not None else ["no EOS is named: only stop rules end a text"]
     if own is not None and own not in named:
         return frozenset(named), [
             f"the tokenizer names {tokenizer.eos_token!r} (id {own}) as EOS, the model's config names "
