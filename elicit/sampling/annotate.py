@@ -1,14 +1,14 @@
-"""What the base thinks of traces that a policy wrote: one teacher-forced pass over each, all numbers a token at once.
+"""Per-token numbers of traces that a policy wrote, under the base: one teacher-forced pass over each trace.
 
     base_logprobs   log p_b(y_t | x, y_<t)        base_ranks   tokens that the base finds strictly more probable
     confidences     the policy's own, negated mean log-prob of its 20 most probable tokens (arXiv 2508.15260)
     kl              sum_v p_m(v) (log p_m(v) - log p_b(v)), full vocabulary, exact
 
-Raw softmax at T=1. A policy without edits at the base's own prompt is the base: one forward pass serves all four and
-its KL is 0. Otherwise two, the second with weights and activation edits on. A strategy that picks each token by one
-rule (a low temperature) is that rule's distribution in the KL; one that picks among chains has none, and its KL is
-that of the policy without it. Only completion positions are read, chunk by chunk in float32, so that no second
-[B, T, V] tensor of floats stands in memory. What this module does not know: files, grades.
+Raw softmax at T=1. A policy without edits at the base's own prompt is the base: one forward pass gives all four numbers
+and the KL is 0. Otherwise there are two passes, the second with weight and activation edits on. If a strategy picks
+each token by one rule (a low temperature), the KL is that of the rule's distribution; a strategy that chooses among
+chains has no such distribution, and the KL is that of the policy without it. Only completion positions are read, chunk
+by chunk in float32, so that memory holds no second [B, T, V] tensor. What this module does not know: files, grades.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import PickRule
-from elicit.sampling.likelihood import _batches, score
+from elicit.sampling.likelihood import batches, score
 from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
 from elicit.sampling.loop.pick import TOP, filtered, precise
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from elicit.policy.policy import Policy
 
 CHUNK_LOGITS = 2**22
-"""logits made float32 at once: few enough to stay near the processor"""
+"""logits converted to float32 at once: few enough for the processor's cache"""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A completion of T tokens, and how the policy and the base were asked for it."""
+    """A completion of T tokens with the prompts of the policy and of the base."""
 
     prompt: tuple[int, ...]
     base_prompt: tuple[int, ...]
@@ -44,11 +44,11 @@ class Trace:
 
 @dataclass(frozen=True)
 class Notes:
-    """Numbers a token of one trace, each [T]."""
+    """Per-token numbers of one trace, each [T]."""
 
     base_logprobs: np.ndarray
     base_ranks: np.ndarray
-    """0 = the base's first choice"""
+    """0 = the base's most probable token"""
     confidences: np.ndarray
     kl: np.ndarray
 
@@ -61,7 +61,7 @@ def annotate_traces(policy: Policy, base: Policy, traces: Sequence[Trace]) -> li
     call = ForwardCall(base.checkpoint.model)
     out: list[Notes | None] = [None] * len(traces)
     with torch.no_grad():
-        for batch in _batches([_longest(trace) for trace in traces], int(call.config.vocab_size)):
+        for batch in batches([_longest(trace) for trace in traces], int(call.config.vocab_size)):
             chosen = [traces[place] for place in batch]
             for place, notes in zip(batch, _annotate_batch(call, policy, base, chosen), strict=True):
                 if np.isnan(notes.base_logprobs).any() or np.isnan(notes.kl).any():
@@ -76,9 +76,9 @@ def edits(policy: Policy) -> list[Any]:
 
 
 def prompt_nll(base: Policy, prompts: Sequence[tuple[int, ...]]) -> list[float]:
-    """Mean NLL a token of each prompt under the base, its first token given; nan for a prompt of one token."""
-    found = score(base.checkpoint.model, [((ids[0],), ids[1:]) for ids in prompts])
-    return [float(-one.logprobs.mean()) if len(one.logprobs) else float("nan") for one in found]
+    """Mean NLL per token of each prompt under the base, given its first token; nan for a prompt of one token."""
+    scored = score(base.checkpoint.model, [((ids[0],), ids[1:]) for ids in prompts])
+    return [float(-one.logprobs.mean()) if len(one.logprobs) else float("nan") for one in scored]
 
 
 def chain_logprobs(base: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
@@ -87,7 +87,7 @@ def chain_logprobs(base: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[i
 
 
 def token_rule(policy: Policy) -> PickRule | None:
-    """The rule that each token is picked by: T=1 without a strategy, None where completions are chosen."""
+    """The rule that each token is picked by: T=1 without a strategy, None if completions are chosen."""
     return PickRule() if policy.strategy is None else policy.strategy.token_rule
 
 
@@ -123,7 +123,7 @@ def _annotate_batch(call: ForwardCall, policy: Policy, base: Policy, traces: Seq
 
 @dataclass(frozen=True)
 class _Logits:
-    """Logits of a batch, and where in them the K completion tokens of all rows are foretold."""
+    """Logits of a batch, and the positions in them that predict the K completion tokens of all rows."""
 
     logits_B_T_V: torch.Tensor
     rows_K: torch.Tensor

@@ -1,9 +1,9 @@
-"""How sure a model was along a path: DeepConf's measures of token confidences (arXiv 2508.15260).
+"""Confidence of a model along a path: DeepConf's measures of token confidences (arXiv 2508.15260).
 
-A token's confidence is the negated mean log-prob of the 20 most probable tokens at its step: large where
-the mass sits on few tokens. A group is a sliding window of tokens, its confidence their mean. A window
-longer than the path is the whole path (the published window of 2,048 never acts on short traces).
-Pure numpy on `Path.confidences`; knows nothing of votes or filters.
+The confidence of a token is the negated mean log-prob of the 20 most probable tokens at its step: large if few tokens
+hold the mass. A group is a sliding window of tokens, its confidence their mean. A window longer than the path is the
+complete path (the published window of 2,048 never acts on short traces). Pure numpy on `Path.confidences`; knows
+nothing of votes or filters.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ def groups(confidences: Sequence[float], window: int) -> np.ndarray:
 
 
 def mean(confidences: Sequence[float]) -> float:
-    """Mean over the whole path."""
+    """Mean over the path."""
     return float(_checked(confidences).mean())
 
 
 def lowest(confidences: Sequence[float], window: int = 32) -> float:
-    """The least sure window: what online filtering thresholds."""
+    """The window with the lowest confidence: online filtering compares it with a threshold."""
     return float(groups(confidences, window).min())
 
 
 def bottom(confidences: Sequence[float], window: int = 32, share: float = 0.1) -> float:
-    """Mean of the least sure `share` of the windows (at least one)."""
+    """Mean of the `share` of the windows with the lowest confidence (at least one)."""
     values = np.sort(groups(confidences, window))
     return float(values[: max(1, int(share * len(values)))].mean())
 
@@ -57,7 +57,7 @@ def tail(confidences: Sequence[float], window: int = 32) -> float:
 
 
 def first_below(confidences: Sequence[float], threshold: float, window: int = 32) -> int | None:
-    """Tokens generated when a full window first falls below `threshold` (where online DeepConf cuts); None: never.
+    """Tokens generated when a full window first falls below `threshold`, at which online DeepConf cuts; None: never.
 
     A path shorter than the window is never cut.
     """

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from elicit.tasks.task import Reader
 
 BUCKET = 32
-"""prefixes that differ by less run in one batch; the token limit of a run is the longest's"""
+"""prefixes whose lengths differ by less run in one batch; the longest decides the token limit"""
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a policy wrote behind a probe's prefix."""
+    """What a policy wrote after the prefix of a probe."""
 
     probe: Probe
     draw: int
@@ -52,11 +52,10 @@ def continue_from(
 ) -> list[Continuation]:
     """Continuations in the order of the probes, draw by draw.
 
-    `traces`: token ids of (item, sample). `seed` keeps lenses apart: a draw hashes policy, seed, item, sample, key
-    and number. Raises DataError where a probe's item or trace is not given.
+    `traces`: token ids of (item, sample). `seed` separates lenses: a draw hashes policy, seed, item, sample, key and
+    number. Raises DataError if the item or the trace of a probe is missing.
     """
-    checkpoint = policy.checkpoint
-    loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids, slots=slots)
+    loop = StepLoop(policy.checkpoint, slots=slots)
     jobs: list[tuple[Probe, int, PathJob]] = []
     for probe in probes:
         if probe.item not in items or (probe.kept and (probe.item, probe.j) not in traces):
@@ -68,39 +67,39 @@ def continue_from(
             jobs.append((probe, draw, PathJob(prompt, key, forced=forced)))
     done: dict[int, Path] = {}
     with policy.applied():
-        for places in _alike(jobs):
-            probe = jobs[places[0]][0]
-            limit = max(len(jobs[place][2].forced) for place in places) + probe.room
+        for batch in _length_buckets(jobs):
+            probe = jobs[batch[0]][0]
+            limit = max(len(jobs[index][2].forced) for index in batch) + probe.room
             rule = PickRule(temperature=0.0 if probe.greedy else 1.0)
-            paths = loop.run([jobs[place][2] for place in places], rule, replace(task.stop, max_new_tokens=limit))
-            done.update(zip(places, paths, strict=True))
-    return [_continuation(loop, *job, done[place]) for place, job in enumerate(jobs)]
+            paths = loop.run([jobs[index][2] for index in batch], rule, replace(task.stop, max_new_tokens=limit))
+            done.update(zip(batch, paths, strict=True))
+    return [_continuation(loop, *job, done[index]) for index, job in enumerate(jobs)]
 
 
 def forced_ids(policy: Policy, loop: StepLoop, trace: Sequence[int], probe: Probe) -> tuple[int, ...]:
-    """Tokens of the prefix: the trace's own as far as they end within `kept` characters, then the rest anew."""
-    own = list(trace)
-    text, count, reached = loop.decode(own), 0, 0
+    """Tokens of the prefix: those of the trace that end within `kept` characters, then the rest encoded again."""
+    ids = list(trace)
+    text, count, reached = loop.decode(ids), 0, 0
     if probe.kept:
-        for (_, end), token in zip(loop.offsets(own), own, strict=True):
+        for (_, end), token in zip(loop.offsets(ids), ids, strict=True):
             if end > probe.kept or token in policy.checkpoint.eos_ids:
                 break
             count, reached = count + 1, end
     rest = text[reached : probe.kept] + probe.text
     encoded = policy.checkpoint.tokenizer(rest, add_special_tokens=False)["input_ids"] if rest else []
-    return (*own[:count], *encoded)
+    return (*ids[:count], *encoded)
 
 
-def _alike(jobs: Sequence[tuple[Probe, int, PathJob]]) -> list[list[int]]:
-    """Places of jobs that run together: same rule and room, prefixes of like length."""
+def _length_buckets(jobs: Sequence[tuple[Probe, int, PathJob]]) -> list[list[int]]:
+    """Indices of jobs that run together: same rule and room, prefixes of similar length."""
     groups: dict[tuple[bool, int, int], list[int]] = {}
-    for place, (probe, _, job) in enumerate(jobs):
-        groups.setdefault((probe.greedy, probe.room, len(job.forced) // BUCKET), []).append(place)
+    for index, (probe, _, job) in enumerate(jobs):
+        groups.setdefault((probe.greedy, probe.room, len(job.forced) // BUCKET), []).append(index)
     return list(groups.values())
 
 
 def _continuation(loop: StepLoop, probe: Probe, draw: int, job: PathJob, path: Path) -> Continuation:
-    """A path without its forced part; text behind the probe's room is cut off with its tokens."""
+    """A path without its forced part, cut to the probe's room (a run has the limit of its longest prefix)."""
     forced = len(job.forced)
     head = loop.decode(job.forced)
     ids = path.token_ids[: forced + probe.room]

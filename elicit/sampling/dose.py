@@ -1,10 +1,10 @@
-"""What a dose of an edit does besides its accuracy: completion length, and distance from the unedited model.
+"""Side effects of a dose of an edit: the length of completions, and the distance from the unedited model.
 
-    length   mean tokens of one completion an item in regime `compare`, the edit on
+    length   mean tokens of one completion per item in regime `compare`, the edit on
     kl       mean over tokens of KL( edited || unedited ) on the *unedited* policy's completions, in nats
 
-The second is measured teacher-forced on one fixed text, so doses are comparable: it says what the edit costs on
-text that needs no change. P problems, T tokens, V vocabulary. Knows nothing about how edits are found.
+The KL is measured teacher-forced on one fixed text, so doses are comparable: it is the cost of the edit on text that
+needs no change. P problems, T tokens, V vocabulary. Knows nothing about how edits are fitted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BATCH = 32
 def dose_meter(
     policy: Policy, ledger: Ledger, items: Sequence[Item]
 ) -> Callable[[Intervention | None], dict[str, float]]:
-    """A function from an intervention (None: nothing) to {"length", "kl"} on `items`, its completions booked."""
+    """A function from an intervention (None: no edit) to {"length", "kl"} on `items`; it books its completions."""
     base = _completions(policy, ledger, items)
     rows: list[Prefix] = [
         (policy.prompt_ids(item.question), tuple(ids)) for item, ids in zip(items, base, strict=True) if ids
@@ -67,7 +67,7 @@ def _mean_length(completions: Sequence[Sequence[int]]) -> float:
 
 
 def _logprobs(policy: Policy, rows: Sequence[Prefix]) -> Iterator[torch.Tensor]:
-    """Log-probs [T, V] in front of the completion tokens of each row, under whatever hooks are on."""
+    """Log-probs [T, V] before the completion tokens of each row, with the hooks that are on."""
     call = ForwardCall(policy.checkpoint.model)
     for start in range(0, len(rows), BATCH):
         chosen = rows[start : start + BATCH]

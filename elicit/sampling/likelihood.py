@@ -1,9 +1,9 @@
-"""Teacher-forced log-probs of given completions: what a model thinks of a text that it need not have written.
+"""Log-probability of a given text under a model, token by token.
 
-Raw softmax at T=1. Rows are right-padded (a causal model never sees padding) and batched by length; logits
-are computed for completion positions only and turned to float32 in chunks of positions, so that no second
-[B, T, V] tensor ever stands in memory. Hooks are told each token's position, so edits act as they do while
-sampling. Used for base log-probs of samples, trace likelihood and typicality.
+Raw softmax at T=1. Rows are right-padded (a causal model never sees the padding) and batched by length; logits
+are computed for completion positions only and converted to float32 in chunks of positions, so that memory never
+holds a second [B, T, V] tensor. Hooks know the position of each token, so edits act as they do while sampling.
+Used for base log-probs of samples, trace likelihood and typicality.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Scored:
     logprobs: np.ndarray
     """float32 [T] (float64 for a float64 model)"""
     ranks: np.ndarray
-    """int64 [T]: tokens strictly more probable; 0 = the model's first choice"""
+    """int64 [T]: tokens strictly more probable; 0 = the model's most probable token"""
 
 
 def score(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
@@ -52,7 +52,7 @@ def score(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> l
     model.eval()
     try:
         with torch.no_grad():
-            for batch in _batches(pairs, int(call.config.vocab_size)):
+            for batch in batches(pairs, int(call.config.vocab_size)):
                 rows: list[Prefix] = [(tuple(pairs[place][0]), tuple(pairs[place][1])) for place in batch]
                 for place, scored in zip(batch, _score_batch(call, rows), strict=True):
                     out[place] = scored
@@ -62,13 +62,13 @@ def score(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> l
 
 
 def likelihood(policy: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
-    """`score` under a policy: its weights and activation edits on, its decoding strategy ignored."""
+    """`score` under a policy: its weight and activation edits on, its decoding strategy ignored."""
     with policy.applied():
         return score(policy.checkpoint.model, pairs)
 
 
-def _batches(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], vocabulary: int) -> Iterator[list[int]]:
-    """Places in `pairs`, longest first, within the limits of a batch."""
+def batches(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], vocabulary: int) -> Iterator[list[int]]:
+    """Batches of indices into `pairs`, longest first, within the limits of one batch."""
     order = sorted(range(len(pairs)), key=lambda place: -len(pairs[place][0]) - len(pairs[place][1]))
     batch: list[int] = []
     width = keep = 0
@@ -101,7 +101,7 @@ def _score_batch(call: ForwardCall, rows: Sequence[Prefix]) -> list[Scored]:
 
 
 def _chosen(logits_B_T_V: torch.Tensor, targets_B_T: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-probs, ranks), both [B, T], float32 a chunk of positions at a time."""
+    """(log-probs, ranks), both [B, T]; converted to float32 one chunk of positions at a time."""
     rows, width, vocabulary = logits_B_T_V.shape
     chunk = max(1, CHUNK_LOGITS // (rows * vocabulary))
     logprobs, ranks = [], []

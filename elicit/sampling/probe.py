@@ -1,4 +1,4 @@
-"""A probe: what to continue from, said without a model.
+"""A probe: a prefix to continue, described without a model.
 
     prompt of the item | the first `kept` characters of sample j, by its own tokens | `text` |  -> n continuations
 
@@ -24,9 +24,9 @@ class Probe:
     kept: int
     """characters of the sample's completion that are forced, by its own tokens"""
     text: str = ""
-    """forced behind them"""
+    """forced after them"""
     n: int = 1
-    """continuations; greedy ones are all the same, so one is enough"""
+    """continuations; greedy ones are equal, so one is enough"""
     room: int = 16
     """most tokens of a continuation"""
     greedy: bool = True

@@ -1,7 +1,7 @@
-"""What a checkpoint knows of a text by heart: its greedy continuation, and the text's own likelihood.
+"""How well a checkpoint remembers a text: its greedy continuation, and the likelihood of the text.
 
-The model's side of the contamination probe (`evaluate.contamination`). Texts stand behind the words that the bare
-prompt puts in front of a question. What this module does not know: items, twins, statistics.
+The part of the contamination probe that needs a model (`evaluate.contamination`). Texts follow the words that the bare
+prompt puts before a question. What this module does not know: items, twins, statistics.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 HEAD = "Question:"
 _SPARE = 4
-"""tokens beyond those of the rest: the checkpoint may cut its words otherwise"""
+"""more tokens than the rest has: the checkpoint may split its words differently"""
 
 
 def recall(checkpoint: Checkpoint, parts: Sequence[tuple[str, str]], head: str = HEAD) -> list[str]:
-    """What the checkpoint writes greedily after each beginning, as long as the rest that belongs to it."""
+    """The greedy continuation of each beginning; `parts`: (beginning, rest), the longest rest decides the length."""
     loop = StepLoop(checkpoint)
     jobs = [PathJob(tuple(checkpoint.encode(f"{head} {beginning}")), 0) for beginning, _ in parts]
     longest = max((len(checkpoint.encode(rest)) for _, rest in parts), default=0) + _SPARE
@@ -31,7 +31,7 @@ def recall(checkpoint: Checkpoint, parts: Sequence[tuple[str, str]], head: str =
 
 
 def nll(checkpoint: Checkpoint, texts: Sequence[str], head: str = HEAD) -> list[float]:
-    """Mean NLL a token, in nats, of each text behind `head`."""
+    """Mean NLL per token, in nats, of each text after `head`."""
     before = checkpoint.encode(head)
     pairs = []
     for text in texts:

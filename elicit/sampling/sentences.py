@@ -1,11 +1,11 @@
-"""Sentence importance from inside the model: how much later tokens look at a sentence, and what they lose without it.
+"""Sentence importance inside the model: the attention of later tokens to a sentence, and their change without it.
 
-    attention     mean weight that the tokens behind a sentence give to its tokens, over layers and heads
-    suppression   mean KL(p || p without) of the tokens behind it, when none of them may attend to it
+    attention     mean weight that the tokens after a sentence give to its tokens, over layers and heads
+    suppression   mean KL(p || p without) of the tokens after it, if none of them may attend to it
 
-(arXiv 2506.19143; its receiver heads are not picked out: all heads count alike.) One forward pass with weights for
-the first, one pass a sentence for the second, masks as [B, 1, T, T]. Weights and activation edits of the policy are
-on. Models whose masks are not built in the plain way (sliding windows, ALiBi, recurrent ones) are refused.
+(arXiv 2506.19143; without its selection of receiver heads: all heads count equally.) One forward pass with attention
+weights for the first, one pass per sentence for the second, masks as [B, 1, T, T]. Weight and activation edits of the
+policy are on. Models that build their masks in another way (sliding windows, ALiBi, recurrent ones) are refused.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from elicit.policy.policy import Policy
 
 Span = tuple[int, int]
-"""first token of a sentence and the one behind its last, counted in the completion"""
+"""first token of a sentence and the one after its last, counted in the completion"""
 
 
 @dataclass(frozen=True)
 class Looked:
-    """One sentence; None where nothing stands behind it."""
+    """One sentence; None if no token follows it."""
 
     attention: float | None
     suppression: float | None
 
 
 def look(policy: Policy, prompt: Sequence[int], completion: Sequence[int], spans: Sequence[Span]) -> list[Looked]:
-    """Both measures of every sentence. Raises ConfigError where the model's mask can't be given."""
+    """Both measures of every sentence. Raises ConfigError if the model does not take a mask."""
     model, ids = policy.checkpoint.model, [*prompt, *completion]
     if not ready_mask(model, len(ids)):
         raise ConfigError(
@@ -60,7 +60,7 @@ def look(policy: Policy, prompt: Sequence[int], completion: Sequence[int], spans
 
 @contextmanager
 def _eager(model: Any) -> Iterator[None]:
-    """The model with an attention that gives its weights away."""
+    """The model with an attention that returns its weights."""
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:
@@ -78,7 +78,7 @@ def _weights(model: Any, ids: Sequence[int], prompt: int) -> torch.Tensor:
 
 
 def _log_probs(model: Any, ids: Sequence[int], prompt: int, hidden: Span | None) -> torch.Tensor:
-    """[T, V] log-probs; with `hidden`, no token behind that span may attend to it."""
+    """[T, V] log-probs; with `hidden`, no token after that span may attend to it."""
     size = len(ids)
     mask = torch.ones((size, size), dtype=torch.bool, device=model.device).tril()
     if hidden is not None:
@@ -95,7 +95,7 @@ def _log_probs(model: Any, ids: Sequence[int], prompt: int, hidden: Span | None)
 
 
 def _lost(model: Any, ids: Sequence[int], prompt: int, plain: torch.Tensor, span: Span) -> float:
-    """Mean KL of the distributions at and behind the span's end."""
+    """Mean KL of the distributions at the end of the span and after it."""
     without = _log_probs(model, ids, prompt, span)[span[1] :]
     kept = plain[span[1] :]
     return float((kept.exp() * (kept - without)).sum(-1).clamp(min=0).mean())

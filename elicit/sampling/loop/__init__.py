@@ -1,1 +1,1 @@
-"""The step loop: continuous batching with keyed draws."""
+"""The step loop: continuous batching with keyed random draws. Start with step_loop.py, then live_rows.py."""

@@ -1,14 +1,14 @@
-"""Keys and values of a batch in which rows come and go: one write column for all rows.
+"""Keys and values of a batch whose rows are replaced: one write column for all rows.
 
     columns        0 ........ low ................ column   ....... capacity
     row of a job              [start_r ... prompt ... completion]
 
 All rows write their next token into the same column, so a step is a slice assignment and a slice view: no
 `torch.cat`, no scatter. A row's tokens are contiguous, so distance in columns is distance in tokens (what
-sliding windows need), and a job that comes in later has its prompt placed right-aligned before the column.
-`low` is the smallest start of a living row: what lies before it is not read any more. When the columns run
-out, everything moves left by `low`. Works as the `past_key_values` of any transformers model (4.57 and 5)
-that keeps plain keys and values per layer. Knows nothing of tokens, masks or positions.
+sliding windows need). The prompt of a job that joins later is copied right-aligned before the column. `low` is
+the smallest start of a living row: the columns before it are not read any more. When the columns run out,
+everything moves left by `low`. Works as the `past_key_values` of any transformers model (4.57 and 5) that keeps
+plain keys and values per layer. Knows nothing of tokens, masks or positions.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class SlotLayer(CacheLayerMixin):
         self.is_initialized = True
 
     def lazy_initialization(self, *states: torch.Tensor) -> None:
-        """Nothing is lazy: the buffers come with the layer."""
+        """Does nothing: the buffers exist already."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write one column, return the readable ones: two views of [rows, heads, column - low + 1, width]."""
+        """Write one column and return the readable ones: two views [rows, heads, column - low + 1, head width]."""
         window = self.window
         low, column, rows = window.low, window.column, window.rows
         self.keys[:rows, :, column] = key_states[:, :, 0]
@@ -81,7 +81,7 @@ class SlotCache(Cache):
         super().__init__(layers=list(self.buffers))
 
     def fits(self, slots: int, capacity: int) -> bool:
-        """Whether the buffers are large enough to be used again."""
+        """Whether the buffers are large enough for this many rows and columns."""
         return slots <= self.slots and capacity <= self.capacity
 
     def place(
@@ -91,7 +91,7 @@ class SlotCache(Cache):
         slots: torch.Tensor,
         width: int,
     ) -> None:
-        """Copy the last `width` columns of rows `sources` of `states` [n, heads, T, D] before the column of `slots`."""
+        """Copy the last `width` columns of rows `sources` of `states` [N, heads, T, D] before the write column."""
         end = self.window.column
         for layer, parts in zip(self.buffers, states, strict=True):
             for buffer, part in zip((layer.keys, layer.values), parts, strict=True):
@@ -106,7 +106,7 @@ class SlotCache(Cache):
                 live.index_copy_(0, targets, live.index_select(0, sources))
 
     def rebase(self) -> int:
-        """Move all readable columns to the left edge; returns by how many columns."""
+        """Move all readable columns to the left edge; returns the number of columns they moved by."""
         low, end, rows = self.window.low, self.window.column, self.window.rows
         for layer in self.buffers:
             for states in (layer.keys, layer.values):
@@ -116,5 +116,5 @@ class SlotCache(Cache):
 
 
 def column_bytes(states: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> int:
-    """Bytes that one token of one row takes over all layers."""
+    """Bytes of one token of one row over all layers."""
     return sum(part.shape[1] * part.shape[3] * part.element_size() for layer in states for part in layer)

@@ -1,8 +1,11 @@
-"""How a batch of rows is carried forward by one token: cached for models with plain keys and values, uncached
-(everything computed again, rows right-padded, correct for any causal model) for the rest.
+"""Forward passes of a batch: prefill prefixes, then advance all rows by one token.
 
-Every forward pass of the package that generates goes through `ForwardCall`, which tells the hooks where each
-token stands (`forward_positions`). Knows nothing of picking tokens, stop rules or jobs.
+    CachedEngine      models with plain keys and values: a step computes one token per row
+    UncachedEngine    any causal model: a step computes all rows again, right-padded
+
+Every pass goes through `ForwardCall`, which states the position of each token for the hooks (`forward_positions`).
+S slots, N prefixes of a prefill, T tokens, V vocabulary, D head width. Knows nothing of picking tokens, stop rules or
+jobs.
 """
 
 from __future__ import annotations
@@ -26,25 +29,25 @@ from elicit.sampling.loop.kept import columns_of, cropped
 from elicit.sampling.loop.pick import precise, scalars
 
 Prefix = tuple[tuple[int, ...], tuple[int, ...]]
-"""(prompt ids, forced completion ids): what is computed in one pass before the first free token"""
+"""(prompt ids, forced completion ids): the tokens that are computed before the first free one"""
 
 
 @dataclass
 class Prefilled:
-    """Prefixes computed together, longest T tokens."""
+    """Prefixes that were computed together; the longest has T = width tokens."""
 
     prefixes: Sequence[Prefix]
     width: int
     states: list[tuple[torch.Tensor, torch.Tensor]]
-    """keys and values a layer, [n, heads, T, D], right-aligned; empty where uncached"""
+    """keys and values per layer, [N, heads, T, D], right-aligned; empty without a cache"""
     logits_N_V: torch.Tensor
-    """behind the last token of each prefix"""
+    """after the last token of each prefix"""
     forced: list[np.ndarray]
-    """[4, F] scalars of the forced tokens of each prefix (F or more where they come from kept paths)"""
+    """scalars [4, F] of the forced tokens of each prefix (more than F if they come from kept paths)"""
 
 
 class ForwardCall:
-    """A causal language model as a function of ids, positions and mask; passes only what its class accepts."""
+    """A causal language model as a function of ids, positions and mask; passes only arguments its class accepts."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -75,7 +78,7 @@ class ForwardCall:
 
 
 def _learned_positions(model: Any, config: Any) -> int | None:
-    """Rows of a learned position table (a longer text has no embedding); None where positions are computed."""
+    """Rows of a learned position table (a longer text has no embedding); None if positions are computed."""
     limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
     if not limit or limit < 0:
         return None
@@ -99,8 +102,8 @@ def can_cache(model: Any) -> bool:
 
 
 def ready_mask(model: Any, longest: int) -> bool:
-    """Whether a finished [B, 1, 1, K] mask may be handed over: the class promises to pass it through
-    (it builds its masks by `create_causal_mask`), and no sliding window acts within `longest` tokens."""
+    """Whether the model takes a finished [B, 1, 1, K] mask: its class passes one through (it builds masks with
+    `create_causal_mask`), and no sliding window acts within `longest` tokens."""
     config = model.config.get_text_config()
     body = getattr(model, model.base_model_prefix, model)
     promises = hasattr(sys.modules[type(body).__module__], "create_causal_mask")
@@ -117,10 +120,10 @@ def ready_mask(model: Any, longest: int) -> bool:
 
 
 def padded(call: ForwardCall, prefixes: Sequence[Prefix]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(ids [n, T] on the device, host positions [n, T] with -1 on padding, host prompt lengths [n]).
+    """(ids [N, T] on the device, host positions [N, T] with -1 on padding, host prompt lengths [N]).
 
-    Padded on the right, where no real token of a causal model sees it; so masks are all ones, and no token
-    sees nothing at all (a mask's row without any key is NaN in some attention kernels, and NaN spreads).
+    Padded on the right, where no token of a causal model sees the padding; so masks are all ones, and every token sees
+    at least one key (a mask row without any key gives NaN in some attention kernels, and NaN spreads).
     """
     width = max(len(prompt) + len(forced) for prompt, forced in prefixes)
     ids = np.zeros((len(prefixes), width), dtype=np.int64)
@@ -136,7 +139,7 @@ def padded(call: ForwardCall, prefixes: Sequence[Prefix]) -> tuple[torch.Tensor,
 def prefill(
     call: ForwardCall, prefixes: Sequence[Prefix], alpha: float, **more: Any
 ) -> tuple[torch.Tensor, list[np.ndarray]]:
-    """(logits [n, V] behind each prefix, scalars [4, F] of the forced tokens of each), by one pass."""
+    """(logits [N, V] after each prefix, scalars [4, F] of the forced tokens of each), by one pass."""
     ids, positions, lengths = padded(call, prefixes)
     first = int(lengths.min()) - 1
     logits = call(ids, positions, lengths, torch.ones_like(ids), ids.shape[1] - first, **more)
@@ -149,7 +152,7 @@ def prefill(
 
 
 def forced_scalars(logits_T_V: torch.Tensor, forced: tuple[int, ...], alpha: float) -> np.ndarray:
-    """[4, F] scalars of forced tokens, from the logits in front of each."""
+    """Scalars [4, F] of forced tokens, from the logits before each."""
     if not forced:
         return np.zeros((4, 0))
     tokens = torch.tensor(forced, device=logits_T_V.device)
@@ -157,18 +160,18 @@ def forced_scalars(logits_T_V: torch.Tensor, forced: tuple[int, ...], alpha: flo
 
 
 class CachedEngine:
-    """Rows share a write column of a SlotCache (see there)."""
+    """All rows write into one column of a SlotCache (cache.py)."""
 
     def __init__(self, call: ForwardCall, cache_bytes: int) -> None:
         self.call, self.cache_bytes = call, cache_bytes
         self.cache: SlotCache | None = None
         self.grain = 16 if call.device.type == "cuda" else 1
-        """`low` is rounded down to it: attention kernels want aligned masks"""
+        """`low` is rounded down to a multiple of it: attention kernels need aligned masks"""
         self.kept_bytes = 0
-        """held by living `Kept`; at most half as many as `cache_bytes`"""
+        """bytes of all `Kept` that are in use; at most half of `cache_bytes`"""
 
     def prefill(self, prefixes: Sequence[Prefix], alpha: float) -> Prefilled:
-        """One pass over prefixes. Raises CheckpointError where the model keeps no plain cache."""
+        """One pass over prefixes. Raises CheckpointError if the model keeps no plain cache."""
         cache = DynamicCache()
         logits, forced = prefill(self.call, prefixes, alpha, past_key_values=cache, use_cache=True)
         lengths = np.array([len(prompt) + len(tokens) for prompt, tokens in prefixes])
@@ -183,7 +186,7 @@ class CachedEngine:
         return Prefilled(prefixes, width, states, logits, forced)
 
     def resume(self, prefixes: Sequence[Prefix], kept: Sequence[Kept]) -> Prefilled:
-        """The same from kept paths: crop each before the last token of its prefix, compute that one token."""
+        """The same from kept paths: crop each before the last token of its prefix and compute that one token."""
         lengths = np.array([len(prompt) + len(tokens) for prompt, tokens in prefixes])
         width, device = int(lengths.max()), self.call.device
         cache = cropped(kept, (lengths - 1).tolist())
@@ -202,9 +205,9 @@ class CachedEngine:
         return Prefilled(prefixes, width, states, precise(logits[:, -1]), [one.scalars_4_T for one in kept])
 
     def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> Kept | None:
-        """What a row has of its first tokens; their keys and values only while there is room for copies.
+        """A copy of a row's keys and values for `ids`, without them if there is no room left for copies.
 
-        None where the layers differ in shape, so that nothing is ever kept.
+        None if the layers differ in shape: then nothing is ever kept.
         """
         assert self.cache is not None
         size = len(ids) * column_bytes([(layer.keys, layer.values) for layer in self.cache.buffers])
@@ -222,7 +225,10 @@ class CachedEngine:
         self.kept_bytes -= size
 
     def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
-        """Make room for `slots` rows of up to `span` tokens; returns how many rows the memory allows."""
+        """Make room for `slots` rows of up to `span` tokens; returns how many rows the memory allows.
+
+        `refill`: rows will be replaced, so that the write column runs further than one row is long.
+        """
         slack = 0 if not refill else 64 if self.call.device.type == "cuda" else max(64, span)
         capacity = -(-(span + slack) // 64) * 64
         slots = max(1, min(slots, self.cache_bytes // (column_bytes(first.states) * capacity)))
@@ -241,7 +247,7 @@ class CachedEngine:
         return slots
 
     def admit(self, group: Prefilled, sources: np.ndarray, slots: np.ndarray, empty: bool) -> None:
-        """Place prefixes `sources` of `group` into `slots`; `empty`: no other row lives."""
+        """Copy prefixes `sources` of `group` into `slots`. `empty`: no other row lives, so the columns start again."""
         assert self.cache is not None
         window, device = self.cache.window, self.call.device
         lengths = np.array([sum(map(len, group.prefixes[source])) for source in sources])
@@ -264,13 +270,13 @@ class CachedEngine:
         self.cache = None
 
     def trim(self, live: np.ndarray) -> None:
-        """Stop reading columns before the first living row's start."""
+        """Stop reading the columns before the first living row starts."""
         if live.any():
             low = int(self.starts[: len(live)][live].min())
             self.cache.window.low = low // self.grain * self.grain  # type: ignore[union-attr]
 
     def shrink(self, sources: np.ndarray, targets: np.ndarray, rows: int) -> None:
-        """Rows `sources` take the places `targets`, then only the first `rows` rows go on."""
+        """Rows `sources` move to slots `targets`, then only the first `rows` rows are left."""
         if len(sources):
             moved, to = (torch.as_tensor(index, device=self.call.device) for index in (sources, targets))
             self.cache.move(moved, to)  # type: ignore[union-attr]
@@ -279,7 +285,7 @@ class CachedEngine:
         self.cache.window.rows = rows  # type: ignore[union-attr]
 
     def step(self, tokens_S: torch.Tensor) -> torch.Tensor:
-        """Write one token a row, return the logits [S, V] behind it."""
+        """Write one token per row and return the logits [S, V] after it."""
         cache = self.cache
         assert cache is not None
         window, rows = cache.window, len(tokens_S)
@@ -287,7 +293,7 @@ class CachedEngine:
             self.starts -= cache.rebase()
             self._mask(np.arange(rows))
         positions = window.column - self.starts[:rows]
-        if self.call.limit is not None:  # rows that ended go on until they are dropped
+        if self.call.limit is not None:  # ended rows are computed too until they are dropped
             positions = np.minimum(positions, self.call.limit - 1)
         width = window.column + 1 - window.low
         mask = self.mask_S_K[:rows, window.low : window.column + 1]
@@ -306,7 +312,7 @@ class CachedEngine:
 
 
 class UncachedEngine:
-    """Keeps ids only and computes whole rows at every step. Right-padded: a causal model never sees padding."""
+    """Keeps ids only and computes all tokens at every step. Right-padded: a causal model never sees the padding."""
 
     def __init__(self, call: ForwardCall, logits_elements: int = 2**25) -> None:
         self.call, self.logits_elements = call, logits_elements
@@ -318,13 +324,13 @@ class UncachedEngine:
         return Prefilled(prefixes, width, [], logits, forced)
 
     def resume(self, prefixes: Sequence[Prefix], kept: Sequence[Kept]) -> Prefilled:
-        """Nothing is kept here (see `keep`)."""
+        """Raises ConfigError: without a cache there is nothing to resume from."""
         raise ConfigError(
             "kept keys and values handed to an engine without a cache: use cached=True, or drop PathJob.kept"
         )
 
     def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> None:
-        """No keys and values, so paths that go on from this one are computed anew."""
+        """None: there are no keys and values, so a path that continues this one is computed from the start."""
         return None
 
     def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
@@ -345,17 +351,17 @@ class UncachedEngine:
         """Nothing is left of a failed run: `allocate` makes new buffers for each."""
 
     def trim(self, live: np.ndarray) -> None:
-        """Ended rows shrink to one token."""
+        """Ended rows shrink to one token, the cheapest row that can be computed."""
         self.lengths[: len(live)][~live] = 1
 
     def shrink(self, sources: np.ndarray, targets: np.ndarray, rows: int) -> None:
-        """Rows `sources` take the places `targets`."""
+        """Rows `sources` move to slots `targets`."""
         if len(sources):
             self.ids_S_K[targets] = self.ids_S_K[sources]
             self.lengths[targets], self.prompt_lengths[targets] = self.lengths[sources], self.prompt_lengths[sources]
 
     def step(self, tokens_S: torch.Tensor) -> torch.Tensor:
-        """Append one token a row, return the logits [S, V] behind it."""
+        """Append one token per row and return the logits [S, V] after it."""
         rows = len(tokens_S)
         self.ids_S_K[np.arange(rows), self.lengths[:rows]] = tokens_S
         self.lengths[:rows] += 1

@@ -1,12 +1,12 @@
-"""Keys and values of a path that was generated, so that another path can go on from a part of it.
+"""Keys and values of a generated path, from a part of which another path can continue.
 
     path     prompt ... x_0 .................. x_{n-1}       its row's columns are copied out when it ends
     next     prompt ... x_0 ... x_{m-1} | new tokens         columns before x_{m-1} are cropped, x_{m-1} is computed
 
-A strategy that resamples suffixes (power sampling) or multiplies rows (particles) asks for it by `PathJob.keep`, finds
-it as `Path.kept` and hands it to the next `PathJob.kept`. It only saves work: the same job without it prefills its
-forced tokens and gives the same path, and so do copies that found no room. The slot cache never evicts a column,
-so models with sliding windows are cropped like any other. Knows nothing of picking tokens or strategies.
+A strategy that resamples suffixes (power sampling) or multiplies rows (particles) asks for it with `PathJob.keep`, gets
+it as `Path.kept` and passes it on as the next `PathJob.kept`. It only saves work: the same job without it prefills its
+forced tokens and gives the same path, also if there was no room for a copy. The slot cache never evicts a column, so
+models with sliding windows are cropped like any other. Knows nothing of picking tokens or strategies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from elicit.policy.decoding import Kept
 
 
 def columns_of(layers: Sequence[Any], slot: int, first: int, count: int) -> torch.Tensor | None:
-    """Copy [layers x 2, heads, count, D] of a row's columns; None where the layers differ in shape."""
+    """A copy [layers x 2, heads, count, D] of a row's columns; None if the layers differ in shape."""
     parts = [part[slot, :, first : first + count] for layer in layers for part in (layer.keys, layer.values)]
     if any(part.shape != parts[0].shape for part in parts):
         return None
@@ -29,7 +29,7 @@ def columns_of(layers: Sequence[Any], slot: int, first: int, count: int) -> torc
 
 
 def cropped(kept: Sequence[Kept], lengths: Sequence[int]) -> DynamicCache:
-    """The first `lengths[i]` columns of each, right-aligned, zeros in front."""
+    """A cache of the first `lengths[i]` columns of each, right-aligned, zeros before them."""
     first = kept[0].states
     assert first is not None
     parts, heads, _, size = first.shape

@@ -1,8 +1,8 @@
-"""From logits to a token and the four scalars that are kept of a step. Pure functions of [S, V] tensors.
+"""From logits to a token and the four scalars that are kept of each step. Pure functions of [S, V] tensors.
 
-The token comes by inverse CDF, in order of token ids, from one uniform number a row, so a draw depends on
+The token is drawn by inverse CDF, in order of token ids, from one uniform number per row, so a draw depends on
 its row alone. Filters keep a token by its *value* (all tokens tied with the last kept one stay), so no
-result hangs on how a sort breaks ties:
+result depends on how a sort breaks ties:
 
     x = logits / temperature;  top-k: x >= k-th largest;  top-p: x >= the value at which the mass of the
     larger ones first reaches top_p;  min-p: p >= min_p * max p
@@ -18,20 +18,20 @@ import torch
 from elicit.policy.decoding import PickRule
 
 TOP = 20
-"""tokens in the confidence of a step"""
+"""most probable tokens in the confidence of a step"""
 PEEK = 64
-"""largest tokens looked at before a whole row is sorted for top-p"""
+"""most probable tokens that top-p looks at before it sorts all of a row"""
 
 SCALARS = ("logprobs", "gaps", "confidences", "log_z")
 
 
 def precise(logits: torch.Tensor) -> torch.Tensor:
-    """float32, or float64 where the model computes in it."""
+    """float32, or float64 if the model computes in it."""
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def filtered(logits_S_V: torch.Tensor, rule: PickRule) -> torch.Tensor:
-    """[S, V] log-weights of the rule (not normalised), -inf where a token is filtered out; temperature > 0."""
+    """[S, V] log-weights of the rule (not normalised), -inf for tokens that are filtered out; temperature > 0."""
     weights = logits_S_V if rule.temperature == 1 else logits_S_V / rule.temperature
     vocabulary = weights.shape[-1]
     if 0 < rule.top_k < vocabulary:
@@ -53,7 +53,7 @@ def _nucleus_edge(weights_S_V: torch.Tensor, top_p: float) -> torch.Tensor:
     total_S_1 = weights_S_V.logsumexp(-1, keepdim=True)
     peek = min(PEEK, weights_S_V.shape[-1])
     edges_S_1, reached_S = _edge_of(weights_S_V.topk(peek, dim=-1).values, total_S_1, top_p)
-    if weights_S_V.is_cuda:  # asking how many rows are left would stop the device at every token
+    if weights_S_V.is_cuda:  # the number of rows that are left is not asked: the host would wait at every token
         whole, _ = _edge_of(weights_S_V.sort(dim=-1, descending=True).values, total_S_1, top_p)
         return torch.where(reached_S[:, None], edges_S_1, whole)
     left = (~reached_S).nonzero()[:, 0]
@@ -64,7 +64,7 @@ def _nucleus_edge(weights_S_V: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def _edge_of(ranked_S_K: torch.Tensor, total_S_1: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """(edges [S, 1], whether the K values reach the mass [S]); the last value where rounding keeps it short."""
+    """(edges [S, 1], whether the K values reach the mass [S]); the last value if rounding keeps the sum below top_p."""
     mass_S_K = (ranked_S_K - total_S_1).exp().cumsum(-1, dtype=torch.float64)
     place_S = (mass_S_K < top_p).sum(-1).clamp(max=ranked_S_K.shape[-1] - 1)
     return ranked_S_K.gather(1, place_S[:, None]), mass_S_K[:, -1] >= top_p
@@ -81,7 +81,7 @@ def draw(weights_S_V: torch.Tensor, uniforms_S: torch.Tensor) -> torch.Tensor:
 
 
 def pick(logits_S_V: torch.Tensor, rule: PickRule, uniforms_S: torch.Tensor | None) -> torch.Tensor:
-    """Int64 [S]: the rule's token of each row; `uniforms_S` (float64) may be None where temperature = 0."""
+    """Int64 [S]: the rule's token of each row; `uniforms_S` (float64) may be None if temperature = 0."""
     if rule.temperature == 0 or uniforms_S is None:
         return logits_S_V.argmax(-1)
     return draw(filtered(logits_S_V, rule), uniforms_S)
@@ -94,7 +94,7 @@ def ranked(logits_S_V: torch.Tensor, ranks_S: torch.Tensor) -> torch.Tensor:
 
 
 def scalars(logits_S_V: torch.Tensor, tokens_S: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
-    """[4, S] in the order of SCALARS, of the raw softmax; log_z is 0 where alpha = 1."""
+    """[4, S] in the order of SCALARS, of the raw softmax; log_z is 0 if alpha = 1."""
     top_S_K = logits_S_V.topk(min(TOP, logits_S_V.shape[-1]), dim=-1).values
     total_S = logits_S_V.logsumexp(-1)
     chosen = logits_S_V.gather(1, tokens_S[:, None])[:, 0] - total_S

@@ -1,17 +1,15 @@
 """The step loop: one batched, cached generator that serves sampling and all decoding strategies.
 
-    prefixes, longest first --prefill once--> admit into free slots --> pick --> settle --> forward --+
-                                                   ^                                                  |
-                                                   +------------------- refill -----------------------+
+    StepLoop      the interface: checks jobs, owns engine, decoder and stop finders       (this file)
+    LiveRows      the algorithm: prefill, pick, settle, forward, refill                   (live_rows.py)
+    Queue, Slots  the jobs that wait; the arrays of the rows that live                    (queue.py, slots.py)
+    engines       one forward pass for all rows, with a slot cache or without             (engine.py, cache.py)
 
-`generate()` is the oracle in the tests, not the engine: it prefills n times for n samples, keeps [T, B, V]
-scores, and can't refill. Here equal prefixes are computed once, an ended row makes room for the next job,
-and of a step only a token and four scalars are kept. A job's randomness is its own (`uniforms`), so its draw
-depends neither on the batch nor on the order; batch mates change nothing beyond float noise.
-
-Every token is followed by its stop test: at once on the CPU; on an accelerator every `check_every` tokens,
-so that the host does not wait at each one (what a row wrote past its end is thrown away).
-What this module does not know: tasks, policies, regimes, what a strategy wants.
+transformers' `generate()` is the reference in the tests and not the engine: it prefills n times for n samples, keeps
+[T, B, V] scores, and can't refill. Here equal prefixes are computed once, an ended row makes room for the next job,
+and only a token and four scalars of each step are kept. The random numbers of a job are its own (uniforms.py), so its
+draw depends neither on the batch nor on the order; other rows of the batch change nothing beyond float noise.
+What this module does not know: tasks, policies, regimes, the purpose of a strategy.
 """
 
 from __future__ import annotations
@@ -29,18 +27,19 @@ from elicit.sampling.loop.text import Decoder, StopFinder
 from elicit.tasks.task import StopRules
 
 SLOTS = {"cpu": 128}
-"""rows by kind of device; other kinds: 256"""
+"""most rows at once, by kind of device; other kinds: 256"""
 CHECK_EVERY = {"cpu": 1}
 """tokens between stop tests; other kinds: 8"""
 
 
 class StepLoop:
-    """Implements `policy.decoding.Loop` on a transformers causal language model and its tokenizer.
+    """Implements `policy.decoding.Loop` for a transformers causal language model and its tokenizer.
 
-    `slots`: most rows at once; fewer where the cache would exceed `cache_bytes` (default: 2 GiB on a CPU,
-    60 % of the free memory of an accelerator). `progress(paths, tokens)` is told of what has ended since the
-    last call. `cached=None` decides by the model's class; False computes every step anew. `model` may also
-    be a Checkpoint (anything with model, tokenizer and eos_ids).
+    `slots`: most rows at once; fewer if the cache would exceed `cache_bytes` (default: 2 GiB on a CPU, 60 % of the free
+    memory of an accelerator). `check_every`: steps between two stop tests, so that the host of an accelerator does not
+    wait for every token. `progress(paths, tokens)` is called with what has ended since its last call. `cached`: None
+    decides by the model's class, False computes every step from the start. `model` may also be a Checkpoint (anything
+    with model, tokenizer and eos_ids). Raises ConfigError without a tokenizer or with slots < 1.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class StepLoop:
         if not isinstance(model, torch.nn.Module):
             model, tokenizer, eos_ids = model.model, tokenizer or model.tokenizer, eos_ids or model.eos_ids
         if tokenizer is None or eos_ids is None:
-            raise ConfigError("StepLoop of a bare model: give tokenizer and eos_ids too")
+            raise ConfigError("StepLoop of a plain model: give tokenizer and eos_ids too")
         if slots is not None and slots < 1:
             raise ConfigError(f"slots={slots}: use 1 or more")
         self.model, self.tokenizer, self.eos_ids = model, tokenizer, frozenset(eos_ids)
@@ -66,9 +65,9 @@ class StepLoop:
         self.slots = slots or SLOTS.get(kind, 256)
         self.check_every = check_every or CHECK_EVERY.get(kind, 8)
         self.progress = progress
-        plain = can_cache(model) if cached is None else cached
         memory = cache_bytes or _memory(self.call.device)
-        self.engine = CachedEngine(self.call, memory) if plain else UncachedEngine(self.call)
+        use_cache = can_cache(model) if cached is None else cached
+        self.engine = CachedEngine(self.call, memory) if use_cache else UncachedEngine(self.call)
         self.decoder = Decoder(tokenizer, self.eos_ids)
         self._finders: dict[tuple[str, ...], StopFinder] = {}
 
@@ -79,7 +78,7 @@ class StepLoop:
 
     @property
     def rows(self) -> int:
-        """Paths side by side, at most."""
+        """Paths at the same time, at most."""
         return self.slots
 
     def finder(self, strings: tuple[str, ...]) -> StopFinder:
@@ -89,11 +88,11 @@ class StepLoop:
         return self._finders[strings]
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of completion tokens, EOS and special tokens left out."""
+        """Text of completion tokens, without EOS and special tokens."""
         return self.decoder.decode(token_ids)
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text that continues another one; no special token is added."""
+        """Ids of a text that continues another one: no special tokens."""
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -103,12 +102,12 @@ class StepLoop:
     def run(
         self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
     ) -> list[Path]:
-        """Generate all jobs, in the order given; equal prefixes (prompt and forced ids) are prefilled once.
+        """Generate all jobs; the paths are in the order of the jobs. Equal prefixes (prompt and forced ids) run once.
 
-        Forced tokens are prefilled too, and tested for endings like any other; a job with `kept` keys and values goes
-        on from those instead (kept.py). Raises ConfigError where a job can't be run (empty prompt, id or rank outside
-        the vocabulary, more tokens than the model has positions, kept states of another text), CheckpointError where
-        the model yields NaN.
+        Forced tokens are prefilled too, and tested for endings like any other; a job with `kept` keys and values
+        continues from those instead (kept.py). Raises ConfigError for a job that can't be run (empty prompt, id or rank
+        outside the vocabulary, more tokens than the model has positions, kept states of another text), CheckpointError
+        if the model yields NaN.
         """
         self._check(jobs, stop)
         training = self.model.training
@@ -144,7 +143,7 @@ class StepLoop:
 
 
 def _memory(device: torch.device) -> int:
-    """Bytes for keys and values."""
+    """Bytes that keys and values may take."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.6)
     return 2 * 2**30

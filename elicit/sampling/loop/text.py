@@ -1,9 +1,9 @@
-"""Between token ids and characters: decoding, character spans, and where a stop string ends a completion.
+"""From token ids to characters: decoding, character spans, and the stop string that ends a completion.
 
-A stop string may span tokens and may end inside one. It can only be completed by a token that holds its
-last character, so all others cost one table look-up; then a short tail is decoded, and only a hit there
-decodes the whole completion. Byte-level tokenizers split characters over tokens: spans come by incremental
-decoding. Knows nothing of models or batches.
+A stop string may span tokens and may end inside one. Only a token that contains its last character can complete it, so
+all others cost one table look-up; then a short tail is decoded, and only a hit there decodes the whole completion.
+Byte-level tokenizers split characters over tokens, so spans are found by incremental decoding. Knows nothing of models
+or batches.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 UNFINISHED = "�"
-"""what a decoder writes for bytes that are no whole character (yet)"""
+"""what a decoder writes for bytes that are not a complete character (yet)"""
 
 
 class Decoder:
-    """Token ids to text, EOS and special tokens left out."""
+    """Token ids to text, without EOS and special tokens."""
 
     def __init__(self, tokenizer: Any, eos_ids: Iterable[int]) -> None:
         self.tokenizer = tokenizer
@@ -44,7 +44,7 @@ class Decoder:
         return str(self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False))
 
     def tail(self, token_ids: Sequence[int], length: int) -> str:
-        """The text of the last `length` tokens that are not silent; its first character may be torn."""
+        """The text of the last `length` tokens that are not silent; its first character may be incomplete."""
         kept: list[int] = []
         for token in reversed(token_ids):
             if token not in self.silent:
@@ -66,21 +66,21 @@ class Decoder:
         whole = len(self._plain(ids))
         spans, out = deque(_spans(ends, whole)), []
         for token in token_ids:
-            place = spans[0][0] if spans else whole
-            out.append((place, place) if token in self.silent else spans.popleft())
+            here = spans[0][0] if spans else whole
+            out.append((here, here) if token in self.silent else spans.popleft())
         return out
 
     def _ends(self, ids: list[int], window: bool) -> list[int] | None:
-        """Characters that are settled after each token. With `window`, decode a short window a token (linear
-        time) and return None where the pieces don't add up to the whole text; else decode each prefix."""
+        """Number of characters that are final after each token. With `window`, a short window is decoded per token
+        (linear time), and None is returned if the pieces do not add up to the text; else each prefix is decoded."""
         ends, length, anchor, read = [], 0, 0, 0
         written: list[str] = []
-        for place in range(1, len(ids) + 1):
-            before, now = self._plain(ids[anchor:read]), self._plain(ids[anchor:place])
+        for end in range(1, len(ids) + 1):
+            before, now = self._plain(ids[anchor:read]), self._plain(ids[anchor:end])
             if not now.endswith(UNFINISHED) and len(now) > len(before):
                 written.append(now[len(before) :])
                 length += len(now) - len(before)
-                anchor, read = (read if window else 0), place
+                anchor, read = (read if window else 0), end
             ends.append(length)
         whole = self._plain(ids)
         text = "".join(written)
@@ -92,7 +92,7 @@ class Decoder:
 
 
 def _spans(ends: list[int], length: int) -> list[tuple[int, int]]:
-    """Spans from settled lengths: a token that settles nothing shares the character that is settled next."""
+    """Spans from the final lengths: a token that completes no character shares the one that is completed next."""
     spans, start = [], 0
     for end in ends:
         spans.append((start, max(end, min(start + 1, length))))
@@ -101,7 +101,7 @@ def _spans(ends: list[int], length: int) -> list[tuple[int, int]]:
 
 
 class StopFinder:
-    """Where stop strings end a completion. Built per tokenizer and set of strings; cheap to ask."""
+    """Finds the first stop string of a completion. Built once per tokenizer and set of strings; cheap to call."""
 
     def __init__(self, decoder: Decoder, strings: Sequence[str], vocabulary: int) -> None:
         self.decoder = decoder
@@ -110,8 +110,8 @@ class StopFinder:
         self.may_end_V = self._may_end(vocabulary)
 
     def _may_end(self, vocabulary: int) -> np.ndarray:
-        """Bool [V]: tokens that could complete a stop string. Blanks and non-ASCII last characters are not
-        told by a token decoded alone (decoders strip and tear them): then every token may."""
+        """Bool [V]: tokens that could complete a stop string. If its last character is a blank or not ASCII, every
+        token counts: a token decoded alone may lose it (decoders strip blanks and split characters)."""
         last = {string[-1] for string in self.strings}
         if any(character.isspace() or not character.isascii() for character in last):
             return np.ones(vocabulary, dtype=bool)
@@ -122,10 +122,10 @@ class StopFinder:
         return may_end
 
     def cut(self, token_ids: Sequence[int]) -> str | None:
-        """The text before the first stop string, None where the completion has none (yet)."""
+        """The text before the first stop string; None if the completion has none (yet)."""
         tail = self.decoder.tail(token_ids, self.tail_tokens)
         if not any(string in tail for string in self.strings):
             return None
         text = self.decoder.decode(token_ids)
-        places = [place for place in (text.find(string) for string in self.strings) if place >= 0]
-        return text[: min(places)] if places else None
+        starts = [start for start in (text.find(string) for string in self.strings) if start >= 0]
+        return text[: min(starts)] if starts else None

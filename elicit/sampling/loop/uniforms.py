@@ -1,7 +1,7 @@
-"""Random numbers that belong to a key: uniform(seed, stream, step), from counter-based Philox.
+"""Random numbers as a function of a key: uniform(seed, stream, step), by the counter-based generator Philox.
 
-The number of step t of a job is a pure function of (seed, stream, t): it depends neither on the batch, nor
-on the order, nor on what was drawn before. numpy's Philox-4x64 with the key (seed, stream) and the counter
+The number of step t of a job depends on (seed, stream, t) alone: neither on the batch, nor on the order, nor on
+earlier draws. numpy's Philox-4x64 with the key (seed, stream) and the counter
 at t // 4; a uniform is the upper 53 bits of word t, so numpy's own distributions (which may change between
 releases) are not used. Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 """
@@ -30,9 +30,9 @@ def uniforms(seed: int, stream: int, first: int, count: int) -> np.ndarray:
 
 
 class UniformTable:
-    """The uniforms of the rows of a batch, made in blocks of steps ahead, read on the device.
+    """The uniform numbers of the rows of a batch, made in blocks of steps, read on the device.
 
-    Row r of the table holds `width` consecutive steps of the job in slot r; step t stands at t % width.
+    Row r of the table holds `width` consecutive steps of the job in slot r; step t is in column t % width.
     """
 
     def __init__(self, slots: int, steps: int, device: torch.device, width: int = 1024) -> None:
@@ -49,7 +49,7 @@ class UniformTable:
         self.table_S_W[index] = torch.from_numpy(np.stack(blocks)).to(self.table_S_W.device)
 
     def exhausted(self, steps_S: np.ndarray) -> np.ndarray:
-        """Slots whose next step stands at the beginning of a block that is not made yet."""
+        """Slots whose next step is the first of a block that is not made yet."""
         return np.nonzero((steps_S % self.width == 0) & (steps_S > 0))[0]
 
     def read(self, steps_S: torch.Tensor) -> torch.Tensor:
