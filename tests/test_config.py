@@ -171,3 +171,15 @@ def test_comparisons_of_other_methods_are_other_groups() -> None:
     assert group("greedy", "cot_decoding") == "greedy+cot_decoding-chain-organism"
     many = ("greedy", "cot_decoding", "best_of_n", "deepconf")
     assert group(*many) != group(*many[:3], "modulo") and group(*many).startswith("4-methods-")
+
+
+def test_a_configuration_is_composed_inside_a_running_hydra_application() -> None:
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_dir(config_dir=str(ROOT / "configs"), version_base="1.3"):
+        application = GlobalHydra.instance().hydra
+        assert compose(["seed=3"])["seed"] == 3
+        with pytest.raises(ConfigError):
+            compose(["~nothing"])
+        assert GlobalHydra.instance().hydra is application

@@ -227,11 +227,17 @@ def _merge(group_choices: Sequence[str]) -> Any:
     """Hydra's composition of these overrides, its interpolations not yet resolved."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     first, *rest = config_dirs()
     search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in rest)}]"] if rest else []
-    with initialize_config_dir(config_dir=str(first.resolve()), version_base="1.3"):
-        return hydra_compose("config", overrides=[*search, *group_choices])
+    outer = GlobalHydra.instance().hydra  # under hydra's own launchers (commands/hydra_app.py) it is in use
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(first.resolve()), version_base="1.3"):
+            return hydra_compose("config", overrides=[*search, *group_choices])
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def _first_lines(fault: Exception) -> str:
