@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from elicit.errors import ConfigError, MethodError, near
+from elicit.method import MethodBase, Work
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.positions import check_write
 from elicit.policy.residuals import read_residuals
@@ -34,7 +35,7 @@ from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_na
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.method import Context, Method
+    from elicit.method import Context
     from elicit.policy.policy import Policy
     from elicit.records import Item
     from elicit.tasks.task import PromptFormat
@@ -44,7 +45,7 @@ READS = ("in_context", "first_generated", "completion_mean")
 
 
 @dataclass(frozen=True)
-class ContrastiveFit:
+class ContrastiveFit(MethodBase):
     """One steering vector at one layer."""
 
     contrast: str = "right_minus_wrong"
@@ -202,11 +203,9 @@ class ContrastiveFit:
         """The layers to try, 0-based. Raises ConfigError for one that does not exist."""
         return layer_numbers(policy, self.layers)
 
-    def placebos(self) -> dict[str, Method]:
-        return {}
-
-    def rivals(self) -> dict[str, Method]:
-        return {}
+    def work(self, items: int, tokens: float) -> Work:
+        """The own samples; readings, search and dose-response are not counted."""
+        return Work(self.items * self.samples)
 
 
 def _prompt(name: str, ledger: Ledger) -> PromptFormat:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from elicit.method import MethodBase, Work
 from elicit.policy.decoding import DecodingStrategy, Sampling
 from methods.decoding.cot_decoding import CotDecoding
 from methods.decoding.deepconf_online import DeepConfOnline
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Decoding:
+class Decoding(MethodBase):
     """Pick tokens by another rule."""
 
     strategy: DecodingStrategy = field(default_factory=CotDecoding)
@@ -44,6 +45,10 @@ class Decoding:
         if getattr(self.strategy, "needs_verifier", False):
             ledger.teacher(calls=getattr(self.strategy, "rounds", 1), stage="infer")
         return cast("Intervention", self.strategy)
+
+    def work(self, items: int, tokens: float) -> Work:
+        """Nothing is sampled before the evaluation."""
+        return Work()
 
     def placebos(self) -> dict[str, Method]:
         """Random pick among the same chains (or a strategy's own placebo), entropy-matched temperature; none for a

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
+from elicit.method import MethodBase, Work
 from elicit.policy.decoding import REGIMES, Candidate, DecodingStrategy, Path, Request
 from methods.decoding.cot_decoding import CotDecoding
 from methods.decoding.deepconf_online import DeepConfOnline
@@ -32,7 +33,7 @@ from methods.decoding.votes import own_rng
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.method import Context, Method
+    from elicit.method import Context
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
@@ -107,7 +108,7 @@ def twins(strategy: DecodingStrategy) -> dict[str, DecodingStrategy]:
 
 
 @dataclass(frozen=True)
-class EntropyMatched:
+class EntropyMatched(MethodBase):
     """Method: fits the temperature at which one chain is as surprising as the chains of `strategy`."""
 
     strategy: DecodingStrategy = field(default_factory=CotDecoding)
@@ -126,11 +127,9 @@ class EntropyMatched:
         context.log({"entropy_matched/surprise": target, "entropy_matched/temperature": matched})
         return Temperature(round(matched, 3))
 
-    def placebos(self) -> dict[str, Method]:
-        return {}
-
-    def rivals(self) -> dict[str, Method]:
-        return {}
+    def work(self, items: int, tokens: float) -> Work:
+        """Not counted: one answer of the strategy per item, and one per temperature."""
+        return Work()
 
 
 def surprise(policy: Policy, items: Sequence[Item], ledger: Ledger) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from elicit.errors import ConfigError, near
+from elicit.method import MethodBase, Work
 from elicit.policy.activations import OPERATORS, Edit
 from elicit.policy.positions import check_write
 from elicit.sampling.own import CONTRASTS, by_length, by_verdict, layer_numbers, refuse_strategy, residual_norms
@@ -33,7 +34,7 @@ from methods.sae_steering.tries import coarse, search, sweep
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.method import Context, Method
+    from elicit.method import Context
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
@@ -42,7 +43,7 @@ GATES = ("none", "feature")
 
 
 @dataclass(frozen=True)
-class SaeFit:
+class SaeFit(MethodBase):
     """One feature of one dictionary, written at one layer."""
 
     contrast: str = "right_minus_wrong"
@@ -210,8 +211,6 @@ class SaeFit:
             return Edit(arm.layer, arm.unit_D, "ablate", strength, **common)
         return Edit(arm.layer, arm.unit_D, self.operator, 1.0, target=strength * size, **common)
 
-    def placebos(self) -> dict[str, Method]:
-        return {}
-
-    def rivals(self) -> dict[str, Method]:
-        return {}
+    def work(self, items: int, tokens: float) -> Work:
+        """The own samples; readings, dictionaries, search and sweep are not counted."""
+        return Work(self.items * self.samples)
