@@ -206,7 +206,7 @@ def chain_seed(request: Request, index: int) -> int:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What a verifier says of one completion."""
 
     right: bool
@@ -217,7 +217,7 @@ class Verdict:
 class Verifier(Protocol):
     """What a strategy with `needs_verifier` sees besides the `Reader`: its `task` is both. Class L."""
 
-    def verdict(self, item: str, text: str, finished: bool) -> Verdict:
+    def verdict(self, item: str, text: str, finished: bool) -> Judged:
         """Judge a completion of the item of this id."""
         ...
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from elicit.errors import LedgerError
-from elicit.policy.decoding import Verdict
+from elicit.policy.decoding import Judged
 from elicit.records import Item
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job
@@ -63,13 +63,13 @@ class VerifierView(View):
         self.calls = 0
         """verdicts given"""
 
-    def verdict(self, item: str, text: str, finished: bool) -> Verdict:
+    def verdict(self, item: str, text: str, finished: bool) -> Judged:
         """The strict grade of a completion, with the first violation of its trace where it is wrong."""
         self.calls += 1
         (found,) = self._grader.judge([Job(self._items[item], text, finished)])
         if found.judgement is not None and found.judgement.strict:
-            return Verdict(True)
-        return Verdict(False, found.violation.message if found.violation else "")
+            return Judged(True)
+        return Judged(False, found.violation.message if found.violation else "")
 
     def close(self) -> None:
         self._grader.__exit__(None, None, None)

@@ -12,7 +12,7 @@ import pytest
 from elicit.errors import LedgerError
 from elicit.ledger import Ledger
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES, Job, Loop, Outcome, PickRule, Request, StrategyBase, Verdict
+from elicit.policy.decoding import REGIMES, Job, Judged, Loop, Outcome, PickRule, Request, StrategyBase
 from elicit.policy.policy import Policy
 from elicit.sampling.sample import sample
 from elicit.sampling.view import VerifierView, View
@@ -35,7 +35,7 @@ class Snooper(StrategyBase):
         found = getattr(task, self.wanted)
         assert self.wanted == "verdict"
         right = found(requests[0].item, " The answer is 1.", True)
-        assert isinstance(right, Verdict)
+        assert isinstance(right, Judged)
         jobs = [Job(request.prompt_ids, request.seed) for request in requests]
         return [Outcome(path) for path in loop.run(jobs, PickRule(), task.stop)]
 
@@ -87,14 +87,14 @@ def test_the_verdict_is_the_strict_grade_with_the_first_violation_and_each_call_
     view = VerifierView(task, items)
     for item in items:
         right, wrong = task.gold_completion(item), task.corrupted_completion(item)
-        assert view.verdict(item.id, right, True) == Verdict(True)
+        assert view.verdict(item.id, right, True) == Judged(True)
         assert not view.verdict(item.id, right, False).right, "a truncated answer is wrong"
-        assert view.verdict(item.id, wrong, True) == Verdict(False, task.validate(item, wrong).message)
+        assert view.verdict(item.id, wrong, True) == Judged(False, task.validate(item, wrong).message)
         assert view.verdict(item.id, f" {OPENERS[0]}", True).finding
     assert view.calls == 4 * len(items)
 
 
 def test_without_a_validator_a_verdict_says_right_or_wrong_only() -> None:
     with closing(VerifierView(TASK, ITEMS)) as view:
-        assert view.verdict(ITEMS[0].id, TASK.corrupted_completion(ITEMS[0]), True) == Verdict(False, "")
-        assert view.verdict(ITEMS[0].id, TASK.gold_completion(ITEMS[0]), True) == Verdict(True, "")
+        assert view.verdict(ITEMS[0].id, TASK.corrupted_completion(ITEMS[0]), True) == Judged(False, "")
+        assert view.verdict(ITEMS[0].id, TASK.gold_completion(ITEMS[0]), True) == Judged(True, "")

@@ -8,10 +8,10 @@ import pytest
 
 from elicit.errors import ConfigError
 from elicit.ledger import Ledger
-from elicit.policy.decoding import Job, Verdict
+from elicit.policy.decoding import Job, Judged
 from methods.decoding.method import Decoding
 from methods.decoding.modulo import Modulo, RandomVerdict
-from methods.decoding.self_consistency import SelfConsistency
+from methods.decoding.sampled import SelfConsistency
 from tests.toy import ToyTask
 
 PIECES = ["", "is ", "7", "8", "\nThat is wrong", ".\nAnswer:", ": no"]
@@ -37,9 +37,9 @@ class Verified:
     def __getattr__(self, name):
         return getattr(self._task, name)
 
-    def verdict(self, item: str, text: str, finished: bool) -> Verdict:
+    def verdict(self, item: str, text: str, finished: bool) -> Judged:
         self.asked.append((item, text, finished))
-        return Verdict(True) if finished and text == "is 7" else Verdict(False, self.finding)
+        return Judged(True) if finished and text == "is 7" else Judged(False, self.finding)
 
 
 @pytest.fixture
