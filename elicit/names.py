@@ -24,6 +24,17 @@ MOVED: dict[str, str] = {
     "elicit.tasks.organism.FormalTask": "elicit.tasks.formal.task.FormalTask",
     "elicit.tasks.reasoning_gym.ReasoningGym": "elicit.tasks.natural.reasoning_gym.ReasoningGym",
     "elicit.training.gold.GoldSft": "elicit.training.sft.gold.GoldSft",
+    "methods.decoding.best_of_n.BestOfN": "methods.decoding.sampled.BestOfN",
+    "methods.decoding.forced_to.ForcedTo": "methods.decoding.budget_forcing.ForcedTo",
+    "methods.decoding.placebos.RandomPickCotDecoding": "methods.decoding.controls.RandomPickCotDecoding",
+    "methods.decoding.placebos.RandomPickDeepConfOnline": "methods.decoding.controls.RandomPickDeepConfOnline",
+    "methods.decoding.placebos.RandomPickPowerMH": "methods.decoding.controls.RandomPickPowerMH",
+    "methods.decoding.placebos.RandomPickPowerSMC": "methods.decoding.controls.RandomPickPowerSMC",
+    "methods.decoding.placebos.RandomPickRandomFirstTokens": "methods.decoding.controls.RandomPickRandomFirstTokens",
+    "methods.decoding.placebos.RandomPickSamples": "methods.decoding.controls.RandomPickSamples",
+    "methods.decoding.random_first_tokens.RandomFirstTokens": "methods.decoding.cot_decoding.RandomFirstTokens",
+    "methods.decoding.self_consistency.SelfConsistency": "methods.decoding.sampled.SelfConsistency",
+    "methods.decoding.weighted_votes.WeightedVotes": "methods.decoding.sampled.WeightedVotes",
 }
 """Published dotted name -> today's. `tests/test_identities.py` holds the published names."""
 

@@ -17,7 +17,7 @@ from elicit.evaluate.entry import Entry
 from elicit.experiment.ceilings import renders
 from elicit.files import read_json
 from elicit.policy.checkpoint import wrap
-from methods.decoding.forced_to import ForcedTo
+from methods.decoding.budget_forcing import ForcedTo
 from methods.decoding.plain import Greedy
 from tests.sampling.models import tiny_model, tokenizer
 from tests.test_run import SMALL, elicit

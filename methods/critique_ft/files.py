@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError, DataError, MethodError
 from elicit.files import content_hash
 from elicit.tasks.review import read_verdict
-from methods.critique_ft.records import Example, balanced
+from methods.critique_ft.records import Critic, Example, balanced
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -48,10 +48,8 @@ class CritiqueRow:
 
 
 @dataclass(frozen=True)
-class FileCritic:
+class FileCritic(Critic):
     """Critiques out of a file; it brings its own responses."""
-
-    brings_responses: ClassVar[bool] = True
 
     path: Path = Path()
     """JSONL, see the head of this module"""
@@ -63,6 +61,11 @@ class FileCritic:
     """for rows that do not say"""
     broken: Broken = "refuse"
     """what happens to a row that can't be used: `refuse` it with its line, or `skip` and count it"""
+
+    @property
+    def brings_responses(self) -> bool:
+        """Yes: its rows have them."""
+        return True
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

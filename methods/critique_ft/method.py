@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError
+from elicit.method import MethodBase, Work
 from elicit.sampling.own import own_completions
 from elicit.training.sft.dev_curve import DevCurve
 from elicit.training.sft.rows import Row, encode, own_row, steps_of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CritiqueFT:
+class CritiqueFT(MethodBase):
     """Fine-tune on critiques of proposed answers."""
 
     response: Responder = field(default_factory=SelfResponses)
@@ -149,16 +150,22 @@ class CritiqueFT:
         shown = ", ".join(f"{key} {value:.2f}" for key, value in row.items() if "/" not in key and value % 1)
         context.say(f"critique_ft: {trained.steps} steps; {shown}")
 
+    def work(self, items: int, tokens: float) -> Work:
+        """Responses and reviews of each item, and the training rows; dev scores are not counted."""
+        drawn = self.items * (self.response.samples + self.critic.samples)
+        rows = self.sft.steps * self.sft.batch if self.sft.steps else self.sft.epochs * self.rows
+        return Work(drawn, rows)
+
     def placebos(self) -> dict[str, Method]:
         """Shuffled critiques and a filler. Bare verdicts are all alike in their class, so they are shuffled freely."""
         recipes = dict(PLACEBOS)
-        if getattr(self.critic, "mode", None) == "verdict_only":
+        if self.critic.verdict_only:
             recipes["shuffled_critiques"] = Recipe(pairing="shuffled_freely")
         return {name: replace(self, recipe=recipe) for name, recipe in recipes.items()}
 
     def rivals(self) -> dict[str, Method]:
         """Flipped verdicts, own traces, one half of the prompt, the prompt in the loss, perturbed traces."""
-        bare = getattr(self.critic, "mode", None) == "verdict_only"
+        bare = self.critic.verdict_only
         recipes = {name: recipe for name, recipe in RIVALS.items() if not (bare and recipe.trace != "kept")}
         return {name: replace(self, recipe=recipe) for name, recipe in recipes.items()}
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError
 from elicit.records import Item
 from elicit.sampling.own import own_completions
 from elicit.tasks.review import REVIEW, proposal, read_verdict, verdict_sentence
 from methods.critique_ft.program import AUTHOR
-from methods.critique_ft.records import Example, Response, balanced
+from methods.critique_ft.records import Critic, Example, Response, balanced
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger, TaskView
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SelfCritic:
+class SelfCritic(Critic):
     """Reviews by the checkpoint itself, kept by rejection."""
-
-    brings_responses: ClassVar[bool] = False
 
     keep: Literal["verifier", "majority"] = "verifier"
     """what a review must agree with"""

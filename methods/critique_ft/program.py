@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import MethodError
 from elicit.tasks.formal.family import CONCLUSION
 from elicit.tasks.review import correction, finding, recomputed, verdict_sentence
-from methods.critique_ft.records import Example, Response, balanced
+from methods.critique_ft.records import Critic, Example, Response, balanced
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -28,13 +28,16 @@ AUTHOR = "program critic"
 
 
 @dataclass(frozen=True)
-class ProgramCritic:
+class ProgramCritic(Critic):
     """Critiques by the task's own checks."""
-
-    brings_responses: ClassVar[bool] = False
 
     mode: Literal["verdict_only", "first_error", "with_correction"] = "with_correction"
     """how much the critique says; class R, T, T"""
+
+    @property
+    def verdict_only(self) -> bool:
+        """Whether the mode is `verdict_only`."""
+        return self.mode == "verdict_only"
 
     def examples(
         self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int

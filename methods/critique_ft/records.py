@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -39,16 +39,33 @@ class Example:
 
 
 class Responder(Protocol):
-    """Where responses come from."""
+    """Where responses come from. A class that inherits from it gets its defaults."""
+
+    @property
+    def samples(self) -> int:
+        """Completions per item that the policy generates; 0: none."""
+        return 0
 
     def responses(self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item]) -> list[Response]: ...
 
 
 class Critic(Protocol):
-    """Where critiques come from."""
+    """Where critiques come from. A class that inherits from it gets its defaults."""
 
-    brings_responses: ClassVar[bool]
-    """True: the critic has responses of its own, and is given none"""
+    @property
+    def samples(self) -> int:
+        """Reviews of each item that the policy generates; 0: none."""
+        return 0
+
+    @property
+    def brings_responses(self) -> bool:
+        """Whether the critic has responses of its own, and gets none."""
+        return False
+
+    @property
+    def verdict_only(self) -> bool:
+        """Whether its critiques are nothing but a verdict, so that all of one verdict are the same text."""
+        return False
 
     def examples(
         self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int

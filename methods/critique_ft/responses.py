@@ -19,7 +19,7 @@ from elicit.sampling.own import own_completions
 from elicit.tasks.formal.family import CONCLUSION, split_trace
 from elicit.tasks.review import inject_error, inject_wrong_result
 from methods.critique_ft.files import Broken, fields_of, skip_or_raise
-from methods.critique_ft.records import Response
+from methods.critique_ft.records import Responder, Response
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger, TaskView
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SelfResponses:
+class SelfResponses(Responder):
     """The base's own completions."""
 
     samples: int = 8
@@ -47,7 +47,7 @@ class SelfResponses:
 
 
 @dataclass(frozen=True)
-class CorruptResponses:
+class CorruptResponses(Responder):
     """Right traces, a share of them with one error."""
 
     source: Literal["gold", "own"] = "gold"
@@ -120,7 +120,7 @@ class FileRow:
 
 
 @dataclass(frozen=True)
-class FileResponses:
+class FileResponses(Responder):
     """Responses that were made elsewhere."""
 
     path: Path = Path()

@@ -4,11 +4,19 @@
     at the limit (max_new_tokens - answer_tokens - length of the marker):     the tokens of `marker` are forced
 
 Both are forced continuation jobs of the step loop: the path's own token ids, then the forced ones, then the model goes
-on (`continuing.py`); no text is decoded and encoded again. The marker reads as the statement that every task here
-takes for an answer, so a cut trace still states one. What the published method has and this has not: a thinking section
-of a post-trained model; a base model answers, is made to go on, and its last answer counts.
-Cost: all tokens written, forced ones and dropped endings included; what is prefilled again at each continuation (the
-prompt and the path so far) counts as auxiliary forward tokens.
+on (`chains.own_tokens`); no text is decoded and encoded again. Every task here reads the marker as the beginning of an
+answer, so a cut trace still states one. The published method has a thinking section of a post-trained model; a base
+model has none: it answers, is made to go on, and its last answer counts.
+
+`ForcedTo` forces to a number of tokens instead of the limit. Rung B2 asks the base in this way
+(elicit/evaluate/metrics/rungs.py): an ending before `tokens` own tokens is replaced, at `tokens` the marker is forced
+and the answer follows. The answer comes on top, so a chain is a little longer than asked, never cheaper. `times` bounds
+the rounds of a model that ends at once every time.
+
+Placebo `RandomContinuation`: the same number of random tokens instead of the continuation.
+
+Cost: all tokens written, forced ones and dropped endings included. Each continuation prefills the prompt and the path
+so far again, which counts as auxiliary forward tokens.
 """
 
 from __future__ import annotations
@@ -31,8 +39,7 @@ from elicit.policy.decoding import (
 )
 from elicit.records import Finish
 from elicit.tasks.task import StopRules
-from methods.decoding.continuing import own_tokens
-from methods.decoding.votes import own_rng
+from methods.decoding.chains import own_rng, own_tokens
 
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
@@ -45,11 +52,11 @@ class BudgetForcing(StrategyBase):
     times: int = 1
     """endings that are replaced; published 1 to 6"""
     continuation: str = " Wait,"
-    """what stands in place of an ending"""
+    """text that replaces an ending"""
     marker: str = " So the answer is"
-    """what is forced at the limit; tasks read the answer behind it"""
+    """text that is forced at the limit; tasks read the answer after it"""
     answer_tokens: int = 16
-    """tokens left for the answer behind the marker"""
+    """tokens left for the answer after the marker"""
     temperature: float = 0.6
     top_p: float = 0.95
     min_p: float = 0.0
@@ -68,7 +75,7 @@ class BudgetForcing(StrategyBase):
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)
 
     def limit(self, loop: Loop, task: Reader) -> int:
-        """Tokens before the marker. Raises ConfigError where there is no room for any."""
+        """Tokens before the marker. Raises ConfigError if there is no room for any."""
         marker = len(loop.encode(self.marker))
         limit = task.stop.max_new_tokens - marker - self.answer_tokens
         if limit < 1:
@@ -79,37 +86,39 @@ class BudgetForcing(StrategyBase):
         return limit
 
     def continued(self, loop: Loop, request: Request, round_: int) -> tuple[int, ...]:
-        """Token ids that stand in place of the ending of this round."""
+        """Token ids that replace the ending of this round."""
         return loop.encode(self.continuation)
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        """Complete all requests; in every round those that go on are one run of the loop."""
-        limit = self.limit(loop, task)
-        chains = [Forced(request) for request in requests]
-        early = replace(task.stop, max_new_tokens=limit)
-        self._write(loop, chains, early, 0)
+        """Complete all requests; each step is one run of the loop over the chains that take part in it."""
+        chains = [ForcedChain(request) for request in requests]
+
+        def write(writing: Sequence[ForcedChain], stop: StopRules, stream: int) -> None:
+            jobs = [PathJob(c.request.prompt_ids, c.request.seed, stream=stream, forced=c.forced) for c in writing]
+            for chain, path in zip(writing, loop.run(jobs, self.sampling_rule(), stop), strict=True):
+                chain.wrote(path)
+
+        # 1) write up to the limit before the marker
+        early = replace(task.stop, max_new_tokens=self.limit(loop, task))
+        write(chains, early, 0)
+        # 2) `times` rounds: chains that ended go on from the continuation instead of their ending
         for round_ in range(1, self.times + 1):
-            going = [c for c in chains if c.go_on(loop, self.continued(loop, c.request, round_), early)]
-            self._write(loop, going, early, round_)
+            write([c for c in chains if c.go_on(loop, self.continued(loop, c.request, round_), early)], early, round_)
+        # 3) chains at the limit get the marker, and write their answer
         late = [chain for chain in chains if chain.state.finish == Finish.LENGTH]
         for chain in late:
             chain.close(loop.encode(self.marker))
-        self._write(loop, late, task.stop, self.times + 1)
+        write(late, task.stop, self.times + 1)
         return [chain.outcome() for chain in chains]
 
-    def _write(self, loop: Loop, chains: Sequence[Forced], stop: StopRules, stream: int) -> None:
-        jobs = [PathJob(c.request.prompt_ids, c.request.seed, stream=stream, forced=c.forced) for c in chains]
-        for chain, path in zip(chains, loop.run(jobs, self.sampling_rule(), stop), strict=True):
-            chain.wrote(path)
-
     def twins(self) -> dict[str, DecodingStrategy]:
-        """The same with as many random tokens in place of the continuation: more text, without its meaning."""
+        """The same with random tokens instead of the continuation: the same length of text, without its meaning."""
         return {"random_continuation": RandomContinuation(**vars(self))}
 
 
 @dataclass(frozen=True)
 class RandomContinuation(BudgetForcing):
-    """Placebo: endings are replaced by as many tokens, drawn uniformly from the vocabulary."""
+    """Placebo: endings are replaced by the same number of tokens, drawn uniformly from the vocabulary."""
 
     def continued(self, loop: Loop, request: Request, round_: int) -> tuple[int, ...]:
         count = len(loop.encode(self.continuation))
@@ -117,17 +126,41 @@ class RandomContinuation(BudgetForcing):
         return tuple(int(token) for token in drawn)
 
     def twins(self) -> dict[str, DecodingStrategy]:
+        """None: it is the placebo."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ForcedTo(BudgetForcing):
+    """One chain that is made to write `tokens` tokens, and then to answer."""
+
+    times: int = 64
+    """endings that are replaced at most"""
+    tokens: int = 256
+    """tokens of a chain with the marker, without the answer after it; rung B2 sets it to a method's own"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tokens < 1:
+            raise ConfigError(f"{self.name}: tokens={self.tokens}: 1 or more")
+
+    def limit(self, loop: Loop, task: Reader) -> int:
+        """Tokens before the marker: `tokens` without the marker, or fewer if the task's own limit is lower."""
+        return min(super().limit(loop, task), max(1, self.tokens - len(loop.encode(self.marker))))
+
+    def twins(self) -> dict[str, DecodingStrategy]:
+        """None: a rung of the base has no placebo."""
         return {}
 
 
 @dataclass
-class Forced:
+class ForcedChain:
     """The chain of one request so far."""
 
     request: Request
     path: Path | None = None
     forced: tuple[int, ...] = ()
-    """what the next job begins with"""
+    """tokens that the next job begins with"""
     carried: int = 0
     """tokens of `forced` that were counted before"""
     tokens: int = 0
@@ -137,15 +170,17 @@ class Forced:
 
     @property
     def state(self) -> Path:
+        """The path so far; there is one after the first write."""
         assert self.path is not None
         return self.path
 
     def wrote(self, path: Path) -> None:
+        """Take over what the loop wrote, and count its new tokens."""
         self.tokens += len(path.token_ids) - self.carried
         self.path = path
 
     def go_on(self, loop: Loop, continuation: tuple[int, ...], stop: StopRules) -> bool:
-        """Replace the ending; False where the limit came first, or leaves no room for the continuation."""
+        """Replace the ending; False if the limit came first, or leaves no room for the continuation."""
         own = own_tokens(loop, self.state, stop)
         if self.state.finish == Finish.LENGTH or len(own) + len(continuation) >= stop.max_new_tokens:
             return False
@@ -154,7 +189,7 @@ class Forced:
         return True
 
     def close(self, marker: tuple[int, ...]) -> None:
-        """Force the marker behind a chain that reached the limit."""
+        """Force the marker after a chain that reached the limit."""
         self._force(tuple(self.state.token_ids), marker)
         self.scalars["forced_end"] = 1.0
 
@@ -163,4 +198,5 @@ class Forced:
         self.again += len(self.request.prompt_ids) + len(own)
 
     def outcome(self) -> Outcome:
+        """The last path, with every written token counted."""
         return Outcome(self.state, [Candidate(self.state, self.scalars)], 0, self.tokens, self.again)

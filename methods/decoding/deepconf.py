@@ -4,10 +4,10 @@
     C(x)     = min over windows of w tokens of mean C_t                           (`lowest`; also bottom_10, tail, mean)
     keep the ceil(eta n) chains of largest C(x);   answer = argmax_c sum_kept C(x_i) [class(answer(x_i)) = c]
 
-Published windows have 2,048 tokens, which never acts on traces of tens of tokens; take 8, 32 or 128. A window longer
-than the path is the whole path. `majority` of the very same chains is always kept beside the choice (a scalar of every
-chain) and is the first of the rivals. Online, with chains cut while they are written: `deepconf_online.py`.
-Cost: n chains an answer, all counted; no label is read.
+Published windows have 2,048 tokens, which has no effect on traces of tens of tokens; use 8, 32 or 128. If the path is
+shorter than the window, the whole path is the window. The `majority` of the same chains is always recorded (a scalar of
+every chain) and is the first of the rivals. Online, with chains cut while they are written: `deepconf_online.py`.
+Cost: n chains per answer, all counted; no label is read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from elicit.errors import ConfigError, near
 from elicit.policy.decoding import Candidate, Loop, Path, Request
 from elicit.sampling import confidence
+from methods.decoding.chains import elect
 from methods.decoding.sampled import SampledChains, scores
-from methods.decoding.votes import elect
 
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
@@ -40,7 +40,7 @@ def confidence_of(path: Path, measure: str, window: int) -> float:
 
 @dataclass(frozen=True)
 class DeepConf(SampledChains):
-    """Keep the surest chains of n, let them vote by their confidence."""
+    """Keep the most confident of n chains, and let them vote by their confidence."""
 
     eta: float = 0.1
     """share of the chains that is kept, in (0, 1]: .1 and .9 are published as low and high"""
@@ -64,8 +64,8 @@ class DeepConf(SampledChains):
         return Candidate(path, {**scores(path), "confidence": value}, value)
 
     def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
-        surest = sorted(range(len(candidates)), key=lambda index: (-candidates[index].weight, index))
-        kept = set(surest[: math.ceil(self.eta * len(candidates))])
+        ranked = sorted(range(len(candidates)), key=lambda index: (-candidates[index].weight, index))
+        kept = set(ranked[: math.ceil(self.eta * len(candidates))])
         return elect_kept(candidates, classes, [index in kept for index in range(len(candidates))], request)
 
 
@@ -74,7 +74,7 @@ def elect_kept(
 ) -> int:
     """The weighted vote of the kept chains; the others weigh nothing (scalar `kept`).
 
-    Where no kept chain has an answer, the surest chain of all is returned.
+    If no kept chain has an answer, the most confident chain of all is returned.
     """
     if not any(keep and name is not None for keep, name in zip(kept, classes, strict=True)):
         winner = max(range(len(candidates)), key=lambda index: (candidates[index].weight, -index))

@@ -1,15 +1,15 @@
-"""DeepConf (arXiv 2508.15260), online: cut a chain as soon as it is unsure, stop when the chains agree.
+"""DeepConf (arXiv 2508.15260), online: cut a chain when its confidence is low, stop when the chains agree.
 
-    s        = the (1 - eta) quantile of C(x) over `warmup` whole chains,   C = lowest window (`deepconf.py`)
+    s        = the (1 - eta) quantile of C(x) over `warmup` complete chains,   C = lowest window (`deepconf.py`)
     then waves of chains, each cut at its first full window with mean C_t < s
-    stop     where the heaviest class has `consensus` of the weight of the kept chains, or after n chains
+    stop     when the heaviest class has `consensus` of the weight of the kept chains, or after n chains
     answer   = argmax_c sum_kept C(x_i) [class(answer(x_i)) = c];   kept: C(x) >= s, warm-up chains too
 
-A cut chain is a prefix of the chain that would have been written and would not have been kept, so the vote is the
-offline vote over the kept ones of the same chains. A chain shorter than the window is never cut, but it is kept only
-where its mean is not below s either. Chains come in waves of a fixed size, and agreement is looked at between waves:
-what is drawn depends on the item alone, not on which row of a batch happens to end first. The cut costs no
-synchronisation a token (`elicit/sampling/loop/rules.py`). Published: budget 512, windows of 2,048.
+A cut chain is a prefix of a chain that would not have been kept, so the vote is the offline vote over the kept ones of
+the same chains. A chain shorter than the window is never cut, but it is kept only if its mean is not below s. Chains
+are drawn in waves of a fixed size, and agreement is checked between waves: which chains are drawn depends on the item
+alone, not on which row of a batch ends first. The cut needs no synchronisation per token
+(`elicit/sampling/loop/rules.py`). Published: budget 512, windows of 2,048.
 Cost: all tokens of all chains, the cut ones up to their cut.
 """
 
@@ -25,10 +25,9 @@ from elicit.errors import ConfigError
 from elicit.policy.decoding import Candidate, Loop, Outcome, Path, PathJob, PickRule, Request, chain_seed
 from elicit.sampling import confidence
 from elicit.sampling.loop.rules import ConfidenceCut
-from methods.decoding.chains import ChainStrategy
+from methods.decoding.chains import ChainStrategy, answer_class
 from methods.decoding.deepconf import check_filter, elect_kept
 from methods.decoding.sampled import scores
-from methods.decoding.votes import answer_class
 
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
@@ -36,16 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeepConfOnline(ChainStrategy):
-    """Cut unsure chains while they are written; stop at consensus."""
+    """Cut chains of low confidence while they are written; stop at consensus."""
 
     adaptive: ClassVar[bool] = True
 
     n: int = 32
-    """most chains an answer, the warm-up included"""
+    """most chains per answer, the warm-up included"""
     warmup: int = 16
-    """whole chains that the threshold is taken from"""
+    """complete chains that the threshold is computed from"""
     wave: int = 4
-    """chains between two looks at the consensus"""
+    """chains between two checks of the consensus"""
     eta: float = 0.1
     """share of the warm-up chains that passes the threshold, in (0, 1]"""
     window: int = 32
@@ -84,26 +83,26 @@ class DeepConfOnline(ChainStrategy):
         return Candidate(path, {**scores(path), "confidence": value}, value)
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
-        """Complete all requests, those that go on together in waves."""
+        """Complete all requests; those that go on draw their waves together."""
         polls = [Poll(request, self.jobs(loop, request)) for request in requests]
-        for poll, paths in zip(polls, self._whole(loop, polls, task), strict=True):
-            poll.add(paths, task)
-            poll.threshold = self.threshold(paths)
+        # 1) warm-up: complete chains of all requests in one run, and from them each request's threshold
+        drawn = loop.run([job for poll in polls for job in poll.jobs[: self.warmup]], self.rule(), task.stop)
+        for place, poll in enumerate(polls):
+            warmup = drawn[place * self.warmup :][: self.warmup]
+            poll.add(warmup, task)
+            poll.threshold = self.threshold(warmup)
+        # 2) waves: the next chains of every request without consensus, cut below its threshold
         while going := [poll for poll in polls if len(poll.paths) < self.n and self.share(poll) < self.consensus]:
             jobs = [(poll, job) for poll in going for job in poll.jobs[len(poll.paths) :][: self.wave]]
             rule = ConfidenceCut(tuple(poll.threshold for poll, _ in jobs), self.window)
             drawn = loop.run([job for _, job in jobs], self.rule(), task.stop, rule)
             for (poll, _), path in zip(jobs, drawn, strict=True):
                 poll.add([path], task)
+        # 3) the vote of the kept chains
         return [self.outcome(loop, poll.request, poll.paths, task) for poll in polls]
 
-    def _whole(self, loop: Loop, polls: Sequence[Poll], task: Reader) -> list[list[Path]]:
-        """The warm-up chains of each request, in one run of the loop."""
-        paths = loop.run([job for poll in polls for job in poll.jobs[: self.warmup]], self.rule(), task.stop)
-        return [paths[place * self.warmup :][: self.warmup] for place in range(len(polls))]
-
     def threshold(self, warmup: Sequence[Path]) -> float:
-        """s of the head."""
+        """s in the head of this module."""
         return float(np.quantile([confidence.lowest(path.confidences, self.window) for path in warmup], 1 - self.eta))
 
     def kept(self, path: Path, threshold: float) -> bool:
@@ -111,7 +110,7 @@ class DeepConfOnline(ChainStrategy):
         return confidence.lowest(path.confidences, self.window) >= threshold
 
     def share(self, poll: Poll) -> float:
-        """Weight of the heaviest class among the kept chains with an answer, as a share; 0 without any."""
+        """Share of the heaviest class in the weight of the kept chains with an answer; 0 without any."""
         sums: dict[str, float] = {}
         for path, name in zip(poll.paths, poll.classes, strict=True):
             if name is not None and self.kept(path, poll.threshold):
@@ -135,6 +134,6 @@ class Poll:
     threshold: float = -np.inf
 
     def add(self, paths: Sequence[Path], task: Reader) -> None:
-        """Chains that were drawn next."""
+        """Take in the chains that were drawn next."""
         self.paths += paths
         self.classes += [answer_class(path, task) for path in paths]

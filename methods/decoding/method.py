@@ -1,23 +1,21 @@
 """Decoding as a method: the intervention is the strategy itself, nothing is fitted.
 
-`method=decoding method/strategy=NAME` takes any `DecodingStrategy`. The strategy owns its sampling
-settings; the evaluator's regime gives way to it. Class Z, but for a strategy that asks a verifier while it
-answers: that is class L, and is booked. Cost: what the strategy generates, all counted.
+`method=decoding method/strategy=NAME` takes any `DecodingStrategy`. The strategy owns its sampling settings and
+replaces those of the evaluator's regime. Class Z, except for a strategy that asks a verifier while it answers: that is
+class L and is booked. Papers and formulas are in the heads of the strategies. Cost: everything that the strategy
+generates, counted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+from elicit.method import MethodBase, Work
 from elicit.policy.decoding import DecodingStrategy, Sampling
-from methods.decoding.cot_decoding import CotDecoding
-from methods.decoding.deepconf_online import DeepConfOnline
-from methods.decoding.placebos import EntropyMatched, twins
+from methods.decoding.controls import EntropyMatched, peers, twins
+from methods.decoding.cot_decoding import CotDecoding, RandomFirstTokens
 from methods.decoding.plain import Greedy, Temperature
-from methods.decoding.random_first_tokens import RandomFirstTokens
-from methods.decoding.sampled import SampledChains
-from methods.decoding.self_consistency import SelfConsistency
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -27,49 +25,52 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Decoding:
+class Decoding(MethodBase):
     """Pick tokens by another rule."""
 
     strategy: DecodingStrategy = field(default_factory=CotDecoding)
     """how completions are made; presets in configs/method/strategy"""
     name: str = ""
-    """empty: the strategy's, so that the rows of a sweep over strategies are told apart"""
+    """empty: the name of the strategy, so that the lines of a sweep over strategies have different names"""
 
     def __post_init__(self) -> None:
         if not self.name:
-            object.__setattr__(self, "name", self.strategy.name)
+            object.__setattr__(self, "name", getattr(self.strategy, "name", "decoding"))
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
-        """The strategy. Reads nothing; books the verifier of a strategy that asks one: its most calls an answer."""
-        if self.strategy.needs_verifier:
+        """The strategy. Reads nothing; books the verifier of a strategy that asks one: its most calls per answer."""
+        if asks_verifier(self.strategy):
             ledger.teacher(calls=getattr(self.strategy, "rounds", 1), stage="infer")
         return cast("Intervention", self.strategy)
 
+    def work(self, items: int, tokens: float) -> Work:
+        """Nothing is sampled before the evaluation."""
+        return Work()
+
     def placebos(self) -> dict[str, Method]:
-        """Random pick among the same chains (or a strategy's own placebo), entropy-matched temperature; none for a
-        plain rule. Where a verifier is asked there is no entropy to match: what it accepts depends on gold."""
-        found: dict[str, Method] = {name: replace(self, strategy=twin) for name, twin in twins(self.strategy).items()}
-        plain = isinstance(self.strategy, (Greedy, Temperature, Sampling))
-        if not plain and not self.strategy.needs_verifier:
-            found["entropy_matched"] = EntropyMatched(self.strategy, name=self.name)
-        return found
+        """Random pick among the same chains (or a strategy's own placebo), and the entropy-matched temperature.
+
+        A plain rule has none. With a verifier there is no entropy to match: what it accepts depends on gold.
+        """
+        out: dict[str, Method] = {name: replace(self, strategy=twin) for name, twin in twins(self.strategy).items()}
+        plain = isinstance(self.strategy, Greedy | Temperature | Sampling)
+        if not plain and not asks_verifier(self.strategy):
+            out["entropy_matched"] = EntropyMatched(self.strategy, name=self.name)
+        return out
 
     def rivals(self) -> dict[str, Method]:
         """The plain majority of the same chains and a strategy's own rivals first; then random first tokens (with the
         same number of branches), greedy, low temperature."""
-        k = getattr(self.strategy, "k", None)
+        branches = RandomFirstTokens(self.strategy.k) if isinstance(self.strategy, CotDecoding) else RandomFirstTokens()
         others: dict[str, DecodingStrategy] = {
-            **_majority(self.strategy),
-            **(self.strategy.peers() if hasattr(self.strategy, "peers") else {}),
-            "random_first_tokens": RandomFirstTokens(k=k) if k else RandomFirstTokens(),
+            **peers(self.strategy),
+            "random_first_tokens": branches,
             "greedy": Greedy(),
             "low_temperature": Temperature(0.25),
         }
         return {name: replace(self, strategy=s) for name, s in others.items() if s != self.strategy}
 
 
-def _majority(strategy: Any) -> dict[str, DecodingStrategy]:
-    """Self-consistency over the chains that a vote, a filter or a best-of-n looks at (online: over all it may draw)."""
-    if isinstance(strategy, SelfConsistency) or not isinstance(strategy, (SampledChains, DeepConfOnline)):
-        return {}
-    return {"majority": SelfConsistency(strategy.n, strategy.temperature, strategy.top_p, strategy.min_p)}
+def asks_verifier(strategy: DecodingStrategy) -> bool:
+    """Whether a strategy asks a verifier while it answers (class L)."""
+    return getattr(strategy, "needs_verifier", False)

@@ -1,7 +1,7 @@
 """One chain by one pick rule: greedy, and temperature with its truncations.
 
-Always in the same table as anything cleverer: about three quarters of the published gain of power
-sampling is plain temperature 0.25 (arXiv 2510.14901). min-p: arXiv 2407.01082.
+Always in the same table as more complex strategies: about three quarters of the published gain of power sampling is
+plain temperature 0.25 (arXiv 2510.14901). min-p: arXiv 2407.01082. Cost: one chain per answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Greedy(StrategyBase):
-    """The most probable token at every step. One completion a question: no coverage."""
+    """The most probable token at every step. One completion per question: no coverage."""
 
     deterministic: ClassVar[bool] = True
 
@@ -48,7 +48,7 @@ class Temperature(StrategyBase):
 
     @property
     def name(self) -> str:
-        """The preset's: what truncates, else the temperature."""
+        """That of the preset: named by what truncates, else by the temperature."""
         truncations = {"min_p": self.min_p > 0, "top_p": self.top_p < 1, "top_k": self.top_k > 0}
         truncated = [name for name, on in truncations.items() if on]
         return truncated[0] if truncated else "low_temperature" if self.temperature < 1 else "temperature"

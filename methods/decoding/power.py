@@ -1,13 +1,13 @@
-"""What the two power samplers share: the law, its one-step weights, and how a path goes on from a part of another.
+"""The common part of the two power samplers: the law, its one-step weights, going on from a part of a path.
 
-    law        pi(x) = p(x)^alpha / Z    over completions x of at most H tokens; an ending (EOS, a stop string) absorbs,
-               so a shorter completion is the same as itself padded to H with certain tokens
+    law        pi(x) = p(x)^alpha / Z    over completions x of at most H tokens; an ending (EOS, a stop string) is
+               absorbing, so a shorter completion is the same as itself padded to H with certain tokens
     proposal   q(v | prefix) = p(v | prefix)^beta / z_beta(prefix),   z_beta = sum_v p(v | prefix)^beta
     weight     w_t = p^alpha / q = p(x_t | x_<t)^(alpha - beta) * z_beta(x_<t);   with beta = alpha just z(x_<t)
 
-`log w_t` is read off the step loop's scalars, so no distribution is kept. Every token has q > 0: there is no top-k,
-top-p or min-p here, because a proposal that zeroes tokens samples another law. What this module does not know: items,
-grades, how the weights are used (power_mh.py, power_smc.py).
+`log w_t` is computed from the step loop's scalars, so no distribution is kept. Every token has q > 0: there is no
+top-k, top-p or min-p here, because a proposal that zeroes tokens samples another law. Knows no items, no grades, and
+not how the weights are used (power_mh.py, power_smc.py).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class PowerLaw(StrategyBase):
     alpha: float = 4.0
     """the power; 1 is plain sampling, below 1 flattens"""
     proposal: float | None = None
-    """beta: proposals are drawn at temperature 1 / beta. None: alpha, where a step's weight does not depend on the
-    token that is drawn. 1: plain samples, reweighted, which hold rare openers as often as the base writes them"""
+    """beta: proposals are drawn at temperature 1 / beta. None: alpha, for which a step's weight does not depend on the
+    token that is drawn. 1: plain samples, reweighted, which have rare openers as often as the base writes them"""
     horizon: int | None = None
-    """H, tokens; None: the limit of the evaluation (eval.max_new_tokens, or the task's). Fixed: it never moves with
-    the state of a chain"""
+    """H, tokens; None: the limit of the evaluation (eval.max_new_tokens, or the task's). Fixed: it does not depend
+    on the state of a chain"""
     min_length: int = 0
     """tokens, the ending included; shorter completions get no mass (p^alpha favours short ones); 0: no minimum"""
 
@@ -68,11 +68,11 @@ class PowerLaw(StrategyBase):
         return self.alpha if self.proposal is None else self.proposal
 
     def rule(self) -> PickRule:
-        """How the loop picks: q of the head."""
+        """How the loop picks: q in the head of this module."""
         return PickRule(temperature=1 / self.beta, alpha=self.beta)
 
     def horizon_of(self, task: Reader) -> int:
-        """H for a task. Raises ConfigError where the evaluation's limit is shorter than the strategy asks for."""
+        """H for a task. Raises ConfigError if the evaluation's limit is shorter than the strategy's horizon."""
         limit = task.stop.max_new_tokens
         if self.horizon is not None and self.horizon > limit:
             raise ConfigError(
@@ -92,8 +92,8 @@ class PowerLaw(StrategyBase):
         return path.finish != Finish.LENGTH and len(path.token_ids) < self.min_length
 
     def returned(self, path: Path) -> Path:
-        """A path as an outcome holds it: without keys and values; marked as cut where it has no mass under the law
-        (nothing long enough was found), so that it states no answer."""
+        """A path as an outcome holds it: without keys and values; marked as cut if it has no mass under the law (no
+        completion was long enough), so that it states no answer."""
         return replace(path, kept=None, finish=Finish.CUT if self.too_short(path) else path.finish)
 
 
@@ -106,8 +106,8 @@ def go_on(request: Request, path: Path | None, cut: int, stream: int) -> PathJob
 
 
 def computed_again(job: PathJob, path: Path | None) -> int:
-    """Auxiliary forward tokens of `go_on`: the whole prefix, or with kept keys and values the one token behind which
-    the new ones come, unless `path` had never computed it (its last one).
+    """Auxiliary forward tokens of `go_on`: the whole prefix; with kept keys and values only the last forced token,
+    unless it is the last of `path`, which was never computed.
 
     Counted as if the request had run alone; copies that a full machine could not hold are not counted.
     """
@@ -126,9 +126,9 @@ def portions(requests: Sequence[Request], paths: int, loop: Loop) -> Iterator[Se
 
 
 def acceptance(candidates: Sequence[Candidate], by: str, edges: Sequence[float]) -> list[tuple[int, float]]:
-    """(proposals, share accepted) with edges[i] <= scalars[by] < edges[i+1], for every bin; NaN for an empty one.
+    """(proposals, share accepted) with edges[i] <= scalars[by] < edges[i+1], for every bin; NaN for an empty bin.
 
-    `by`: `cut` (where the suffix began) or `length` (of the proposal). Chains as `PowerMH` stores them.
+    `by`: `cut` (the token at which the suffix began) or `length` (of the proposal). Chains as `PowerMH` stores them.
     """
     moves = [c.scalars for c in candidates if "log_ratio" in c.scalars]
     values, accepted = (np.array([move[name] for move in moves]) for name in (by, "accepted"))

@@ -1,20 +1,20 @@
 """Power sampling by Metropolis-Hastings (arXiv 2510.14901): a chain over whole completions whose law is p^alpha.
 
     x ~ q(. | prompt)                                           (head of power.py: q = p^alpha / z, the law, H)
-    repeat:  m uniform in 0..H-1, fixed;   m >= |x|: x stays    (it lies in the padding behind the ending)
+    repeat:  m uniform in 0..H-1, fixed;   m >= |x|: x stays    (m is in the padding after the ending)
              x' = x_<m + suffix from q
              log A = sum_{t>=m} log w_t(x') - sum_{t>=m} log w_t(x);   x <- x' with probability min(1, A)
 
 The sums run over the whole suffixes, however long each is. With `blocks` > 1 the horizon grows in stages, H/blocks at
 a time, as published; within a stage it is fixed, so every stage leaves its own law invariant. Published code draws m
 below the *current* length, lets no proposal grow beyond it and sums the current suffix only as far as the proposal
-reaches: its horizon moves with the state, and more steps lead away from p^alpha (tests/reference/power.py).
+reaches: its horizon depends on the state, and more steps lead away from p^alpha (tests/reference/power.py).
 
-How far this goes: at alpha = 4 and 10 steps the chain is far from p^alpha: what it returns is mostly its first
-state, a sample at temperature 1/4, a little improved. A mode that q hardly ever proposes is hardly ever reached.
-p^alpha favours short completions (each token costs a factor): look at the lengths, set `min_length`.
+Limits: at alpha = 4 and 10 steps the chain is far from p^alpha. It mostly returns its first state, a sample at
+temperature 1/4, slightly improved. A mode that q hardly ever proposes is hardly ever reached. p^alpha favours short
+completions (each token costs a factor): look at the lengths, set `min_length`.
 
-All chains advance together, each by its next move that proposes something, in one run of the loop; a proposal's prefix
+All chains advance together, each by its next move that proposes a suffix, in one run of the loop; a proposal's prefix
 is cropped from the current state's keys and values. Cost: the first state and half a completion for each move inside
 it, every rejected suffix counted.
 """
@@ -40,15 +40,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PowerMH(PowerLaw):
-    """One Metropolis-Hastings chain a completion; the completion is its last state.
+    """One Metropolis-Hastings chain per completion; the completion is its last state.
 
     `Outcome.chains`: the last block's states and proposals, in order. Scalars: `cut`, `length`, `accepted` (1 or 0),
-    `log_ratio` (proposals only), `log_weight`; on the first, what earlier blocks did (`earlier_proposals`,
-    `earlier_accepted`). Weight: visits of the block, its beginning included. `power.acceptance` makes rates of them.
+    `log_ratio` (proposals only), `log_weight`; the first one also has the counts of earlier blocks
+    (`earlier_proposals`, `earlier_accepted`). Weight: visits of the block, its beginning included. `power.acceptance`
+    computes acceptance rates from them.
     """
 
     steps: int = 10
-    """moves a block, those behind the ending included"""
+    """moves per block, those after the ending included"""
     blocks: int = 1
     """stages in which the horizon grows"""
 
@@ -65,25 +66,27 @@ class PowerMH(PowerLaw):
         ]
 
     def horizons(self, horizon: int) -> list[int]:
-        """The fixed horizon of each block. Raises ConfigError where there are more blocks than tokens."""
+        """The fixed horizon of each block. Raises ConfigError if there are more blocks than tokens."""
         if self.blocks > horizon:
             raise ConfigError(f"{self.name}.blocks={self.blocks}: the horizon has only {horizon} tokens; take fewer")
         return [-(-horizon * block // self.blocks) for block in range(1, self.blocks + 1)]
 
     def _portion(self, loop: Loop, requests: Sequence[Request], task: Reader, horizons: Sequence[int]) -> list[Outcome]:
-        chains = [Chain(self, request) for request in requests]
+        chains = [MarkovChain(self, request) for request in requests]
         for block, horizon in enumerate(horizons):
+            # 1) the block's first states: unfinished paths grow to its horizon
             stop = replace(task.stop, max_new_tokens=horizon)
             growing = [chain for chain in chains if chain.unfinished]
             grown = dict(zip(growing, self._suffixes(loop, growing, stop), strict=True))
             for chain in chains:
                 chain.begin(grown.get(chain), block, horizon)
+            # 2) moves: every chain proposes a suffix from its next cut, all in one run of the loop, and accepts or not
             while moving := [chain for chain in chains if chain.next_move()]:
                 for chain, proposal in zip(moving, self._suffixes(loop, moving, stop), strict=True):
                     chain.judge(proposal)
         return [chain.outcome() for chain in chains]
 
-    def _suffixes(self, loop: Loop, chains: Sequence[Chain], stop: StopRules) -> list[Path]:
+    def _suffixes(self, loop: Loop, chains: Sequence[MarkovChain], stop: StopRules) -> list[Path]:
         """Each chain's path up to its cut and a new suffix from q, in one run of the loop; counted."""
         jobs = [go_on(chain.request, chain.path, chain.cut, chain.stream) for chain in chains]
         paths = loop.run(jobs, self.rule(), stop)
@@ -93,8 +96,8 @@ class PowerMH(PowerLaw):
         return paths
 
     def log_ratio(self, current: Path, proposal: Path, cut: int) -> float:
-        """log A of a move from `current` to `proposal`, which share their first `cut` tokens; no mass below the
-        minimum length, and any move away from there is taken."""
+        """log A of a move from `current` to `proposal`, which share their first `cut` tokens. A path below the minimum
+        length has no mass, so any move away from it is accepted."""
         if self.too_short(current):
             return math.inf
         if self.too_short(proposal):
@@ -111,20 +114,20 @@ def cut_of(uniform: float, horizon: int) -> int:
     return min(int(uniform * horizon), horizon - 1)
 
 
-class Chain:
-    """One chain: its state, where it stands in its moves, and what it went through."""
+class MarkovChain:
+    """One Metropolis-Hastings chain: its state, its position in its moves, and its history."""
 
     def __init__(self, settings: PowerMH, request: Request) -> None:
         self.settings, self.request = settings, request
         self.numbers = uniforms(seed_of(request.seed, "power mh"), 0, 0, 2 * settings.steps * settings.blocks)
-        """two for each move of each block: of its cut and of its acceptance"""
+        """two per move of each block: for its cut and for its acceptance"""
         self.path: Path | None = None
         self.chains: list[Candidate] = []
         self.here = 0
         """index in `chains` of the current state"""
         self.cut = self.move = self.last = self.stream = self.horizon = 0
-        """where the next suffix begins; moves that were made or passed over, and those of this block's end; the stream
-        that the next suffix is drawn from: a new one each time"""
+        """the token at which the next suffix begins; moves made or skipped so far, and at the end of this block; the
+        random stream of the next suffix, a new one each time; the horizon of this block"""
         self.tokens = self.again = 0
 
     @property
@@ -133,7 +136,7 @@ class Chain:
         return self.path is None or self.path.finish == Finish.LENGTH
 
     def begin(self, grown: Path | None, block: int, horizon: int) -> None:
-        """A block's first state (None: the path that has ended already); of earlier blocks only counts stay."""
+        """Start a block from its first state (None: the path has ended already); earlier blocks are kept as counts."""
         path = grown or self.path
         assert path is not None
         moves = [c.scalars for c in self.chains]
@@ -145,7 +148,7 @@ class Chain:
         self._record(path, {"accepted": 1.0, **counts})
 
     def next_move(self) -> bool:
-        """Go to the next move whose cut lies inside the state; at those behind its ending the state stays."""
+        """Go to the next move whose cut is inside the state; moves after its ending leave the state as it is."""
         assert self.path is not None
         while self.move < self.last:
             self.cut = cut_of(float(self.numbers[2 * self.move]), self.horizon)
@@ -157,7 +160,7 @@ class Chain:
         return False
 
     def judge(self, proposal: Path) -> None:
-        """Accept or reject what was proposed at the move's cut."""
+        """Accept or reject the proposal at the move's cut."""
         assert self.path is not None
         log_ratio = self.settings.log_ratio(self.path, proposal, self.cut)
         accepted = float(self.numbers[2 * self.move - 1] < math.exp(min(log_ratio, 0.0)))

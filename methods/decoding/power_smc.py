@@ -6,14 +6,14 @@
     at the end:  Zhat <- Zhat * mean(W);   the completion is one particle, drawn by W
 
 Zhat is an unbiased estimate of Z = sum_x p(x)^alpha at any N, `block` and `threshold` (log Zhat is not); the law of the
-completion is p^alpha as N grows. A particle that has ended keeps its place with w = 1. Looking at the weights every few
-tokens instead of at each one changes no law, only how late a bad particle is dropped.
+completion is p^alpha as N grows. A particle that has ended stays with w = 1. Checking the weights every few tokens
+instead of after each one does not change the law, only how late a bad particle is dropped.
 
-How far this goes: with N particles a completion can come out that q proposes about once in N; rarer modes are missed
-in most runs, and then their mass is too. README.md has the arithmetic for the organism. p^alpha favours short
-completions: look at the lengths, set `min_length`.
+Limits: with N particles a completion can be returned that q proposes about once in N; rarer modes are missed in most
+runs, together with their mass. README.md has the arithmetic for the organism. p^alpha favours short completions: look
+at the lengths, set `min_length`.
 
-Cost: N completions, those of dropped particles counted up to where they were dropped.
+Cost: N completions, those of dropped particles counted up to the drop.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from elicit.files import seed_of
 from elicit.policy.decoding import Candidate, Loop, Outcome, Path, Request
 from elicit.records import Finish
 from elicit.sampling.loop.uniforms import uniforms
-from elicit.tasks.task import StopRules
+from methods.decoding.chains import answer_class, elect
 from methods.decoding.power import PowerLaw, computed_again, go_on, portions
-from methods.decoding.votes import answer_class, elect
 
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
@@ -41,18 +40,18 @@ PICKS = ("draw", "vote")
 
 @dataclass(frozen=True)
 class PowerSMC(PowerLaw):
-    """N particles a completion.
+    """N particles per completion.
 
     `Outcome.chains`: the particles at the end. Weight: the normalised W. Scalars: `log_weight` (log W since the last
     resampling), `length`, `mean_logprob`, and of the whole cloud `log_evidence` (log Zhat), `ess`, `resamplings`.
     """
 
     n: int = 32
-    """particles an answer"""
+    """particles per answer"""
     threshold: float = 0.5
-    """resample where ESS < threshold * n; 0: never (importance sampling), 1: whenever weights differ"""
+    """resample if ESS < threshold * n; 0: never (importance sampling), 1: whenever weights differ"""
     block: int = 8
-    """tokens between two looks at the weights"""
+    """tokens between two checks of the weights"""
     pick: str = "draw"
     """`draw`: one particle by weight, the law; `vote`: the heaviest answer class"""
 
@@ -73,19 +72,19 @@ class PowerSMC(PowerLaw):
         for part in portions(requests, self.n, loop):
             clouds = [Cloud(self, request, len(ends)) for request in part]
             for place, end in enumerate(ends):
-                self._advance(loop, clouds, replace(task.stop, max_new_tokens=end))
-                for cloud in clouds:
-                    if end < horizon:
-                        cloud.resample(place)
+                # 1) propose: the living particles of all clouds write up to the next check, in one run of the loop
+                stop = replace(task.stop, max_new_tokens=end)
+                living = [(cloud, index) for cloud in clouds for index in cloud.living]
+                jobs = [go_on(cloud.request, cloud.paths[index], cloud.length(index), index) for cloud, index in living]
+                # 2) weigh the new tokens
+                for (cloud, index), job, path in zip(living, jobs, loop.run(jobs, self.rule(), stop), strict=True):
+                    cloud.grow(index, path, computed_again(job, cloud.paths[index]))
+                # 3) resample, except at the end
+                for cloud in clouds if end < horizon else ():
+                    cloud.resample(place)
+            # 4) one particle of each cloud, by weight
             outcomes += [cloud.outcome(task) for cloud in clouds]
         return outcomes
-
-    def _advance(self, loop: Loop, clouds: Sequence[Cloud], stop: StopRules) -> None:
-        """Let the living particles of all clouds write up to the next look, in one run of the loop."""
-        living = [(cloud, index) for cloud in clouds for index in cloud.living]
-        jobs = [go_on(cloud.request, cloud.paths[index], cloud.length(index), index) for cloud, index in living]
-        for (cloud, index), job, path in zip(living, jobs, loop.run(jobs, self.rule(), stop), strict=True):
-            cloud.grow(index, path, computed_again(job, cloud.paths[index]))
 
     def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
         """Index of the particle that is returned."""
@@ -116,12 +115,12 @@ class Cloud:
         self.log_w = np.zeros(settings.n)
         """log W since the last resampling"""
         self.log_evidence = 0.0
-        """log of the means that were carried over"""
+        """log of the product of the means at all resamplings"""
         self.resamplings = self.tokens = self.again = 0
 
     @property
     def living(self) -> list[int]:
-        """Particles that have not ended, nor lost all weight."""
+        """Particles that have neither ended nor lost all weight."""
         return [
             index
             for index, path in enumerate(self.paths)
@@ -133,7 +132,7 @@ class Cloud:
         return 0 if path is None else len(path.token_ids)
 
     def grow(self, index: int, path: Path, again: int) -> None:
-        """A particle has written on: weigh its new tokens."""
+        """Take in a particle that has written further, and weigh its new tokens."""
         begun = self.length(index)
         self.tokens += len(path.token_ids) - begun
         self.again += again
@@ -142,7 +141,7 @@ class Cloud:
         self.log_w[index] += -np.inf if short else self.settings.log_weights(path)[begun:].sum()
 
     def weights(self) -> np.ndarray:
-        """Float64 [N], normalised; equal where no particle has any weight."""
+        """Float64 [N], normalised; equal if no particle has any weight."""
         if self.log_w.max() == -np.inf:
             return np.full(len(self.log_w), 1 / len(self.log_w))
         weights = np.exp(self.log_w - self.log_w.max())
@@ -159,7 +158,7 @@ class Cloud:
         return float(peak if peak == -np.inf else peak + np.log(np.exp(self.log_w - peak).mean()))
 
     def resample(self, place: int) -> None:
-        """Multiply heavy particles and drop light ones, where the weights have become too unequal."""
+        """Multiply heavy particles and drop light ones if the weights have become too unequal."""
         if not self.living or self.ess >= self.settings.threshold * len(self.log_w):
             return
         self.log_evidence += self.log_mean()

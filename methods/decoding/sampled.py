@@ -1,17 +1,31 @@
-"""Chains that are independent samples by one pick rule: what all votes, filters and best-of-n here re-read.
+"""Independent samples by one pick rule, and three ways to choose among them without labels.
 
-Chain i of sample j of an item has the seed of (base policy, item, j * n + i) and not of the strategy, so every
-strategy with the same sampling settings sees the same chains, and the store holds them once. Its cost is counted
-as if it had drawn them alone. How a chain is chosen is up to the subclasses.
+    x_i ~ p(. | prompt), i = 1..n
+
+    SelfConsistency   an x_i with class(answer(x_i)) = argmax_c sum_i [class(answer(x_i)) = c]      arXiv 2203.11171
+    WeightedVotes     an x_i with class(answer(x_i)) = argmax_c sum_i w_i [class(answer(x_i)) = c],
+                      w_i = exp(mean log-prob of a token) in (0, 1], or self-certainty       2203.11171, 2502.18581
+    BestOfN           argmax_i score(x_i), score = mean log-prob of a token, or self-certainty           2502.18581
+
+2502.18581 ranks the chains and votes with powers of the rank; here the certainty itself is the weight. The *oracle*
+best-of-n, which asks gold which chain is right, is no strategy: it is pass@n = cov@n of the base at the same sampling
+settings, and the comparison has it under that name (README.md).
+
+Chain i of sample j of an item has the seed of (base policy, item, j * n + i), not of the strategy. So every strategy
+with the same sampling settings gets the same chains, and the store holds them once. DeepConf (`deepconf.py`) and the
+random pick (`controls.py`) belong to this family too. Cost: n chains per answer, all counted, as if it had drawn them
+alone; no label is read.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from elicit.errors import ConfigError
+from elicit.errors import ConfigError, near
 from elicit.policy.decoding import Candidate, Loop, Path, PathJob, PickRule, Request, chain_seed
 from elicit.sampling import confidence
 from methods.decoding.chains import ChainStrategy, mean_logprob
@@ -19,13 +33,15 @@ from methods.decoding.chains import ChainStrategy, mean_logprob
 if TYPE_CHECKING:
     from elicit.tasks.task import Reader
 
+SCORES = ("mean_logprob", "self_certainty")
+
 
 @dataclass(frozen=True)
 class SampledChains(ChainStrategy, ABC):
-    """n samples an answer."""
+    """n samples per answer."""
 
     n: int = 20
-    """chains an answer"""
+    """chains per answer"""
     temperature: float = 1.0
     """above 0: greedy chains would all be the same"""
     top_p: float = 1.0
@@ -44,10 +60,6 @@ class SampledChains(ChainStrategy, ABC):
         indices = range(request.j * self.n, (request.j + 1) * self.n)
         return [PathJob(request.prompt_ids, chain_seed(request, index)) for index in indices]
 
-    @property
-    def chain_rule(self) -> PickRule:
-        return self.rule()
-
     def rule(self) -> PickRule:
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)
 
@@ -56,9 +68,54 @@ class SampledChains(ChainStrategy, ABC):
 
 
 def scores(path: Path) -> dict[str, float]:
-    """What a path tells about itself without any label.
+    """The certainty of a path, without any label.
 
     `self_certainty` is the mean of the token confidences: KL(uniform || p) up to a constant, over the 20 most
     probable tokens of each step (as DeepConf truncates it) and not over the vocabulary as in arXiv 2502.18581.
     """
     return {"mean_logprob": mean_logprob(path), "self_certainty": confidence.mean(path.confidences)}
+
+
+@dataclass(frozen=True)
+class SelfConsistency(SampledChains):
+    """Majority vote over n samples; the first chain of the winning class is returned."""
+
+
+@dataclass(frozen=True)
+class WeightedVotes(SampledChains):
+    """Vote over n samples, each weighted by the model's certainty of it."""
+
+    weight: str = "mean_logprob"
+    """`mean_logprob`: exp of it, the geometric mean probability of a token; or `self_certainty`"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight not in SCORES:
+            raise ConfigError(f"{self.name}.weight={self.weight!r}: {near(self.weight, SCORES)}")
+
+    def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
+        scalars = scores(path)
+        weight = math.exp(scalars["mean_logprob"]) if self.weight == "mean_logprob" else scalars["self_certainty"]
+        return Candidate(path, scalars, weight)
+
+
+@dataclass(frozen=True)
+class BestOfN(SampledChains):
+    """The most certain of n samples, among those that finished and state an answer."""
+
+    by: str = "mean_logprob"
+    """`mean_logprob` (favours short chains, but less than a sum would) or `self_certainty`"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.by not in SCORES:
+            raise ConfigError(f"{self.name}.by={self.by!r}: {near(self.by, SCORES)}")
+
+    def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
+        scalars = scores(path)
+        return Candidate(path, scalars, scalars[self.by])
+
+    def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
+        """The chain of largest score among those with an answer, the first of equals; among all if none has one."""
+        answered = [index for index, name in enumerate(classes) if name is not None] or range(len(candidates))
+        return max(answered, key=lambda index: (candidates[index].weight, -index))

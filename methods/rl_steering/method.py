@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError
+from elicit.method import MethodBase, Work
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.method import Context, Method
+    from elicit.method import Context, Method, Parameters
     from elicit.policy.activations import ActivationEdit
     from elicit.policy.policy import Policy
     from elicit.records import Item
@@ -33,7 +34,7 @@ LAST = 1.0
 
 
 @dataclass(frozen=True)
-class RLSteering(GRPOSettings):
+class RLSteering(GRPOSettings, MethodBase):
     """One trained vector a layer. The defaults are for a base of 0.5 to 1.5 B."""
 
     samples: int = 16
@@ -59,6 +60,11 @@ class RLSteering(GRPOSettings):
         if self.rms_prompts < 1:
             raise ConfigError(f"rms_prompts={self.rms_prompts}: at least 1")
 
+    @property
+    def parameters(self) -> Parameters:
+        """The vectors alone."""
+        return "vectors"
+
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> ActivationEdit:
         """The trained vectors. Raises what `elicit.training.rl.fit.fit` raises."""
         from elicit.training.rl.fit import fit
@@ -81,6 +87,12 @@ class RLSteering(GRPOSettings):
         rms_L = residual_rms(policy, prompts, numbers)
         context.log({f"vectors/residual_rms/{layer}": rms for layer, rms in zip(numbers, rms_L, strict=True)})
         return Vectors(numbers, width(policy.checkpoint.model), rms_L, self.write)
+
+    def work(self, items: int, tokens: float) -> Work:
+        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
+        rollouts = self.steps * self.batch
+        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
+        return Work(rollouts + scores, rollouts)
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin; random directions with the norms that training found."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError
+from elicit.method import MethodBase, Work
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RLVR(GRPOSettings):
+class RLVR(GRPOSettings, MethodBase):
     """Reinforcement learning from verifiable rewards. The defaults are full fine-tuning of a base of 0.5 to 1.5 B."""
 
     parameters: Literal["full", "lora"] = "full"
@@ -58,6 +59,12 @@ class RLVR(GRPOSettings):
         if self.parameters == "full":
             return FullWeights()
         return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
+
+    def work(self, items: int, tokens: float) -> Work:
+        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
+        rollouts = self.steps * self.batch
+        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
+        return Work(rollouts + scores, rollouts)
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin."""

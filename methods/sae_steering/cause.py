@@ -1,16 +1,16 @@
-"""What a feature does to the model's output when it is written: causal scores, batched over features.
+"""How a feature changes the model's output when it is written: causal scores, batched over features.
 
 Written once, at the last prompt token of an item, at a probing strength:
 
     output_score   max over the feature's logit-lens tokens of p_steered (1 - rank_steered / V), minus the same
-                   unsteered: does writing it promote what it points at?       (after Arad et al., arXiv 2505.20063)
+                   unsteered: does writing it promote its tokens?             (after Arad et al., arXiv 2505.20063)
     confidence     token confidence steered - unsteered, the negated mean log-prob of the 20 most probable next tokens
                    (arXiv 2508.15260): does the next-token distribution move?  (after Wang et al., arXiv 2510.03659)
     preference     shift of log p(positive own sample) - log p(negative one of the same item), teacher-forced
 
-The first two are our reading of their papers' criteria, restated in the tests. Only the last prompt token and what
-follows it are computed per feature: the prompt before it is computed once and its keys and values are shared, so F
-features cost one pass of F short rows; where nothing follows, F tokens of one row that do not see each other.
+The first two are our reading of the criteria of their papers, restated in the tests. Only the last prompt token and
+what follows it are computed per feature. The prompt before it is computed once and its keys and values are shared, so
+F features cost one pass of F short rows; if nothing follows, one row of F tokens that do not see each other.
 F features, P items, T tokens, V vocabulary, D width.
 """
 
@@ -40,7 +40,7 @@ LENS = 10
 
 
 @dataclass(frozen=True)
-class Probe:
+class CausalProbe:
     """One item to write on: its prompt, and own completions of both sides."""
 
     prompt_ids: tuple[int, ...]
@@ -128,7 +128,7 @@ def lens_tokens(policy: Policy, directions_F_D: torch.Tensor, top: int = LENS) -
 
 
 def causal_scores(
-    policy: Policy, probes: Sequence[Probe], layer: int, vectors_F_D: torch.Tensor
+    policy: Policy, probes: Sequence[CausalProbe], layer: int, vectors_F_D: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """output_score, confidence and preference [F], means over the probes."""
     lens_F_K = lens_tokens(policy, vectors_F_D)

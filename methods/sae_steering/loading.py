@@ -1,12 +1,12 @@
-"""Loading an SAE (SAELens release, hub repository, local folder, Qwen-Scope file), and refusing what does not fit.
+"""Loading an SAE (SAELens release, hub repository, local folder, Qwen-Scope file), refusing one that does not fit.
 
     blocks.L.hook_resid_post, model.layers.L   ->  output of block L
     blocks.L.hook_resid_pre                    ->  output of block L - 1
     anything else (mlp, attention, z)          ->  refused: not the residual stream
 
-An SAE was trained on somebody's text: the ledger gets a row that names it (0 foreign tokens: noted, not class T).
-Files are opened behind the ledger's door; connections are not, so fetch first (`hf download REPO`) and set
-HF_HUB_OFFLINE=1, else the class of the run is "unaccounted".
+An SAE was trained on other text: the ledger gets a row that names it (0 foreign tokens: noted, not class T). Reading
+its files is allowed inside a fit, connections are not: fetch first (`hf download REPO`) and set HF_HUB_OFFLINE=1, else
+the class of the run is "unaccounted".
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class SourceConfig:
     release: str | None = None
     """SAELens release name or hub repository in SAELens' format"""
     ids: tuple[str, ...] = ()
-    """SAE ids of the release (paths inside the repository), one a layer"""
+    """SAE ids of the release (paths inside the repository), one per layer"""
     folders: tuple[str, ...] = ()
-    """local folders in SAELens' format, one a layer"""
+    """local folders in SAELens' format, one per layer"""
     qwen_scope: tuple[str, ...] = ()
     """layer{n}.sae.pt files of a Qwen-Scope repository: local paths, or REPO:FILE on the hub"""
     k: int | None = None
-    """active features a token where the files do not say (Qwen-Scope: the L0 in the repository's name)"""
+    """active features per token, if the files do not say (Qwen-Scope: the L0 in the repository's name)"""
     model: str | None = None
-    """checkpoint that the SAEs belong to; null: what the SAE says. A different one is refused unless `any_model`"""
+    """checkpoint that the SAEs belong to; null: as their files say. A different one is refused unless `any_model`"""
     any_model: bool = False
     """load although the SAE names another model (a base's SAE on its fine-tuned copy)"""
 
@@ -77,7 +77,7 @@ def load(config: SourceConfig, policy: Policy, ledger: Ledger) -> dict[int, Dict
         ledger.foreign(each.id, f"dictionary {each.source}", "see its source", tokens=0)
     twice = sorted({each.layer for each in found if sum(other.layer == each.layer for other in found) > 1})
     if twice:
-        raise ConfigError(f"source: two dictionaries of layer {twice[0]}; one a layer can be used")
+        raise ConfigError(f"source: two dictionaries of layer {twice[0]}; use one per layer")
     return {each.layer: each for each in sorted(found, key=lambda each: each.layer)}
 
 
@@ -90,13 +90,13 @@ def from_release(release: str, name: str, device: torch.device) -> Dictionary:
     except (ValueError, OSError) as fault:
         raise DataError(
             f"SAE {name!r} of {release!r} can't be loaded ({fault}): check source.release and source.ids, and fetch "
-            "the repository first where there is no network"
+            "the repository first if there is no network"
         ) from None
     return wrapped(sae, None, f"{release}/{name}")
 
 
 def from_disk(folder: Path, layer: int | None, device: torch.device, source: str) -> Dictionary:
-    """An SAE saved in SAELens' inference format. Raises DataError where the folder is not one."""
+    """An SAE saved in SAELens' inference format. Raises DataError if the folder is not one."""
     from sae_lens import SAE
 
     if not (folder / "cfg.json").exists():
@@ -132,7 +132,7 @@ def from_qwen_scope(name: str, k: int | None, device: torch.device) -> Dictionar
 
 
 def _local(name: str) -> Path:
-    """A local file, or REPO:FILE fetched from the hub (from its cache where HF_HUB_OFFLINE is set)."""
+    """A local file, or REPO:FILE fetched from the hub (from its cache if HF_HUB_OFFLINE is set)."""
     repo, _, file = name.rpartition(":")
     if not repo:
         return Path(name).expanduser()
@@ -142,7 +142,10 @@ def _local(name: str) -> Path:
 
 
 def wrapped(sae: Any, layer: int | None, source: str) -> Dictionary:
-    """A Dictionary of an SAELens SAE, its site translated. Raises ConfigError for a site that is no block output."""
+    """A Dictionary of an SAELens SAE, its hook name translated to a layer.
+
+    Raises ConfigError for a hook that is no block output.
+    """
     cfg = sae.cfg
     layer = layer_of(cfg.metadata.hook_name, source) if layer is None else layer
     if cfg.normalize_activations == "expected_average_only_in":
@@ -160,7 +163,7 @@ def wrapped(sae: Any, layer: int | None, source: str) -> Dictionary:
 
 
 def layer_of(hook: str | None, source: str) -> int:
-    """The 0-based block whose output a hook name means. Raises ConfigError where it means something else."""
+    """The 0-based block whose output a hook name means. Raises ConfigError for any other hook."""
     found = HOOK.match(str(hook))
     if not found:
         raise ConfigError(
@@ -174,7 +177,7 @@ def layer_of(hook: str | None, source: str) -> int:
 
 
 def check(dictionary: Dictionary, policy: Policy, config: SourceConfig) -> None:
-    """Raises CheckpointError where width, depth or model disagree with the policy's checkpoint, with the mend."""
+    """Raises CheckpointError if width, depth or model disagree with the policy's checkpoint, with the remedy."""
     model, sae = policy.checkpoint.model, dictionary.sae
     width, count = model_layers.width(model), len(model_layers.blocks(model))
     d_in = int(sae.W_dec.shape[1])
@@ -191,13 +194,13 @@ def check(dictionary: Dictionary, policy: Policy, config: SourceConfig) -> None:
     named = config.model or sae.cfg.metadata.model_name
     if named and not config.any_model and not same_model(str(named), _names(policy)):
         raise CheckpointError(
-            f"{dictionary.source} was trained on {named}, this is {policy.checkpoint.name}: load that model, or say "
-            "method.source.any_model=true where it is a copy of it"
+            f"{dictionary.source} was trained on {named}, this is {policy.checkpoint.name}: load that model, or set "
+            "method.source.any_model=true if it is a copy of it"
         )
 
 
 def same_model(named: str, known: Sequence[str]) -> bool:
-    """Whether a model name means one of the known ones: by its last part, letters and digits only."""
+    """Whether a model name means one of the known ones; compares letters and digits of the last part only."""
 
     def core(name: str) -> str:
         return re.sub(r"[^a-z0-9]", "", name.rstrip("/").rsplit("/", 1)[-1].lower())

@@ -1,7 +1,7 @@
-"""What every arm of SAE steering is made of: own samples on pages, their activations, dictionaries, quality cards.
+"""What SAE steering starts from: own samples on pages, their activations, dictionaries, codes, quality cards.
 
-Placebos of the same command need the very same material, so it is kept for the process under the hash of what it
-depends on; taking it over is booked in the ledger like making it. Knows nothing of scores or strengths.
+Placebos of the same command need the same material, so the process keeps it under the hash of everything that it
+depends on. Using it again is booked in the ledger like making it. Knows nothing of scores or strengths.
 """
 
 from __future__ import annotations
@@ -11,30 +11,41 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from elicit.files import content_hash, write_json
+from elicit.policy.residuals import layer_numbers
 from elicit.sampling.contrast import in_context_rows
 from elicit.sampling.own import Completion, own_completions
-from methods.sae_steering.codes import Codes, codes
-from methods.sae_steering.dictionary import Dictionary
-from methods.sae_steering.loading import SourceConfig, load
+from methods.sae_steering.dictionary import Codes, Dictionary, codes
+from methods.sae_steering.loading import load
 from methods.sae_steering.quality import Gate, QualityCard, quality
 from methods.sae_steering.store import ActivationStore, collect
-from methods.sae_steering.training import TrainConfig, train
+from methods.sae_steering.training import train
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.method import Context
     from elicit.policy.policy import Policy
     from elicit.records import Item
+    from methods.sae_steering.method import SaeSteering
 
 READS = ("in_context", "first_generated")
 CARD_ROWS = 32
+"""pages on which a quality card measures cross-entropy, at most"""
 KEPT = 2
 """materials kept in the process"""
 
 
 @dataclass(frozen=True)
+class FitInputs:
+    """The three arguments of `fit`, for the steps that need all of them."""
+
+    policy: Policy
+    ledger: Ledger
+    context: Context
+
+
+@dataclass(frozen=True)
 class Pages:
-    """Own samples as rows of tokens, and where each is read."""
+    """Own samples as rows of tokens, with the position at which each is read."""
 
     completions: tuple[Completion, ...]
     rows: tuple[tuple[int, ...], ...]
@@ -50,7 +61,7 @@ class Pages:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Pages, their activations, and one dictionary a layer."""
+    """Pages, their activations, and one dictionary per layer."""
 
     id: str
     pages: Pages
@@ -64,69 +75,67 @@ _pages: dict[str, Pages] = {}
 _materials: dict[str, Material] = {}
 
 
-def own_pages(policy: Policy, ledger: Ledger, items: Sequence[Item], samples: int, read: str, seed: int) -> Pages:
+def own_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -> Pages:
     """Own samples at T=1, booked; `in_context` puts each on a page before another item's prompt."""
-    key = content_hash([policy.id, [item.id for item in items], samples, read, seed])
+    policy, ledger = inputs.policy, inputs.ledger
+    samples, seed = settings.samples, settings.train.seed
+    key = content_hash([policy.id, [item.id for item in items], samples, settings.read, seed])
     if key in _pages:
         pages = _pages[key]
         ledger.rollouts(len(items) * samples, sum(len(completion.token_ids) for completion in pages.completions))
         return pages
     drawn = own_completions(policy, ledger, items, samples, seed, name="sae")
     completions = [completion for completion in drawn if completion.token_ids]
-    if read == "in_context":
+    if settings.read == "in_context":
         rows, lengths, spans = in_context_rows(policy, completions)
         reads = [start for start, _ in spans]
     else:
         rows = [completion.prompt_ids + completion.token_ids for completion in completions]
         lengths = [len(completion.prompt_ids) for completion in completions]
         reads = list(lengths)
-    pages = Pages(tuple(completions), tuple(rows), tuple(lengths), tuple(reads))
-    return _keep(_pages, key, pages)
+    return _keep(_pages, key, Pages(tuple(completions), tuple(rows), tuple(lengths), tuple(reads)))
 
 
 def material(
-    policy: Policy,
-    reader: Policy,
-    ledger: Ledger,
-    context: Context,
-    pages: Pages,
-    sides: Sequence[bool | None],
-    layers: Sequence[int],
-    source: SourceConfig,
-    config: TrainConfig,
-    gate: Gate,
-    memory_mb: int,
+    settings: SaeSteering, inputs: FitInputs, pages: Pages, sides: Sequence[bool | None], reader: Policy
 ) -> Material:
-    """Collect, train or load, and measure. `reader` is the policy whose activations are read: the policy itself, or
-    for a placebo its randomly initialised twin."""
-    key = content_hash([policy.id, reader.id, pages.rows, list(layers), source, config])
+    """Collect, train or load, and measure. `sides` label the activations, one per page.
+
+    `reader` is the policy whose activations are read: the policy itself, or for a placebo its copy with random weights.
+    """
+    policy, ledger, context = inputs.policy, inputs.ledger, inputs.context
+    source, layers = settings.source, layer_numbers(policy, settings.layers)
+    key = content_hash([policy.id, reader.id, pages.rows, list(layers), source, settings.train])
     if key in _materials:
-        made = _materials[key]
-        made = replace(made, store=made.store.labelled(sides))
+        kept = _materials[key]
+        made = replace(kept, store=kept.store.labelled(sides))
         ledger.activations(len(made.store), stage="train")
         if source.given:
             load(source, reader, ledger)
     else:
+        # 1) activations of every page at all layers, in one pass
         dictionaries = load(source, reader, ledger) if source.given else {}
-        layers = sorted(dictionaries) or list(layers)
+        layers = sorted(dictionaries) or layers
         folder = context.folder / f"activations-{key}"
-        store = collect(reader, pages.rows, pages.prompt_lengths, sides, layers, folder, memory_mb)
+        store = collect(reader, pages.rows, pages.prompt_lengths, sides, layers, folder, settings.memory_mb)
         ledger.activations(len(store), stage="train")
+        # 2) a dictionary per layer, if none was loaded
         for layer in layers if not dictionaries else ():
             context.say(f"sae: training on {len(store)} activations of layer {layer}")
             place = context.folder / f"sae-{key}" / f"layer-{layer}"
             checkpoint = reader.checkpoint
-            dictionaries[layer] = train(store, layer, config, place, checkpoint.device, checkpoint.name)
+            dictionaries[layer] = train(store, layer, settings.train, place, checkpoint.device, checkpoint.name)
+        # 3) codes and quality cards; cross-entropy is that of the policy itself
         rows = pages.rows[:: max(1, len(pages.rows) // CARD_ROWS)][:CARD_ROWS]
-        found = {layer: codes(each, store) for layer, each in dictionaries.items()}
-        cards = {layer: quality(each, found[layer], policy, rows) for layer, each in dictionaries.items()}
-        made = _keep(_materials, key, Material(key, pages, store, dictionaries, found, cards))
-    report(made, gate, context)
+        coded = {layer: codes(dictionary, store) for layer, dictionary in dictionaries.items()}
+        cards = {layer: quality(dictionaries[layer], coded[layer], policy, rows) for layer in dictionaries}
+        made = _keep(_materials, key, Material(key, pages, store, dictionaries, coded, cards))
+    report(made, settings.quality, context)
     return made
 
 
 def report(made: Material, gate: Gate, context: Context) -> None:
-    """Log and save the quality cards; say which dictionary is not good enough, and why."""
+    """Log and save the quality cards; report which dictionary is not good enough, and why."""
     for layer, card in made.cards.items():
         plain = card.plain(gate)
         numbers = {f"sae/card/{name}": value for name, value in plain.items() if isinstance(value, (int, float))}

@@ -1,13 +1,13 @@
 """Is a dictionary good enough to steer with? Its quality card, and the gate.
 
-    fve            1 - sum |x - x_hat|^2 / sum |x - mean|^2      on activations it may have been trained on
-    l0             mean active features a token; against k where k is known
+    fve            1 - sum |x - x_hat|^2 / sum |x - mean|^2      on activations that it may have been trained on
+    l0             mean active features per token; compared with k if k is known
     dead           share of features that never fire on the activations read
     ce_recovered   (CE_zero - CE_sae) / (CE_zero - CE_base)      next-token cross-entropy on own text, the block output
                    replaced at every ordinary token by 0 or by its reconstruction
 
-A dictionary without a single live feature is refused; one that misses a limit is marked and used, for a placebo of it
-is marked alike. Knows nothing of how candidates are scored.
+A dictionary without a single live feature is refused; one that misses a limit is marked and still used, because its
+placebos are marked in the same way. Knows nothing of how candidates are scored. B rows, T tokens, D width.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from elicit.errors import MethodError
 from elicit.policy.layers import changing_outputs
 from elicit.sampling.loop.engine import ForwardCall, padded
 from elicit.sampling.loop.pick import precise
-from methods.sae_steering.codes import Codes
-from methods.sae_steering.dictionary import Dictionary
+from methods.sae_steering.dictionary import Codes, Dictionary
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -47,7 +46,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class QualityCard:
-    """What was measured of one dictionary."""
+    """The measured values of one dictionary."""
 
     dictionary: str
     layer: int
@@ -65,12 +64,12 @@ class QualityCard:
 
     @property
     def ce_recovered(self) -> float | None:
-        """None where removing the layer's output costs nothing, so that nothing can be recovered."""
+        """None if removing the layer's output costs nothing, so that nothing can be recovered."""
         gap = self.ce_zero - self.ce_base
         return (self.ce_zero - self.ce_reconstructed) / gap if gap > 0 else None
 
     def faults(self, gate: Gate) -> list[str]:
-        """The limits that it misses, in words; none: good enough."""
+        """One sentence per limit that it misses; empty: good enough."""
         out = []
         if not self.fve >= gate.fve:
             out.append(f"explains {self.fve:.2f} of the variance, {gate.fve} wanted")
@@ -84,26 +83,26 @@ class QualityCard:
         return out
 
     def plain(self, gate: Gate) -> dict[str, Any]:
-        """JSON-able, with the verdict."""
+        """As JSON, with the missed limits."""
         return {**asdict(self), "ce_recovered": self.ce_recovered, "faults": self.faults(gate)}
 
 
-def quality(dictionary: Dictionary, found: Codes, policy: Policy, rows: Sequence[tuple[int, ...]]) -> QualityCard:
+def quality(dictionary: Dictionary, coded: Codes, policy: Policy, rows: Sequence[tuple[int, ...]]) -> QualityCard:
     """From the codes of a store, and the cross-entropy of `rows`.
 
-    Raises MethodError where not one feature fires: steering with it would be steering with noise.
+    Raises MethodError if no feature fires: steering with such a dictionary is steering with noise.
     """
-    live = int((found.rate_F > 0).sum())
+    live = int((coded.rate_F > 0).sum())
     if not live:
         raise MethodError(
             f"the dictionary of layer {dictionary.layer} ({dictionary.source}) is all dead: none of its "
-            f"{dictionary.size} features fires on {len(found)} own activations. Train longer (method.train.tokens), or "
-            "load an SAE of this very model and layer"
+            f"{dictionary.size} features fires on {len(coded)} own activations. Train longer (method.train.tokens), or "
+            "load an SAE of this model and layer"
         )
     ce = {name: cross_entropy(policy, rows, dictionary.layer, change) for name, change in _changes(dictionary).items()}
     return QualityCard(
-        dictionary.id, dictionary.layer, dictionary.source, dictionary.size, dictionary.k, len(found),
-        1 - found.error / found.total if found.total else 0.0, found.l0, 1 - live / dictionary.size,
+        dictionary.id, dictionary.layer, dictionary.source, dictionary.size, dictionary.k, len(coded),
+        1 - coded.error / coded.total if coded.total else 0.0, coded.l0, 1 - live / dictionary.size,
         ce["base"], ce["sae"], ce["zero"],
     )  # fmt: skip
 

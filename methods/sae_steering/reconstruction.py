@@ -1,10 +1,10 @@
-"""Reconstruction without edit: a block's output replaced by what its dictionary makes of it.
+"""Reconstruction without edit: a block's output replaced by its dictionary's reconstruction.
 
     h_l <- b + sum_f a_f(h_l) d_f        at the write positions, never at a row's first token
 
-What the dictionary alone does, with no feature touched: a gain here is the reconstruction's, not a feature's. Holds
-the whole dictionary as plain tensors, so that evaluation needs no sae-lens; the encoder is restated here for the
-architectures with one row a feature and held to SAELens' own by a test. F features, D width.
+The effect of the dictionary alone, with no feature touched: a gain here comes from the reconstruction, not from a
+feature. Holds the whole dictionary as plain tensors, so that evaluation needs no sae-lens. The encoder is restated here
+for the architectures with one encoder row per feature; a test compares it with SAELens' own. F features, D width.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from methods.sae_steering.dictionary import Dictionary
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """The output of one block as its dictionary sees it. Implements `Intervention`."""
+    """The output of one block as its dictionary reconstructs it. Implements `Intervention`."""
 
     kind: ClassVar[str] = "activations"
 
     layer: int
     write: str
     k: int | None
-    """features that win a token (TopK); None: all that are active"""
+    """features kept per token (TopK); None: all that are active"""
     encoder_D_F: torch.Tensor
     bias_F: torch.Tensor
     threshold_F: torch.Tensor
@@ -53,8 +53,8 @@ class Reconstruction:
         kind = cfg.architecture()
         if kind not in ("standard", "topk", "jumprelu") or cfg.normalize_activations != "none":
             raise MethodError(
-                f"a {kind} SAE with normalize_activations={cfg.normalize_activations} is not restated here: leave the "
-                "rival `reconstruction` out (rivals=one), or use a standard, TopK or JumpReLU dictionary"
+                f"a {kind} SAE with normalize_activations={cfg.normalize_activations} is not restated here: leave out "
+                "the rival `reconstruction` (rivals=one), or use a standard, TopK or JumpReLU dictionary"
             )
         tensors = {name: value.detach().float().cpu() for name, value in sae.state_dict().items()}
         encoder_D_F, decoder_F_D = tensors["W_enc"], tensors["W_dec"]
@@ -100,7 +100,7 @@ class Reconstruction:
         return cls(fields["layer"], fields["write"], fields["k"], *(tensors[name] for name in named))
 
     def check(self, model: nn.Module) -> None:
-        """Raises CheckpointError where width or layer disagree with the model's."""
+        """Raises CheckpointError if width or layer disagree with the model's."""
         wide, count = layers.width(model), len(layers.blocks(model))
         if self.bias_D.numel() != wide or self.layer >= count:
             raise CheckpointError(
@@ -119,7 +119,7 @@ class Reconstruction:
         where = positions.current()
         if where is None:
             raise RuntimeError(
-                "a reconstruction ran in a forward pass that does not say its positions: put it inside "
+                "a reconstruction ran in a forward pass without positions: put it inside "
                 "elicit.policy.positions.forward_positions, or sample through elicit.sampling"
             )
         if where.extent(self.write) == "none":

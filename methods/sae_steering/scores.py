@@ -1,9 +1,9 @@
 """Contrast scores of features: what correlates with right, or traced, own samples. Several in one pass.
 
     cohens_d       mean over items of (mean a_f of the item's positive samples - of its negative ones), over their
-                   standard deviation: paired, at the read position                        (nobody's teacher)
+                   standard deviation: paired, at the read position                        (no paper)
     trace_d        the same with long (traced) and short (direct) samples
-    reason_score   mu+_f / sum_f mu+ * H_f^.7 - mu-_f / sum_f mu-     (arXiv 2503.18878, eq. of ReasonScore)
+    reason_score   mu+_f / sum_f mu+ * H_f^.7 - mu-_f / sum_f mu-     (ReasonScore, arXiv 2503.18878)
                    mu+: mean activation on the tokens of a vocabulary, mu-: on all others; H_f: entropy of its mass over
                    the vocabulary's words, normalised to 1. The paper picks ten words by hand; here they are the tokens
                    most over-represented on the positive side (log odds), words that never occur dropped.
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from elicit.errors import MethodError
-from methods.sae_steering.codes import Codes
+from methods.sae_steering.dictionary import Codes
 from methods.sae_steering.store import ActivationStore
 
 ALPHA = 0.7
@@ -29,12 +29,12 @@ ALPHA = 0.7
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """What the contrast scores and the placebos need to know of every feature."""
+    """What the contrast scores and the placebos use, for every feature."""
 
     rate_F: torch.Tensor
     """share of tokens on which it fires"""
     least_F: torch.Tensor
-    """smallest positive activation (inf: never fires): what stands for a TopK's competition"""
+    """smallest positive activation (inf: never fires): serves as the threshold of a TopK feature"""
     words_W_F: torch.Tensor
     """mean activation on the tokens of each word"""
     others_F: torch.Tensor
@@ -43,23 +43,23 @@ class FeatureStatistics:
     """mean activation on tokens of any word"""
 
 
-def statistics(found: Codes, store: ActivationStore, words: Sequence[int]) -> FeatureStatistics:
+def statistics(coded: Codes, store: ActivationStore, words: Sequence[int]) -> FeatureStatistics:
     """Rates, extremes and the means by word, from the codes of a store."""
     group = np.full(max(int(store.tokens_N.max(initial=0)), *words, 0) + 1, len(words))
     for place, word in enumerate(words):
         group[word] = place
-    groups_N = group[store.tokens_N[found.places_N]]
-    sums = found.sums(groups_N, len(words) + 1)
+    groups_N = group[store.tokens_N[coded.places_N]]
+    sums = coded.sums(groups_N, len(words) + 1)
     counts = torch.from_numpy(np.bincount(groups_N, minlength=len(words) + 1)).float()
     means = sums / counts.clamp_min(1)[:, None]
     inside = sums[:-1].sum(0) / counts[:-1].sum().clamp_min(1)
-    return FeatureStatistics(found.rate_F, found.least_F, means[:-1], means[-1], inside)
+    return FeatureStatistics(coded.rate_F, coded.least_F, means[:-1], means[-1], inside)
 
 
 def cohens_d(acts_N_F: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]) -> torch.Tensor:
-    """Paired Cohen's d [F] over items that have both sides; 0 where a feature never differs.
+    """Paired Cohen's d [F] over items that have both sides; 0 for a feature that never differs.
 
-    Raises MethodError where fewer than two items have both sides.
+    Raises MethodError if fewer than two items have both sides.
     """
     positive_P_F, negative_P_F = item_means(acts_N_F, sides, items)
     difference_P_F = positive_P_F - negative_P_F
@@ -75,9 +75,9 @@ def item_means(
     which = torch.tensor([number[item] for item in items])
     means, present = [], []
     for side in (True, False):
-        own = torch.tensor([each is side for each in sides])
-        counts_P = torch.bincount(which[own], minlength=len(number))
-        sums_P_F = torch.zeros(len(number), acts_N_F.shape[1]).index_add_(0, which[own], acts_N_F[own])
+        on_side_N = torch.tensor([each is side for each in sides])
+        counts_P = torch.bincount(which[on_side_N], minlength=len(number))
+        sums_P_F = torch.zeros(len(number), acts_N_F.shape[1]).index_add_(0, which[on_side_N], acts_N_F[on_side_N])
         means.append(sums_P_F / counts_P.clamp_min(1)[:, None])
         present.append(counts_P > 0)
     both_P = present[0] & present[1]
@@ -85,21 +85,21 @@ def item_means(
         positive, negative = (sum(side is s for side in sides) for s in (True, False))
         raise MethodError(
             f"{int(both_P.sum())} items have samples on both sides of the contrast ({positive} positive, {negative} "
-            f"negative in {len(number)} items), at least 2 are needed: more samples an item, more items or "
+            f"negative in {len(number)} items), at least 2 are needed: more samples per item, more items or "
             "another contrast"
         )
     return means[0][both_P], means[1][both_P]
 
 
-def reason_score(found: FeatureStatistics) -> torch.Tensor:
+def reason_score(measured: FeatureStatistics) -> torch.Tensor:
     """ReasonScore [F]; 0 on a feature that never fires on the vocabulary."""
-    words_W_F = found.words_W_F[found.words_W_F.sum(1) > 0]
+    words_W_F = measured.words_W_F[measured.words_W_F.sum(1) > 0]
     if len(words_W_F) < 2:
-        return torch.zeros_like(found.others_F)
+        return torch.zeros_like(measured.others_F)
     shares_W_F = words_W_F / words_W_F.sum(0).clamp_min(1e-12)
     entropy_F = torch.special.entr(shares_W_F).sum(0) / np.log(len(words_W_F))
-    inside_F = found.vocabulary_F / found.vocabulary_F.sum().clamp_min(1e-12)
-    outside_F = found.others_F / found.others_F.sum().clamp_min(1e-12)
+    inside_F = measured.vocabulary_F / measured.vocabulary_F.sum().clamp_min(1e-12)
+    outside_F = measured.others_F / measured.others_F.sum().clamp_min(1e-12)
     return inside_F * entropy_F.clamp_min(0) ** ALPHA - outside_F
 
 
@@ -124,7 +124,7 @@ def telling_tokens(
 
 
 def interleaved(rankings: Sequence[Sequence[int]], keep: int) -> list[int]:
-    """The first `keep` distinct entries, taken in turn from the front of each ranking: every score has its say."""
+    """The first `keep` distinct entries, taken in turn from the front of each ranking."""
     out: dict[int, None] = {}
     for place in range(max(map(len, rankings), default=0)):
         for ranking in rankings:

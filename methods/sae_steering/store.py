@@ -1,16 +1,16 @@
-"""Activations of own text on disk or in memory, with an index of where each one stood.
+"""Activations of own text on disk or in memory, with an index of the token that each belongs to.
 
-    <folder>/layer-<l>.npy   float32 [N, D], one file a layer (above `memory_mb`; below it they stay in memory)
-    <folder>/done.npy        bool, one a row: what was collected before a kill is not collected again
+    <folder>/layer-<l>.npy   float32 [N, D], one file per layer (above `memory_mb`; below it they stay in memory)
+    <folder>/done.npy        bool, one per row: what was collected before a kill is not collected again
 
-The index says for every activation its row (sample), absolute position, token and label. Position 0 and special
+The index holds for every activation its row (sample), absolute position, token and label. Position 0 and special
 tokens are left out: their norms are outliers of one or two orders. N tokens, L layers, D width. One pass reads all
 layers and stops after the deepest. Knows nothing of dictionaries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ from elicit.policy.residuals import block_outputs
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
 
-CHUNK = 8192
 NO_LABEL = -1
 
 
@@ -36,7 +35,7 @@ class ActivationStore:
 
     layers: tuple[int, ...]
     arrays: dict[int, np.ndarray]
-    """layer -> float32 [N, D]; a memory map where it was too large"""
+    """layer -> float32 [N, D]; a memory map if it is too large for memory"""
     rows_N: np.ndarray
     positions_N: np.ndarray
     tokens_N: np.ndarray
@@ -46,14 +45,8 @@ class ActivationStore:
     def __len__(self) -> int:
         return len(self.rows_N)
 
-    def chunks(self, layer: int, size: int = CHUNK) -> Iterator[tuple[slice, torch.Tensor]]:
-        """(places, activations [n, D]) in order."""
-        for start in range(0, len(self), size):
-            places = slice(start, min(start + size, len(self)))
-            yield places, torch.from_numpy(np.ascontiguousarray(self.arrays[layer][places]))
-
     def places_of(self, rows: Sequence[int], positions: Sequence[int]) -> np.ndarray:
-        """Place of the activation at (row, position) for each pair. Raises DataError where one was left out."""
+        """Place of the activation at (row, position) for each pair. Raises DataError if one was left out."""
         known = {
             key: place for place, key in enumerate(zip(self.rows_N.tolist(), self.positions_N.tolist(), strict=True))
         }
@@ -66,7 +59,7 @@ class ActivationStore:
         return np.array([known[pair] for pair in zip(rows, positions, strict=True)], dtype=np.int64)
 
     def labelled(self, sides: Sequence[bool | None]) -> ActivationStore:
-        """The same activations under other labels, one a row."""
+        """The same activations under other labels, one per row."""
         labels_R = np.array([NO_LABEL if side is None else int(side) for side in sides], dtype=int)
         return replace(self, labels_N=labels_R[self.rows_N])
 
@@ -86,8 +79,8 @@ def collect(
 ) -> ActivationStore:
     """Read the block outputs of all layers at every ordinary token of every row.
 
-    `folder` is used above `memory_mb` (and needed there). Raises MethodError on NaN, DataError where the folder
-    holds the activations of other rows.
+    `folder` is used above `memory_mb`. Raises MethodError on NaN, DataError if the folder holds the activations of
+    other rows.
     """
     special = set(policy.checkpoint.tokenizer.all_special_ids) | set(policy.checkpoint.eos_ids)
     kept = [np.array([p for p, token in enumerate(row) if p and token not in special], dtype=np.int32) for row in rows]
@@ -123,7 +116,7 @@ def collect(
 def _mapped(
     folder: Path, layers: Sequence[int], shape: tuple[int, int], identity: str, fresh: np.ndarray
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    """(memory maps by layer, rows done before)."""
+    """(memory maps by layer, bool per row: collected before)."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / "store.json"
     old = mark.exists() and (folder / "done.npy").exists()

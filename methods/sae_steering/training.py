@@ -2,9 +2,9 @@
 
     loss = |x - x_hat|^2 + auxiliary loss of dead features     (TopK, Gao et al., arXiv 2406.04093)
 
-Never through HookedTransformer, which knows official model names only. Met on the way: a trainer configuration with
-`lr_end=None` asserts; only `save_inference_model` folds decoder norms; metadata is free-form. The SAE that is
-used is the one read back from the disk. Knows nothing of prompts or labels.
+Never through HookedTransformer, which accepts official model names only. Pitfalls of SAELens: a trainer configuration
+with `lr_end=None` fails an assertion; only `save_inference_model` folds decoder norms; metadata is free-form. The SAE
+that is used is the one read back from disk. Knows nothing of prompts or labels. N activations, D width.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class TrainConfig:
     expansion: int = 8
     """features over width: d_sae = expansion * D"""
     k: int = 0
-    """active features a token; 0: max(8, D / 8)"""
+    """active features per token; 0: max(8, D / 8)"""
     tokens: int = 160_000
-    """activations seen in all, again and again where fewer were collected (20 M for a real base)"""
+    """activations seen in total; repeated if fewer were collected (20 M for a real base)"""
     batch: int = 1024
-    """activations a step"""
+    """activations per step"""
     lr: float = 1e-3
-    """Adam; falls to a tenth over the last fifth"""
+    """learning rate of Adam; falls to a tenth over the last fifth"""
     seed: int = 0
-    """of samples, weights and order, besides the run's seed, which is added; another seed is another dictionary"""
+    """of samples, weights and order; the run's seed is added. Another seed is another dictionary"""
 
     def __post_init__(self) -> None:
         if min(self.expansion, self.tokens, self.batch) < 1 or self.k < 0 or not self.lr > 0:
@@ -57,12 +57,16 @@ class TrainConfig:
 def train(
     store: ActivationStore, layer: int, config: TrainConfig, folder: Path, device: torch.device, model_name: str
 ) -> Dictionary:
-    """Train on the activations of `layer`, save in SAELens' inference format under `folder`, read back."""
+    """A TopK SAE of the activations of `layer`, saved in SAELens' inference format under `folder`.
+
+    The global random generator is left as it was.
+    """
     from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.config import SAETrainerConfig
     from sae_lens.saes.sae import SAEMetadata
     from sae_lens.training.sae_trainer import SAETrainer
 
+    # 1) configuration: the architecture, then the optimisation
     width = store.arrays[layer].shape[1]
     steps = max(1, config.tokens // config.batch)
     seed = seed_of("sae", config.seed, layer)
@@ -85,16 +89,18 @@ def train(
         feature_sampling_window=steps + 1,
         n_batches_for_norm_estimate=4,
     )
+    # 2) weights from the seed, batches in an order from the same seed, the loss of the head
     with torch.random.fork_rng(devices=[]), contextlib.redirect_stderr(io.StringIO()):
         torch.manual_seed(seed % 2**63)
         sae = TopKTrainingSAE(cfg)
         SAETrainer(trainer_cfg, sae, batches(store.arrays[layer], config.batch, seed)).fit()
+    # 3) save, which folds norms into the weights, and read back what was saved
     sae.save_inference_model(folder)
     return from_disk(folder, layer, device, f"trained on {len(store)} own activations")
 
 
 def batches(array_N_D: np.ndarray, size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Endless batches [size, D] in an order shuffled anew each time round; a small array is repeated within a batch."""
+    """Endless batches [size, D]; every pass over the array has a new order, and passes may meet within a batch."""
     rng = np.random.default_rng(seed)
     order = np.zeros(0, dtype=np.int64)
     while True:

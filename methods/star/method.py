@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError
+from elicit.method import MethodBase, Work
 from elicit.policy.weights import WeightEdit
 from elicit.sampling.own import Completion, own_completions
 from elicit.training.sft.dev_curve import DevCurve
@@ -31,7 +32,7 @@ Keep = Literal["right", "right_and_valid", "right_with_wrong_steps", "at_random"
 
 
 @dataclass(frozen=True)
-class Star:
+class Star(MethodBase):
     """Fine-tune on own completions that were verified, round after round."""
 
     rounds: int = 2
@@ -122,6 +123,12 @@ class Star:
             raise MethodError(f"star.keep={self.keep}: {fault}; use keep=right") from None
         wanted = self.keep == "right_and_valid"
         return [each for each, ok in zip(right, valid, strict=True) if ok is wanted]
+
+    def work(self, items: int, tokens: float) -> Work:
+        """Samples and training of every round; all completions count as kept if training goes by epochs."""
+        drawn = self.items * self.samples
+        rows = self.sft.steps * self.sft.batch if self.sft.steps else self.sft.epochs * drawn
+        return Work(self.rounds * drawn, self.rounds * rows)
 
     def placebos(self) -> dict[str, Method]:
         """Kept at random: as many completions of each item, whatever they say."""

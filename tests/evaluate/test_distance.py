@@ -28,7 +28,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
 from methods.decoding.plain import Temperature
-from methods.decoding.self_consistency import SelfConsistency
+from methods.decoding.sampled import SelfConsistency
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
 

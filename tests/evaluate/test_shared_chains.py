@@ -16,10 +16,9 @@ from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
-from methods.decoding.best_of_n import BestOfN
 from methods.decoding.deepconf import DeepConf
 from methods.decoding.method import Decoding
-from methods.decoding.self_consistency import SelfConsistency
+from methods.decoding.sampled import BestOfN, SelfConsistency
 from tests.sampling.models import tiny_model, tokenizer
 from tests.toy import ToyTask
 

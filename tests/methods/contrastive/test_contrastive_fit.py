@@ -1,4 +1,4 @@
-"""Laws of the whole method on a model with a planted direction: found by the method, not by its placebos."""
+"""Laws of the whole method on a model with a planted direction: the method finds it, its placebos do not."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from elicit.method import Context
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
-from elicit.policy.residuals import read_residuals
+from elicit.policy.residuals import layer_numbers, read_residuals
 from elicit.sampling.contrast import in_context_rows
 from elicit.sampling.own import own_completions
 from elicit.tasks.task import PromptFormat
 from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named
 from methods.contrastive.method import Contrastive
-from methods.contrastive.placebos import KeyPair
 from tests.methods.contrastive.planted import (
     BAD,
     LAYERS,
@@ -140,7 +139,7 @@ def test_the_key_pair_is_tagged_minus_bare_at_the_last_prompt_token(policy, tmp_
     expected = embeddings[WORDS.index("good")] - embeddings[WORDS.index(":")]
     assert cosine(edit, expected) > 0.999 and ledger.data_class == "V"
     with pytest.raises(MethodError, match="did you mean key"):
-        fitted(KeyPair(key="keys"), policy, tmp_path)
+        fitted(replace(SMALL, control="key_pair", key="keys"), policy, tmp_path)
 
 
 def test_the_prompt_pair_is_one_prompt_minus_the_other_at_the_last_prompt_token(policy, tmp_path):
@@ -185,17 +184,17 @@ def test_the_choice_is_logged_with_the_score_of_its_last_round(policy, tmp_path)
     )
 
 
-def test_an_empty_side_stops_the_fit_with_a_mend(tmp_path):
+def test_an_empty_side_stops_the_fit_and_names_the_remedy(tmp_path):
     hopeless = planted_policy(good=1e-6)
     with pytest.raises(MethodError, match=r"0 positive.*more samples"):
         fitted(SMALL, hopeless, tmp_path)
 
 
 def test_layers_are_numbers_or_fractions_of_the_depth(policy):
-    assert Contrastive().layer_numbers(policy) == list(range(LAYERS))
-    assert Contrastive(layers=(0.5, 1)).layer_numbers(policy) == [1]
+    assert layer_numbers(policy, Contrastive().layers) == list(range(LAYERS))
+    assert layer_numbers(policy, (0.5, 1)) == [1]
     with pytest.raises(ConfigError, match="2 is none of 0 to 1"):
-        Contrastive(layers=(2,)).layer_numbers(policy)
+        layer_numbers(policy, (2,))
 
 
 def small_llama() -> tuple[object, object]:

@@ -9,6 +9,7 @@ import torch
 from elicit.errors import ConfigError, MethodError
 from elicit.sampling.contrast import two_means
 from elicit.training.halving import halving
+from methods.contrastive.controls import permuted
 from methods.contrastive.direction import items_with_both, paired_difference, token_share, units
 from methods.contrastive.method import Contrastive
 
@@ -42,7 +43,7 @@ def test_an_item_without_both_sides_does_not_count():
     assert items_with_both([True, False, True, None, False, False], list("aabbcc")) == ["a"]
 
 
-def test_an_empty_side_is_an_error_with_its_mend():
+def test_an_empty_side_is_an_error_that_names_the_remedy():
     with pytest.raises(MethodError, match=r"0 positive, 4 negative in 2 items\): take more samples"):
         paired_difference(torch.zeros(4, 1, 2), [False] * 4, list("aabb"))
 
@@ -52,7 +53,7 @@ def test_the_same_mean_on_both_sides_is_an_error():
         units(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), [2, 7])
 
 
-def test_the_token_share_is_one_where_the_token_is_everything_and_small_where_it_is_nothing():
+def test_the_token_share_is_one_if_the_token_is_everything_and_small_if_it_is_nothing():
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, 4, (400,), generator=generator).tolist()
     items = [f"i{k % 20}" for k in range(400)]
@@ -103,9 +104,22 @@ def test_halving_keeps_the_better_half_and_counts_every_try():
     assert [(t.option, t.limit) for t in tries] == calls
 
 
-def test_ties_go_to_the_option_that_stands_first():
+def test_ties_go_to_the_first_option():
     assert halving(["weak", "strong", "stronger"], lambda option, limit: 0.5, 48, 2)[0] == "weak"
     assert halving(["only"], lambda option, limit: 0.0, 1, 3)[0] == "only"
+
+
+def test_permuted_labels_keep_the_counts_of_each_item_and_readings_without_a_side():
+    rng = np.random.default_rng(2)
+    items = [f"i{k}" for k in rng.integers(0, 5, 60)]
+    sides = [None if x > 0.8 else bool(x > 0.4) for x in rng.random(60)]
+    shuffled = permuted(sides, items, np.random.default_rng(0))
+    assert shuffled != sides == list(sides) and permuted(sides, items, np.random.default_rng(0)) == shuffled
+    assert [side is None for side in shuffled] == [side is None for side in sides]
+    for item in set(items):
+        counts = [sum(side is True for side, name in zip(row, items, strict=True) if name == item)
+                  for row in (sides, shuffled)]  # fmt: skip
+        assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +131,7 @@ def test_ties_go_to_the_option_that_stands_first():
         {"writes": ("everywhere",)},
         {"items": 0},
         {"strengths": ()},
+        {"control": "label_permuted"},
     ],
 )
 def test_settings_out_of_range_are_named(wrong):

@@ -13,7 +13,7 @@ from elicit.records import Finish
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from methods.decoding.budget_forcing import BudgetForcing, RandomContinuation
-from methods.decoding.continuing import own_tokens
+from methods.decoding.chains import own_tokens
 from methods.decoding.method import Decoding
 from tests.sampling.models import prompts, tiny_model, tokenizer
 

@@ -19,12 +19,11 @@ from elicit.policy.intervention import save
 from elicit.policy.policy import Policy, load_intervention
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import Answer, PromptFormat, StopRules
-from methods.decoding.cot_decoding import CotDecoding
+from methods.decoding.controls import EntropyMatched, random_pick
+from methods.decoding.cot_decoding import CotDecoding, RandomFirstTokens
 from methods.decoding.method import Decoding
-from methods.decoding.placebos import EntropyMatched, random_pick
 from methods.decoding.plain import Greedy, Temperature
-from methods.decoding.random_first_tokens import RandomFirstTokens
-from methods.decoding.self_consistency import SelfConsistency
+from methods.decoding.sampled import SelfConsistency
 from tests.toy import ToyTask
 
 WORDS = ["<eos>", "<unk>", *(str(digit) for digit in range(10)), *(f"w{k}" for k in range(28))]

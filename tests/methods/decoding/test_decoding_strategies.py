@@ -11,13 +11,12 @@ import pytest
 from elicit.errors import ConfigError
 from elicit.policy.decoding import DecodingStrategy, Path, Request
 from elicit.tasks.task import Answer, StopRules
-from methods.decoding.cot_decoding import CotDecoding, answer_gap
+from methods.decoding.chains import elect
+from methods.decoding.controls import RandomPickCotDecoding, random_pick
+from methods.decoding.cot_decoding import CotDecoding, RandomFirstTokens, answer_gap
 from methods.decoding.method import Decoding
-from methods.decoding.placebos import RandomPickCotDecoding, random_pick
 from methods.decoding.plain import Greedy, Temperature
-from methods.decoding.random_first_tokens import RandomFirstTokens
-from methods.decoding.self_consistency import SelfConsistency
-from methods.decoding.votes import elect
+from methods.decoding.sampled import SelfConsistency
 
 # end, direct "7", "is ", "1,000", "1000", "1000.0", "hm "
 PIECES = ["", "7", "is ", "1,000", "1000", "1000.0", "hm "]

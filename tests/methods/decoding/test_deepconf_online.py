@@ -13,10 +13,10 @@ from elicit.policy.decoding import Path, PickRule, Request, StepRule
 from elicit.records import Finish
 from elicit.sampling.confidence import first_below, lowest
 from elicit.sampling.loop.step_loop import StepLoop
+from methods.decoding.chains import answer_class, elect
 from methods.decoding.deepconf_online import DeepConfOnline
 from methods.decoding.method import Decoding
-from methods.decoding.self_consistency import SelfConsistency
-from methods.decoding.votes import answer_class, elect
+from methods.decoding.sampled import SelfConsistency
 from tests.methods.decoding.test_decoding_on_the_loop import LastDigit, checkpoint
 
 __all__ = ["checkpoint"]

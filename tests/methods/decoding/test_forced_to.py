@@ -9,8 +9,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
 from elicit.tasks.task import StopRules
-from methods.decoding.budget_forcing import BudgetForcing
-from methods.decoding.forced_to import ForcedTo
+from methods.decoding.budget_forcing import BudgetForcing, ForcedTo
 from methods.decoding.method import Decoding
 from tests.methods.decoding.test_budget_forcing import GREEDY, PIECES, endless, logits
 from tests.sampling.models import tiny_model, tokenizer

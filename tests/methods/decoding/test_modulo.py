@@ -12,7 +12,7 @@ from elicit.policy.decoding import PathJob
 from elicit.tasks.view import Judged
 from methods.decoding.method import Decoding
 from methods.decoding.modulo import Modulo, RandomVerdict
-from methods.decoding.self_consistency import SelfConsistency
+from methods.decoding.sampled import SelfConsistency
 from tests.toy import ToyTask
 
 PIECES = ["", "is ", "7", "8", "\nThat is wrong", ".\nAnswer:", ": no"]

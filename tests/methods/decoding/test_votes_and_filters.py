@@ -10,13 +10,11 @@ import pytest
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Candidate, Path, Request, chain_seed
 from elicit.tasks.natural.gsm8k import Gsm8k
-from methods.decoding.best_of_n import BestOfN
+from methods.decoding.chains import answer_class, elect
+from methods.decoding.controls import RandomPickSamples, random_pick
 from methods.decoding.deepconf import DeepConf, confidence_of, elect_kept
 from methods.decoding.method import Decoding
-from methods.decoding.placebos import RandomPickSamples, random_pick
-from methods.decoding.self_consistency import SelfConsistency
-from methods.decoding.votes import answer_class, elect
-from methods.decoding.weighted_votes import WeightedVotes
+from methods.decoding.sampled import BestOfN, SelfConsistency, WeightedVotes
 
 LOG = math.log
 PIECES = ["", "is ", "7", "8", "1,000", "hm "]

@@ -1,4 +1,4 @@
-"""Laws of the whole method on a model in which one direction flips the answer: found by it, not by its placebos."""
+"""Laws of the whole method on a model in which one direction flips the answer: it finds it, its placebos do not."""
 
 from __future__ import annotations
 
@@ -158,8 +158,10 @@ def test_clamped_and_gated_edits_are_fitted_too(policy, tmp_path):
     assert all(share < 1 for share in shares)
 
 
-def test_controls_that_need_no_dictionary_are_left_out_where_the_edit_reads_one():
+def test_controls_without_a_dictionary_do_not_exist_if_the_edit_reads_one():
     assert "random_direction" not in replace(SMALL, operator="clamp").placebos()
+    with pytest.raises(ConfigError, match="without a dictionary"):
+        replace(SMALL, control="random_direction", operator="clamp")
     assert next(iter(SMALL.placebos())) == "live_feature"
 
 
@@ -189,7 +191,7 @@ def test_the_model_is_left_as_it_was(policy, tmp_path):
     "wrong",
     [
         {"contrast": "right_minus_wrongs"}, {"read": "last"}, {"operator": "multiply"}, {"writes": ("everywhere",)},
-        {"sparse": "sometimes"}, {"items": 1}, {"strengths": ()}, {"chosen": 0},
+        {"sparse": "sometimes"}, {"items": 1}, {"strengths": ()}, {"chosen": 0}, {"control": "live_features"},
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_named(wrong):

@@ -14,7 +14,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.layers import unembedding
 from elicit.policy.policy import Policy
 from elicit.policy.positions import forward_positions, positions_of
-from methods.sae_steering.cause import LENS, Probe, causal_scores, lens_tokens, steered_logits
+from methods.sae_steering.cause import LENS, CausalProbe, causal_scores, lens_tokens, steered_logits
 from methods.sae_steering.scores import (
     FeatureStatistics,
     cohens_d,
@@ -41,7 +41,7 @@ def test_cohens_d_is_paired_by_item() -> None:
     assert np.allclose(cohens_d(acts, sides, items).numpy(), expected, atol=1e-5)
 
 
-def test_an_empty_side_is_an_error_with_its_mend() -> None:
+def test_an_empty_side_is_an_error_that_names_the_remedy() -> None:
     with pytest.raises(MethodError, match=r"0 positive, 4 negative.*more samples"):
         cohens_d(torch.zeros(4, 2), [False] * 4, list("aabb"))
 
@@ -98,7 +98,7 @@ def test_batched_steering_is_one_edit_a_forward(architecture: str, after: list[i
 
 
 def test_causal_scores_are_their_formulas(policy: Policy) -> None:
-    probes = [Probe((5, 9, 14), (20, 21, 1), (22, 1)), Probe((8, 7, 30, 31), (12, 1), (13, 14, 15, 1))]
+    probes = [CausalProbe((5, 9, 14), (20, 21, 1), (22, 1)), CausalProbe((8, 7, 30, 31), (12, 1), (13, 14, 15, 1))]
     vectors = torch.stack([random_vector(seed) for seed in range(3)])
     found = causal_scores(policy, probes, 0, vectors)
     model = policy.checkpoint.model

@@ -11,7 +11,7 @@ import torch
 from elicit.errors import ConfigError, MethodError
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
-from methods.sae_steering.codes import codes
+from methods.sae_steering.dictionary import codes
 from methods.sae_steering.loading import from_disk
 from methods.sae_steering.quality import Gate, cross_entropy, quality
 from methods.sae_steering.store import collect

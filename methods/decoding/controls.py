@@ -1,45 +1,47 @@
-"""Controls of decoding that know nothing about the answers.
+"""Controls of decoding that have no information about the answers.
 
-* random pick: the very same chains, one of them returned at random: what branching or sampling
-  does to a single answer, without the vote. Same tokens, same cost. Chains are keyed by the base and
-  not by the strategy, so they are the same draws, and all strategies that sample n chains alike
-  have this placebo in common. Particles of power sampling are then drawn without resampling.
-* entropy-matched temperature: one chain at the temperature whose completions are as surprising as
-  the strategy's chains are. "Entropy" is estimated by the mean of -log p(completion) under the raw
-  softmax, the one measure that a branching rule and a temperature both have; matched on train
-  questions, without labels. A whole completion, not a token: a mean over tokens is ruled by the
-  longest chains and need not rise with temperature. Less compute than the strategy, and the
-  report shows it.
+* random pick: the same chains, one of them returned at random. It shows what branching or sampling does to a single
+  answer, without the vote, at the same tokens and cost. Chains are keyed by the base and not by the strategy, so they
+  are the same draws, and all strategies that sample n chains in the same way share this placebo. Particles of power
+  sampling are drawn without resampling for it.
+* entropy-matched temperature: one chain at the temperature at which completions are as surprising as the strategy's
+  chains. "Entropy" is estimated by the mean of -log p(completion) under the raw softmax, the one measure that a
+  branching rule and a temperature share; it is matched on train questions, without labels. It is a measure of
+  completions, not of tokens: a mean over tokens is dominated by the longest chains and need not rise with temperature.
+  It takes less compute than the strategy, which the report shows.
+
+A placebo that belongs to one strategy (`RandomContinuation`, `RandomVerdict`) is defined next to it and named by its
+`twins`. Every class here is a published strategy: its samples are stored under its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from elicit.method import MethodBase, Work
 from elicit.policy.decoding import REGIMES, Candidate, DecodingStrategy, Path, Request
-from methods.decoding.cot_decoding import CotDecoding
+from methods.decoding.chains import own_rng
+from methods.decoding.cot_decoding import CotDecoding, RandomFirstTokens
 from methods.decoding.deepconf_online import DeepConfOnline
 from methods.decoding.plain import Temperature
 from methods.decoding.power_mh import PowerMH
 from methods.decoding.power_smc import PowerSMC
-from methods.decoding.random_first_tokens import RandomFirstTokens
-from methods.decoding.sampled import SampledChains
-from methods.decoding.votes import own_rng
+from methods.decoding.sampled import SampledChains, SelfConsistency
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
-    from elicit.method import Context, Method
+    from elicit.method import Context
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
 
 
 class RandomPick:
-    """Mixin: whatever the chains say, one is returned at random."""
+    """Mixin: one of the chains is returned at random."""
 
     deterministic: ClassVar[bool] = False
 
@@ -59,7 +61,7 @@ class RandomPickSamples(RandomPick, SampledChains):
 
 @dataclass(frozen=True)
 class RandomPickDeepConfOnline(RandomPick, DeepConfOnline):
-    """The chains of `DeepConfOnline`, whole and cut ones, one at random."""
+    """The chains of `DeepConfOnline`, finished and cut ones, one at random."""
 
 
 @dataclass(frozen=True)
@@ -99,22 +101,45 @@ def random_pick(strategy: DecodingStrategy) -> DecodingStrategy | None:
     return cast("DecodingStrategy", RANDOM_PICKS[type(strategy)](**(settings | resampling)))
 
 
+@runtime_checkable
+class WithTwins(Protocol):
+    """A strategy with placebos of its own."""
+
+    def twins(self) -> dict[str, DecodingStrategy]: ...
+
+
+@runtime_checkable
+class WithPeers(Protocol):
+    """A strategy with rivals of its own."""
+
+    def peers(self) -> dict[str, DecodingStrategy]: ...
+
+
 def twins(strategy: DecodingStrategy) -> dict[str, DecodingStrategy]:
-    """The placebos of a strategy that are strategies: its own (`twins`), and the random pick."""
-    found: dict[str, DecodingStrategy] = dict(strategy.twins()) if hasattr(strategy, "twins") else {}
+    """The placebos of a strategy that are strategies: its own, and the random pick."""
+    own = strategy.twins() if isinstance(strategy, WithTwins) else {}
     pick = random_pick(strategy)
-    return found if pick is None else {**found, "random_pick": pick}
+    return {**own, "random_pick": pick} if pick is not None else dict(own)
+
+
+def peers(strategy: DecodingStrategy) -> dict[str, DecodingStrategy]:
+    """The plain majority of the same chains, for votes, filters and best-of-n (online: of all that it may draw); then
+    the strategy's own rivals."""
+    out: dict[str, DecodingStrategy] = {}
+    if isinstance(strategy, SampledChains | DeepConfOnline) and not isinstance(strategy, SelfConsistency):
+        out["majority"] = SelfConsistency(strategy.n, strategy.temperature, strategy.top_p, strategy.min_p)
+    return out | (strategy.peers() if isinstance(strategy, WithPeers) else {})
 
 
 @dataclass(frozen=True)
-class EntropyMatched:
-    """Method: fits the temperature at which one chain is as surprising as the chains of `strategy`."""
+class EntropyMatched(MethodBase):
+    """A method that fits the temperature at which one chain is as surprising as the chains of `strategy`."""
 
     strategy: DecodingStrategy = field(default_factory=CotDecoding)
     items: int = 32
     """train questions to match on"""
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
-    """grid, ascending; linear in between, its ends outside"""
+    """grid, ascending; linear in between, its ends outside of it"""
     name: str = "decoding"
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Temperature:
@@ -126,15 +151,13 @@ class EntropyMatched:
         context.log({"entropy_matched/surprise": target, "entropy_matched/temperature": matched})
         return Temperature(round(matched, 3))
 
-    def placebos(self) -> dict[str, Method]:
-        return {}
-
-    def rivals(self) -> dict[str, Method]:
-        return {}
+    def work(self, items: int, tokens: float) -> Work:
+        """Not counted: one answer of the strategy per item, and one per temperature."""
+        return Work()
 
 
 def surprise(policy: Policy, items: Sequence[Item], ledger: Ledger) -> float:
-    """Mean -log p(completion) over all chains of one answer an item, in nats; the chains are booked."""
+    """Mean -log p(completion) over all chains of one answer per item, in nats; the chains are booked."""
     from elicit.sampling.sample import sample
 
     outcomes = [outcome for _, _, outcome in sample(policy, items, [0], REGIMES["support"], ledger.task_view)]

@@ -1,0 +1,92 @@
+"""Controls keep their names, their order and their arms: the seeds of their fits are hashed from them.
+
+The values were computed by the first version, in which contrastive and SAE controls were classes of their own.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from elicit.experiment.plan import plan
+from elicit.files import seed_of
+
+ARMS = {
+    "contrastive": {
+        "placebo labels_permuted": "a988f0d2fbac46f2",
+        "placebo random_direction": "cf4194977574c238",
+        "rival key_pair": "f8455290287fd6e8",
+    },
+    "sae_steering": {
+        "placebo live_feature": "296a1263dbf465d1",
+        "placebo random_direction": "9238e0bc2f679af4",
+        "placebo random_model": "cb17c66c3cdf2f22",
+        "placebo covariance_direction": "88b6b177fca82837",
+        "placebo shuffled_decoder": "b676510a608e66e5",
+        "rival difference_of_means": "9bd20caefd654f30",
+        "rival negative_dose": "cdac8e3b51300ff6",
+        "rival reconstruction": "7361b1d5d527adc6",
+        "rival labels_permuted": "663373502ffd700b",
+    },
+    "rl_steering": {
+        "placebo random_reward": "6c3c0c1dd1e8a146",
+        "placebo random_directions": "fac8e9adce407bb6",
+        "rival format_reward": "3497ca7a688fcf5e",
+        "rival wrong_reward": "a5b5cd906d247460",
+        "rival majority_reward": "ffeb57203e6e8d4e",
+        "rival sign_flipped": "2b341e12b338d334",
+        "rival last_layer": "8f441a76743909cc",
+    },
+    "rlvr": {
+        "placebo random_reward": "881072640da8ef20",
+        "rival format_reward": "aa412628d5762f14",
+        "rival wrong_reward": "ab6f9975cd5eb808",
+        "rival majority_reward": "297f18da928327a2",
+    },
+    "star": {
+        "placebo kept_at_random": "da52cad4b1109e3f",
+        "rival right_with_wrong_steps": "247cb085868c6a5f",
+        "rival right_and_valid": "9e6512c3fd2cc645",
+    },
+    "critique_ft": {
+        "placebo shuffled_critiques": "fd2eabab80da9781",
+        "placebo filler": "e4e2e776eb683ee3",
+        "rival flipped_verdicts": "5d05d9421d8dd502",
+        "rival sft_right": "b2e8046354956fd3",
+        "rival sft_wrong": "02915e06bae9c353",
+        "rival without_response": "1006d2526dd1f469",
+        "rival loss_on_prompt": "d565ba96795a8b42",
+        "rival numbers_changed": "d2a313dac843c716",
+        "rival keywords_removed": "3c748955bb34983c",
+        "rival wrong_answer": "d2a5f3a2c3039461",
+        "rival steps_shuffled": "958fec53ccba962f",
+        "rival steps_deleted": "c65f2c3416daf9d9",
+        "rival steps_inserted": "ae2a7dc294fcb1b6",
+        "rival tail_cut": "e009f90a465c81b4",
+        "rival span_cut": "3967b7716150aac2",
+    },
+    "cot_decoding": {
+        "placebo random_pick": "32886bad39627b20",
+        "placebo entropy_matched": "f6853b16aee8901e",
+        "rival random_first_tokens": "bbdbf8b6f00ef9c4",
+        "rival greedy": "06bdd7ff68b9093d",
+        "rival low_temperature": "64501718e28710fa",
+    },
+}
+"""preset -> role and name of each control, in the order in which they are run -> its arm"""
+OF_PRESET = {"cot_decoding": "decoding"}
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_the_controls_of_a_preset_keep_their_names_order_and_arms(name: str) -> None:
+    preset = OF_PRESET.get(name, name)
+    line = [f"method={preset}", "model=organism", "task=chain", "tracker=none", "placebos=all", "rivals=all", "seed=3"]
+    (comparison,) = plan([line])
+    arms = {f"{job.role} {job.twin}": job.arm for job in comparison.jobs if job.twin}
+    assert list(arms.items()) == list(ARMS[name].items())
+    assert {job.name for job in comparison.jobs if job.twin} == {f"{name}/{key.split()[1]}" for key in ARMS[name]}
+
+
+def test_the_seed_of_a_control_s_fit_is_yesterdays() -> None:
+    (comparison,) = plan([["method=contrastive", "model=organism", "task=chain", "placebos=one", "seed=3"]])
+    placebo = comparison.jobs[1]
+    assert seed_of("fit", placebo.settings.seed, placebo.arm) == 2707187516614747454
