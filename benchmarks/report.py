@@ -19,8 +19,9 @@ from pathlib import Path
 HOUSE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOUSE))
 
-from elicit.files import read_json, write_json  # noqa: E402
+from elicit.files import write_json  # noqa: E402
 from elicit.report import report  # noqa: E402
+from elicit.results import read_comparison, write_comparison  # noqa: E402
 from tests.report.example import on_disk  # noqa: E402
 
 POLICIES, ITEMS, SAMPLES = 20, 600, 16
@@ -32,9 +33,9 @@ def main() -> None:
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as name:
         folder = on_disk(Path(name) / "runs", ITEMS, SAMPLES, copies=2)
-        told = read_json(folder / "comparison.json")
-        told["policies"] = told["policies"][:POLICIES]
-        write_json(folder / "comparison.json", told)
+        comparison = read_comparison(folder / "comparison.json")
+        comparison.lines = comparison.lines[:POLICIES]
+        write_comparison(comparison, folder / "comparison.json")
         began, wall = time.process_time(), time.perf_counter()
         page = report(folder / "comparison.json", Path(name) / "report")
         seconds, wall = time.process_time() - began, time.perf_counter() - wall
