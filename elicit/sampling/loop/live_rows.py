@@ -65,7 +65,7 @@ class LiveRows:
         span = max(len(job.prompt_ids) for job in self.jobs) + self.budget
         rows = self.engine.allocate(first, wanted, span, refill=len(self.jobs) > wanted)
         slots = self.slots = Slots(rows, self.budget, first.logits_N_V, drawn=self.rule.temperature > 0)
-        del first  # its keys and values are copied into the slots; nobody else needs their memory
+        del first  # the queue lets go of it once its keys and values are copied: nothing else may hold that memory
         self._refill()
         while slots.live_S.any():
             # 2) Pick a token per row. Between two settlements no step waits for the device; a row that has ended
