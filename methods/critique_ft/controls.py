@@ -2,12 +2,13 @@
 
     critique fine-tuning   prompt "question, proposed response, Review:"   loss on its own critique
 
-Each control changes exactly one field of the recipe, and is trained for as many steps on as many loss tokens. Where a
-control's targets are longer or shorter, rows are repeated or left out and the batch is scaled, so that a step holds as
-many loss tokens (`equal_tokens`); rows in the loss with their prompt have the prompt's tokens on top.
+Each control changes exactly one field of the recipe, and is trained for the same steps on the same number of loss
+tokens. If a control's targets are longer or shorter, rows are repeated or left out and the batch is scaled, so that a
+step has the same number of loss tokens (`equal_tokens`); the prompt's tokens of rows with the prompt in the loss come
+on top.
 
     placebos   shuffled_critiques   another problem's critique with the same verdict: a derangement
-               filler               as many tokens that say nothing
+               filler               the same number of tokens without content
     rivals     flipped_verdicts, sft_right, sft_wrong, without_response, loss_on_prompt, and the perturbations
                of the trace (perturb.py)
 """
@@ -35,7 +36,7 @@ class Recipe:
     """What is learned from an example. The defaults are critique fine-tuning."""
 
     target: Literal["critique", "filler", "right_trace", "wrong_trace"] = "critique"
-    """what the loss is on; a trace is an own completion behind the plain question, graded right or wrong"""
+    """what the loss is on; a trace is an own completion of the plain question, graded right or wrong"""
     pairing: Literal["own", "shuffled", "shuffled_freely"] = "own"
     """whose critique an example gets: its own, that of another problem with the same verdict, or with any verdict"""
     verdict: Literal["kept", "flipped"] = "kept"
@@ -70,18 +71,18 @@ RIVALS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """What some recipes need besides the examples; each is called only where it is needed."""
+    """What some recipes need besides the examples; each is called only if it is needed."""
 
     tokenise: Callable[[str], tuple[int, ...]]
     """text that continues another one -> ids"""
     traces: Callable[[bool], list[Row]]
-    """own completions behind the plain question, graded right (True) or wrong (False), as rows"""
+    """own completions of the plain question, graded right (True) or wrong (False), as rows"""
 
 
 def build_rows(examples: Sequence[Example], recipe: Recipe, sources: Sources, rng: np.random.Generator) -> list[Row]:
-    """The training rows of one recipe, an example each (own traces: as many as there are).
+    """The training rows of one recipe, one per example (own traces: all that there are).
 
-    Raises MethodError where the examples leave the recipe nothing to change, such as a class of one.
+    Raises MethodError if the examples leave the recipe nothing to change, e.g. a class of one.
     """
     if recipe.target in ("right_trace", "wrong_trace"):
         return sources.traces(recipe.target == "right_trace")
@@ -104,13 +105,13 @@ def build_rows(examples: Sequence[Example], recipe: Recipe, sources: Sources, rn
 
 
 def prompt_of(example: Example, context: str) -> str:
-    """What the critique stands behind."""
+    """The prompt that the critique follows."""
     question = proposal(example.question, example.response) if context == "response" else example.question
     return REVIEW.render(question)
 
 
 def filler(length: int, sources: Sources) -> tuple[int, ...]:
-    """So many tokens of points."""
+    """`length` tokens of points."""
     ids = sources.tokenise(FILLER * length)
     return ids[:length]
 
@@ -118,15 +119,15 @@ def filler(length: int, sources: Sources) -> tuple[int, ...]:
 def derangement(examples: Sequence[Example], in_class: bool, rng: random.Random) -> list[int]:
     """place -> place of the example whose critique it gets: never its own, nor one of the same problem.
 
-    in_class: only among examples with the same verdict. Where one problem has more than half of a class (one-problem
-    training) problems can't be told apart there, and only an example's own critique is ruled out. Raises MethodError
+    in_class: only among examples with the same verdict. If one problem has more than half of a class (one-problem
+    training), other problems can't be guaranteed, and only an example's own critique is ruled out. Raises MethodError
     for a class of one.
     """
     out = list(range(len(examples)))
     for members in _classes(examples, in_class):
         if len(members) == 1:
             raise MethodError(
-                f"one example only has the verdict {'right' if examples[members[0]].right else 'wrong'}: its critique "
+                f"only one example has the verdict {'right' if examples[members[0]].right else 'wrong'}: its critique "
                 "can't be exchanged; take more items, more response.samples, or fewer rows"
             )
         groups: dict[str, list[int]] = {}
@@ -148,18 +149,18 @@ def _classes(examples: Sequence[Example], in_class: bool) -> list[list[int]]:
 
 
 def refuse_unchanged(examples: Sequence[Example], critiques: Sequence[str]) -> None:
-    """Raises MethodError where the control's critiques are those of the method itself."""
+    """Raises MethodError if the control's critiques are those of the method itself."""
     if all(example.critique == critique for example, critique in zip(examples, critiques, strict=True)):
         raise MethodError(
-            f"the control changes none of {len(examples)} critiques, such as {critiques[0][:60]!r}: critiques that say "
-            "nothing but a verdict can't be told apart; use pairing=shuffled_freely, or another control"
+            f"the control changes none of {len(examples)} critiques, e.g. {critiques[0][:60]!r}: critiques with "
+            "nothing but a verdict are all the same; use pairing=shuffled_freely, or another control"
         )
 
 
 def equal_tokens(lengths: Sequence[int], wanted: int, rng: np.random.Generator) -> list[int]:
     """Places of rows whose loss tokens come closest to `wanted` in all: rows are repeated, or left out, at random.
 
-    All rows in order where they are less than half a row away.
+    All rows in order if they are less than half a row away.
     """
     if abs(sum(lengths) - wanted) <= max(lengths) / 2:
         return list(range(len(lengths)))

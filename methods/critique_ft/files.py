@@ -3,7 +3,7 @@
     {"question": ..., "response": ..., "critique": ..., "verdict": "right" | "wrong", "author": ..., "licence": ...}
     {"instruction": ..., "input": "Question:\\n...\\nSolution:\\n...", "output": "... Conclusion: wrong [END]"}
 
-The second is what TIGER-AI-Lab's CritiqueFineTuning writes for WebInstruct (arXiv 2501.17703); its verdict is read off
+The second is what TIGER-AI-Lab's CritiqueFineTuning writes for WebInstruct (arXiv 2501.17703); its verdict is read from
 the critique, author and licence come from the settings. Also the file critic. A teacher is never called from here: a
 script that reads {question, response} and writes rows of the first form is all that is needed.
 """
@@ -56,9 +56,9 @@ class FileCritic(Critic):
     limit: int | None = None
     """rows to read; null: all (a balanced choice of `rows` is trained on)"""
     author: str | None = None
-    """who wrote the critiques, for rows that do not say"""
+    """who wrote the critiques, for rows without an author"""
     licence: str | None = None
-    """for rows that do not say"""
+    """for rows without a licence"""
     broken: Broken = "refuse"
     """what happens to a row that can't be used: `refuse` it with its line, or `skip` and count it"""
 
@@ -74,7 +74,7 @@ class FileCritic(Critic):
     def examples(
         self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int
     ) -> list[Example]:
-        """Raises DataError with the line of a broken row, MethodError where no critique says a verdict."""
+        """Raises DataError with the line of a broken row, MethodError if no critique states a verdict."""
         skipped: list[str] = []
 
         def read(number: int, line: str) -> CritiqueRow | None:
@@ -84,24 +84,24 @@ class FileCritic(Critic):
                 skip_or_raise(fault, self.broken, skipped)
                 return None
 
-        found = ledger.foreign_rows(self.path, read, self.limit)
-        authors = Counter(row.author for row in found)
-        context.log({"critique_ft/file_rows": len(found), "critique_ft/skipped": len(skipped)})
+        rows_read = ledger.foreign_rows(self.path, read, self.limit)
+        authors = Counter(row.author for row in rows_read)
+        context.log({"critique_ft/file_rows": len(rows_read), "critique_ft/skipped": len(skipped)})
         for line in skipped[:3]:
             context.say(f"critique_ft: skipped {line}")
-        if not any(read_verdict(row.critique) is not None for row in found):
+        if not any(read_verdict(row.critique) is not None for row in rows_read):
             raise MethodError(
-                f"{self.path}: none of {len(found)} critiques says a verdict ({len(skipped)} rows were skipped): let "
-                'each say "The proposed answer is right." (or wrong), or end in "Conclusion: right"'
+                f"{self.path}: none of {len(rows_read)} critiques states a verdict ({len(skipped)} rows were skipped): "
+                'let each state "The proposed answer is right." (or wrong), or end in "Conclusion: right"'
             )
         context.say(
-            f"critique_ft: {len(found)} critiques by {', '.join(f'{a} ({n})' for a, n in authors.most_common(3))}"
+            f"critique_ft: {len(rows_read)} critiques by {', '.join(f'{a} ({n})' for a, n in authors.most_common(3))}"
         )
-        chosen = balanced([row.right for row in found], rows, context.rng)
-        return [example_of(found[place]) for place in chosen]
+        chosen = balanced([row.right for row in rows_read], rows, context.rng)
+        return [example_of(rows_read[place]) for place in chosen]
 
     def read(self, number: int, line: str) -> CritiqueRow:
-        """One row. Raises DataError that says the line and the reason."""
+        """One row. Raises DataError with the line and the reason."""
         row = object_of(self.path, number, line)
         if all(name in row for name in PUBLISHED) and "critique" not in row:
             row = from_published(self.path, number, row)
@@ -119,17 +119,17 @@ def example_of(row: CritiqueRow) -> Example:
 
 
 def verdict_of(path: Path, number: int, row: dict[str, Any]) -> bool:
-    """The verdict of a row: stated, or read off the critique; both must agree."""
-    said, stated = read_verdict(row["critique"]), row.get("verdict")
+    """The verdict of a row: stated, or read from the critique; both must agree."""
+    written, stated = read_verdict(row["critique"]), row.get("verdict")
     if isinstance(stated, str) and stated.strip().lower() in VERDICTS:
         stated = VERDICTS[stated.strip().lower()]
-    if stated is None and said is None:
+    if stated is None and written is None:
         raise DataError(f"{path}, line {number}: no verdict, neither as a field nor in the critique")
     if stated is not None and not isinstance(stated, bool):
         raise DataError(f"{path}, line {number}: verdict={stated!r}: one of {', '.join(VERDICTS)}, true or false")
-    if stated is not None and said is not None and stated is not said:
-        raise DataError(f"{path}, line {number}: verdict={row['verdict']!r}, but the critique says the opposite")
-    return bool(said if stated is None else stated)
+    if stated is not None and written is not None and stated is not written:
+        raise DataError(f"{path}, line {number}: verdict={row['verdict']!r}, but the critique states the opposite")
+    return bool(written if stated is None else stated)
 
 
 def from_published(path: Path, number: int, row: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def fields_of(path: Path, number: int, line: str, names: Sequence[str]) -> list[
 
 
 def skip_or_raise(fault: DataError, broken: Broken, skipped: list[str]) -> None:
-    """Count a broken row where rows may be skipped; otherwise the fault goes on, with the mend."""
+    """Count a broken row if rows may be skipped; otherwise raise the fault again, with the remedy."""
     if broken != "skip":
-        raise DataError(f"{fault}; mend the row, or set broken=skip") from None
+        raise DataError(f"{fault}; fix the row, or set broken=skip") from None
     skipped.append(str(fault))

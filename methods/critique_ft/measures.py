@@ -2,11 +2,11 @@
 
     verdict_balanced_accuracy   mean over right and wrong held-out responses of the share of greedy reviews whose
                                 verdict is the example's (a review without a verdict is a miss)
-    critique_leak               share of answers to plain questions that talk of a proposed answer
+    critique_leak               share of answers to plain questions that mention a proposed answer
     format_retention            share of plain answers with a readable answer, trained over base
     length_change               mean tokens of plain answers, trained over base
 
-Plain answers: one a dev question, regime `compare`, no label read. A measure that can't be taken is left out.
+Plain answers: one per dev question, regime `compare`, no label read. A measure that can't be taken is left out.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 _LEAK = re.compile(r"\bproposed (?:answer|solution|response)\b|^\s*(?:review|critique)\b|\bconclusion:", re.I | re.M)
 
 
-def balanced_accuracy(right: Sequence[bool], said: Sequence[bool | None]) -> float | None:
-    """Mean over the verdicts that occur of the share that is said; None without examples."""
+def balanced_accuracy(right: Sequence[bool], stated: Sequence[bool | None]) -> float | None:
+    """Mean over right and wrong examples of the share whose verdict is stated; None without examples."""
     shares = []
     for side in (True, False):
-        own = [verdict is side for truth, verdict in zip(right, said, strict=True) if truth is side]
+        own = [verdict is side for truth, verdict in zip(right, stated, strict=True) if truth is side]
         shares += [sum(own) / len(own)] if own else []
     return sum(shares) / len(shares) if shares else None
 
 
 def verdicts(policy: Policy, ledger: Ledger, examples: Sequence[Example]) -> list[bool | None]:
-    """What the policy's greedy review of each example says."""
+    """The verdict of the policy's greedy review of each example; None if it states none."""
     questions = [proposal(example.question, example.response) for example in examples]
     items = [Item(f"held-{i}", ledger.task_view.name, "train", q, None, q) for i, q in enumerate(questions)]
     drawn = sample(policy.with_prompt(REVIEW), items, [0], REGIMES["greedy"], ledger.task_view)
@@ -47,7 +47,7 @@ def verdicts(policy: Policy, ledger: Ledger, examples: Sequence[Example]) -> lis
 
 
 def plain_answers(policy: Policy, ledger: Ledger, items: Sequence[Item]) -> dict[str, float]:
-    """Leak, readable answers and mean tokens of one answer an item."""
+    """Leak, readable answers and mean tokens of one answer per item."""
     drawn = sample(policy, items, [0], REGIMES["compare"], ledger.task_view)
     paths = [outcome.path for _, _, outcome in drawn]
     tokens = sum(len(path.token_ids) for path in paths)

@@ -3,10 +3,10 @@
     maximise  log P(critique | question, proposed response),   the loss on the critique and its EOS only
     at inference the policy is asked the plain question
 
-After Wang et al. (arXiv 2501.17703); one-problem mode after 2506.03295 (items=1, samples=600, steps=30 to 50). Two axes
-are open: where responses come from (own samples, corrupted right traces, a file) and who criticises them (the
-checkpoint itself, the task's own checks, a file); the class follows from what the ledger gave. Nobody had measured
-self or program critics, or shuffled critiques. Every control is a `Recipe` of the one builder in controls.py.
+After Wang et al. (arXiv 2501.17703); one-problem mode after 2506.03295 (items=1, samples=600, steps=30 to 50). Two
+parts can be exchanged: the source of responses (own samples, corrupted right traces, a file) and the critic (the
+checkpoint itself, the task's own checks, a file); the class follows from what the ledger gave. Self critics, program
+critics and shuffled critiques had not been measured before. Every control is a `Recipe` of the builder in controls.py.
 Left out: iterating, preference losses, a client for a teacher (its critiques come in as a file).
 Cost: items x samples completions and their grades, `steps` x `batch` rows of training, curve x dev_items dev answers.
 """
@@ -44,13 +44,13 @@ class CritiqueFT(MethodBase):
     """Fine-tune on critiques of proposed answers."""
 
     response: Responder = field(default_factory=SelfResponses)
-    """where responses come from; presets in configs/method/response"""
+    """the source of responses; presets in configs/method/response"""
     critic: Critic = field(default_factory=ProgramCritic)
-    """who criticises them; presets in configs/method/critic"""
+    """the source of critiques; presets in configs/method/critic"""
     items: int = 200
     """train items; 1 is one-problem mode"""
     rows: int = 600
-    """critiques to train on, at most: half of right responses, half of wrong ones as far as there are enough"""
+    """critiques to train on, at most: half of right responses, half of wrong ones if there are enough of both"""
     held_out: int = 32
     """further critiques, of other items, on which verdicts are measured; 0: none"""
     sft: SftConfig = field(default_factory=SftConfig)
@@ -75,16 +75,20 @@ class CritiqueFT(MethodBase):
             raise ConfigError("critique_ft: keep=best with curve=0: score some checkpoints, or keep=last")
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
-        """The weights after training. Raises MethodError where responses, critiques or the recipe give nothing."""
+        """The weights after training. Raises MethodError if responses, critiques or the recipe give nothing."""
         refuse_other_edits(policy)
+        # 1) responses and their critiques, some held out for measuring verdicts
         items = ledger.items("train", "train", limit=self.items)
         examples, held_out = self.examples(policy, ledger, context, items)
+        # 2) training rows, those of a control with the same number of loss tokens
         rows, sft = self.rows_of(policy, ledger, context, items, examples)
+        # 3) fine-tune, scored on dev along the way
         curve = DevCurve(policy, ledger, context, self.dev_items, "critique_ft", self.keep == "best")
         seed = int(context.rng.integers(2**31))
         at = curve.at(sft.steps or 1, self.curve) if self.curve else {}
         trained = train(policy, rows, sft, seed, context.folder, context.say, context.log, at)
         curve.finish()
+        # 4) the last or the best checkpoint, and what changed besides accuracy
         edit = curve.best_edit() if self.keep == "best" else trained.edit
         self.report(policy, ledger, context, edit, trained, held_out)
         return edit
@@ -114,7 +118,7 @@ class CritiqueFT(MethodBase):
     def rows_of(
         self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], examples: Sequence[Example]
     ) -> tuple[list[Row], SftConfig]:
-        """The rows of the recipe, and a loop with as many steps and as many loss tokens a step as the method has."""
+        """The rows of the recipe, and a loop with the same steps and the same loss tokens per step as the method."""
         sources = Sources(
             tokenise=lambda text: tuple(policy.checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]),
             traces=lambda right: own_traces(policy, ledger, context.rng, items, right),
@@ -157,7 +161,7 @@ class CritiqueFT(MethodBase):
         return Work(drawn, rows)
 
     def placebos(self) -> dict[str, Method]:
-        """Shuffled critiques and a filler. Bare verdicts are all alike in their class, so they are shuffled freely."""
+        """Shuffled critiques and a filler. Bare verdicts of one class are all the same, so they are shuffled freely."""
         recipes = dict(PLACEBOS)
         if self.critic.verdict_only:
             recipes["shuffled_critiques"] = Recipe(pairing="shuffled_freely")
@@ -171,7 +175,7 @@ class CritiqueFT(MethodBase):
 
 
 def held_out_of(examples: Sequence[Example], wanted: int) -> list[Example]:
-    """The last examples, whole problems at a time, at most `wanted`; none where all are of one problem."""
+    """The last examples, whole problems at a time, at most `wanted`; none if all are of one problem."""
     out: list[Example] = []
     groups: dict[str, list[Example]] = {}
     for example in reversed(examples):
@@ -192,7 +196,7 @@ def loss_tokens(policy: Policy, rows: Sequence[Row]) -> list[int]:
 def own_traces(
     policy: Policy, ledger: Ledger, rng: np.random.Generator, items: Sequence[Item], right: bool, samples: int = 8
 ) -> list[Row]:
-    """Own completions behind the plain question that are graded right, or wrong. Raises MethodError without any."""
+    """Own completions of the plain question that are graded right, or wrong. Raises MethodError if there is none."""
     drawn = own_completions(policy, ledger, items, samples, int(rng.integers(2**31)), "critique_ft-traces")
     drawn = [each for each in drawn if each.finished and each.text.strip()]
     grades = ledger.grades([each.item for each in drawn], [each.text for each in drawn], [True] * len(drawn))

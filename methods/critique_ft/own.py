@@ -2,9 +2,9 @@
 
     verifier   the verdict must agree with the grade of the response, and an answer that the review states must be
                graded right                                                                              class R
-    majority   the same with the vote of the item's own responses in the place of the grade              class V
+    majority   the same with the vote of the item's own responses instead of the grade                   class V
 
-A review is what the base writes behind "Question: ...\\nProposed: ...\\nReview:" at temperature 1. The organism knows
+A review is what the base writes after "Question: ...\\nProposed: ...\\nReview:" at temperature 1. The organism knows
 that form; another base may need `shots`, whose verdict sentences are written here (foreign text: class T).
 """
 
@@ -38,7 +38,7 @@ class SelfCritic(Critic):
     samples: int = 4
     """reviews drawn of each response; the first that agrees is kept"""
     shots: int = 0
-    """reviewed responses in front of each prompt: a verdict sentence each, written by the program"""
+    """reviewed responses in front of each prompt, each with a verdict sentence written by the program"""
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.shots < 0:
@@ -47,7 +47,7 @@ class SelfCritic(Critic):
     def examples(
         self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int
     ) -> list[Example]:
-        """One kept review a response. Raises MethodError where no review says a verdict, or none is kept."""
+        """One kept review per response. Raises MethodError if no review states a verdict, or none is kept."""
         votes = majority(ledger.task_view, responses) if self.keep == "majority" else None
         verdicts = verdicts_of(ledger, responses, votes)
         chosen = balanced(verdicts, rows + self.shots, context.rng)
@@ -56,17 +56,17 @@ class SelfCritic(Critic):
         right = [bool(verdicts[place]) for place in chosen[self.shots :]]
         reviews = self.reviews(policy, ledger, context, picked, shots)
         drawn = sum(map(len, reviews))
-        said = sum(read_verdict(review.text) is not None for each in reviews for review in each)
-        if not said:
+        stated = sum(read_verdict(review.text) is not None for each in reviews for review in each)
+        if not stated:
             raise MethodError(
-                f"critic=self: none of {drawn} reviews says a verdict ('The proposed answer is right.' or wrong): set "
-                "critic.shots=4 to show the form, or take critic=program or file"
+                f"critic=self: none of {drawn} reviews states a verdict ('The proposed answer is right.' or wrong): "
+                "set critic.shots=4 to show the form, or take critic=program or file"
             )
         kept = agreeing(ledger, picked, right, reviews, votes)
-        context.log({"critique_ft/reviews_said": said / drawn, "critique_ft/reviews_kept": len(kept) / len(picked)})
+        context.log({"critique_ft/reviews_said": stated / drawn, "critique_ft/reviews_kept": len(kept) / len(picked)})
         if not kept:
             raise MethodError(
-                f"critic=self: {said} of {drawn} reviews say a verdict and not one agrees with the {self.keep}: take "
+                f"critic=self: {stated} of {drawn} reviews state a verdict and none agrees with the {self.keep}: take "
                 "more critic.samples, or critic=program or file"
             )
         return kept
@@ -91,26 +91,26 @@ class SelfCritic(Critic):
 
 
 Votes = dict[str, str | None]
-"""item id -> the answer class that most of its own responses state; None where none states any"""
+"""item id -> the answer class that most of its own responses state; None if none states any"""
 
 
 def majority(task: TaskView, responses: Sequence[Response]) -> Votes:
-    """The vote of each item's own responses; of equals the one that was said first."""
-    said: dict[str, list[str]] = defaultdict(list)
+    """The vote of each item's own responses; of equals the one that came first."""
+    stated: dict[str, list[str]] = defaultdict(list)
     for response in responses:
         answer = answer_of(task, response.text, response.finished)
-        said[response.item.id] += [] if answer is None else [answer]
-    return {item: Counter(answers).most_common(1)[0][0] if answers else None for item, answers in said.items()}
+        stated[response.item.id] += [] if answer is None else [answer]
+    return {item: Counter(answers).most_common(1)[0][0] if answers else None for item, answers in stated.items()}
 
 
 def answer_of(task: TaskView, text: str, finished: bool) -> str | None:
-    """The class of the answer that a text states; None where it states none."""
+    """The class of the answer that a text states; None if it states none."""
     answer = task.extract(text, finished).strict
     return None if answer is None else task.answer_class(answer)
 
 
 def verdicts_of(ledger: Ledger, responses: Sequence[Response], votes: Votes | None) -> list[bool | None]:
-    """The grade of each response; with `votes` whether it says what the item's responses say most often."""
+    """The grade of each response; with `votes` whether it states the most frequent answer of its item's responses."""
     if votes is None:
         return ledger.grades([r.item for r in responses], [r.text for r in responses], [r.finished for r in responses])
     task, out = ledger.task_view, []
@@ -127,7 +127,7 @@ def agreeing(
     reviews: Sequence[Sequence[Completion]],
     votes: Votes | None,
 ) -> list[Example]:
-    """The first review of each response whose verdict and, where it states one, answer agree."""
+    """The first review of each response whose verdict agrees, and whose answer agrees if it states one."""
     pairs = [
         (response, side, review.text)
         for response, side, each in zip(responses, right, reviews, strict=True)
@@ -144,7 +144,7 @@ def agreeing(
 
 
 def answers_agree(ledger: Ledger, reviews: Sequence[tuple[Response, str]], votes: Votes | None) -> list[bool]:
-    """Whether the answer that each review states is right, or the majority's; True where it states none."""
+    """Whether the answer that each review states is right, or the majority's; True if it states none."""
     task = ledger.task_view
     stated = [answer_of(task, text, True) for _, text in reviews]
     if votes is not None:

@@ -2,10 +2,10 @@
 
     content     numbers_changed, keywords_removed, wrong_answer
     structure   steps_shuffled, steps_deleted, steps_inserted
-    length      tail_cut (what comes after the verdict), span_cut (as many words from somewhere before it)
+    length      tail_cut (what comes after the verdict), span_cut (the same number of words before it)
 
 After Li et al. (arXiv 2502.07374), who perturb long chains of thought in fine-tuning: structure matters more there than
-content. Each changes critiques only; the prompts stay. A trace is what stands before the verdict, one sentence a step.
+content. Each changes critiques only; the prompts stay. A trace is the text before the verdict, one sentence per step.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ Perturbation = Callable[[str, random.Random, Sequence[str]], str]
 
 
 def perturbed(examples: Sequence[Example], name: str, rng: random.Random) -> list[str]:
-    """The critiques of the examples, each perturbed. Raises MethodError where not one of them changed."""
+    """The critiques of the examples, each perturbed. Raises MethodError if none of them changed."""
     critiques = [example.critique for example in examples]
     changed = [PERTURBATIONS[name](critique, rng, critiques) for critique in critiques]
     if all(new == old for new, old in zip(changed, critiques, strict=True)):
         raise MethodError(
-            f"{name} changes none of {len(critiques)} critiques: they have no trace for it (such as "
+            f"{name} changes none of {len(critiques)} critiques: they have no trace for it (e.g. "
             f"{critiques[0][:60]!r}); use a critic that writes steps, such as critic.mode=with_correction"
         )
     return changed
 
 
 def numbers_changed(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """Every digit of the trace is another one; where it has none, every single letter or state."""
+    """Every digit of the trace is replaced by another one; without digits, every single letter or state."""
     before, verdict, after = parts(text)
     body = " ".join(before)
     if _NUMBER.search(body):
@@ -64,12 +64,12 @@ def keywords_removed(text: str, rng: random.Random, others: Sequence[str]) -> st
 
 
 def wrong_answer(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """The answer that is stated at the end is that of another critique."""
+    """The answer at the end is replaced by that of another critique."""
     own = _ANSWER.search(text)
     if own is None:
         return text
-    found = (_ANSWER.search(other) for other in rng.sample(list(others), min(len(others), 50)))
-    answers = [match[2] for match in found if match and match[2] != own[2]]
+    matches = (_ANSWER.search(other) for other in rng.sample(list(others), min(len(others), 50)))
+    answers = [match[2] for match in matches if match and match[2] != own[2]]
     return text[: own.start(2)] + answers[0] + text[own.end(2) :] if answers else text
 
 
@@ -92,7 +92,7 @@ def steps_deleted(text: str, rng: random.Random, others: Sequence[str]) -> str:
 
 
 def steps_inserted(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """A third as many steps of other critiques are put in at random places, at least one."""
+    """Steps of other critiques are inserted at random places: a third of the number of steps, at least one."""
     opener, steps, verdict, after = _steps(text)
     if not steps:
         return text
@@ -111,7 +111,7 @@ def tail_cut(text: str, rng: random.Random, others: Sequence[str]) -> str:
 
 
 def span_cut(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """As many words as the tail has are cut out before the verdict, in one piece at a random place."""
+    """A span with as many words as the tail is cut out before the verdict, at a random place."""
     before, verdict, after = parts(text)
     words, tail = " ".join(before).split(), sum(len(sentence.split()) for sentence in after)
     cut = min(tail, len(words))
@@ -136,8 +136,8 @@ def _steps(text: str) -> tuple[list[str], list[str], list[str], list[str]]:
 
 
 def _joined(*pieces: Sequence[str]) -> str:
-    said = " ".join(sentence.strip() for piece in pieces for sentence in piece if sentence.strip())
-    return f" {said}"
+    text = " ".join(sentence.strip() for piece in pieces for sentence in piece if sentence.strip())
+    return f" {text}"
 
 
 def _another(symbol: str, among: str, rng: random.Random) -> str:

@@ -5,7 +5,7 @@
     with_correction   "Working. 3 + 4 = 7. ... So the proposed answer is wrong. The answer is 9."   gold steps: T
 
 On natural tasks with_correction computes the response's worked equations again ("48/2 = 24.") up to the first that
-fails. The verdict is always the grade of the answer; a step that fails is named besides. No model writes here.
+fails. The verdict is always the grade of the answer; a step that fails is named in addition. No model writes here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ProgramCritic(Critic):
     """Critiques by the task's own checks."""
 
     mode: Literal["verdict_only", "first_error", "with_correction"] = "with_correction"
-    """how much the critique says; class R, T, T"""
+    """how much the critique states; class R, T, T"""
 
     @property
     def verdict_only(self) -> bool:
@@ -58,7 +58,7 @@ class ProgramCritic(Critic):
         ]
 
     def write(self, ledger: Ledger, responses: Sequence[Response], verdicts: Sequence[bool]) -> list[str]:
-        """The critiques, each with its leading blank. Raises MethodError where the task has no validator."""
+        """The critiques, each with its leading blank. Raises MethodError if the task has no validator."""
         if self.mode == "verdict_only":
             return [f" {verdict_sentence(right)}" for right in verdicts]
         items, texts = [response.item for response in responses], [response.text for response in responses]
@@ -69,7 +69,7 @@ class ProgramCritic(Critic):
                 ledger.foreign(" ".join(lines), AUTHOR, "-")
             return [correction(*each) for each in zip(solutions, verdicts, texts, strict=True)]
         try:
-            found = ledger.violations(items, texts)
+            violations = ledger.violations(items, texts)
         except LookupError as fault:
             raise MethodError(f"critic.mode=first_error: {fault}; use verdict_only or with_correction") from None
-        return [finding(*each) for each in zip(found, verdicts, strict=True)]
+        return [finding(*each) for each in zip(violations, verdicts, strict=True)]

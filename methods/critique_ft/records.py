@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Response:
-    """One proposed answer to one item. Whether it is right is the critic's business."""
+    """One proposed answer to one item. The critic decides whether it is right."""
 
     item: Item
     text: str
@@ -33,13 +33,13 @@ class Example:
     question: str
     response: str
     critique: str
-    """as it stands behind the prompt, with its leading blank"""
+    """as it follows the prompt, with its leading blank"""
     right: bool
     """the critique's verdict on the response"""
 
 
 class Responder(Protocol):
-    """Where responses come from. A class that inherits from it gets its defaults."""
+    """A source of responses. A class that inherits from it gets its defaults."""
 
     @property
     def samples(self) -> int:
@@ -50,7 +50,7 @@ class Responder(Protocol):
 
 
 class Critic(Protocol):
-    """Where critiques come from. A class that inherits from it gets its defaults."""
+    """A source of critiques. A class that inherits from it gets its defaults."""
 
     @property
     def samples(self) -> int:
@@ -70,7 +70,7 @@ class Critic(Protocol):
     def examples(
         self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int
     ) -> list[Example]:
-        """At most `rows` examples, right and wrong responses in equal numbers as far as there are enough of both."""
+        """At most `rows` examples, right and wrong responses in equal numbers if there are enough of both."""
         ...
 
 

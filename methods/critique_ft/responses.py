@@ -33,14 +33,14 @@ class SelfResponses(Responder):
     """The base's own completions."""
 
     samples: int = 8
-    """completions an item, at temperature 1"""
+    """completions per item, at temperature 1"""
 
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise ConfigError(f"samples={self.samples}: at least 1")
 
     def responses(self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item]) -> list[Response]:
-        """`samples` of each item, item by item; completions that say nothing are left out."""
+        """`samples` of each item, item by item; empty completions are left out."""
         draw = int(context.rng.integers(2**31))
         drawn = own_completions(policy, ledger, items, self.samples, draw, "critique_ft")
         return [Response(each.item, each.text, each.finished) for each in drawn if each.text.strip()]
@@ -51,9 +51,9 @@ class CorruptResponses(Responder):
     """Right traces, a share of them with one error."""
 
     source: Literal["gold", "own"] = "gold"
-    """whose right traces: the task's (foreign text), or own samples that are graded right"""
+    """origin of the right traces: the task's (foreign text), or own samples that are graded right"""
     samples: int = 4
-    """responses an item; of `own`: completions to look for right ones among"""
+    """responses per item; for `own`: completions that are graded to find right ones"""
     share: float = 0.5
     """of the responses that get an error"""
 
@@ -62,7 +62,7 @@ class CorruptResponses(Responder):
             raise ConfigError(f"samples={self.samples}, share={self.share}: at least 1, and a share of 0 to 1")
 
     def responses(self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item]) -> list[Response]:
-        """Raises MethodError where no right trace has a step that can be changed."""
+        """Raises MethodError if no right trace has a step that can be changed."""
         right = self._right(policy, ledger, context, items)
         rng = random.Random(int(context.rng.integers(2**31)))
         answers = [answer for _, text in right if (answer := _stated(ledger.task_view, text)) is not None]
@@ -88,7 +88,7 @@ class CorruptResponses(Responder):
 
 
 def corrupted(task: TaskView, text: str, answers: Sequence[str], rng: random.Random) -> str | None:
-    """The trace with one step changed and another answer stated; None where it has no such step or answer."""
+    """The trace with one step changed and another answer stated; None if it has no such step or answer."""
     own = _stated(task, text)
     others = [a for a in dict.fromkeys(answers) if own is not None and task.answer_class(a) != task.answer_class(own)]
     if not others:

@@ -1,6 +1,11 @@
-"""What is made of trained vectors for the controls: their negatives, and random directions of the same norms.
+"""Controls of RL steering that change the trained vectors: their negatives, and random directions of the same norms.
 
-Random directions keep layers, write positions and norms, and nothing else of what training found.
+* random_directions (placebo): trained in full, then each vector is replaced by a random direction of its norm. Layers,
+  write positions and norms are kept, everything else that was trained is lost.
+* sign_flipped (rival): the negatives of the trained vectors.
+
+The other controls are settings of the same training: a coin or a spurious reward, or the last layer alone
+(`RLSteering.placebos`, `RLSteering.rivals`). D width.
 """
 
 from __future__ import annotations

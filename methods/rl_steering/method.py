@@ -1,11 +1,11 @@
-"""RL steering: the policy gradient of RLVR on one vector a layer, the base frozen (class R).
+"""RL steering: the policy gradient of RLVR on one vector per layer, the base frozen (class R).
 
     h_l <- h_l + v_l  at the write positions,    v_l = R_l u_l,    u trained by Dr. GRPO from zero
 
 h_l is the output of block l, R_l the coordinate RMS of the residual stream there, so the learning rate is in units
 of it. After arXiv 2505.18706 (bias-only adaptation: 88 to 94 % of full RL on Qwen2.5 and Llama-3.1) and
 2509.06608 (a vector of the last layer mostly substitutes the first token; middle ones do more). A vector can
-choose what the base already does; it has no room to store anything else, which makes it the sharpest of the
+select what the base already does and has no capacity to store anything else, which makes it the sharpest of the
 trained tests of latency. The result is an `ActivationEdit`, exported as `SteeringVector`.
 Left out: learned gates, sites inside a block, low-rank changes.
 Cost: rollouts as RLVR; the backward pass computes no weight gradients and stops at the earliest vector;
@@ -35,11 +35,11 @@ LAST = 1.0
 
 @dataclass(frozen=True)
 class RLSteering(GRPOSettings, MethodBase):
-    """One trained vector a layer. The defaults are for a base of 0.5 to 1.5 B."""
+    """One trained vector per layer. The defaults are for a base of 0.5 to 1.5 B."""
 
     samples: int = 16
     learning_rate: float = 0.001
-    """in units of the residual RMS of each layer, an Adam step"""
+    """in units of the residual RMS of each layer, per Adam step"""
     max_grad_norm: float = 2.0
     gradient_checkpointing: bool = False
     layers: tuple[int | float, ...] = ()
@@ -49,7 +49,7 @@ class RLSteering(GRPOSettings, MethodBase):
     rms_prompts: int = 32
     """train prompts on which the residual RMS is measured"""
     after: Literal["as_trained", "sign_flipped", "random_directions"] = "as_trained"
-    """what is done to the trained vectors: the rival and the placebo among the controls are made here"""
+    """what is done to the trained vectors (controls.py); set by `placebos` and `rivals`, not by hand"""
     name: str = "rl_steering"
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class RLSteering(GRPOSettings, MethodBase):
         return Work(rollouts + scores, rollouts)
 
     def placebos(self) -> dict[str, Method]:
-        """The same training on a coin; random directions with the norms that training found."""
+        """The same training on a coin; random directions with the norms of the trained vectors."""
         return {
             "random_reward": replace(self, rewards={"random": 1.0}),
             "random_directions": replace(self, after="random_directions"),

@@ -1,14 +1,14 @@
-"""RLVR: policy gradient on the weights, paid by the evaluator's own grader (class R).
+"""RLVR: policy gradient on the weights, rewarded by the evaluator's own grader (class R).
 
     theta <- theta + Adam( grad 1/(P G L) sum_i A_i sum_t log p_theta(y_it | x_i, y_i<t) ),   A_i = r_i - group mean
 
 Dr. GRPO (arXiv 2503.20783) of GRPO (2402.03300): P items, G rollouts each, no scaling by length or variance, no
-KL term, one update a batch (`elicit/training/rl/grpo.py`). The base alone writes; a label bit a rollout is all that
-comes from outside. Published lifts shrink against a random reward (2506.10947) and against large k (2504.13837),
-which is why the placebo and the coverage rows stand beside it.
+KL term, one update per batch (`elicit/training/rl/grpo.py`). All text is the base's own; the only outside information
+is one label bit per rollout. Published lifts shrink against a random reward (2506.10947) and against large k
+(2504.13837), which is why every table has the placebo and the coverage rows next to it.
 Left out: several updates a batch, clipping, a KL penalty, curricula, tool use.
 Cost: steps x prompts x samples rollouts and label bits, and one forward and backward pass over the rollouts whose
-group disagrees. Full training keeps float32 masters, gradients and two moments: 16 bytes a parameter.
+group disagrees. Full training keeps float32 masters, gradients and two moments: 16 bytes per parameter.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from elicit.errors import ConfigError
 from elicit.method import MethodBase, Work
 from elicit.training.rl.settings import GRPOSettings
+from methods.rlvr import controls
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -34,7 +35,7 @@ class RLVR(GRPOSettings, MethodBase):
     """Reinforcement learning from verifiable rewards. The defaults are full fine-tuning of a base of 0.5 to 1.5 B."""
 
     parameters: Literal["full", "lora"] = "full"
-    """full: every weight, in float32 masters; lora: pairs beside the linear layers"""
+    """full: every weight, in float32 masters; lora: pairs of low-rank matrices on the linear layers"""
     lora_rank: int = 32
     lora_alpha: int = 64
     """the update is lora_alpha / lora_rank times B A"""
@@ -68,8 +69,8 @@ class RLVR(GRPOSettings, MethodBase):
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin."""
-        return {"random_reward": replace(self, rewards={"random": 1.0})}
+        return {name: replace(self, rewards=rewards) for name, rewards in controls.PLACEBOS.items()}
 
     def rivals(self) -> dict[str, Method]:
-        """Spurious rewards that carry information about form or about the base's own majority."""
-        return {f"{name}_reward": replace(self, rewards={name: 1.0}) for name in ("format", "wrong", "majority")}
+        """Spurious rewards with information about form or about the base's own majority."""
+        return {name: replace(self, rewards=rewards) for name, rewards in controls.RIVALS.items()}

@@ -3,9 +3,10 @@
     pi_0 = base;   D_r = { (x, y) : y ~ pi_r(x), y right };   pi_{r+1} = argmax_pi  sum over D_r of log pi(y | x)
 
 Each round trains from the base again (`restart`), as in Zelikman et al. (arXiv 2203.14465), so errors of early rounds
-do not pile up. Left out: rationalisation (hints with the answer), for a hint is gold in the prompt. That right answers
-with wrong steps do no harm is RL-STaR's claim (arXiv 2410.23912): the rivals keep only those, or only valid traces.
-Class R. Cost: rounds x items x samples completions, as many label bits (more where traces are validated too), training.
+do not accumulate. Left out: rationalisation (hints with the answer), because a hint is gold in the prompt. RL-STaR
+(arXiv 2410.23912) claims that right answers with wrong steps do no harm: the rivals keep only those, or only valid
+traces (controls.py). Class R.
+Cost: rounds x items x samples completions, the same number of label bits (more if traces are validated too), training.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from elicit.sampling.own import Completion, own_completions
 from elicit.training.sft.dev_curve import DevCurve
 from elicit.training.sft.rows import own_row
 from elicit.training.sft.sft import SftConfig, refuse_other_edits, train
+from methods.star import controls
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -37,14 +39,14 @@ class Star(MethodBase):
 
     rounds: int = 2
     items: int = 200
-    """train items a round, the same in each"""
+    """train items per round, the same in each"""
     samples: int = 8
-    """completions an item and round, at temperature 1"""
+    """completions per item and round, at temperature 1"""
     keep: Keep = "right"
     """right: the answer is graded right. right_and_valid, right_with_wrong_steps: and the trace has no violation, or
-    one (tasks with a validator). at_random: as many of each item as are right, drawn from all of its completions"""
+    one (tasks with a validator). at_random: the same number of each item, drawn from all of its completions"""
     most: int | None = None
-    """kept completions an item and round, at most; null: all"""
+    """kept completions per item and round, at most; null: all"""
     restart: bool = True
     """train every round from the base; false: go on from the round before"""
     sft: SftConfig = field(default_factory=SftConfig)
@@ -75,10 +77,12 @@ class Star(MethodBase):
     def round(
         self, policy: Policy, before: WeightEdit, ledger: Ledger, context: Context, items: Sequence[Item], number: int
     ) -> WeightEdit:
-        """Sample from the policy with the edit `before`, keep, train."""
+        """One round: sample from the policy with the edit `before`, keep, train."""
+        # 1) sample
         draw = int(context.rng.integers(2**31))
         sampler = policy.with_intervention(before) if number > 1 else policy
         drawn = own_completions(sampler, ledger, items, self.samples, draw, "star")
+        # 2) keep
         kept = self.kept(drawn, ledger, context)
         context.log({"star/round": number, "star/drawn": len(drawn), "star/kept": len(kept)})
         lengths = [len(completion.token_ids) for completion in kept]
@@ -89,6 +93,7 @@ class Star(MethodBase):
                 "samples, or another keep"
             )
         context.say(f"star: round {number} of {self.rounds}, {len(kept)} of {len(drawn)} completions kept")
+        # 3) fine-tune, on the base or on top of the round before
         rows = [own_row(policy, completion) for completion in kept]
         goes_on = not self.restart and number > 1
         start = policy.with_intervention(before) if goes_on else policy
@@ -99,30 +104,19 @@ class Star(MethodBase):
 
     def kept(self, drawn: Sequence[Completion], ledger: Ledger, context: Context) -> list[Completion]:
         """The completions that are trained on, item by item. Every completion costs a label bit."""
-        said = [each for each in drawn if each.finished and each.text.strip()]
-        grades = ledger.grades([each.item for each in said], [each.text for each in said], [True] * len(said))
-        right = [each for each, grade in zip(said, grades, strict=True) if grade]
+        finished = [each for each in drawn if each.finished and each.text.strip()]
+        items, texts = [each.item for each in finished], [each.text for each in finished]
+        grades = ledger.grades(items, texts, [True] * len(finished))
         out: list[Completion] = []
-        for item in dict.fromkeys(each.item.id for each in said):
-            own = [each for each in right if each.item.id == item]
-            own = self.chosen(own, [each for each in said if each.item.id == item], ledger, context)
-            out += own[: self.most]
+        for item in dict.fromkeys(each.item.id for each in finished):
+            graded = [(each, grade) for each, grade in zip(finished, grades, strict=True) if each.item.id == item]
+            chosen = [each for each, grade in graded if grade]
+            if self.keep == "at_random":
+                chosen = controls.at_random([each for each, _ in graded], len(chosen), context.rng)
+            elif self.keep != "right":
+                chosen = controls.by_steps(chosen, self.keep == "right_and_valid", ledger)
+            out += chosen[: self.most]
         return out
-
-    def chosen(
-        self, right: list[Completion], said: list[Completion], ledger: Ledger, context: Context
-    ) -> list[Completion]:
-        """One item's completions to keep, in random order where it matters."""
-        if self.keep == "right":
-            return right
-        if self.keep == "at_random":
-            return [said[place] for place in context.rng.permutation(len(said))[: len(right)]]
-        try:
-            valid = [ledger.valid(each.item, each.text) for each in right]
-        except LookupError as fault:
-            raise MethodError(f"star.keep={self.keep}: {fault}; use keep=right") from None
-        wanted = self.keep == "right_and_valid"
-        return [each for each, ok in zip(right, valid, strict=True) if ok is wanted]
 
     def work(self, items: int, tokens: float) -> Work:
         """Samples and training of every round; all completions count as kept if training goes by epochs."""
@@ -131,7 +125,7 @@ class Star(MethodBase):
         return Work(self.rounds * drawn, self.rounds * rows)
 
     def placebos(self) -> dict[str, Method]:
-        """Kept at random: as many completions of each item, whatever they say."""
+        """Kept at random: the same number of completions of each item, whatever they state."""
         return {"kept_at_random": replace(self, keep="at_random")}
 
     def rivals(self) -> dict[str, Method]:

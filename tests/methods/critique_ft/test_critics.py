@@ -101,7 +101,7 @@ def test_corrupted_traces_are_graded_wrong_and_the_others_right():
     assert 8 < sum(valid) < 32
 
 
-def test_corrupting_a_task_without_written_steps_is_an_error_with_the_mend():
+def test_corrupting_a_task_without_written_steps_is_an_error_that_names_the_remedy():
     from tests.toy import ToyTask
 
     ledger = Ledger(ToyTask(), "test")
@@ -156,12 +156,12 @@ def test_the_majority_is_what_an_items_own_responses_say_most_often():
     assert ledger.data_class == "Z"
 
 
-def test_a_self_critic_that_never_says_a_verdict_is_an_error_with_the_mend(monkeypatch):
+def test_a_self_critic_that_never_states_a_verdict_is_an_error_that_names_the_remedy(monkeypatch):
     ledger = Ledger(TASK, "test")
     responses = given_responses(ledger)
     hm = Completion(responses[0].item, (), (1,), " Hm.", True)
     monkeypatch.setattr(SelfCritic, "reviews", lambda self, p, ledger, c, picked, shots: [[hm] * 2 for _ in picked])
-    with pytest.raises(MethodError, match=r"none of 40 reviews says a verdict.*critic\.shots"):
+    with pytest.raises(MethodError, match=r"none of 40 reviews states a verdict.*critic\.shots"):
         SelfCritic(samples=2).examples(None, ledger, context(), responses, 20)
     bad = replace(hm, text=" The proposed answer is right. The answer is x.")
     monkeypatch.setattr(SelfCritic, "reviews", lambda self, p, ledger, c, picked, shots: [[bad] for _ in picked])
@@ -192,7 +192,7 @@ def test_a_file_brings_its_own_form_and_the_published_one(tmp_path):
         ({**GOOD, "response": 3}, "response=3"),
         ({**GOOD, "author": None}, "author=None"),
         ({**GOOD, "verdict": "maybe"}, "verdict='maybe'"),
-        ({**GOOD, "verdict": "right"}, "the critique says the opposite"),
+        ({**GOOD, "verdict": "right"}, "the critique states the opposite"),
         ({**GOOD, "verdict": None, "critique": "Hm."}, "no verdict"),
         ({**PUBLISHED, "input": "What?"}, "input is not"),
     ],
@@ -206,9 +206,9 @@ def test_a_broken_row_is_refused_with_its_line_and_reason_or_skipped_and_counted
     assert len(found) == 2 and {"critique_ft/file_rows": 2, "critique_ft/skipped": 1} in log
 
 
-def test_a_file_that_never_says_a_verdict_or_is_not_there_is_an_error(tmp_path):
+def test_a_file_that_never_states_a_verdict_or_does_not_exist_is_an_error(tmp_path):
     path = write(tmp_path / "c.jsonl", *[{**GOOD, "critique": "Hm."}] * 3)
-    with pytest.raises(MethodError, match="none of 3 critiques says a verdict"):
+    with pytest.raises(MethodError, match="none of 3 critiques states a verdict"):
         FileCritic(path).examples(None, Ledger(TASK, "test"), context(), [], 10)
     from elicit.errors import LedgerError
 

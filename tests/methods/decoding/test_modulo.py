@@ -68,7 +68,7 @@ def test_the_first_accepted_proposal_is_returned_and_no_verdict_is_asked_behind_
 
 
 @pytest.mark.parametrize("finding, said", [("", (4, 5)), ("no", (4, 6, 5)), ("no.", (4, 6, 5))])
-def test_the_finding_stands_behind_the_proposal_in_the_next_prompt(loop, number_task, requests, finding, said) -> None:
+def test_the_finding_follows_the_proposal_in_the_next_prompt(loop, number_task, requests, finding, said) -> None:
     outcomes = Modulo(rounds=2).run(loop, requests, Verified(number_task, finding))
     second = [job for job in loop.jobs if len(job.prompt_ids) > 1]
     assert second and all(job.prompt_ids == (1, 1, 3, *said) for job in second), "prompt, own tokens, feedback"

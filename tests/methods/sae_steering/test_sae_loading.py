@@ -91,7 +91,7 @@ def test_sites_are_translated_to_block_outputs(hook: str, layer: int) -> None:
 
 
 @pytest.mark.parametrize("hook", ["blocks.3.hook_mlp_out", "blocks.3.attn.hook_z", None, "blocks.0.hook_resid_pre"])
-def test_other_sites_are_refused_with_the_mend(hook: str | None) -> None:
+def test_other_sites_are_refused_with_the_remedy(hook: str | None) -> None:
     with pytest.raises(ConfigError, match="choose a"):
         layer_of(hook, "x")
 

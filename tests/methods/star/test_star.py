@@ -106,7 +106,7 @@ def test_rounds_end_in_one_edit_and_leave_the_checkpoint_alone(policy, tmp_path,
     assert [row["star/step"] for row in log if "star/dev" in row] == [1, 2]
 
 
-def test_a_round_that_keeps_nothing_is_an_error_with_the_mend(policy, tmp_path, monkeypatch):
+def test_a_round_that_keeps_nothing_is_an_error_that_names_the_remedy(policy, tmp_path, monkeypatch):
     monkeypatch.setattr(Star, "kept", lambda self, drawn, ledger, context: [])
     with pytest.raises(MethodError, match="round 1 kept none of 64 completions"):
         SMALL.fit(policy, Ledger(TASK, "test"), context(tmp_path))
