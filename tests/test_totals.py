@@ -13,12 +13,10 @@ from elicit.experiment.forecast.forecast import describe, evaluation_paths, prom
 from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
 from elicit.experiment.forecast.speed import fit_seconds, measured
-from elicit.experiment.forecast.work import PASSES, Work, from_fields, work_of
 from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import fingerprint
+from elicit.method import PASSES, MethodBase, Work
 from elicit.policy.checkpoint import CheckpointConfig
-from elicit.training.rl.settings import GRPOSettings
-from elicit.training.sft.sft import SftConfig
 
 DOC = Path(__file__).parents[1] / "docs" / "real_bases.md"
 COMMAND = ["experiment=demo", "eval.limit=100", "model.device=cpu", "model.dtype=float32"]
@@ -67,27 +65,16 @@ def test_seeds_are_runs_of_one_method() -> None:
     assert "1 method (3 runs)" in describe(seeds) and "1 method " in describe(plan([["method=contrastive"]])[0])
 
 
-def test_a_fit_is_counted_by_its_own_fields() -> None:
-    gradients = GRPOSettings(steps=10, prompts=4, samples=8, micro_batch=8, dev_every=5, dev_items=3)
-    assert from_fields(gradients) == Work(10 * 4 * 8 + 2 * 3, 10 * 4 * 8)
-
-    class Tuned:
-        items, samples, rows, rounds, sft = 20, 3, 50, 2, SftConfig(steps=7, batch=5)
-
-    assert work_of(Tuned, 10, 30) == Work(2 * 20 * 3, 2 * 7 * 5)
-    assert work_of(None, 10, 30) == Work() and Work(1, 2).passes == 1 + 2 * PASSES
+def test_work_adds_up_and_a_trained_row_counts_as_its_passes() -> None:
+    assert Work(1, 2) + Work(3, 4) == Work(4, 6) and Work(1, 2).passes == 1 + 2 * PASSES
+    assert MethodBase().work(10, 30.0) is None, "a method that states nothing is unknown, not free"
 
 
-def test_what_a_method_states_goes_before_its_fields_and_unknown_work_is_named(
-    demo: ComparisonPlan, tmp_path: Path
-) -> None:
-    class Stated:
-        items, samples = 20, 3
-
+def test_a_plan_names_the_methods_whose_work_is_not_known(demo: ComparisonPlan, tmp_path: Path) -> None:
+    class Stated(MethodBase):
         def work(self, items: int, tokens: float) -> Work | None:
             return Work(items, tokens) if tokens > 20 else None  # the organism's completions take 15
 
-    assert work_of(Stated(), 7, 30.0) == Work(7, 30.0) and work_of(Stated(), 7, 15.0) is None
     one = replace(demo.jobs[0], settings=replace(demo.jobs[0].settings, method=Stated()))  # type: ignore[arg-type]
     alone = replace(demo, jobs=(one,), settings=replace(demo.settings, root=str(tmp_path)))
     assert f"not known for {one.name}" in describe(alone)

@@ -15,8 +15,8 @@ from typing import Any
 
 from elicit.config import Settings
 from elicit.experiment.forecast.speed import ORGANISM, Speed, fit_seconds, measured
-from elicit.experiment.forecast.work import Work, work_of
 from elicit.experiment.plan import ComparisonPlan, Job
+from elicit.method import Work
 
 __all__ = ["chains", "describe", "evaluation_paths"]
 
@@ -114,8 +114,9 @@ def _time(comparison: ComparisonPlan, speed: Speed | None, tokens: float, length
     # 1) fits: as long as the same arm took before in this root, else from the work that the method states
     before = fit_seconds(Path(settings.root), str(settings.model.path))
     fitted = [job for job in comparison.jobs if job.role != "base"]
-    stated = {job.name: work_of(job.settings.method, _items(comparison), length) for job in fitted
-              if job.arm not in before}  # fmt: skip
+    items = _items(comparison)
+    stated = {job.name: job.settings.method.work(items, length) for job in fitted
+              if job.arm not in before and job.settings.method is not None}  # fmt: skip
     new = [stated[job.name] for job in fitted if job.arm not in before]
     rest = sum((work for work in new if work is not None), Work())
     unknown = [name for name, work in stated.items() if work is None]
