@@ -165,7 +165,7 @@ def test_a_self_critic_that_never_states_a_verdict_is_an_error_that_names_the_re
         SelfCritic(samples=2).examples(None, ledger, context(), responses, 20)
     bad = replace(hm, text=" The proposed answer is right. The answer is x.")
     monkeypatch.setattr(SelfCritic, "reviews", lambda self, p, ledger, c, picked, shots: [[bad] for _ in picked])
-    with pytest.raises(MethodError, match="not one agrees with the verifier"):
+    with pytest.raises(MethodError, match="none agrees with the verifier"):
         SelfCritic(samples=1).examples(None, ledger, context(), responses, 20)
 
 
