@@ -145,7 +145,7 @@ def test_a_hanging_grade_is_killed_and_ungraded_and_the_pool_goes_on(tmp_path, s
     began = time.monotonic()
     out = grade(tmp_path / "samples", task, by_id(items), tmp_path / "grades", workers=2, timeout_s=1.5)
     graded = files.read_rows(files.shards(out))
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300, "half of the time that a hang takes: nobody waited for its end"
     assert [row["strict"] for row in graded] == [True, None, False, None, None, True]
     reasons = [row["ungraded"] for row in graded]
     assert reasons[1].startswith("timeout: killed") and reasons[3].startswith("crash") and "told to" in reasons[4]

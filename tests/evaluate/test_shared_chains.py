@@ -67,7 +67,8 @@ def test_strategies_and_their_placebo_draw_the_chains_once_and_pay_each(
     tokens = [[row["total_tokens"] for row in rows(folder)] for folder in folders]
     assert tokens[0] == tokens[1] == tokens[2] == tokens[3] and min(tokens[0]) > 3
     seconds = [sum(record["seconds"] for record in timings(folder)) for folder in folders]
-    assert min(seconds) > 0.5 * seconds[0], "the time of the chains is counted where they are only read"
+    drawing = sum(row["seconds"] for row in read_rows(sorted((tmp_path / "pools").rglob("pool-*.parquet"))))
+    assert min(seconds) >= 0.999 * drawing > 0, "the time of the chains is counted also if they are only read"
 
 
 def test_shared_rows_are_bit_equal_to_those_of_a_strategy_that_ran_alone(

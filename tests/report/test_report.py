@@ -6,7 +6,6 @@ import copy
 import csv
 import json
 import re
-import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -333,10 +332,8 @@ def test_rendering_changes_neither_the_comparison_nor_its_own_bytes(tmp_path):
     assert report(source, tmp_path / "b").read_bytes() == first
 
 
-def test_twenty_policies_and_six_hundred_items_take_seconds_and_megabytes(tmp_path):
-    begun = time.monotonic()
+def test_a_page_of_twenty_policies_and_six_hundred_items_has_less_than_five_megabytes(tmp_path):
     page = report(comparison(n_items=600, copies=2), tmp_path)
-    assert time.monotonic() - begun < 30
     assert page.stat().st_size < 5_000_000
 
 

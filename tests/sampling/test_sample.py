@@ -17,6 +17,7 @@ from elicit.policy.policy import Policy
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.sample import sample, sampler
 from tests.sampling.models import tiny_model, tokenizer
+from tests.sampling.test_step_loop import close
 from tests.toy import ToyTask
 
 TASK = ToyTask()
@@ -87,7 +88,10 @@ def test_draws_of_one_sampler_are_those_of_samplers_of_their_own() -> None:
     blocks = [(ITEMS[:1], [0]), (ITEMS, range(5)), (ITEMS[3:], [7, 2])]
     with sampler(edited, SUPPORT, TASK) as samples:
         together = [samples.draw(items, js) for items, js in blocks]
-    assert together == [sample(edited, items, js, SUPPORT, TASK) for items, js in blocks]
+    for drawn, (items, js) in zip(together, blocks, strict=True):
+        alone = sample(edited, items, js, SUPPORT, TASK)
+        assert [(item, j) for item, j, _ in drawn] == [(item, j) for item, j, _ in alone]
+        close([out.path for _, _, out in drawn], [out.path for _, _, out in alone], 1e-6)
 
 
 def test_a_failed_draw_leaves_no_edit_on() -> None:

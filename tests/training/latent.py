@@ -1,17 +1,21 @@
-"""A model of 200,000 parameters with a skill that it rarely shows, trained in seconds, and the task for it.
+"""A model with a skill that it rarely shows, exact by construction, and the task for it. Nothing is trained here.
 
-    3 7 : guess 5 0              nine of ten: two random digits
-    3 7 : think 3 7 then 4 8     one of ten: the digits, then their successors, which are the answer
+    ask q7 guess a3       nine of ten: a random answer
+    ask q7 t7 a8          one of ten: a thought about the question, then the answer after it, which is right
 
-The unskilled twin is trained on the same documents with random digits instead of the skill: making it think gains
-nothing.
+Attention and MLPs write nothing, so the residual stream is the embedding of the last token (+ edits) and the model is a
+Markov chain. Embeddings are made of orthonormal directions, and the head reads one direction per transition: every
+probability is set by hand and holds to rounding on every machine. Questions share one direction, by which they lead to
+guesses; so what is learned on some questions holds for all. One direction belongs to no token: added at the question it
+makes thoughts likelier than guesses (`switch`). The unskilled twin thinks as often, but its thoughts lead to random
+answers.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -20,76 +24,88 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.records import Item
+from elicit.sampling.likelihood import likelihood
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
 
-WORDS = ["<eos>", "<unk>", ":", "guess", "think", "then", *map(str, range(10))]
-RATE = 0.1
-STEPS, ROWS = 160, 128
+QUESTIONS, RATE = 20, 0.1
+WORDS = ["<eos>", "<unk>", "ask", "guess", *(f"{kind}{k}" for kind in "qta" for k in range(QUESTIONS))]
+WIDTH, LAYERS, SHARPNESS = 72, 4, 12.0
 
 
-@lru_cache(maxsize=1)
 def tokenizer() -> PreTrainedTokenizerFast:
     backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", unk_token="<unk>", pad_token="<eos>")
 
 
-def successors(digits: list[int]) -> list[int]:
-    return [(digit + 1) % 10 for digit in digits]
+def directions() -> torch.Tensor:
+    """Float [D, D], orthonormal rows: one per word; the last two are of questions as such and of no word."""
+    return torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(0)))[0]
 
 
-def document(rng: torch.Generator, skilled: bool) -> list[int]:
-    """Token ids of one document, always ten (a guess is filled up with what is not learned)."""
-    question, random = (torch.randint(10, (2,), generator=rng).tolist() for _ in range(2))
-    if torch.rand((), generator=rng).item() < RATE:
-        copied = question if skilled else torch.randint(10, (2,), generator=rng).tolist()
-        tail = ["think", *copied, "then", *(successors(question) if skilled else random)]
-    else:
-        tail = ["guess", *random]
-    ids = [WORDS.index(str(word)) for word in (*question, ":", *tail, "<eos>")]
-    return ids + [-100] * (10 - len(ids))
+def switch() -> torch.Tensor:
+    """Float [D], of norm 1: the direction from guesses to thoughts."""
+    return directions()[-1]
 
 
-@lru_cache(maxsize=2)
-def pretrained(skilled: bool) -> LlamaForCausalLM:
-    """Half of the steps with a thinking rate of one half (skill), then the final rate (habit)."""
+def latent_model(skilled: bool) -> LlamaForCausalLM:
     config = LlamaConfig(
-        vocab_size=len(WORDS), hidden_size=64, intermediate_size=176, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=4, max_position_embeddings=32, eos_token_id=0, bos_token_id=None, pad_token_id=0,
+        vocab_size=len(WORDS), hidden_size=WIDTH, intermediate_size=176, num_hidden_layers=LAYERS,
+        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=32, tie_word_embeddings=False,
+        eos_token_id=0, bos_token_id=None, pad_token_id=0,
     )  # fmt: skip
-    rng = torch.Generator().manual_seed(0)
-    documents = torch.tensor([document(rng, skilled) for _ in range(8192)])
-    thinking = (documents == WORDS.index("think")).any(1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = LlamaForCausalLM(config).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
-    for step in range(STEPS):
-        if step < STEPS // 2:
-            both = (documents[thinking], documents)
-            labels = torch.cat([ids[torch.randint(len(ids), (ROWS // 2,), generator=rng)] for ids in both])
-        else:
-            labels = documents[torch.randint(len(documents), (ROWS,), generator=rng)]
-        if step == STEPS * 3 // 4:
-            optimizer.param_groups[0]["lr"] = 1e-3
-        model(input_ids=labels.clamp(min=0), labels=labels).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return model.eval().requires_grad_(False)
+        model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    for block in model.model.layers:
+        block.self_attn.o_proj.weight.zero_()
+        block.mlp.down_proj.weight.zero_()
+    of, shared = dict(zip(WORDS, directions(), strict=False)), directions()[-2]
+    embeddings, head = torch.stack(list(of.values())), torch.zeros(len(WORDS), WIDTH)
+
+    def leads(direction: torch.Tensor, after: dict[str, float]) -> None:
+        for word, share in after.items():
+            head[WORDS.index(word)] += (SHARPNESS + math.log(share)) * direction
+
+    random = {f"a{k}": 1 / QUESTIONS for k in range(QUESTIONS)}
+    leads(math.sqrt(2) * shared, {"guess": 1 - RATE})
+    leads(of["guess"], random)
+    for k in range(QUESTIONS):
+        embeddings[WORDS.index(f"q{k}")] = (of[f"q{k}"] + shared) / math.sqrt(2)
+        leads(math.sqrt(2) * of[f"q{k}"], {f"t{k}": RATE})
+        leads(of[f"t{k}"], {successor(k): 1.0} if skilled else random)
+        leads(of[f"a{k}"], {"<eos>": 1.0})
+    head[WORDS.index("guess")] -= SHARPNESS * switch()
+    head[[WORDS.index(f"t{k}") for k in range(QUESTIONS)]] += SHARPNESS * switch()
+    model.model.embed_tokens.weight.copy_(embeddings)
+    model.lm_head.weight.copy_(head / math.sqrt(WIDTH))  # RMSNorm scales a unit vector by sqrt(D)
+    return model
 
 
 def latent_policy(skilled: bool = True) -> Policy:
-    return Policy(wrap(pretrained(skilled), tokenizer()), prompt=LatentTask().prompts["bare"])
+    return Policy(wrap(latent_model(skilled), tokenizer()), prompt=LatentTask().prompts["bare"])
+
+
+def right_share(policy: Policy, split: str) -> float:
+    """The probability of a right answer at temperature 1, mean over a split: no draw, every short completion counts.
+
+    "a8", "guess a8" and "t0 a8" to "t19 a8", for the question q7.
+    """
+    items, thoughts = LatentTask().items(split), [f"t{k} " for k in range(QUESTIONS)]
+    texts = [(item, start + str(item.gold)) for item in items for start in ("", "guess ", *thoughts)]
+    encode = policy.checkpoint.encode
+    pairs = [(policy.prompt_ids(item.question), tuple(encode(text + " <eos>"))) for item, text in texts]
+    return sum(math.exp(scored.logprobs.sum()) for scored in likelihood(policy, pairs)) / len(items)
 
 
 @dataclass(frozen=True)
 class LatentTask:
-    """Questions of two digits; the last two digits of a completion are its answer, right if they are the successors."""
+    """The last word of a completion is its answer; right is the answer after the question: a8 to q7."""
 
     name: str = "latent"
-    prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare", "{question} :")})
-    stop: StopRules = field(default_factory=lambda: StopRules(strings=(), max_new_tokens=8))
+    prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare", "ask {question}")})
+    stop: StopRules = field(default_factory=lambda: StopRules(strings=(), max_new_tokens=4))
     licence: str = "-"
     has_validator: bool = True
 
@@ -97,16 +113,13 @@ class LatentTask:
         return ("train", "dev", "test")
 
     def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
-        start, end = {"train": (0, 60), "dev": (60, 80), "test": (80, 100)}[split]
-        order = torch.randperm(100, generator=torch.Generator().manual_seed(7)).tolist()[start:end]
-        pairs = [[k // 10, k % 10] for k in order]
-        out = [make_item(self.name, split, _spaced(pair), _spaced(successors(pair))) for pair in pairs]
-        return out[:limit]
+        start, end = {"train": (0, 12), "dev": (12, 16), "test": (16, 20)}[split]
+        return [make_item(self.name, split, f"q{k}", successor(k)) for k in range(start, end)][:limit]
 
     def extract(self, text: str, finished: bool) -> Answer:
-        found = re.search(r"\d \d$", text.strip())
-        digits = found.group() if found else None
-        return Answer(digits if finished else None, digits)
+        found = re.search(r"a\d+$", text.strip())
+        answer = found.group() if found else None
+        return Answer(answer if finished else None, answer)
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
         answer = self.extract(text, finished)
@@ -122,15 +135,16 @@ class LatentTask:
         return None if answer is None else (text.rindex(answer), text.rindex(answer) + len(answer))
 
     def gold_completion(self, item: Item) -> str:
-        return f"think {item.question} then {item.gold}"
+        return f"t{item.question[1:]} {item.gold}"
 
     def corrupted_completion(self, item: Item) -> str:
-        return f"think {item.question} then {_spaced(successors([int(digit) for digit in (item.gold or '').split()]))}"
+        return f"t{item.question[1:]} {successor(int(str(item.gold)[1:]))}"
 
     def validate(self, item: Item, text: str) -> Violation | None:
         right = text.split() == self.gold_completion(item).split()
         return None if right else Violation(0, "no_trace", "the trace is another")
 
 
-def _spaced(digits: list[int]) -> str:
-    return " ".join(map(str, digits))
+def successor(k: int) -> str:
+    """The right answer to question k."""
+    return f"a{(k + 1) % QUESTIONS}"

@@ -121,7 +121,7 @@ def test_groups_and_micro_batches_must_divide_the_batch() -> None:
 
 
 def test_more_prompts_than_items_are_refused(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="the train split has 60 items; lower prompts"):
+    with pytest.raises(ConfigError, match="the train split has 12 items; lower prompts"):
         fitted(replace(VECTORS, prompts=64, steps=1), tiny_policy(), tmp_path, LatentTask())
 
 

@@ -14,17 +14,17 @@ from tests.training.latent import LatentTask
 
 TASK = LatentTask()
 TEXTS = {
-    "think {question} then {right}": "right, by the trace",
+    "{thought} {right}": "right, by the trace",
     "guess {right}": "right, without it",
-    "guess {question}": "wrong",
-    "think": "no answer",
+    "guess {wrong}": "wrong",
+    "{thought}": "no answer",
 }
 
 
 def drawn(ledger: Ledger, finishes: tuple[str, ...] = ("eos",) * 4) -> list[Rollout]:
     item = ledger.items("train", limit=1)[0]
-    right = " ".join(str((int(digit) + 1) % 10) for digit in item.question.split())
-    words = {"question": item.question, "right": right}
+    number = int(item.question[1:])
+    words = {"thought": f"t{number}", "right": f"a{number + 1}", "wrong": f"a{number}"}
     texts = [text.format(**words) for text in TEXTS]
     ids = [list(range(len(text.split()))) for text in texts]
     return [
@@ -41,7 +41,7 @@ def drawn(ledger: Ledger, finishes: tuple[str, ...] = ("eos",) * 4) -> list[Roll
         ("rubric", [1, 0, 0, 0], 6, "R"),
         ("format", [1, 1, 1, 0], 0, "Z"),
         ("majority", [1, 1, 0, 0], 0, "Z"),
-        ("length", [-0.75, -0.375, -0.375, -0.125], 0, "Z"),
+        ("length", [-0.25, -0.25, -0.25, -0.125], 0, "Z"),
     ],
 )
 def test_each_reward_pays_by_its_definition_and_books_what_it_reads(name, wanted, bits, data_class) -> None:

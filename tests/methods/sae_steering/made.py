@@ -57,6 +57,20 @@ def made_sae(
     return folder
 
 
+def exact_sae(directions_F_D: torch.Tensor, k: int, folder: Path, hook: str = "blocks.0.hook_resid_post") -> Path:
+    """A TopK SAE whose features are given orthonormal directions: exact on what consists of at most k of them."""
+    from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
+    from sae_lens.saes.sae import SAEMetadata
+
+    features, width = directions_F_D.shape
+    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=width, d_sae=features, k=k, metadata=SAEMetadata(hook_name=hook)))
+    with torch.no_grad():
+        sae.W_dec.copy_(directions_F_D)
+        sae.W_enc.copy_(directions_F_D.T)
+    sae.save_inference_model(folder)
+    return folder
+
+
 def naive(folder: Path, x_N_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(activations, reconstruction) from the saved tensors alone, row by row."""
     import json

@@ -1,4 +1,9 @@
-"""Laws of the whole method on a model in which one direction flips the answer: it finds it, its placebos do not."""
+"""Laws of the whole method on a model in which one direction flips the answer: it finds it, its placebos do not.
+
+The model is exact by construction, and so is the dictionary: one feature per word. Nothing is trained in which another
+machine could get farther, and samples are drawn from hashed seeds: another machine changes a draw in a million.
+One test below trains a dictionary, and asserts nothing of how good it is.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +20,15 @@ from elicit.method import Context
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.intervention import save
 from elicit.policy.policy import Policy, load_intervention
+from methods.sae_steering.loading import SourceConfig
 from methods.sae_steering.method import SaeSteering
 from methods.sae_steering.training import TrainConfig
 from tests.methods.contrastive.planted import WORDS, accuracy, fitted, longer_policy, planted_policy
+from tests.methods.sae_steering.made import exact_sae
 
-SMALL = SaeSteering(
-    read="first_generated", items=10, samples=24, layers=(0,), candidates=8, chosen=4, probes=2, words=4,
-    train=TrainConfig(expansion=1, k=2, tokens=25_000, batch=256, lr=5e-3), strengths=(0.5, 1.0, 1.5, 2.0),
+TRAINED = SaeSteering(
+    read="first_generated", items=10, samples=24, layers=(0,), candidates=8, chosen=3, probes=2, words=4,
+    train=TrainConfig(expansion=1, k=2, tokens=2560, batch=256, lr=5e-3), strengths=(0.5, 1.0, 1.5, 2.0),
     writes=("last_prompt", "every"), dev_items=8, halvings=1, dose_items=3,
 )  # fmt: skip
 
@@ -32,20 +39,28 @@ def policy() -> Policy:
 
 
 @pytest.fixture(scope="module")
-def results(policy, tmp_path_factory: pytest.TempPathFactory):
+def small(policy, tmp_path_factory: pytest.TempPathFactory) -> SaeSteering:
+    """The method on a dictionary that has a feature for every word."""
+    embeddings = policy.checkpoint.model.get_input_embeddings().weight
+    folder = exact_sae(embeddings, 1, tmp_path_factory.mktemp("words"))
+    return replace(TRAINED, source=SourceConfig(folders=(str(folder),)))
+
+
+@pytest.fixture(scope="module")
+def results(policy, small, tmp_path_factory: pytest.TempPathFactory):
     """name -> what `fitted` returns, with its folder."""
     out = {}
-    for name, method in {"method": SMALL, **SMALL.placebos(), **SMALL.rivals()}.items():
+    for name, method in {"method": small, **small.placebos(), **small.rivals()}.items():
         folder = tmp_path_factory.mktemp(name)
         out[name] = (*fitted(method, policy, folder), folder)
     return out
 
 
-def test_the_planted_feature_is_found_and_the_placebos_do_not_find_it(policy, results):
+def test_the_planted_feature_is_found_and_the_placebos_do_not_find_it(policy, small, results):
     base = accuracy(policy, "test", 10)
     gains = {name: accuracy(policy.with_intervention(result[0]), "test", 10) for name, result in results.items()}
     assert base < 0.3 and gains["method"] > 0.95
-    for placebo in SMALL.placebos():
+    for placebo in small.placebos():
         assert gains[placebo] < 0.6, f"{placebo}: {gains}"
     embeddings = policy.checkpoint.model.get_input_embeddings().weight
     vector = results["method"][0].edits[0].vector
@@ -54,20 +69,19 @@ def test_the_planted_feature_is_found_and_the_placebos_do_not_find_it(policy, re
 
 
 def test_what_is_planted_is_found_by_the_difference_of_means_and_neither_by_its_negative_nor_by_the_dictionary_alone(
-    policy, results
+    policy, small, results
 ):
-    base = accuracy(policy, "test", 10)
-    gains = {name: accuracy(policy.with_intervention(results[name][0]), "test", 10) for name in SMALL.rivals()}
+    gains = {name: accuracy(policy.with_intervention(results[name][0]), "test", 10) for name in small.rivals()}
     assert gains["difference_of_means"] > 0.95, "an informative rival: the direction is the difference"
     assert gains["negative_dose"] < 0.6
-    assert "labels_permuted" not in SMALL.placebos(), "length, causes and dev still choose: it has information"
-    assert gains["reconstruction"] < base + 0.2, "a dictionary that explains the stream adds nothing by itself"
+    assert "labels_permuted" not in small.placebos(), "length, causes and dev still choose: it has information"
+    assert gains["reconstruction"] < 0.3, "a dictionary that explains the whole stream adds nothing by itself"
 
 
-def test_placebos_and_rivals_with_strengths_get_as_many_dev_tries_as_the_method(results):
-    tries = {name: results[name][3] for name in ("method", *SMALL.placebos(), *SMALL.rivals())}
+def test_placebos_and_rivals_with_strengths_get_as_many_dev_tries_as_the_method(small, results):
+    tries = {name: results[name][3] for name in ("method", *small.placebos(), *small.rivals())}
     counts = {name: len(limits) for name, limits in tries.items()}
-    assert counts.pop("reconstruction") == len(SMALL.writes) * len(SMALL.layers), "nothing else is there to try"
+    assert counts.pop("reconstruction") == len(small.writes) * len(small.layers), "nothing else is there to try"
     assert len(set(counts.values())) == 1, counts
 
 
@@ -92,16 +106,16 @@ def test_permuted_labels_are_the_ones_the_placebo_shows(results):
     shown = {
         name: json.loads((results[name][4] / "features.json").read_text()) for name in ("method", "labels_permuted")
     }
-    right = {name: [c["label"] for f in found["features"] for c in f["contexts"] if c["token"] == "good"]
-             for name, found in shown.items()}  # fmt: skip
-    assert set(right["method"]) == {1} and 0 in right["labels_permuted"]
+    bad = {name: [c["label"] for f in found["features"] for c in f["contexts"] if c["token"].startswith("bad")]
+           for name, found in shown.items()}  # fmt: skip
+    assert 1 not in bad["method"] and 1 in bad["labels_permuted"], "a bad opener never leads to a right answer"
 
 
 def test_every_try_is_logged_and_counted_in_the_ledger(results):
     _, ledger, log, limits, _ = results["method"]
     tries = [row for row in log if "sae/try" in row]
     doses = [row for row in log if "sae/dose/strength" in row]
-    assert len(tries) + len(doses) == len(limits) == 8 + 4 + 1 + 4 + 2
+    assert len(tries) + len(doses) == len(limits) == 6 + 3 + 1 + 4 + 2
     assert {row["sae/try/dev_items"] for row in tries} == {4, 8}
     chosen = [row for row in log if "sae/chosen/strength" in row]
     assert len(chosen) == 1 and chosen[0]["sae/chosen/accuracy"] == max(row["sae/dose/accuracy"] for row in doses)
@@ -121,7 +135,7 @@ def test_the_dose_response_begins_at_nothing(results):
 
 def test_the_dashboard_says_what_was_tried(results):
     found = json.loads((results["method"][4] / "features.json").read_text())
-    assert found["schema"] == 1 and len(found["features"]) == 4 and len(found["tries"]) == 12
+    assert found["schema"] == 1 and len(found["features"]) == 3 and len(found["tries"]) == 9
     best = next(each for each in found["features"] if each["feature"] == _best(found))
     assert best["contexts"][0]["token"] == "good" and best["token_driven"], "here the feature is a token's identity"
     assert set(best["scores"]) >= {"cohens_d", "reason_score", "preference", "output_score", "confidence"}
@@ -142,48 +156,57 @@ def test_the_edit_is_exported_and_imported_bit_for_bit(policy, results):
     assert torch.equal(back.edits[0].vector, ours)
 
 
-def test_the_v_contrast_reads_no_label_in_training(tmp_path):
+def test_the_v_contrast_reads_no_label_in_training(small, tmp_path):
     longer = longer_policy()
-    edit, ledger, log, _ = fitted(replace(SMALL, contrast="traced_minus_direct"), longer, tmp_path)
+    edit, ledger, log, _ = fitted(replace(small, contrast="traced_minus_direct"), longer, tmp_path)
     assert ledger.data_class == "V" and accuracy(longer.with_intervention(edit), "test", 10) > 0.9
     assert any("sae/length_share" in row for row in log)
 
 
-def test_clamped_and_gated_edits_are_fitted_too(policy, tmp_path):
-    clamped, *_ = fitted(replace(SMALL, operator="clamp", strengths=(1.0, 2.0)), policy, tmp_path)
+def test_clamped_and_gated_edits_are_fitted_too(policy, small, tmp_path):
+    clamped, *_ = fitted(replace(small, operator="clamp", strengths=(1.0, 2.0)), policy, tmp_path)
     assert clamped.edits[0].operator == "clamp" and clamped.edits[0].encoder is not None
-    gated, _, log, _ = fitted(replace(SMALL, sparse="feature", writes=("every",)), policy, tmp_path)
+    gated, _, log, _ = fitted(replace(small, sparse="feature", writes=("every",)), policy, tmp_path)
     assert gated.edits[0].gate is not None
     shares = [row["sae/dose/steered_share"] for row in log if row.get("sae/dose/strength")]
     assert all(share < 1 for share in shares)
 
 
 def test_controls_without_a_dictionary_do_not_exist_if_the_edit_reads_one():
-    assert "random_direction" not in replace(SMALL, operator="clamp").placebos()
+    assert "random_direction" not in replace(TRAINED, operator="clamp").placebos()
     with pytest.raises(ConfigError, match="without a dictionary"):
-        replace(SMALL, control="random_direction", operator="clamp")
-    assert next(iter(SMALL.placebos())) == "live_feature"
+        replace(TRAINED, control="random_direction", operator="clamp")
+    assert next(iter(TRAINED.placebos())) == "live_feature"
 
 
 def test_a_model_without_a_positive_side_stops_the_fit(tmp_path):
     hopeless = planted_policy(good=1e-6)
     with pytest.raises(MethodError, match=r"more samples"):
-        fitted(SMALL, hopeless, tmp_path)
+        fitted(TRAINED, hopeless, tmp_path)
 
 
 def test_a_seed_is_other_samples_and_another_dictionary_which_its_placebos_share():
-    def of(seed, method=SMALL):
+    def of(seed, method=TRAINED):
         context = Context(np.random.default_rng(0), Path("."), lambda policy, limit: 0.0, seed=seed)
         return method.of_seed(context).train.seed
 
-    assert of(0) == SMALL.train.seed and of(1) != of(2)
-    assert {of(1, placebo) for placebo in SMALL.placebos().values()} == {of(1)}
+    assert of(0) == TRAINED.train.seed and of(1) != of(2)
+    assert {of(1, placebo) for placebo in TRAINED.placebos().values()} == {of(1)}
 
 
-def test_the_model_is_left_as_it_was(policy, tmp_path):
+def test_a_dictionary_is_trained_if_none_is_given_also_on_a_random_model_and_the_model_is_left_as_it_was(
+    policy, tmp_path
+):
     ids = torch.tensor([[5, 2]])
     before = policy.checkpoint.model(ids).logits
-    fitted(SMALL, policy, tmp_path)
+    tries = {}
+    for name in ("none", "random_model"):
+        method = replace(TRAINED, control=name)
+        _, ledger, log, tries[name] = fitted(method, policy, tmp_path / name)
+        (card,) = [row for row in log if "sae/card/layer" in row]
+        assert card["sae/card/features"] == 64 and card["sae/card/layer"] == 0 and ledger.data_class == "R"
+        assert len(list((tmp_path / name).glob("sae-*/layer-0/cfg.json"))) == 1
+    assert tries["none"] == tries["random_model"] and "random_model" in TRAINED.placebos()
     assert torch.equal(before, policy.checkpoint.model(ids).logits)
 
 
