@@ -15,7 +15,7 @@ from elicit.console import Console
 from elicit.errors import ConfigError, DataError, ElicitError, StageError
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.lenses import LENSES
-from elicit.evaluate.lenses.forced import chosen
+from elicit.evaluate.lenses.forced import traced_samples
 from elicit.evaluate.lenses.lens import ANNOTATIONS, PROBES, SHIFTS
 from elicit.evaluate.lenses.view import make_view
 from elicit.evaluate.stages.annotate import annotate
@@ -80,7 +80,7 @@ class Runner:
                 run_probes(policy, self.items, entry.samples, name, plan, self.task)
             if "importance" in names:
                 looks = [(one.item, one.j, one.ends)
-                         for one in chosen(view, side, 1, 1, LENSES["importance"].items)]  # type: ignore[attr-defined]  # fmt: skip
+                         for one in traced_samples(view, side, 1, 1, LENSES["importance"].items)]  # type: ignore[attr-defined]  # fmt: skip
                 try:
                     run_sentences(policy, self.items, entry.samples, looks)
                 except ConfigError as fault:

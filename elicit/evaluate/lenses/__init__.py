@@ -1,4 +1,4 @@
-"""Lenses: what traces are made of. One file, one table, one figure, one sentence each; no torch.
+"""Lenses: questions about traces. Each is one file with one table, one figure and one sentence per policy; no torch.
 
 `LENSES` holds one instance of each by name; `dataclasses.replace` changes its settings.
 """
@@ -22,9 +22,9 @@ from elicit.evaluate.lenses.structure import Structure
 from elicit.evaluate.lenses.validity import Validity
 
 ALL: tuple[Lens, ...] = (
-    Validity(), Coherence(), Commitment(), Importance(), Confidence(), Reflection(), Length(), Shift(), Causality(),
-    SideEffects(), Economy(), Structure(), Likelihood(), Divergence(),
-)  # fmt: skip
+    *(Validity(), Coherence(), Commitment(), Importance(), Confidence(), Reflection(), Length(), Shift()),
+    *(Causality(), SideEffects(), Economy(), Structure(), Likelihood(), Divergence()),
+)
 LENSES: dict[str, Lens] = {lens.name: lens for lens in ALL}
 
 __all__ = ["LENSES", "Lens", "Reading"]

@@ -1,14 +1,14 @@
-"""coherence against validity: are single steps right where the whole trace is not? (arXiv 2510.18176)
+"""coherence against validity: are single steps right even if the whole trace is not? (arXiv 2510.18176)
 
 Every step is judged against the step before it (first-order errors), so an error is charged to the step that makes
-it. A trace may be coherent in all its pairs and still be invalid (it stops early, or answers something else).
+it. A trace can be coherent in all its pairs and still be invalid (it stops early, or answers something else).
 
     formal families   the family's own check of each step        typed errors, see TYPES
     gsm8k             the equations that the trace writes down   wrong arithmetic only
     anything else     refused: formal tasks only
 
 Strata cross the base's and the policy's answers on the same item: each sample of the policy is weighted by the
-share of the base's samples of that item that are right (or wrong): the mean over all pairings, none picked.
+share of the base's samples of that item that are right (or wrong), which is the mean over all pairings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, formatted, of_columns, reading, refusing
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.records import Item
@@ -39,7 +39,7 @@ TYPES = {
     "extra_step": "a step after the work is done",
     "unreadable": "no step of this family",
 }
-STRATA = tuple(f"base {base}, policy {own}" for base in ("wrong", "right") for own in ("right", "wrong"))
+STRATA = tuple(f"base {base}, policy {policy}" for base in ("wrong", "right") for policy in ("right", "wrong"))
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,16 @@ class Coherence:
         for side in view.sides:
             pairs_N_J, good_N_J, errors = judged(side, view)
             columns[side.name] = self._columns(view, side, pairs_N_J, good_N_J, base_rate_N)
-            table += [{"policy": side.name, "error": kind, "means": TYPES.get(kind, KINDS.get(kind)), "steps": count,
-                       "share of steps": count / pairs_N_J.sum()} for kind, count in errors.most_common()]  # fmt: skip
+            for kind, count in errors.most_common():
+                meaning, share = TYPES.get(kind, KINDS.get(kind)), count / pairs_N_J.sum()
+                row = {"policy": side.name, "error": kind, "means": meaning, "steps": count, "share of steps": share}
+                table.append(row)
         figure = of_columns("Steps without a local error, and valid traces", "share", columns, ["coherent", "valid"])
-        said = (f"{name}: {told(c['coherent'])} of the steps hold, {told(c['valid'])} of the traced samples"
-                for name, c in columns.items())  # fmt: skip
-        return reading(self, columns, figure, "; ".join(said) + ".", table)
+        says = [
+            f"{name}: {formatted(of['coherent'])} of the steps hold, {formatted(of['valid'])} of the traced samples"
+            for name, of in columns.items()
+        ]
+        return reading(self, columns, figure, says, table)
 
     def _columns(
         self, view: View, side: Side, pairs_N_J: NDArray, good_N_J: NDArray, base_N: NDArray
@@ -109,14 +113,14 @@ def judged(side: Side, view: View) -> tuple[NDArray, NDArray, Counter[str]]:
 
 
 def step_count(family: Family, facts: dict[str, Any]) -> int:
-    """Right steps of an item; no limit where a search or a proof may take several ways."""
+    """Number of right steps of an item; no limit for a search or a proof, which can take several ways."""
     return sys.maxsize if isinstance(family, WholeTrace) else len(family.steps(facts))
 
 
 def local_errors(family: Family, facts: dict[str, Any], length: int, text: str) -> list[str | None]:
-    """Kind of error of every step that can be judged, None where it has none; `length`: number of right steps.
+    """Kind of error of every step that can be judged, None for a right step; `length`: number of right steps.
 
-    A readable step behind an unreadable one is left out: there is nothing that it could follow from.
+    A readable step after an unreadable one is left out: there is no step that it could follow from.
     """
     steps, conclusion = split_trace(text)
     if len(steps) == 1 and conclusion is None:
@@ -136,7 +140,7 @@ def local_errors(family: Family, facts: dict[str, Any], length: int, text: str) 
 
 
 def equation_errors(text: str) -> list[str | None]:
-    """The same for the equations of a trace in words, each by itself."""
+    """The same for the equations of a trace in words, each judged by itself."""
     out: list[str | None] = []
     for left, right in arithmetic.equations(text):
         fault = arithmetic.first_error(f"<<{left}={right}>>")

@@ -1,11 +1,11 @@
 """confidence: does the policy know when it is right? (DeepConf, arXiv 2508.15260)
 
-Token confidence is the negated mean log-prob of the 20 most probable tokens; a trace's confidence is its mean, its
-tail, its least window or the mean of its least sure tenth of windows, windows of 32 and of 128 tokens.
+Token confidence is the negated mean log-prob of the 20 most probable tokens. A trace's confidence is its mean, its
+tail, its lowest window or the mean of its lowest tenth of windows, with windows of 32 and of 128 tokens.
 
     AUROC       chance that a right sample of an item is surer than a wrong one of the same item (ties half)
     filtered    vote of the surest half of an item's samples, plain or weighted by confidence
-    beside      a vote of as many random samples (equal size), and of all samples (equal tokens)
+    reference   a vote of as many random samples (equal size), and of all samples (equal tokens)
 
 Within items only: pooled over items it would measure which items are easy.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, told
+from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, formatted, of_columns, reading, refusing
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.measures.annotations import Annotations
 from elicit.evaluate.metrics.majority import majority
@@ -39,15 +39,17 @@ class Confidence:
     needs: str = ANNOTATIONS
 
     def read(self, view: View) -> Reading:
-        known = [(side, side.annotations) for side in view.sides if side.annotations is not None]
-        if not known:
+        annotated = view.annotated
+        if not annotated:
             return refusing(self, "no policy is annotated with token confidences (elicit lens GROUP run=true)")
-        columns = {side.name: self._columns(view, side, notes) for side, notes in known}
-        figure = of_columns("Right samples are surer", "AUROC within items", columns,
-                            [f"AUROC, {name}" for name in measures_of(known[0][1])])  # fmt: skip
-        said = (f"{name}: AUROC of the least 32-token window {told(c['AUROC, lowest 32'], False)}"
-                for name, c in columns.items())  # fmt: skip
-        return reading(self, columns, figure, "; ".join(said) + ".")
+        columns = {side.name: self._columns(view, side, notes) for side, notes in annotated}
+        names = [f"AUROC, {name}" for name in measures_of(annotated[0][1])]
+        figure = of_columns("Right samples are surer", "AUROC within items", columns, names)
+        says = [
+            f"{name}: AUROC of the least 32-token window {formatted(of['AUROC, lowest 32'], False)}"
+            for name, of in columns.items()
+        ]
+        return reading(self, columns, figure, says)
 
     def _columns(self, view: View, side: Side, notes: Annotations) -> dict[str, Estimate]:
         graded, right = side.graded_N_J, side.right_N_J
@@ -88,10 +90,10 @@ def measures_of(notes: Annotations) -> dict[str, NDArray]:
     return out
 
 
-def auroc(values_N_J: NDArray, right_N_J: NDArray, known_N_J: NDArray) -> NDArray:
+def auroc(values_N_J: NDArray, right_N_J: NDArray, scored_N_J: NDArray) -> NDArray:
     """By item: share of (right, wrong) pairs whose right one has the larger value, ties half; nan without pairs."""
     wins = (values_N_J[:, :, None] > values_N_J[:, None, :]) + 0.5 * (values_N_J[:, :, None] == values_N_J[:, None, :])
-    pairs = (right_N_J & known_N_J)[:, :, None] & (~right_N_J & known_N_J)[:, None, :]
+    pairs = (right_N_J & scored_N_J)[:, :, None] & (~right_N_J & scored_N_J)[:, None, :]
     total_N = pairs.sum((1, 2))
     return np.where(total_N > 0, (wins * pairs).sum((1, 2)) / np.maximum(total_N, 1), np.nan)
 

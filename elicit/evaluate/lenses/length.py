@@ -1,8 +1,8 @@
 """length: do traces grow with the work that an item takes? (arXiv 2509.07339)
 
 Spearman's rho over items of a policy's mean tokens with the true operation count, and with the logit of the base's
-solve rate, (c + 1/2) / (n - c + 1/2); the partial rho takes out the prompt's NLL under the base (a trace may be long
-because the question reads oddly). In distribution, and on each shift axis that was sampled. Knows no model.
+solve rate, (c + 1/2) / (n - c + 1/2); the partial rho controls for the prompt's NLL under the base (a trace can be
+long because the question is worded unusually). In distribution, and on each sampled shift axis. Knows no model.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, formatted, of_columns, reading
 from elicit.evaluate.lenses.strata import operation_counts
 from elicit.evaluate.lenses.view import Side, View
 from elicit.results import Estimate
 
 DRAWS = 1_000
-"""resamples of a rank correlation: ranks have to be made anew in each"""
+"""resamples of a rank correlation: each needs its own ranks"""
 
 
 @dataclass(frozen=True)
 class Length:
-    """Tokens against the work."""
+    """Tokens against the work of an item."""
 
     name: str = "length"
     about: str = "rank correlation of mean tokens with the true operation count and with the base's solve rate"
@@ -38,9 +38,12 @@ class Length:
                 columns.setdefault(side.name, {})[f"operations, {axis}"] = _operations(shifted, side)
         table = [row for side in view.sides for row in _by_count(view, side)]
         figure = of_columns("Length and work", "Spearman's rho", columns, ["operations", "base solve rate"])
-        said = (f"{name}: rho with the operation count {told(c['operations'], False)}" for name, c in columns.items()
-                if "operations" in c)  # fmt: skip
-        return reading(self, columns, figure, "; ".join(said) + ".", table or None)
+        says = [
+            f"{name}: rho with the operation count {formatted(of['operations'], False)}"
+            for name, of in columns.items()
+            if "operations" in of
+        ]
+        return reading(self, columns, figure, says, table or None)
 
     def _columns(self, view: View, side: Side) -> dict[str, Estimate]:
         tokens_N, logit_N = mean_tokens(side), solve_logit(view.base)
@@ -57,10 +60,10 @@ class Length:
 
 
 def mean_tokens(side: Side) -> NDArray:
-    """Mean tokens of the returned completions by item; nan where an item has none."""
-    known = np.isfinite(side.written_N_J)
-    total = np.where(known, side.written_N_J, 0.0).sum(1)
-    return np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
+    """Mean tokens of the returned completions by item; nan for an item without any."""
+    sampled = np.isfinite(side.written_N_J)
+    total = np.where(sampled, side.written_N_J, 0.0).sum(1)
+    return np.where(sampled.any(1), total / np.maximum(sampled.sum(1), 1), np.nan)
 
 
 def solve_logit(base: Side) -> NDArray:
@@ -79,22 +82,22 @@ def _operations(view: View, side: Side) -> Estimate:
 def rank_correlation(view: View, x_N: NDArray, y_N: NDArray, given_N: NDArray | None = None) -> Estimate:
     """Spearman's rho, or the partial one given a third variable, with a cluster bootstrap interval."""
     columns = [x_N, y_N] + ([] if given_N is None else [given_N])
-    known_N = np.all(np.isfinite(columns), axis=0)
-    if known_N.sum() < 3:
-        return Estimate(refused=f"{int(known_N.sum())} items with a value: at least three are needed")
-    values_N_V = np.stack([column[known_N] for column in columns], 1)
+    valued_N = np.all(np.isfinite(columns), axis=0)
+    if valued_N.sum() < 3:
+        return Estimate(refused=f"{int(valued_N.sum())} items with a value: at least three are needed")
+    values_N_V = np.stack([column[valued_N] for column in columns], 1)
     point = float(spearman(values_N_V))
     if not np.isfinite(point):
         return Estimate(refused="no spread: one of the two is the same for all items")
     resamples = view.bootstrap.resamples
-    clusters = np.unique(resamples.codes_N[known_N], return_inverse=True)[1]
+    clusters = np.unique(resamples.codes_N[valued_N], return_inverse=True)[1]
     if clusters.max() < 1:
         return Estimate(point, refused="one cluster: no interval")
     draws = _resampled(values_N_V, clusters, np.random.default_rng([resamples.seed, 7]))
-    found = draws[np.isfinite(draws)]
-    if len(found) < 0.95 * DRAWS:
+    finite = draws[np.isfinite(draws)]
+    if len(finite) < 0.95 * DRAWS:
         return Estimate(point, refused="no spread in many resamples")
-    return resamples.interval(point, found)
+    return resamples.interval(point, finite)
 
 
 def _resampled(values_N_V: NDArray, clusters_N: NDArray, rng: np.random.Generator) -> NDArray:
@@ -108,7 +111,7 @@ def _resampled(values_N_V: NDArray, clusters_N: NDArray, rng: np.random.Generato
 
 
 def spearman(values_N_V: NDArray) -> NDArray:
-    """rho of the first two columns (last axis), given the third where there is one; nan without spread."""
+    """rho of the first two columns (last axis), given the third if there is one; nan without spread."""
     from scipy.stats import rankdata  # slow to import
 
     ranks = rankdata(values_N_V, axis=-2)
@@ -133,9 +136,9 @@ def _by_count(view: View, side: Side) -> list[dict[str, Any]]:
     tokens_N, out = mean_tokens(side), []
     for count in np.unique(counts_N):
         at = counts_N == count
-        known, right = side.graded_N_J[at].sum(), side.right_N_J[at].sum()
+        graded, right = side.graded_N_J[at].sum(), side.right_N_J[at].sum()
         tokens = tokens_N[at][np.isfinite(tokens_N[at])]
-        out.append({"policy": side.name, "operations": int(count), "items": int(at.sum()),
-                    "tokens": float(tokens.mean()) if len(tokens) else None,
-                    "accuracy": float(right / known) if known else None})  # fmt: skip
+        mean = float(tokens.mean()) if len(tokens) else None
+        row = {"policy": side.name, "operations": int(count), "items": int(at.sum()), "tokens": mean}
+        out.append(row | {"accuracy": float(right / graded) if graded else None})
     return out

@@ -1,20 +1,21 @@
-"""What a lens is: one question put to traces that lie on disk.
+"""What a lens is: one question about traces on disk.
 
     View      the policies of a comparison on common items: grades, texts, annotations, probes      (view.py)
     Lens      View -> Reading
     Reading   columns of estimates by policy, one table, one figure, one sentence
 
-A lens that needs more from the model is split in three: `plan` says what to continue (`sampling.probe.Probe`, plain
-data), `sampling.continue_from` does it, and `read` looks at the rows. Nothing here needs torch. A figure is plain
-data that any drawer can take:
+Every lens has the same frame: columns per side, a figure of some columns, one sentence per side, and the reading of
+these (`reading`). A lens that needs more from the model has three parts: `plan` lists what to continue
+(`sampling.probe.Probe`, plain data), `sampling.continue_from` does it, and `read` reads the rows. Nothing here needs
+torch. A figure is plain data that any renderer can draw:
 
     {"kind": "bars" | "lines" | "heat", "title", "x_label", "y_label", "x": [...],
-     "series": [{"name", "y": [...], "lo": [...] | None, "hi": [...] | None}]}          None where there is no number
+     "series": [{"name", "y": [...], "lo": [...] | None, "hi": [...] | None}]}          None if there is no number
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from elicit.sampling.probe import Probe
 
 SAMPLES, ANNOTATIONS, PROBES, SHIFTS = "samples", "annotations", "probes", "shifted samples"
-"""what a lens reads besides grades"""
+"""what a lens needs besides grades"""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a lens saw."""
+    """The result of a lens on a view."""
 
     lens: str
     about: str
@@ -42,9 +43,9 @@ class Reading:
     table: list[dict[str, Any]] = field(default_factory=list)
     figure: dict[str, Any] | None = None
     says: str = ""
-    """what it says, with the figures it rests on"""
+    """the result in one sentence per policy, with its figures"""
     refused: str | None = None
-    """why the whole lens has nothing to say"""
+    """why the whole lens could not be measured"""
 
     def plain(self) -> dict[str, Any]:
         """JSON-able fields: an estimate is {"point", "lo", "hi"} or {"refused": reason}."""
@@ -79,12 +80,12 @@ class Probing(Lens, Protocol):
     """A lens that needs further sampling from each policy."""
 
     def plan(self, view: View, side: Side) -> list[Probe]:
-        """What to continue; the same list for the same view, so that rows found on disk need not be made again."""
+        """What to continue; the same list for the same view, so that rows on disk are not made again."""
         ...
 
 
 def refusing(lens: Lens, reason: str) -> Reading:
-    """A reading that says why there is none."""
+    """A reading that holds only the reason why nothing was measured."""
     return Reading(lens.name, lens.about, lens.source, says=f"Not measured: {reason}.", refused=reason)
 
 
@@ -92,18 +93,17 @@ def reading(
     lens: Lens,
     columns: Mapping[str, Mapping[str, Estimate]],
     figure: dict[str, Any] | None,
-    says: str,
+    says: Iterable[str],
     table: Sequence[dict[str, Any]] | None = None,
 ) -> Reading:
-    """A reading; the table is one row a policy and column unless given."""
+    """The reading of a lens. `says`: one sentence per side; `table`: one row per policy and column unless given."""
     plain = {name: dict(of_side) for name, of_side in columns.items()}
-    return Reading(
-        lens.name, lens.about, lens.source, plain, list(rows(plain) if table is None else table), figure, says
-    )
+    lines = list(rows(plain) if table is None else table)
+    return Reading(lens.name, lens.about, lens.source, plain, lines, figure, "; ".join(says) + ".")
 
 
 def rows(columns: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
-    """Columns as a flat table: one row a policy and column."""
+    """Columns as a flat table: one row per policy and column."""
     return [
         {"policy": policy, "column": column, **asdict(value)}
         for policy, of_side in columns.items()
@@ -129,16 +129,15 @@ def drawing(
 
 
 def of_columns(title: str, y_label: str, columns: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> Any:
-    """The usual figure: policies along x, a bar for each of some columns."""
-    return drawing("bars", title, "policy", y_label, list(columns), {
-        name: [of_side.get(name, Estimate()) for of_side in columns.values()] for name in names
-    })  # fmt: skip
+    """The usual figure: policies along x, one bar for each of the columns `names`."""
+    series = {name: [of_side.get(name, Estimate()) for of_side in columns.values()] for name in names}
+    return drawing("bars", title, "policy", y_label, list(columns), series)
 
 
-def told(estimate: Estimate, percent: bool = True) -> str:
-    """An estimate in words: `41 % [35, 47]`, or why there is none.
+def formatted(estimate: Estimate, percent: bool = True) -> str:
+    """An estimate as text: `41 % [35, 47]`, or why there is none.
 
-    >>> told(Estimate(0.412, 0.35, 0.47))
+    >>> formatted(Estimate(0.412, 0.35, 0.47))
     '41 % [35, 47]'
     """
     if estimate.bounds is None:

@@ -1,19 +1,16 @@
 """likelihood: how usual a policy's traces are to the base (metrics/likelihood.py has the definitions).
 
-A policy whose traces the base itself often writes brings something out; one whose traces the base never writes puts
-something in. Traces of another regime than the base's samples differ by the regime too: it is named in the table.
+If the base itself often writes such traces, the policy elicits something latent; if the base never writes them, the
+policy adds something new. Traces of another regime than the base's samples differ by the regime; the table names it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numpy.typing import NDArray
-
-from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, of_columns, reading, refusing, rows, told
+from elicit.evaluate.lenses.lens import ANNOTATIONS, Reading, formatted, of_columns, reading, refusing, rows
 from elicit.evaluate.lenses.view import View
 from elicit.evaluate.metrics.likelihood import likelihood, likelihood_columns
-from elicit.results import Estimate
 
 
 @dataclass(frozen=True)
@@ -21,27 +18,23 @@ class Likelihood:
     """Base log-probs of traces."""
 
     name: str = "likelihood"
-    about: str = "what the base thinks of the traces, teacher-forced at T=1, and their rank among its own samples"
+    about: str = "log-prob of the traces under the base, teacher-forced at T=1, and their rank among its own samples"
     source: str = "2504.13837"
     needs: str = ANNOTATIONS
 
     def read(self, view: View) -> Reading:
-        known = [(side, side.annotations) for side in view.sides if side.annotations is not None]
-        if not known:
+        annotated = view.annotated
+        if not annotated:
             return refusing(self, "no policy is annotated with base log-probs (elicit lens GROUP run=true)")
-        own_N_K = self._own(view)
-        columns: dict[str, dict[str, Estimate]] = {}
-        for side, notes in known:
-            columns[side.name] = likelihood_columns([notes], own_N_K, view.bootstrap)
-        regimes = {side.name: side.measures.regime for side, _ in known}
+        # mean NLL of the base's own samples at T=1, if they were annotated
+        support = view.support.annotations if view.support is not None else None
+        base_N_K = None if support is None else likelihood(support)["nll"]
+        columns = {side.name: likelihood_columns([notes], base_N_K, view.bootstrap) for side, notes in annotated}
+        regimes = {side.name: side.measures.regime for side, _ in annotated}
         table = [{**row, "regime": regimes[row["policy"]]} for row in rows(columns)]
-        figure = of_columns("NLL under the base", "nats a token", columns, ["nll", "worst 32"])
-        said = (f"{name}: {told(c['nll'], False)} nats a token, typicality {told(c['typicality'], False)}"
-                for name, c in columns.items())  # fmt: skip
-        return reading(self, columns, figure, "; ".join(said) + ".", table)
-
-    def _own(self, view: View) -> NDArray | None:
-        """Mean NLL of the base's own samples at T=1."""
-        if view.support is None or view.support.annotations is None:
-            return None
-        return likelihood(view.support.annotations)["nll"]
+        figure = of_columns("NLL under the base", "nats per token", columns, ["nll", "worst 32"])
+        says = [
+            f"{name}: {formatted(of['nll'], False)} nats per token, typicality {formatted(of['typicality'], False)}"
+            for name, of in columns.items()
+        ]
+        return reading(self, columns, figure, says, table)

@@ -3,9 +3,9 @@
 A candidate is every answer that the trace states; a reflection is a step from one candidate to the next one.
 
     confirmatory    the same answer again             right -> wrong    a right candidate given up
-    changing        another answer                    wrong -> right    a wrong one mended
+    changing        another answer                    wrong -> right    a wrong one corrected
 
-Read from the text alone: an answer that is thought and not stated is not seen (the commitment lens forces it out).
+Read from the text alone: an answer that is not stated is not counted (the commitment lens forces it).
 Equality of answers is the task's `answer_class`. Knows no model.
 """
 
@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, formatted, of_columns, reading
 from elicit.evaluate.lenses.sentences import spans
 from elicit.evaluate.lenses.view import Side, View
 from elicit.results import Estimate
 from elicit.tasks.grading.extract import own_part
 
 STATED = re.compile(r"answer\b|\\boxed|\\fbox|####|\bIt is\b|\bI would say\b", re.IGNORECASE)
-"""what a sentence that states an answer holds"""
+"""matches a sentence that states an answer"""
 COUNTS = ("reflections", "confirmatory", "right to wrong", "wrong to right", "wrong to wrong", "right candidates")
 
 
@@ -42,14 +42,16 @@ class Reflection:
     def read(self, view: View) -> Reading:
         counts = {side.name: counted(side, view) for side in view.sides}
         columns = {name: self._columns(view, of) for name, of in counts.items()}
-        figure = of_columns("What reflections do", "share of reflections", columns,
-                            ["confirmatory", "right to wrong", "wrong to right"])  # fmt: skip
+        shown = ["confirmatory", "right to wrong", "wrong to right"]
+        figure = of_columns("What reflections do", "share of reflections", columns, shown)
         size = {name: int(of["reflections"].sum()) for name, of in counts.items()}
-        said = (f"{name}: {told(c['changing'])} of {size[name]} reflections change it" for name, c in columns.items())
+        says = [
+            f"{name}: {formatted(of['changing'])} of {size[name]} reflections change it" for name, of in columns.items()
+        ]
         table: list[dict[str, Any]] = [
             {"policy": name, **{key: int(values.sum()) for key, values in of.items()}} for name, of in counts.items()
         ]
-        return reading(self, columns, figure, "; ".join(said) + ".", table)
+        return reading(self, columns, figure, says, table)
 
     def _columns(self, view: View, of: dict[str, NDArray]) -> dict[str, Estimate]:
         share, every, none = view.bootstrap.share, of["reflections"], "no trace states a second answer"
@@ -74,27 +76,20 @@ def counted(side: Side, view: View) -> dict[str, NDArray]:
             if not finish:
                 continue
             out["samples"][i] += 1
-            found = candidates(view.task, text)
-            out["reflecting samples"][i] += len(found) > 1
-            for before, after in pairwise(found):
-                _count(out, i, before, after, gold)
+            stated = candidates(view.task, text)
+            out["reflecting samples"][i] += len(stated) > 1
+            for before, after in pairwise(stated):
+                out["reflections"][i] += 1
+                out["right candidates"][i] += before == gold
+                was, now = ("right" if answer == gold else "wrong" for answer in (before, after))
+                out["confirmatory" if before == after else f"{was} to {now}"][i] += 1
     return out
 
 
-def _count(out: dict[str, NDArray], i: int, before: str, after: str, gold: str) -> None:
-    out["reflections"][i] += 1
-    out["right candidates"][i] += before == gold
-    if before == after:
-        out["confirmatory"][i] += 1
-    else:
-        was, now = ("right" if answer == gold else "wrong" for answer in (before, after))
-        out[f"{was} to {now}"][i] += 1
-
-
 def candidates(task: Any, text: str) -> list[str]:
-    """Classes of the answers that a trace states, in order: what the task reads off each sentence that states one.
+    """Classes of the answers that a trace states, in order, as the task reads them from each such sentence.
 
-    Each is read from that sentence alone: an earlier answer is not counted again where a later one can't be read.
+    Each is read from its sentence alone: an earlier answer is not counted again if a later one can't be read.
     """
     part = own_part(text)[0]
     if len(STATED.findall(part)) < 2:

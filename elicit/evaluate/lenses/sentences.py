@@ -1,5 +1,5 @@
-"""Sentences of a trace, and where they end. A sentence ends at . ! ? before a blank, or at a line's end: a point inside
-a number ends nothing. Knows no task."""
+"""Sentences of a trace and their ends. A sentence ends at . ! ? before a blank, or at the end of a line; a point inside
+a number is no end. Knows no task."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""shift: does a gain hold off the distribution that it was found on? (arXiv 2508.01191)
+"""shift: does a gain hold outside the distribution that it was fitted on? (arXiv 2508.01191)
 
 Three axes, each with its in-distribution twin:
 
     test_task     another family or question type      test_length   more operations      test_format   other words
 
 A gain on an axis minus the gain on its twin (difference in differences), paired within templates: items of both
-sides that share a template (family and size where the task states them) are compared with each other only, and
-templates without a partner are left out and counted. On the length axis no size has a partner: whole sets are
-compared. Templates are what intervals resample.
+sides that share a template (their size, if the task states it) are compared with each other only, and templates
+without a partner are left out. On the length axis no size has a partner: whole sets are compared. Intervals resample
+clusters of items.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SHIFTS, Reading, drawing, reading, refusing, told
+from elicit.evaluate.lenses.lens import SHIFTS, Reading, drawing, formatted, reading, refusing
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.statistics.ratios import Bootstrap
@@ -48,50 +48,54 @@ class Shift:
             for side in view.sides:
                 if side.name in away:
                     columns.setdefault(side.name, {}).update(self._axis(view, axis, side, away[side.name]))
-        figure = drawing("bars", "Accuracy in and out of distribution", "axis", "accuracy", ["test", *axes], {
-            name: [of.get(axis, Estimate()) for axis in ("test", *axes)] for name, of in columns.items()
-        })  # fmt: skip
-        said = (f"{name}: " + ", ".join(f"{axis} {told(of[f'{axis}: gain - gain in distribution'])}" for axis in axes)
-                for name, of in columns.items() if name != view.base.name)  # fmt: skip
-        return reading(self, columns, figure, "; ".join(said) + ".")
+        x = ["test", *axes]
+        series = {name: [of.get(axis, Estimate()) for axis in x] for name, of in columns.items()}
+        figure = drawing("bars", "Accuracy in and out of distribution", "axis", "accuracy", x, series)
+        says = [
+            f"{name}: " + ", ".join(f"{axis} {formatted(of[f'{axis}: gain - gain in distribution'])}" for axis in axes)
+            for name, of in columns.items()
+            if name != view.base.name
+        ]
+        return reading(self, columns, figure, says)
 
     def _axis(self, view: View, axis: str, near: Side, far: Side) -> dict[str, Estimate]:
-        there = view.shifted[axis]
-        out = {"test": view.bootstrap.fraction(accuracy(near.measures), "no graded item"),
-               axis: there.bootstrap.fraction(accuracy(far.measures), "no graded item")}  # fmt: skip
+        shifted = view.shifted[axis]
+        out = {
+            "test": view.bootstrap.fraction(accuracy(near.measures), "no graded item"),
+            axis: shifted.bootstrap.fraction(accuracy(far.measures), "no graded item"),
+        }
         gains_near = accuracy(near.measures) - accuracy(view.base.measures)
-        gains_far = accuracy(far.measures) - accuracy(there.base.measures)
+        gains_far = accuracy(far.measures) - accuracy(shifted.base.measures)
         if near is not view.base:
-            out[f"{axis}: gain"] = there.bootstrap.mean(gains_far, "no graded item")
+            out[f"{axis}: gain"] = shifted.bootstrap.mean(gains_far, "no graded item")
             out[f"{axis}: gain - gain in distribution"] = difference_in_differences(
-                (view.items, gains_near), (there.items, gains_far), view.draws, view.seed
+                (view.items, gains_near), (shifted.items, gains_far), view.draws, view.seed
             )
         return out
-
-
-def template(item: Item, sized: bool) -> str:
-    """What two items share apart from their axis: the size, where the task states one."""
-    return str(item.facts.get("size", "")) if sized else ""
 
 
 def difference_in_differences(
     near: tuple[Sequence[Item], NDArray], far: tuple[Sequence[Item], NDArray], draws: int, seed: int
 ) -> Estimate:
-    """Mean gain far minus mean gain near; templates without items on both sides are left out."""
-    keys = [[template(item, True) for item in items] for items, _ in (near, far)]
-    shared = set(keys[0]) & set(keys[1])
-    sized = bool(shared)
-    items_ = [(template(item, sized), side, float(gain), item.cluster)
-              for side, (items, gains) in enumerate((near, far))
-              for item, gain in zip(items, gains, strict=True) if np.isfinite(gain)]  # fmt: skip
-    kept = [row for row in items_ if not sized or row[0] in shared]
+    """Mean gain far minus mean gain near; templates without items on both sides are left out.
+
+    The template of an item is its size, if the task states one. Without a shared size, whole sets are compared.
+    """
+    sizes = [{str(item.facts.get("size", "")) for item in items} for items, _ in (near, far)]
+    shared = sizes[0] & sizes[1]
+    kept = []
+    for side, (items, gains) in enumerate((near, far)):
+        for item, gain in zip(items, gains, strict=True):
+            name = str(item.facts.get("size", "")) if shared else ""
+            if np.isfinite(gain) and (not shared or name in shared):
+                kept.append((name, side, float(gain), item.cluster))
     if {side for _, side, _, _ in kept} != {0, 1}:
         return Estimate(refused="no graded item on one of the two sides")
     names = sorted({row[0] for row in kept})
     columns = np.zeros((len(kept), 4 * len(names)))
-    for place, (name, side, gain, _) in enumerate(kept):
+    for row, (name, side, gain, _) in enumerate(kept):
         at = 4 * names.index(name) + 2 * side
-        columns[place, at : at + 2] = gain, 1
+        columns[row, at : at + 2] = gain, 1
     boot = Bootstrap(Resamples([cluster for *_, cluster in kept], draws, seed))
     return boot.statistic(columns, lambda m: _paired(m.reshape(*m.shape[:-1], len(names), 2, 2)), "no shared template")
 

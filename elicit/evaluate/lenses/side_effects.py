@@ -3,9 +3,9 @@
     format compliance   share of samples that end by themselves and declare an answer
     Brier, ECE          of answer confidence = share of an item's *other* samples with the same answer; a sample
                         without an answer has confidence 0; ECE over ten equal bins
-    text loss           NLL a token of plain text: the questions themselves, and any text that was given
+    text loss           NLL per token of plain text: the questions themselves, and any text that was given
 
-Each beside its paired difference from the base. Confidence needs two samples an item.
+Each with its paired difference from the base. Confidence needs two samples per item.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, told
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, formatted, of_columns, reading
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics.ratios import Bootstrap
 from elicit.evaluate.statistics.resamples import Resamples
@@ -26,7 +26,7 @@ from elicit.results import Estimate
 
 BINS = 10
 TEXTS = "texts"
-"""name of the rows of the plain-text pass among a side's probes"""
+"""key of the rows of the plain-text pass among a side's probes"""
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,18 @@ class SideEffects:
     def read(self, view: View) -> Reading:
         columns = {side.name: self._columns(view, side) for side in view.sides}
         figure = of_columns("Calibration and format", "share", columns, ["format compliance", "Brier", "ECE"])
-        said = (f"{name}: ECE {told(c['ECE'], False)}, {told(c['format compliance'])} in the asked format"
-                for name, c in columns.items())  # fmt: skip
-        return reading(self, columns, figure, "; ".join(said) + ".")
+        says = [
+            f"{name}: ECE {formatted(of['ECE'], False)}, {formatted(of['format compliance'])} in the asked format"
+            for name, of in columns.items()
+        ]
+        return reading(self, columns, figure, says)
 
     def _columns(self, view: View, side: Side) -> dict[str, Estimate]:
-        own, base = compliance(side), compliance(view.base)
-        out = {"format compliance": view.bootstrap.fraction(own, "no sample")}
+        policy_N, base_N = compliance(side), compliance(view.base)
+        out = {"format compliance": view.bootstrap.fraction(policy_N, "no sample")}
         out |= self._calibration(view, side)
         if side is not view.base:
-            out["format compliance - base"] = view.bootstrap.paired(own, base, "no sample")
+            out["format compliance - base"] = view.bootstrap.paired(policy_N, base_N, "no sample")
         return out | text_loss(view, side)
 
     def _calibration(self, view: View, side: Side) -> dict[str, Estimate]:
@@ -58,8 +60,10 @@ class SideEffects:
         if not np.isfinite(brier_N).any():
             reason = "no item has two graded samples: no confidence"
             return {"Brier": Estimate(refused=reason), "ECE": Estimate(refused=reason)}
-        out = {"Brier": view.bootstrap.fraction(brier_N, "no graded sample"),
-               "ECE": view.bootstrap.statistic(bins_N_B3, expected_error, "no graded sample")}  # fmt: skip
+        out = {
+            "Brier": view.bootstrap.fraction(brier_N, "no graded sample"),
+            "ECE": view.bootstrap.statistic(bins_N_B3, expected_error, "no graded sample"),
+        }
         if side is not view.base:
             base_N_B3, base_N = binned(view.base)
             width = bins_N_B3.shape[1]
@@ -74,29 +78,29 @@ class SideEffects:
 def compliance(side: Side) -> NDArray:
     """Share of an item's samples that end by themselves with an answer; nan without samples."""
     m = side.measures
-    there = m.finish_N_J != ""
+    sampled = m.finish_N_J != ""
     good = np.isin(m.finish_N_J, FINISHED) & (m.classes_N_J >= 0)
-    return np.where(there.any(1), good.sum(1) / np.maximum(there.sum(1), 1), np.nan)
+    return np.where(sampled.any(1), good.sum(1) / np.maximum(sampled.sum(1), 1), np.nan)
 
 
-def answer_confidence(classes_N_J: NDArray, known_N_J: NDArray) -> NDArray:
-    """[N, J]: share of the item's other graded samples with the same answer; 0 without an answer, nan where alone."""
-    same = (classes_N_J[:, :, None] == classes_N_J[:, None, :]) & known_N_J[:, None, :] & known_N_J[:, :, None]
-    others = known_N_J.sum(1, keepdims=True) - 1
+def answer_confidence(classes_N_J: NDArray, graded_N_J: NDArray) -> NDArray:
+    """[N, J]: share of the item's other graded samples with the same answer; 0 without an answer, nan if alone."""
+    same = (classes_N_J[:, :, None] == classes_N_J[:, None, :]) & graded_N_J[:, None, :] & graded_N_J[:, :, None]
+    others = graded_N_J.sum(1, keepdims=True) - 1
     share = (same.sum(2) - 1) / np.maximum(others, 1)
     share = np.where(classes_N_J >= 0, share, 0.0)
-    return np.where(known_N_J & (others > 0), share, np.nan)
+    return np.where(graded_N_J & (others > 0), share, np.nan)
 
 
 def binned(side: Side) -> tuple[NDArray, NDArray]:
-    """By item: (count, sum of confidence, right) in each bin, flat, and the mean Brier score (nan where unknown)."""
+    """By item: (count, sum of confidence, right) in each bin, flat, and the mean Brier score (nan if unknown)."""
     sure_N_J = answer_confidence(side.measures.classes_N_J, side.graded_N_J)
-    known, right = np.isfinite(sure_N_J), side.right_N_J.astype(float)
+    scored, right = np.isfinite(sure_N_J), side.right_N_J.astype(float)
     bins_N_J = np.minimum((np.nan_to_num(sure_N_J) * BINS).astype(int), BINS - 1)
-    inside = (bins_N_J[..., None] == np.arange(BINS)) & known[..., None]
+    inside = (bins_N_J[..., None] == np.arange(BINS)) & scored[..., None]
     sums = [inside.sum(1), (inside * np.nan_to_num(sure_N_J)[..., None]).sum(1), (inside * right[..., None]).sum(1)]
-    error = np.where(known, (np.nan_to_num(sure_N_J) - right) ** 2, 0.0).sum(1)
-    brier_N = np.where(known.any(1), error / np.maximum(known.sum(1), 1), np.nan)
+    error = np.where(scored, (np.nan_to_num(sure_N_J) - right) ** 2, 0.0).sum(1)
+    brier_N = np.where(scored.any(1), error / np.maximum(scored.sum(1), 1), np.nan)
     return np.concatenate(sums, 1).astype(float), brier_N
 
 
@@ -108,20 +112,20 @@ def expected_error(means: NDArray) -> NDArray:
 
 
 def text_loss(view: View, side: Side) -> dict[str, Estimate]:
-    """Mean NLL a token by source of text, and its paired difference from the base."""
-    own, base = side.probes.get(TEXTS), view.base.probes.get(TEXTS)
-    if own is None:
+    """Mean NLL per token by source of text, and its paired difference from the base."""
+    rows, base_rows = side.probes.get(TEXTS), view.base.probes.get(TEXTS)
+    if rows is None:
         return {"text loss": Estimate(refused="no plain-text pass: elicit lens GROUP run=true")}
     out: dict[str, Estimate] = {}
-    for source in sorted({row["source"] for row in own}):
-        lines = _losses(own, source)
+    for source in sorted({row["source"] for row in rows}):
+        lines = _losses(rows, source)
         boot = Bootstrap(Resamples(list(lines), view.draws, view.seed))
         out[f"text loss, {source}"] = _per_token(boot, list(lines.values()), [(0.0, 0)] * len(lines))
-        if base is not None and side is not view.base:
-            theirs = _losses(base, source)
-            if set(theirs) == set(lines):
+        if base_rows is not None and side is not view.base:
+            base_lines = _losses(base_rows, source)
+            if set(base_lines) == set(lines):
                 name = f"text loss, {source} - base"
-                out[name] = _per_token(boot, list(lines.values()), [theirs[line] for line in lines])
+                out[name] = _per_token(boot, list(lines.values()), [base_lines[line] for line in lines])
     return out
 
 
@@ -130,6 +134,6 @@ def _losses(rows: Sequence[Mapping[str, Any]], source: str) -> dict[str, tuple[f
     return {row["text"]: (row["nll"], row["tokens"]) for row in rows if row["source"] == source and row["tokens"] > 0}
 
 
-def _per_token(boot: Bootstrap, own: list[tuple[float, int]], base: list[tuple[float, int]]) -> Estimate:
-    columns = np.array([(a - b, tokens) for (a, tokens), (b, _) in zip(own, base, strict=True)], float)
+def _per_token(boot: Bootstrap, policy: list[tuple[float, int]], base: list[tuple[float, int]]) -> Estimate:
+    columns = np.array([(a - b, tokens) for (a, tokens), (b, _) in zip(policy, base, strict=True)], float)
     return boot.statistic(columns, lambda m: m[..., 0] / m[..., 1], "no token")

@@ -1,5 +1,5 @@
-"""How hard items are, as strata of a table: by the true operation count where the task knows it, else by the
-base's own solve rate. The second one regresses to the mean for the base itself, and its name says where it is used.
+"""How hard items are, as strata of a table: by the true operation count if the task states it, else by the base's own
+solve rate. The second regresses to the mean for the base itself, so the table names which of them it uses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BINS = 3
 
 
 def operation_counts(items: Sequence[Item]) -> NDArray | None:
-    """True operation count by item; None where the task does not state one for every item."""
+    """True operation count by item; None unless the task states one for every item."""
     for name in COUNTS:
         values = [item.facts.get(name) for item in items]
         if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
@@ -28,7 +28,7 @@ def operation_counts(items: Sequence[Item]) -> NDArray | None:
 
 
 def difficulty(view: View) -> tuple[str, NDArray, list[str]]:
-    """(what the bins are of, bin of each item, names of the bins from easy to hard)."""
+    """(what is binned, bin of each item, names of the bins from easy to hard)."""
     counts_N = operation_counts(view.items)
     if counts_N is not None:
         return "operations", *_binned(counts_N)

@@ -5,9 +5,9 @@
     exploration   tries another way                                             before, and not since
     conclusion    states an answer
 
-Kinds are told by marker words (MARKERS), so they are a description of style, not a judgement of it. The distance of
-two policies is the Jensen-Shannon divergence (bits) of their distributions over pairs of adjacent kinds, beside the
-divergence of two halves of the base's own samples, which is what sampling noise alone gives.
+Kinds are read from marker words (MARKERS), so they describe style and do not judge it. The distance of two policies is
+the Jensen-Shannon divergence (bits) of their distributions over pairs of adjacent kinds. The divergence of two halves
+of the base's own samples shows what sampling noise alone gives.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, formatted, of_columns, reading, refusing
 from elicit.evaluate.lenses.sentences import sentences
 from elicit.evaluate.lenses.view import Side, View
+from elicit.results import Estimate
 from elicit.tasks.grading.extract import own_part
 
 KINDS = ("deduction", "reflection", "exploration", "conclusion", "other")
@@ -55,22 +56,24 @@ class Structure:
         base = counts[view.base.name]
         if not base.transitions.sum():
             return refusing(self, "the base has no sample with a step")
-        columns = {}
+        columns, share = {}, view.bootstrap.share
         for name, of in counts.items():
-            share = view.bootstrap.share
-            columns[name] = {kind: share(of.kinds_N_K[:, k], of.kinds_N_K.sum(1), "no step")
-                             for k, kind in enumerate(KINDS)}  # fmt: skip
-            columns[name]["long links"] = share(of.links_N, of.kinds_N_K.sum(1), "no step")
+            steps_N = of.kinds_N_K.sum(1)
+            columns[name] = {kind: share(of.kinds_N_K[:, k], steps_N, "no step") for k, kind in enumerate(KINDS)}
+            columns[name]["long links"] = share(of.links_N, steps_N, "no step")
             columns[name]["divergence"] = self._divergence(view, of.transitions.sum(3), base.transitions.sum(3))
         halves = base.transitions
         columns[view.base.name]["divergence"] = self._divergence(view, halves[..., 0], halves[..., 1])
         figure = of_columns("Kinds of steps", "share of steps", columns, list(KINDS))
-        said = (f"{name}: {told(c['divergence'], False)} bits from the base" for name, c in columns.items()
-                if name != view.base.name)  # fmt: skip
-        null = f"two halves of the base differ by {told(columns[view.base.name]['divergence'], False)} bits"
-        return reading(self, columns, figure, "; ".join([*said, null]) + ".")
+        says = [
+            f"{name}: {formatted(of['divergence'], False)} bits from the base"
+            for name, of in columns.items()
+            if name != view.base.name
+        ]
+        null = f"two halves of the base differ by {formatted(columns[view.base.name]['divergence'], False)} bits"
+        return reading(self, columns, figure, [*says, null])
 
-    def _divergence(self, view: View, a_N_K_K: NDArray, b_N_K_K: NDArray):  # type: ignore[no-untyped-def]
+    def _divergence(self, view: View, a_N_K_K: NDArray, b_N_K_K: NDArray) -> Estimate:
         size = a_N_K_K[0].size
         both = np.concatenate([a_N_K_K.reshape(-1, size), b_N_K_K.reshape(-1, size)], 1)
         return view.bootstrap.statistic(both, lambda m: jensen_shannon(m[..., :size], m[..., size:]), "no step")
@@ -115,15 +118,15 @@ def long_links(steps: list[str], far: int) -> int:
     """Steps that use a value last written `far` or more steps before."""
     last: dict[str, int] = {}
     count = 0
-    for place, step in enumerate(steps):
+    for index, step in enumerate(steps):
         values = set(_VALUE.findall(step))
-        count += any(value in last and place - last[value] >= far for value in values)
-        last.update(dict.fromkeys(values, place))
+        count += any(value in last and index - last[value] >= far for value in values)
+        last.update(dict.fromkeys(values, index))
     return count
 
 
 def jensen_shannon(a: NDArray, b: NDArray) -> NDArray:
-    """Divergence in bits of the distributions that counts [..., K] stand for: 0 the same, 1 disjoint."""
+    """Divergence in bits of the distributions of counts [..., K]: 0 if equal, 1 if disjoint."""
     with np.errstate(divide="ignore", invalid="ignore"):
         p, q = a / a.sum(-1, keepdims=True), b / b.sum(-1, keepdims=True)
         middle = (p + q) / 2

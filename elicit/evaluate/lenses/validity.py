@@ -1,11 +1,11 @@
-"""validity x correctness: is the trace right where the answer is, and the other way round? (arXiv 2505.13775)
+"""validity x correctness: is the trace right if the answer is, and the other way round? (arXiv 2505.13775)
 
              right answer   wrong answer
 valid             a              b            phi = (ad - bc) / sqrt((a+b)(c+d)(a+c)(b+d))
 not valid         c              d            odds ratio (Haldane) = (a+.5)(d+.5) / ((b+.5)(c+.5))
 
 Sums over samples with a grade and a checked trace; shares are ratios of sums, resampled by cluster. A right answer
-behind an invalid trace is unearned.
+after an invalid trace is unearned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.lenses.lens import SAMPLES, Reading, of_columns, reading, refusing, told
+from elicit.evaluate.lenses.lens import SAMPLES, Reading, formatted, of_columns, reading, refusing
 from elicit.evaluate.lenses.strata import difficulty
 from elicit.evaluate.lenses.view import Side, View
 from elicit.evaluate.statistics.ratios import Bootstrap
@@ -30,7 +30,7 @@ class Validity:
     """The 2x2 table of traces and answers."""
 
     name: str = "validity"
-    about: str = "whether the trace is valid where the answer is right, and the other way round"
+    about: str = "whether the trace is valid if the answer is right, and the other way round"
     source: str = "2505.13775"
     needs: str = SAMPLES
 
@@ -40,33 +40,35 @@ class Validity:
             return refusing(self, f"{view.task.name} can't check traces")
         columns = {side.name: shares(view.bootstrap, table_N_4(side)) for side in checked}
         table = [row for side in checked for row in self._rows(view, side)]
-        figure = of_columns("Valid traces and right answers", "share of samples", columns,
-                            ["valid", "valid given right", "right given valid", "unearned"])  # fmt: skip
-        said = (f"{name}: of the right answers {told(c['unearned'])} are unearned" for name, c in columns.items())
-        return reading(self, columns, figure, "; ".join(said) + ".", table)
+        shown = ["valid", "valid given right", "right given valid", "unearned"]
+        figure = of_columns("Valid traces and right answers", "share of samples", columns, shown)
+        says = [
+            f"{name}: of the right answers {formatted(of['unearned'])} are unearned" for name, of in columns.items()
+        ]
+        return reading(self, columns, figure, says, table)
 
     def _rows(self, view: View, side: Side) -> list[dict[str, Any]]:
-        """The whole table and one a difficulty bin, with the kinds of first violation."""
+        """The table of all items and of each difficulty bin, with the kinds of first violation."""
         kind, bins_N, names = difficulty(view)
         cells_N_4, kinds = table_N_4(side), violations(side, view)
         out = []
-        for place, name in [(None, "all"), *enumerate(names)]:
-            inside_N = np.ones(len(bins_N), bool) if place is None else bins_N == place
-            a, b, c, d = (int(x) for x in cells_N_4[inside_N].sum(0))
-            count = Counter(k for i, found in enumerate(kinds) if inside_N[i] for k in found)
-            out.append({"policy": side.name, "by": kind, "bin": name, "valid right": a, "valid wrong": b,
-                        "invalid right": c, "invalid wrong": d,
-                        "first violations": dict(count.most_common())})  # fmt: skip
+        cell_names = ("valid right", "valid wrong", "invalid right", "invalid wrong")
+        for code, name in [(None, "all"), *enumerate(names)]:
+            inside_N = np.ones(len(bins_N), bool) if code is None else bins_N == code
+            cells = dict(zip(cell_names, cells_N_4[inside_N].sum(0).astype(int).tolist(), strict=True))
+            count = Counter(k for i, of_item in enumerate(kinds) if inside_N[i] for k in of_item)
+            first = {"first violations": dict(count.most_common())}
+            out.append({"policy": side.name, "by": kind, "bin": name} | cells | first)
         return out
 
 
 def table_N_4(side: Side) -> NDArray:
     """Counts by item: valid right, valid wrong, invalid right, invalid wrong."""
     m = side.measures
-    known = (m.valid_N_J >= 0) & (m.strict_N_J >= 0)
+    checked = (m.valid_N_J >= 0) & (m.strict_N_J >= 0)
     valid, right = m.valid_N_J == 1, m.strict_N_J == 1
     cells = (valid & right, valid & ~right, ~valid & right, ~valid & ~right)
-    return np.stack([(cell & known).sum(1) for cell in cells], 1).astype(float)
+    return np.stack([(cell & checked).sum(1) for cell in cells], 1).astype(float)
 
 
 def shares(bootstrap: Bootstrap, cells_N_4: NDArray) -> dict[str, Estimate]:
@@ -98,6 +100,6 @@ def violations(side: Side, view: View) -> list[list[str]]:
     """Kinds of first violation by item, from the grades."""
     out: list[list[str]] = [[] for _ in view.items]
     for row in read_rows(shards(side.grades) if side.grades else [], ["item", "j", "violation"]):
-        if row["item"] in view.place and row["j"] < side.measures.n and row["violation"]:
-            out[view.place[row["item"]]].append(row["violation"])
+        if row["item"] in view.row_of and row["j"] < side.measures.n and row["violation"]:
+            out[view.row_of[row["item"]]].append(row["violation"])
     return out

@@ -1,7 +1,7 @@
-"""What lenses look at: the policies of a comparison on the items that they share.
+"""What lenses read: the policies of a comparison on the items that they share.
 
-A `Side` is one policy: its measures, its completions as text in the same [N, J] shape, and, where they were made,
-its annotations (base log-probs, confidences, KL) and probe rows. Read from files; knows no model, no torch.
+A `Side` is one policy: its measures, its completions as text in the same [N, J] shape and, if they were made, its
+annotations (base log-probs, confidences, KL) and probe rows. Read from files; knows no model, no torch.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Side:
     role: str
     measures: Measures
     texts_N_J: NDArray
-    """completions (objects), "" where there is no sample"""
+    """completions (objects), "" if there is no sample"""
     written_N_J: NDArray
-    """tokens of the returned completion; nan where there is no sample"""
+    """tokens of the returned completion; nan if there is no sample"""
     samples: Path | None = None
     grades: Path | None = None
     annotations: Annotations | None = None
@@ -49,7 +49,7 @@ class Side:
 
     @property
     def graded_N_J(self) -> NDArray:
-        """Samples with a strict verdict."""
+        """Samples with a strict grade."""
         return self.measures.strict_N_J >= 0
 
     @property
@@ -71,7 +71,7 @@ class View:
     draws: int = DRAWS
     seed: int = 0
     support: Side | None = None
-    """the base at T=1 (ceiling C1), where it was sampled"""
+    """the base at T=1 (ceiling C1), if it was sampled"""
     shifted: Mapping[str, View] = field(default_factory=dict)
     """views of the shift axes by split, each on that split's items"""
 
@@ -79,12 +79,21 @@ class View:
     def base(self) -> Side:
         return self.sides[0]
 
+    @property
+    def annotated(self) -> list[tuple[Side, Annotations]]:
+        """The sides that were annotated under the base, with their annotations."""
+        return [(side, side.annotations) for side in self.sides if side.annotations is not None]
+
+    def probed(self, lens: str) -> list[Side]:
+        """The sides with rows of this lens's further sampling."""
+        return [side for side in self.sides if side.probes.get(lens) is not None]
+
     @cached_property
     def bootstrap(self) -> Bootstrap:
         return Bootstrap(Resamples([item.cluster for item in self.items], self.draws, self.seed))
 
     @cached_property
-    def place(self) -> dict[str, int]:
+    def row_of(self) -> dict[str, int]:
         """Item id -> row."""
         return {item.id: i for i, item in enumerate(self.items)}
 
@@ -98,23 +107,23 @@ def make_view(
     probes: Callable[[Entry], Mapping[str, list[dict[str, Any]]]] = lambda entry: {},
     n: int | None = None,
 ) -> View:
-    """A view of a comparison's entries: base first, then the others but ceilings; C1 becomes `support`.
+    """A view of a comparison's entries: base first, then the others without ceilings; C1 becomes `support`.
 
-    n: samples of each item to look at; None: as many as were asked for. Raises DataError without a base.
+    n: samples read per item; None: all that were asked for. Raises DataError without a base.
     """
     shown = [entry for entry in entries if entry.role != "ceiling"]
     shown.sort(key=lambda entry: entry.role != "base")
     if not shown or shown[0].role != "base":
-        raise DataError("a view of policies without a base: lenses compare with it")
+        raise DataError("a view needs a base: lenses compare every policy with it")
     names = _names(shown)
     sides = [_side(entry, name, items, probes(entry), n) for entry, name in zip(shown, names, strict=True)]
-    at_one = next((entry for entry in entries if entry.name == "C1"), None)
-    support = _side(at_one, "base at T=1", items, {}, None) if at_one else None
+    c1 = next((entry for entry in entries if entry.name == "C1"), None)
+    support = _side(c1, "base at T=1", items, {}, None) if c1 else None
     return View(sides, list(items), task, draws, seed, support)
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    """Names that tell entries apart: with prompt and seed where several share one."""
+    """Unique names of entries: with prompt and seed if several share a name."""
     plain = [
         entry.name if entry.prompt in ("bare", entry.name) else f"{entry.name} ({entry.prompt})" for entry in entries
     ]
@@ -128,11 +137,11 @@ def _side(entry: Entry, name: str, items: Sequence[Item], probes: Mapping[str, A
     measures = measure(entry.samples, entry.grades, items, n)
     texts_N_J, written_N_J = _texts(Path(entry.samples), items, measures.n)
     folder = annotations_of(Path(entry.samples))
-    found = read_annotations(folder, measures.items, measures.n) if StageFolder(folder).finished else None
-    if found is not None and (found.row_N_J[np.isfinite(written_N_J)] < 0).any():
-        found = None  # eval.annotate did a part of the samples: votes can't be taken on that
+    notes = read_annotations(folder, measures.items, measures.n) if StageFolder(folder).finished else None
+    if notes is not None and (notes.row_N_J[np.isfinite(written_N_J)] < 0).any():
+        notes = None  # eval.annotate annotates a part of the samples: votes need all of them
     return Side(
-        name, entry.role, measures, texts_N_J, written_N_J, Path(entry.samples), Path(entry.grades), found, probes
+        name, entry.role, measures, texts_N_J, written_N_J, Path(entry.samples), Path(entry.grades), notes, probes
     )
 
 
@@ -141,7 +150,7 @@ def _texts(samples: Path, items: Sequence[Item], n: int) -> tuple[NDArray, NDArr
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    place = {item.id: i for i, item in enumerate(items)}
+    row_of = {item.id: i for i, item in enumerate(items)}
     texts_N_J = np.full((len(items), n), "", object)
     written_N_J = np.full((len(items), n), np.nan)
     for path in shards(samples):
@@ -149,6 +158,6 @@ def _texts(samples: Path, items: Sequence[Item], n: int) -> tuple[NDArray, NDArr
         lengths = pc.list_value_length(table["token_ids"]).to_pylist()
         columns = (table[name].to_pylist() for name in ("item", "j", "text"))
         for item, j, text, length in zip(*columns, lengths, strict=True):
-            if item in place and j < n:
-                texts_N_J[place[item], j], written_N_J[place[item], j] = text, length
+            if item in row_of and j < n:
+                texts_N_J[row_of[item], j], written_N_J[row_of[item], j] = text, length
     return texts_N_J, written_N_J
