@@ -79,8 +79,17 @@ class Spent:
 class Ledger:
     """One fit's account. Raises LedgerError on a closed split, an unknown item or a spent budget."""
 
-    def __init__(self, task: Task, method: str, budget: Budget | None = None, grader: Grader | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        method: str,
+        budget: Budget | None = None,
+        grader: Grader | None = None,
+        max_new_tokens: int | None = None,
+    ) -> None:
+        """`max_new_tokens`: the token limit of the evaluation, which fits sample under too; None: the task's own."""
         self.method = method
+        self.max_new_tokens = max_new_tokens
         self.budget = budget or Budget()
         self.spent = Spent()
         self.accounted = True
@@ -92,8 +101,8 @@ class Ledger:
 
     @property
     def task_view(self) -> TaskView:
-        """What a method sees of the task."""
-        return view_of(self._task)
+        """What a method sees of the task, with the token limit of the evaluation."""
+        return view_of(self._task, self.max_new_tokens)
 
     def items(self, split: str, stage: str = "train", limit: int | None = None, seed: int = 0) -> list[Item]:
         """Items of an open split, gold and facts taken out. `limit` takes a seeded random subset."""
