@@ -84,3 +84,16 @@ def test_the_plan_prints_the_token_limits_if_a_method_states_another(tmp_path: P
     (same,), (other,) = plan([words]), plan([[*words, "method.max_new_tokens=77"]])
     assert "token limits" not in describe(same)
     assert "token limits differ: evaluation and dev scores 160; rlvr fits with 77" in describe(other)
+
+
+def test_a_fit_may_read_its_own_checkpoint_again_also_from_a_cache(tmp_path: Path) -> None:
+    def allowed(path: str, **facts: str) -> list[Path]:
+        checkpoint = SimpleNamespace(config=SimpleNamespace(path=path), facts=facts)
+        return fit._checkpoint_files(cast(Policy, SimpleNamespace(checkpoint=checkpoint)))
+
+    file = tmp_path / "model.gguf"
+    file.touch()
+    assert allowed(str(file), weights_read_from="/cache/gguf/abc") == [file, Path("/cache/gguf/abc")]
+    assert allowed(str(tmp_path)) == [tmp_path]
+    (cache,) = allowed("Some/Model")
+    assert cache.name == "models--Some--Model" and cache.parent != Path()

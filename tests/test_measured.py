@@ -197,3 +197,8 @@ def test_runs_are_compared_together_with_the_placebos_of_their_comparison(tmp_pa
     values = [next(line for line in one["lines"] if line["role"] == "method")["values"]["ctrl/gain"]
               for one in (result["comparisons"][0], other["comparison"])]  # fmt: skip
     assert values[0] == values[1] and values[0]["refused"] is None
+
+
+def test_samples_of_the_base_do_not_make_a_later_plan_exploratory(measured: Path) -> None:
+    for group in ("a", "b"):
+        assert read_json(measured / "runs" / "comparisons" / group / "comparison.json")["frozen"] == "before"

@@ -173,9 +173,15 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run) -> 
 
 
 def _checkpoint_files(policy: Policy) -> list[Path]:
-    """Files of the checkpoint that may be read again during the fit."""
-    path = Path(str(policy.checkpoint.config.path)).expanduser()
-    return [path] if path.exists() else []
+    """Files of the checkpoint that may be read again during the fit: its own, a dequantised copy, the hub's cache."""
+    checkpoint = policy.checkpoint
+    path = Path(str(checkpoint.config.path)).expanduser()
+    if path.exists():
+        copied = checkpoint.facts.get("weights_read_from")
+        return [path, Path(copied)] if copied else [path]
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return [Path(HF_HUB_CACHE) / f"models--{str(path).replace('/', '--')}"]
 
 
 def _fitted_before(now: dict[str, str], root: Path) -> RunFolder | None:

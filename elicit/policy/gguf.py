@@ -27,6 +27,7 @@ METADATA = {
     "pre_tokenizer": "tokenizer.ggml.pre",
     "tokenizer": "tokenizer.ggml.model",
     "name": "general.name",
+    "finetune": "general.finetune",
     "file_type": "general.file_type",
 }
 DIGIT_SPLITTERS = ("smollm", "starcoder", "refact", "command-r")

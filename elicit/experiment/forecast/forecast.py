@@ -1,4 +1,4 @@
-"""What a comparison will cost, in three or four lines, before anything is loaded. All figures are estimates, and labelled so.
+"""What a comparison will cost, in three lines or four, before anything is loaded. All figures are labelled estimates.
 
     samples    generated paths and tokens of the evaluation, and what the fits sample and train (`work`)
     time       these passes over the speed of this machine before (`speed`); device hours, and minutes if several
