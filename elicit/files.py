@@ -34,6 +34,15 @@ def content_hash(value: Any, length: int = 16) -> str:
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:length]
 
 
+def file_hash(path: Path) -> str:
+    """Hex hash of a file's bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    with Path(path).open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def seed_of(*parts: Any) -> int:
     """A 63-bit seed: the hash of what it belongs to, e.g. seed_of("fit", 0, arm)."""
     return int(content_hash(list(parts), 16), 16) >> 1

@@ -1,11 +1,14 @@
-"""The audit hook: while a method is built and fitted, nothing is read past the ledger unnoticed.
+"""The audit hook: while a method is built and fitted, every read that does not go through the ledger is reported.
 
-Watched are opened files, connections, and items with gold made anywhere but inside the ledger's `door`
-(tasks announce them with an audit event of their own, see `tasks.task.make_item`). Allowed are the
-installed packages, Python source on the path, the checkpoint, the run folder and devices.
-Python can't remove an audit hook, so one is installed at first use; outside `watching` it does
-nothing. What this module does not see: reads by other processes, and what was in memory before the
-watch began; so the watch begins before the method is imported and built.
+Watched are opened files (of Python, of sqlite3, and of the compiled readers in `native_readers.py`), connections, and
+items with gold that are made or handed out anywhere but inside the ledger's `door`: tasks and ledger announce these
+with the audit event `elicit.gold` (`announce_gold`, `Sealed`). Allowed are the installed packages, Python source on the
+path, the checkpoint, the run folder and devices. Python can't remove an audit hook, so one is installed at first use;
+outside `watching` it does nothing.
+
+Not watched: ctypes and compiled readers that `native_readers.py` does not list, files that another process reads, what
+was in memory before the watch began (so the watch begins before the method is imported and built), and objects that are
+dug out of a closure or with `gc`. It finds mistakes and shortcuts; it is no sandbox against an attacker.
 """
 
 from __future__ import annotations
@@ -17,10 +20,33 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from elicit.native_readers import announced
 
 GOLD_EVENT = "elicit.gold"
+OPENED = ("open", "sqlite3.connect")
+"""audit events whose first argument is a file"""
 SOURCE = (".py", ".pyc", ".so", ".pyi")
+T = TypeVar("T")
+
+
+def announce_gold(task: str, what: str) -> None:
+    """Raise the audit event of items with gold that leave a task or a ledger."""
+    sys.audit(GOLD_EVENT, task, what)
+
+
+class Sealed(Generic[T]):
+    """A value with gold that is announced every time it is taken out, and that no attribute leads to."""
+
+    __slots__ = ("open",)
+
+    def __init__(self, value: T, task: str) -> None:
+        def take() -> T:
+            announce_gold(task, "kept items")
+            return value
+
+        self.open: Callable[[], T] = take
 
 
 class Watch:
@@ -48,10 +74,12 @@ class Watch:
 
     def _fault(self, event: str, arguments: tuple[Any, ...]) -> str | None:
         if event == GOLD_EVENT:
-            return None if self.door_open else f"items of {arguments[0]} made outside the ledger"
+            return None if self.door_open else f"items of {arguments[0]} taken outside the ledger"
         if event == "socket.connect":
             return f"connection to {arguments[1]}" if isinstance(arguments[1], tuple) else None
         if self.door_open or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+            return None
+        if event == "sqlite3.connect" and os.fsdecode(arguments[0]) in ("", ":memory:"):
             return None
         path = os.path.realpath(os.fsdecode(arguments[0]))
         inside = any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in self.allowed)
@@ -73,7 +101,7 @@ class AuditHook:
             self.installed = True
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.watch is not None and event in ("open", "socket.connect", GOLD_EVENT):
+        if self.watch is not None and event in (*OPENED, "socket.connect", GOLD_EVENT):
             self.watch.look(event, arguments)
 
 
@@ -93,7 +121,8 @@ def watching(allowed: Sequence[Path], report: Callable[[str], None]) -> Iterator
     HOOK.install()
     before, HOOK.watch = HOOK.watch, Watch([*allowed, *installed_places()], report)
     try:
-        yield
+        with announced():
+            yield
     finally:
         HOOK.watch = before
 

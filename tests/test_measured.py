@@ -168,3 +168,43 @@ def test_ctrl_c_keeps_the_shard_says_how_to_go_on_and_resuming_gives_the_rows_of
     same = [key for key in whole if whole[key][0] == resumed[key][0]]
     assert len(same) > 0.99 * len(whole)
     assert all(resumed[key][1] == pytest.approx(whole[key][1], abs=1e-3) for key in same)
+
+
+def test_a_root_that_was_moved_is_scored_compared_exported_and_reported(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_json(measured / "runs" / "comparisons" / "a" / "comparison.json")["lines"]
+    shutil.copytree(measured / "runs", tmp_path / "there" / "results")
+    monkeypatch.chdir(tmp_path)
+    where = f"root={tmp_path / 'there' / 'results'}"
+    run = run_folder(tmp_path / "there" / "results", "a").path.name
+    for words in (["score", "a"], ["compare", "a"], ["compare", run, run_of_b(tmp_path), "group=both"]):
+        assert main([*words, where]) == 0
+    for words in (["export", "a"], ["report", "a"], ["lens", "a", "length"]):
+        assert main([*words, where]) == 0
+    after = read_json(tmp_path / "there" / "results" / "comparisons" / "a" / "comparison.json")["lines"]
+    assert [line["values"]["acc/strict"] for line in after] == [line["values"]["acc/strict"] for line in before]
+    assert {path.name for path in tmp_path.iterdir()} == {"there"}
+
+
+def run_of_b(tmp_path: Path) -> str:
+    return run_folder(tmp_path / "there" / "results", "b").path.name
+
+
+def test_runs_are_compared_together_with_the_placebos_of_their_comparison(tmp_path: Path) -> None:
+    words = ["method=decoding", "method/strategy=self_consistency", "method.strategy.n=2", "placebos=one"]
+    code, result = elicit(*words, *SMALL, "group=p", cwd=tmp_path)
+    assert code == 0
+    (method, placebo) = (RunFolder(Path(tmp_path / run["run"])) for run in result["runs"])
+    code, other = elicit("compare", str(method.path), str(method.path), "group=again", "output=json", cwd=tmp_path)
+    assert code == 0
+    shown = [(line["role"], line["name"]) for line in other["comparison"]["lines"]]
+    assert ("placebo", placebo.manifest["name"]) in shown
+    values = [next(line for line in one["lines"] if line["role"] == "method")["values"]["ctrl/gain"]
+              for one in (result["comparisons"][0], other["comparison"])]  # fmt: skip
+    assert values[0] == values[1] and values[0]["refused"] is None
+
+
+def test_samples_of_the_base_do_not_make_a_later_plan_exploratory(measured: Path) -> None:
+    for group in ("a", "b"):
+        assert read_json(measured / "runs" / "comparisons" / group / "comparison.json")["frozen"] == "before"

@@ -62,11 +62,19 @@ def test_choosing_a_prompt_on_dev_is_paid_for_in_select_bits(asked: tuple[Path, 
 
 
 def test_a_method_may_be_fitted_on_another_prompt_and_its_exemplars_are_foreign_text(tmp_path: Path) -> None:
-    code, result = elicit(*GREEDY, *SMALL, "fit.prompt=few_shot", cwd=tmp_path)
+    vector = ["method=contrastive_v", "method.items=4", "method.samples=2", "method.dev_items=2"]
+    few = ["method.layers=[0.5]", "method.strengths=[1.0]", "fit.prompt=few_shot"]
+    code, result = elicit(*vector, *few, *SMALL, cwd=tmp_path)
     run = RunFolder(tmp_path / result["runs"][0]["run"])
     assert code == 0 and run.manifest["data_class"] == "T"
     assert {row.stage for row in load_rows(run.ledger) if row.foreign_tokens} == {"prompt"}
     assert method_lines(result["comparisons"][0])[0]["prompt"] == "bare"
+
+
+def test_a_decoding_strategy_ignores_the_prompt_to_fit_on_and_its_exemplars(tmp_path: Path) -> None:
+    code, result = elicit(*GREEDY, *SMALL, "fit.prompt=few_shot", cwd=tmp_path)
+    run = RunFolder(tmp_path / result["runs"][0]["run"])
+    assert code == 0 and run.manifest["data_class"] == "Z" and load_rows(run.ledger) == []
 
 
 def test_an_unknown_prompt_to_fit_on_is_named_with_the_known_ones(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.commands.arguments import COMMON, MANY, Command, Given
-from elicit.commands.saved import SavedComparison, gradable, items_of, shared_items
+from elicit.commands.saved import SavedComparison, gradable, items_of, shared_items, with_placebos
 from elicit.config import Settings
 from elicit.config.compose import build_settings, compose
 from elicit.console import Console
@@ -90,18 +90,20 @@ def report(words: list[str]) -> int:
 
 
 def _compare_runs(runs: list[RunFolder], given: Given) -> int:
-    """A new comparison of these runs, with the base, prompts and ceilings of the first one's group."""
+    """A new comparison of these runs and their placebos, with the base, prompts and ceilings of the first's group."""
     unfinished = [run.path.name for run in runs if "entries" not in run.manifest]
     if unfinished:
         raise DataError(f"{', '.join(unfinished)}: not measured yet; elicit resume {unfinished[0]}")
-    first = SavedComparison.of_run(runs[0])
+    first, named = SavedComparison.of_run(runs[0]), runs
+    runs = with_placebos(runs)
     rungs = [entry for entry in first.entries if entry.role in ("base", "prompt", "ceiling")]
-    entries = [*rungs, *(Entry.of(plain) for run in runs for plain in run.manifest["entries"])]
-    group = given["group"] or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in runs))
+    measured = [Entry.of(plain, run.path.resolve().parent) for run in runs for plain in run.manifest["entries"]]
+    entries = [*rungs, *{(entry.policy, entry.row): entry for entry in measured}.values()]
+    group = given["group"] or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in named))
     inputs = {
         **first.inputs,
         "config": {**first.inputs["config"], "group": group},
-        "commands": [f"elicit compare {' '.join(run.path.name for run in runs)} group={group}"],
+        "commands": [f"elicit compare {' '.join(run.path.name for run in named)} group={group}"],
         "items": shared_items(runs, first.inputs["items"]),
     }
     folder = given.path("root") / "comparisons" / group

@@ -18,6 +18,7 @@ from elicit.config import Settings
 from elicit.config.compose import build_settings
 from elicit.errors import ConfigError, DataError, near
 from elicit.evaluate.entry import Entry
+from elicit.experiment.plan import DRAW
 from elicit.experiment.run_folder import RunFolder, all_runs, find_run
 from elicit.files import read_json
 from elicit.records import Item
@@ -54,28 +55,46 @@ class SavedComparison:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """One per policy and seed."""
-        return [Entry.of(plain) for plain in self.inputs["entries"]]
+        """One per policy and seed, with the folders of today if the root was moved."""
+        return [Entry.of(plain, self.root) for plain in self.inputs["entries"]]
+
+    @property
+    def root(self) -> Path:
+        """The root that holds the comparison, its runs and its store."""
+        return self.folder.resolve().parent.parent
 
     @cached_property
     def settings(self) -> Settings:
         """The settings of any of its runs: they share model, task and evaluation. Raises DataError if none is left."""
-        root = self.folder.resolve().parent.parent
-        named = [Path(entry["run"]) for entry in self.inputs["entries"] if entry.get("run")]
-        for path in (*named, *(root / path.name for path in named)):
+        for path in (Path(entry.run) for entry in self.entries if entry.run):
             if (path / "config.yaml").exists():
                 return build_settings(RunFolder(path).config())
-        for run in all_runs(root):
+        for run in all_runs(self.root):
             if run.manifest.get("group") == self.folder.name:
                 return build_settings(run.config())
         raise DataError(
-            f"{self.folder}: no run folder of this comparison under {root}; keep runs and comparisons together"
+            f"{self.folder}: no run folder of this comparison under {self.root}; keep runs and comparisons together"
         )
 
     @cached_property
     def items(self) -> list[Item]:
         """The items that all policies were measured on, in their order."""
         return items_of(self.settings, self.inputs["items"])
+
+
+def with_placebos(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """The runs, each method followed by the measured placebos that were fitted for it in the same comparison."""
+    chosen: dict[Path, RunFolder] = {}
+    for run in runs:
+        chosen.setdefault(run.path.resolve(), run)
+        method = run.manifest
+        for other in all_runs(run.path.parent) if method["role"] == "method" else ():
+            placebo = other.manifest
+            draws, rest = divmod(placebo["seed"] - method["seed"], DRAW)
+            alike = placebo["group"] == method["group"] and placebo.get("parent") == method["name"]
+            if alike and placebo["role"] == "placebo" and "entries" in placebo and draws >= 0 and rest == 0:
+                chosen.setdefault(other.path.resolve(), other)
+    return list(chosen.values())
 
 
 def items_of(settings: Settings, ids: Sequence[str]) -> list[Item]:

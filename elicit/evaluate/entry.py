@@ -1,6 +1,7 @@
 """What a comparison is made of: one entry a policy, and the check that their numbers may stand side by side.
 
-An entry names folders; it is JSON-able, so a comparison can be computed again from its `inputs.json` alone.
+An entry names folders; it is JSON-able, so a comparison can be computed again from its `inputs.json` alone, also after
+its root was moved (`located`).
 """
 
 from __future__ import annotations
@@ -75,13 +76,27 @@ class Entry:
         return {**dataclasses.asdict(self), **folders}
 
     @staticmethod
-    def of(plain: dict[str, Any]) -> Entry:
-        """The inverse of `plain`."""
+    def of(plain: dict[str, Any], root: Path | None = None) -> Entry:
+        """The inverse of `plain`. `root`: the root that it was read from, which may have been moved (`located`)."""
         known = {f.name for f in dataclasses.fields(Entry)}
         if unknown := sorted(set(plain) - known):
             raise ConfigError(f"entry with {', '.join(unknown)}: {near(unknown[0], known)}")
-        folders = {name: Path(plain[name]) for name in FOLDERS if plain.get(name) is not None}
-        return Entry(**{**plain, **folders, "used_items": tuple(plain.get("used_items", ()))})
+        folders: dict[str, Any] = {
+            name: located(Path(plain[name]), root) for name in FOLDERS if plain.get(name) is not None
+        }
+        run = None if plain.get("run") is None else str(located(Path(plain["run"]), root))
+        return Entry(**{**plain, **folders, "run": run, "used_items": tuple(plain.get("used_items", ()))})
+
+
+def located(recorded: Path, root: Path | None) -> Path:
+    """A recorded folder; if it no longer exists, the one of the same name below a root that was moved or copied.
+
+    A path records its old root, whose length is not known: the longest ending that exists below `root` counts.
+    """
+    if root is None or recorded.exists():
+        return recorded
+    endings = (Path(*recorded.parts[k:]) for k in range(1, len(recorded.parts)))
+    return next((root / ending for ending in endings if (root / ending).exists()), recorded)
 
 
 def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:

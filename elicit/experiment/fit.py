@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,8 +20,8 @@ from elicit.errors import LedgerError
 from elicit.experiment.plan import Job
 from elicit.experiment.provenance import code_hash
 from elicit.experiment.run_folder import FITTED, RunFolder, all_runs
-from elicit.files import content_hash, fingerprint, seed_of
-from elicit.ledger import Ledger, load_rows
+from elicit.files import content_hash, file_hash, fingerprint, seed_of
+from elicit.ledger import OPEN_SPLITS, Ledger, load_rows
 from elicit.method import Context
 from elicit.track import Run
 from elicit.watch import door, watching
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from elicit.tasks.task import Task
 
 Say = Callable[[str], None]
+MAX_PATH = 1024
+"""characters of a path, at most: longer texts of a configuration are no paths"""
 
 
 def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> Intervention:
@@ -55,7 +57,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
     # 2) a new ledger, with what was read before the fit began
     settings, method = job.settings, job.settings.method
     assert method is not None
-    ledger = Ledger(settings.task, job.name, settings.budget)
+    ledger = Ledger(settings.task, job.name, settings.budget, max_new_tokens=settings.eval.max_new_tokens)
     for what in settings.smuggled:
         ledger.unaccounted(what)
     for text in (part for exemplar in policy.prompt.exemplars for part in exemplar):
@@ -88,24 +90,40 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
 
 
 def fit_fingerprint(job: Job, policy: Policy) -> dict[str, str]:
-    """Named hashes of everything a fit depends on."""
+    """Named hashes of everything a fit depends on, among them the content of files that the configuration names.
+
+    A file behind `task.path` may change while its path remains: so the items count (an id hashes question and gold).
+    """
     settings = job.settings
+    items = [item.id for split in OPEN_SPLITS for item in settings.task.items(split)]
     method = {key: value for key, value in settings.node["method"].items() if key != "name"}
     return fingerprint(
         checkpoint=policy.id,
         method=method,
         code=code_hash(settings.method),
         task=settings.node["task"],
+        items=items,
+        files=[file_hash(path) for path in named_files(method)],
         seed=settings.seed,
         budget=settings.node["budget"],
         max_new_tokens=settings.eval.max_new_tokens,
     )
 
 
+def named_files(node: Any) -> Iterator[Path]:
+    """The files that a configuration names, in its order."""
+    if isinstance(node, str) and node and len(node) < MAX_PATH and (path := Path(node).expanduser()).is_file():
+        yield path
+    elif isinstance(node, Mapping | list):
+        for value in node.values() if isinstance(node, Mapping) else node:
+            yield from named_files(value)
+
+
 def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], float]:
     """Strict accuracy on a seeded subset of dev in regime `compare`, its label bits booked as select.
 
-    An ungraded answer is left out of the mean. Raises LedgerError if no answer could be graded.
+    Completions have the token limit of the ledger: the evaluation's. An ungraded answer is left out of the mean. Raises
+    LedgerError if no answer could be graded.
     """
     from elicit.policy.decoding import REGIMES
     from elicit.records import FINISHED
@@ -117,7 +135,7 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
         with door():
             items = task.items("dev", limit)
         ledger.selected(len(items), [item.id for item in items])
-        drawn = sample(policy, items, [0], REGIMES["compare"], task)
+        drawn = sample(policy, items, [0], REGIMES["compare"], task, max_new_tokens=ledger.max_new_tokens)
         requests = [GradeRequest(item, o.path.text, o.path.finish in FINISHED) for item, _, o in drawn]
         grades = [judgement.strict for judgement in ledger.judge(requests) if judgement.strict is not None]
         if not grades:
@@ -155,9 +173,15 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run) -> 
 
 
 def _checkpoint_files(policy: Policy) -> list[Path]:
-    """Files of the checkpoint that may be read again during the fit."""
-    path = Path(str(policy.checkpoint.config.path)).expanduser()
-    return [path] if path.exists() else []
+    """Files of the checkpoint that may be read again during the fit: its own, a dequantised copy, the hub's cache."""
+    checkpoint = policy.checkpoint
+    path = Path(str(checkpoint.config.path)).expanduser()
+    if path.exists():
+        copied = checkpoint.facts.get("weights_read_from")
+        return [path, Path(copied)] if copied else [path]
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return [Path(HF_HUB_CACHE) / f"models--{str(path).replace('/', '--')}"]
 
 
 def _fitted_before(now: dict[str, str], root: Path) -> RunFolder | None:

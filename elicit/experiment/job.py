@@ -103,7 +103,7 @@ def run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, bench.console.say_once)
     try:
         # 3) fit, then measure on items that the fit has not used
-        intervention = fit_job(job, run, bench.fitted_on(job.settings.fit.prompt), say, track)
+        intervention = fit_job(job, run, policy_to_fit(job, bench), say, track)
         outcome.entries = measure_job(job, run, bench, intervention)
         run.update(status=DONE, seconds=round(time.monotonic() - started, 3), wandb=track.id)
         track.artifact(f"intervention-{intervention.id}", "intervention", run.intervention)
@@ -113,6 +113,19 @@ def run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
         say(f"{job.name}: failed ({type(fault).__name__}: {fault}); see {run.path / 'error.json'}")
     finally:
         track.finish()
+
+
+def policy_to_fit(job: Job, bench: Bench) -> Policy:
+    """The base at the prompt that methods are fitted on; bare for a decoding strategy, which no prompt changes.
+
+    Its exemplars would be booked (class T) without any effect. Raises ConfigError if the task has no such prompt.
+    """
+    method, prompt = job.settings.method, job.settings.fit.prompt
+    policy = bench.fitted_on(prompt)
+    if prompt == "bare" or method is None or method.strategy is None:
+        return policy
+    bench.console.say(f"{job.name}: fit.prompt={prompt} is ignored, a decoding strategy is not fitted on a prompt")
+    return bench.bare()
 
 
 def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Intervention) -> list[Entry]:

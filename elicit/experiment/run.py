@@ -123,7 +123,8 @@ def collect(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
         return run_job(outcome, bench, facts)
     outcome.fault = workers.fault_of(outcome.run)
     if outcome.fault is None:
-        outcome.entries = [Entry.of(plain) for plain in outcome.run.manifest.get("entries", [])]
+        root = outcome.run.path.resolve().parent
+        outcome.entries = [Entry.of(plain, root) for plain in outcome.run.manifest.get("entries", [])]
 
 
 def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:

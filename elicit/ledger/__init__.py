@@ -1,6 +1,7 @@
 """The door to data: what a method may read, what it used, and the data class that follows."""
 
 from elicit.ledger.ledger import (
+    OPEN_SPLITS,
     Budget,
     Ledger,
     Spent,
@@ -13,6 +14,7 @@ from elicit.ledger.ledger import (
 from elicit.tasks.view import TaskView
 
 __all__ = [
+    "OPEN_SPLITS",
     "Budget",
     "Ledger",
     "Spent",

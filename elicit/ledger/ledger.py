@@ -33,7 +33,7 @@ from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job
 from elicit.tasks.task import Judgement, PromptFormat, Task
 from elicit.tasks.view import TaskView, view_of
-from elicit.watch import door
+from elicit.watch import Sealed, door
 
 STAGES = ("prompt", "train", "select", "infer")
 OPEN_SPLITS = ("train", "dev")
@@ -79,21 +79,30 @@ class Spent:
 class Ledger:
     """One fit's account. Raises LedgerError on a closed split, an unknown item or a spent budget."""
 
-    def __init__(self, task: Task, method: str, budget: Budget | None = None, grader: Grader | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        method: str,
+        budget: Budget | None = None,
+        grader: Grader | None = None,
+        max_new_tokens: int | None = None,
+    ) -> None:
+        """`max_new_tokens`: the token limit of the evaluation, which fits sample under too; None: the task's own."""
         self.method = method
+        self.max_new_tokens = max_new_tokens
         self.budget = budget or Budget()
         self.spent = Spent()
         self.accounted = True
         self._task = task
         self._grader = grader or Grader(task, workers=1)
         self._account = Account(method)
-        self._items: dict[str, Item] = {}
+        self._items: Sealed[dict[str, Item]] = Sealed({}, task.name)
         self._index: OverlapIndex | None = None
 
     @property
     def task_view(self) -> TaskView:
-        """What a method sees of the task."""
-        return view_of(self._task)
+        """What a method sees of the task, with the token limit of the evaluation."""
+        return view_of(self._task, self.max_new_tokens)
 
     def items(self, split: str, stage: str = "train", limit: int | None = None, seed: int = 0) -> list[Item]:
         """Items of an open split, gold and facts taken out. `limit` takes a seeded random subset."""
@@ -102,7 +111,7 @@ class Ledger:
         _check_stage(stage)
         with door():
             full = self._task.items(split, limit, seed)
-        self._items.update({item.id: item for item in full})
+            self._items.open().update({item.id: item for item in full})
         self._book(stage, split, _licence(self._task), items=[item.id for item in full])
         return [Item(i.id, i.task, i.split, i.question, None, i.cluster) for i in full]
 
@@ -263,11 +272,13 @@ class Ledger:
             words = 0
 
     def _known(self, item: Item) -> Item:
-        if item.id not in self._items:
+        with door():
+            items = self._items.open()
+        if item.id not in items:
             raise LedgerError(
                 f"item {item.id} did not come from this ledger: take items from ledger.items(split, stage)"
             )
-        return self._items[item.id]
+        return items[item.id]
 
     def _spend(self, **amounts: int) -> None:
         for name, amount in amounts.items():

@@ -17,7 +17,8 @@ What this module does not know: interventions, tasks, how to sample. It never im
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +39,9 @@ ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_onl
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 TINY = 20_000_000
 """parameters below which one CPU thread is fastest"""
+POST_TRAINED = re.compile(r"(?i)(?<![a-z0-9])(instruct|chat|it|sft|dpo|rlhf)(?![a-z0-9])")
+"""words in the names of checkpoints that are no base models. A chat template alone says nothing: some base models
+(Qwen2.5) ship the one of their post-trained sibling"""
 EXAMPLE = "Question: 2 + 3\nAnswer:"
 
 
@@ -61,8 +65,8 @@ class CheckpointConfig:
     trust_remote_code: bool = False
     cache: str | None = None
     """folder of dequantised GGUF weights; None: $ELICIT_CACHE, else ~/.cache/elicit"""
-    base_model: bool = True
-    """False: reports print "not a base model: no latent claim"."""
+    base_model: bool | None = None
+    """False: reports print "not a base model: no latent claim". None: False if its name says so (`POST_TRAINED`)"""
 
 
 @dataclass(eq=False)
@@ -80,6 +84,8 @@ class Checkpoint:
     """hash of parameters and tokenizer, as loaded"""
     device: torch.device
     dtype: torch.dtype
+    base_model: bool = True
+    """whether a claim about latent abilities may be made: as stated, else as its name says"""
     notes: tuple[str, ...] = ()
     """what was chosen or corrected on loading, one sentence each"""
     facts: dict[str, Any] = field(default_factory=dict)
@@ -112,7 +118,8 @@ class Checkpoint:
             "name": self.name,
             "path": self.config.path,
             "revision": self.config.revision,
-            "base_model": self.config.base_model,
+            "base_model": self.base_model,
+            "base_model_stated": self.config.base_model is not None,
             "architecture": type(self.model).__name__,
             "n_parameters": sum(p.numel() for p in self.model.parameters()),
             "layers": len(layers.blocks(self.model)),
@@ -153,7 +160,8 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
         torch.set_num_threads(threads)
     # 4) freeze and hash it, and settle its end and begin tokens
     checkpoint = wrap(model, tokenizer, config, bos=facts.pop("add_bos", None))
-    checkpoint.notes = (*notes, *more, *checkpoint.notes)
+    checkpoint.base_model, kind = is_base(config, facts.get("gguf") or {})
+    checkpoint.notes = (*notes, *more, *checkpoint.notes, *kind)
     checkpoint.facts = facts
     # 5) move it to its device, last: it was hashed on the CPU
     try:
@@ -187,10 +195,28 @@ def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos
     model.eval().requires_grad_(False)
     first = next(model.parameters())
     checkpoint = Checkpoint(
-        config, model, tokenizer, eos_ids, bos_id, identity, first.device, first.dtype, tuple(notes)
+        config,
+        model,
+        tokenizer,
+        eos_ids,
+        bos_id,
+        identity,
+        first.device,
+        first.dtype,
+        is_base(config, {})[0],
+        tuple(notes),
     )
     model.generation_config = _plain_generation(checkpoint)
     return checkpoint
+
+
+def is_base(config: CheckpointConfig, metadata: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    """Whether this is a base model, and a note if a name decided. `metadata`: of a GGUF file (name, finetune)."""
+    names = [Path(config.path).name, *(str(metadata[key]) for key in ("name", "finetune") if metadata.get(key))]
+    named = next((name for name in names if POST_TRAINED.search(name)), None)
+    if config.base_model is not None or named is None:
+        return config.base_model is not False, []
+    return False, [f"{named!r} names a post-trained model: no latent claim, unless model.base_model=true is stated"]
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[frozenset[int], list[str]]:

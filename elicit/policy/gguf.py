@@ -14,12 +14,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from elicit.errors import CheckpointError
-from elicit.files import read_json, write_json
+from elicit.files import file_hash, read_json, write_json
 
 METADATA = {
     "add_bos": "tokenizer.ggml.add_bos_token",
@@ -28,6 +27,7 @@ METADATA = {
     "pre_tokenizer": "tokenizer.ggml.pre",
     "tokenizer": "tokenizer.ggml.model",
     "name": "general.name",
+    "finetune": "general.finetune",
     "file_type": "general.file_type",
 }
 DIGIT_SPLITTERS = ("smollm", "starcoder", "refact", "command-r")
@@ -47,15 +47,6 @@ def dequantised(file: Path, cache: str | None) -> tuple[Path, dict[str, Any], li
     metadata = read_json(folder / "gguf.json")
     facts = {"gguf": metadata, "add_bos": metadata["add_bos"], "weights_read_from": str(folder)}
     return folder, facts, [*notes, f"{file.name} was dequantised to float32 in {folder}"]
-
-
-def file_hash(file: Path) -> str:
-    """Hash of a file's bytes."""
-    digest = blake2b(digest_size=16)
-    with file.open("rb") as handle:
-        while block := handle.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def cache_root(cache: str | None) -> tuple[Path, list[str]]:

@@ -9,13 +9,13 @@ its corruption, and its splits share no content hash.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Protocol
 
 from elicit.files import content_hash
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
+from elicit.watch import announce_gold
 
 SPLITS = ("train", "dev", "test")
 SHIFTS = ("test_task", "test_length", "test_format")
@@ -104,7 +104,11 @@ class Task(Reader, Protocol):
         ...
 
     def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
-        """Items with gold. `limit` takes a seeded random subset, the same for everybody."""
+        """Items with gold. `limit` takes a seeded random subset, the same for everybody.
+
+        Every call raises the audit event `elicit.gold` (`make_item` does, and `elicit.watch.Sealed` for kept items), so
+        that a fit which calls it without the ledger is reported.
+        """
         ...
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
@@ -134,7 +138,7 @@ def make_item(
 
     Announced as the audit event `elicit.gold`, so that a fit can't make items behind the ledger's back.
     """
-    sys.audit("elicit.gold", task, split)
+    announce_gold(task, split)
     facts = facts or {}
     identity = content_hash({"task": task, "question": question, "gold": gold, "facts": facts})
     return Item(identity, task, split, question, gold, cluster or identity, facts)

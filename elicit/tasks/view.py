@@ -3,13 +3,15 @@
     view_of(task)                                a fit (`ledger.task_view`), and a strategy while it runs
     view_of(task, verifier=GoldVerifier(task))   a strategy that declares `needs_verifier`: data class L
 
-Asking a view for anything else of the task (items, grades) is a LedgerError. It is a door, not a sandbox. Knows no
-strategy, no model and no ledger.
+Asking a view for anything else of the task (items, grades) is a LedgerError. A view holds no task: its readers are
+closures over a copy that has loaded nothing, so gold is reached through the ledger alone. It is a door, not a sandbox.
+Knows no strategy, no model and no ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -38,17 +40,11 @@ class TaskView:
     keys: dict[str, PromptFormat]
     """prompt formats with a planted key; empty for most tasks"""
     stop: StopRules
-    _task: Reader = field(repr=False)
+    extract: Callable[[str, bool], Answer] = field(repr=False)
+    """strict and lenient answers of (text, finished); the three readers are those of `Reader`"""
+    answer_class: Callable[[str], str] = field(repr=False)
+    answer_span: Callable[[str], tuple[int, int] | None] = field(repr=False)
     _verifier: GoldVerifier | None = field(default=None, repr=False)
-
-    def extract(self, text: str, finished: bool) -> Answer:
-        return self._task.extract(text, finished)
-
-    def answer_class(self, answer: str) -> str:
-        return self._task.answer_class(answer)
-
-    def answer_span(self, text: str) -> tuple[int, int] | None:
-        return self._task.answer_span(text)
 
     def verdict(self, item: str, text: str, finished: bool) -> Judged:
         """Whether a completion of the item of this id is right. Raises LedgerError without a verifier."""
@@ -72,7 +68,19 @@ def _closed(name: str) -> LedgerError:
 def view_of(task: Reader, max_new_tokens: int | None = None, verifier: GoldVerifier | None = None) -> TaskView:
     """A view of a task or of another view; `max_new_tokens` replaces the task's own limit."""
     stop = task.stop if max_new_tokens is None else replace(task.stop, max_new_tokens=max_new_tokens)
-    return TaskView(task.name, task.prompts, getattr(task, "keys", {}), stop, task, verifier)
+    reader = task if isinstance(task, TaskView) else copy.deepcopy(task)  # as when it is pickled: without its items
+
+    def extract(text: str, finished: bool) -> Answer:
+        return reader.extract(text, finished)
+
+    def answer_class(answer: str) -> str:
+        return reader.answer_class(answer)
+
+    def answer_span(text: str) -> tuple[int, int] | None:
+        return reader.answer_span(text)
+
+    keys = getattr(task, "keys", {})
+    return TaskView(task.name, task.prompts, keys, stop, extract, answer_class, answer_span, verifier)
 
 
 class GoldVerifier:

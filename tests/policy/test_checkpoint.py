@@ -12,7 +12,7 @@ import torch
 
 from elicit.errors import CheckpointError
 from elicit.policy import gguf
-from elicit.policy.checkpoint import CheckpointConfig, end_ids, load_checkpoint, wrap
+from elicit.policy.checkpoint import CheckpointConfig, end_ids, is_base, load_checkpoint, wrap
 from tests.policy.tiny import CONFIGS, tiny_model, tiny_tokenizer
 
 
@@ -232,3 +232,28 @@ def test_a_home_that_can_not_be_written_is_replaced_aloud_and_a_chosen_folder_ne
     assert root.is_dir() and "can't be written" in notes[0]
     with pytest.raises(CheckpointError, match="ELICIT_CACHE"):
         gguf.cache_root(str(tmp_path / "file" / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("SmolLM2-135M-Instruct-Q4_K_M.gguf", False), ("gemma-2-2b-it", False), ("deepseek-llm-7b-chat", False),
+        ("Qwen2.5-1.5B-Instruct", False), ("Qwen2.5-1.5B", True), ("Qwen3-1.7B-Base", True), ("Mixtral-8x7B", True),
+        ("SmolLM2-135M.gguf", True), ("chatty-things", True),
+    ],
+)  # fmt: skip
+def test_a_name_that_says_post_trained_allows_no_latent_claim_unless_stated(name: str, base: bool) -> None:
+    assert is_base(cpu(f"some/{name}"), {})[0] is base
+    assert is_base(cpu(f"some/{name}", base_model=True), {}) == (True, [])
+    assert is_base(cpu(f"some/{name}", base_model=False), {}) == (False, [])
+    found, notes = is_base(cpu("model.gguf"), {"name": name, "finetune": None})
+    assert found is base and len(notes) == (not base)
+
+
+def test_the_metadata_of_a_gguf_file_decides_too_and_a_chat_template_alone_does_not(folder: Path) -> None:
+    assert is_base(cpu("model.gguf"), {"name": "Some Model", "finetune": "Instruct"})[0] is False
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    tokenizer.save_pretrained(folder)
+    info = load_checkpoint(cpu(folder)).info()
+    assert info["base_model"] is True and info["base_model_stated"] is False and info["chat_template"]

@@ -73,7 +73,7 @@ def each_fit(folder: Path, items: Iterable[Item], task: Task) -> list[Fit]:
     if lost := [name for name in saved["items"] if name not in known]:
         raise DataError(f"{folder}: {len(lost)} of its items are no longer in {task.name} ({lost[0]})")
     ordered = [known[name] for name in saved["items"]]
-    entries = [Entry.of(plain) for plain in saved["entries"]]
+    entries = [Entry.of(plain, Path(folder).resolve().parent.parent) for plain in saved["entries"]]
     config = replace(CompareConfig(**saved["config"]), b1=None)
     rungs = [entry for entry in entries if entry.role in RUNGS]
     bare = next(entry.prompt for entry in entries if entry.role == "base")  # controls are measured at the bare prompt

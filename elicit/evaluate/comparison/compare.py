@@ -45,6 +45,7 @@ from elicit.results import Comparison, Line, Rungs, Setup, Solves, write_compari
 from elicit.tasks.task import Task
 
 INPUTS_SCHEMA = 1
+FITTED_ROLES = ("method", "placebo", "rival")
 OWN_BEST = "own best"
 """the prompt of an arm that holds each seed of a method at the dev-best prompt of that seed"""
 
@@ -245,10 +246,14 @@ def _assembled(
 
 
 def _first_sample(table: Table) -> float | None:
-    """When the first test sample of this comparison was begun (epoch seconds); None if a time is not known."""
+    """When the first test sample of a method or control was begun (epoch seconds); None if a time is not known.
+
+    Rungs and ceilings of the base do not count if there is any method: all plans of a root share them.
+    """
     tests = {item.id for item in table.items}
     begun: list[float] = []
-    for entry in (entry for arm in table.arms for entry in arm.entries):
+    entries = [entry for arm in table.arms for entry in arm.entries]
+    for entry in [entry for entry in entries if entry.role in FITTED_ROLES] or entries:
         own = [record["begun"] for record in timings(entry.samples) if tests & set(record["items"])]
         if not own:
             return None

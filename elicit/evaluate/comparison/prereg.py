@@ -2,7 +2,7 @@
 
 The plan (primary family, prompts, budgets, exclusions) is plain data. `freeze` writes it once; another plan
 in the same folder is refused. The report says "frozen before" only if the file is older than the first
-test sample of any policy compared, and unaltered. What it does not stop: someone who backdates both.
+test sample of any method or control, and unaltered. What it does not stop: someone who backdates both.
 """
 
 from __future__ import annotations

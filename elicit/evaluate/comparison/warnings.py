@@ -26,6 +26,11 @@ def _general(table: Table, lines: Sequence[Line]) -> list[str]:
     out = []
     if not table.checkpoint.get("base_model", True):
         out.append("not a base model: no latent claim")
+    elif table.checkpoint.get("chat_template") and table.checkpoint.get("base_model_stated") is False:
+        out.append(
+            "the tokenizer has a chat template: if this is not a base model, no latent claim holds; state "
+            "model.base_model=true or false"
+        )
     if any(line.seeds == 1 for line in lines if line.role == "method"):
         out.append("1 seed: interval over items only")
     if table.dropped:

@@ -1,9 +1,10 @@
-"""What a comparison will cost, in three lines, before anything is loaded. All figures are estimates, and labelled so.
+"""What a comparison will cost, in three lines or four, before anything is loaded. All figures are labelled estimates.
 
     samples    generated paths and tokens of the evaluation, and what the fits sample and train (`work`)
     time       these passes over the speed of this machine before (`speed`); device hours, and minutes if several
                processes share the work
     memory     the peak of one process (`memory`), from the checkpoint's shape alone (`shape`)
+    limits     only if a fit samples under another token limit than the evaluation
 
 What is not known (a model that is not at hand, a machine that has not sampled it) is called unknown.
 """
@@ -27,7 +28,7 @@ WHOLE_SPLIT = 500
 
 
 def describe(comparison: ComparisonPlan) -> str:
-    """The three lines. Reads the store and configs, downloads nothing, loads no weights."""
+    """The lines. Reads the store and configs, downloads nothing, loads no weights."""
     from elicit.experiment.forecast.memory import limit_of
 
     settings = comparison.settings
@@ -43,8 +44,18 @@ def describe(comparison: ComparisonPlan) -> str:
             f"budget per fit: {_budget(settings)}",
             f"  time: {_time(comparison, speed, paths * length, length)}",
             f"  memory: {_memory(comparison)}",
+            *_token_limits(comparison, limit),
         )
     )
+
+
+def _token_limits(comparison: ComparisonPlan, limit: int) -> list[str]:
+    """A line with the token limits if a method samples under another one than the evaluation."""
+    from elicit.experiment.forecast.memory import limit_of
+
+    own = {job.name: limit_of(job.settings, job.settings.method) for job in comparison.jobs}
+    others = [f"{name} fits with {value}" for name, value in own.items() if value != limit]
+    return [f"  token limits differ: evaluation and dev scores {limit}; {', '.join(others)}"] if others else []
 
 
 def evaluation_paths(comparison: ComparisonPlan) -> float:

@@ -25,6 +25,7 @@ from elicit.tasks.grading.extract import own_part
 from elicit.tasks.prompts import formal_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset
 from elicit.tasks.task import SHIFTS, SPLITS, Answer, Judgement, PromptFormat, StopRules, make_item
+from elicit.watch import Sealed
 
 _ALL: tuple[Family, ...] = (chain.FAMILY, walk.FAMILY, add.FAMILY, flips.FAMILY)  # type: ignore[assignment]
 FAMILIES = {family.name: family for family in _ALL}
@@ -100,13 +101,14 @@ class FormalTask(Lazy):
 
     def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
         known_split(split, self.splits(), self.name)
-        if split not in self._generated:
-            self._generated[split] = self._generate(split)
-        return subset(self._generated[split], limit, seed)
+        generated = self._generated.open()
+        if split not in generated:
+            generated[split] = self._generate(split)
+        return subset(generated[split], limit, seed)
 
     @cached_property
-    def _generated(self) -> dict[str, list[Item]]:
-        return {}
+    def _generated(self) -> Sealed[dict[str, list[Item]]]:
+        return Sealed({}, self.name)
 
     def _generate(self, split: str) -> list[Item]:
         """Draw problems from the split's own seed; keep those whose hash belongs to the split."""

@@ -19,6 +19,7 @@ from elicit.tasks.grading.verify import Said
 from elicit.tasks.prompts import natural_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset, without_repeats
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, StopRules
+from elicit.watch import Sealed
 
 _OTHER_WORD = {"yes": "No", "no": "Yes", "true": "False", "false": "True", "valid": "invalid", "invalid": "valid"}
 
@@ -60,11 +61,11 @@ class NaturalTask(Lazy):
 
     def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
         known_split(split, self.splits(), self.name)
-        return subset(self._loaded[split], limit, seed)
+        return subset(self._loaded.open()[split], limit, seed)
 
     @cached_property
-    def _loaded(self) -> dict[str, list[Item]]:
-        return self.load()
+    def _loaded(self) -> Sealed[dict[str, list[Item]]]:
+        return Sealed(self.load(), self.name)
 
     def extract(self, text: str, finished: bool) -> Answer:
         return Answer(extract.strict(text, finished), verify.lenient_reading(self.kind, text))
