@@ -122,6 +122,8 @@ class Ceiling:
     k: int
     guessing: float | None
     """share of items that plain guessing covers at k"""
+    coverage: float | None = None
+    """share of items covered at k, guessing included"""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ CONFIG = CompareConfig("bad", draws=400)
 
 def entry(root: Path, role: str, name: str, found: list, rate: Any, n: int = 8, **more: Any) -> Entry:
     """An entry of a simulated policy; `rate` is a mean, or rates by item."""
-    made = {key: more.pop(key) for key in ("missing", "ungraded", "settings", "grader") if key in more}
+    made = {key: more.pop(key) for key in ("missing", "ungraded", "settings", "grader", "regime") if key in more}
     rates_N = rate if isinstance(rate, np.ndarray) else rates(found, rate, seed=4)
     return Entry(role, name, name, *store(root, name, found, rates_N, n, **made), data_class="Z", **more)
 
@@ -91,7 +91,10 @@ def test_unequal_n_is_computed_as_far_as_each_goes_and_warned_of(tmp_path: Path)
 
 def test_one_cluster_has_points_and_no_interval_and_no_detectable_difference(tmp_path: Path) -> None:
     found = items(30, clusters=1)
-    entries = [entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.6)]
+    entries = [
+        entry(tmp_path, "base", "base", found, 0.2, regime="support"),
+        entry(tmp_path, "method", "m", found, 0.6, regime="support"),
+    ]
     m = line(compared(tmp_path, entries, found), "m")
     for key in ("acc/strict", "gain/B0", "cov_net", "support/NDR"):
         estimate = m.get(key)
@@ -103,9 +106,9 @@ def test_one_cluster_has_points_and_no_interval_and_no_detectable_difference(tmp
 def test_all_right_and_all_wrong_have_a_width_and_no_false_ratio(tmp_path: Path, base: float, method: float) -> None:
     found = items(110)
     entries = [
-        entry(tmp_path, "base", "base", found, base),
-        entry(tmp_path, "method", "m", found, method),
-        entry(tmp_path, "ceiling", "C4", found, method),
+        entry(tmp_path, "base", "base", found, base, regime="support"),
+        entry(tmp_path, "method", "m", found, method, regime="support"),
+        entry(tmp_path, "ceiling", "C4", found, method, regime="support"),
     ]
     m = line(compared(tmp_path, entries, found), "m")
     assert m.values["acc/strict"].hi - m.values["acc/strict"].lo > 0.005
@@ -149,7 +152,7 @@ def test_ungraded_samples_leave_n_and_support_does_not_take_them_for_misses() ->
     method = measures([[1, 1]] * 4)
     base = measures([[0, 0, -1, -1], [-1] * 4, [1, 0, 0, 0], [0, 0, 0, 0]])
     assert base.total_N.tolist() == [2, 0, 4, 4]
-    got = support(method, base)
+    got = support([method], base)
     assert isinstance(got, Support) and (got.right.counts.P, got.right.counts.E, got.right.unknown) == (1, 1, 2)
 
 

@@ -160,9 +160,12 @@ def test_specificity_needs_a_clear_gain_and_a_control_needs_a_placebo() -> None:
 
 def test_the_matched_base_spends_no_more_than_the_method() -> None:
     base = measures(GRADES, tokens=10.0)
-    assert matched_k(39.9, base) == (3, None) and matched_k(30.0, base).k == 3
+    assert matched_k(39.9, base) == (3, None, None) and matched_k(30.0, base).k == 3
     assert matched_k(5.0, base).k == 1 and "costs more" in str(matched_k(5.0, base).note)
-    assert matched_k(900.0, base).k == 4 and "k=90" in str(matched_k(900.0, base).note)
+    assert matched_k(80.0, base) == (8, None, None), "a vote of 8 needs 8 samples, not 16"
+    capped = matched_k(900.0, base)
+    assert capped.k == 8 and "capped" in str(capped.note)
+    assert str(capped.refused).startswith("not decidable: the method's tokens pay for k=90, the base has n=8")
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 8])
@@ -187,7 +190,7 @@ def test_the_surest_of_k_without_certainty_ungraded_and_missing() -> None:
 def test_validity_is_the_counted_table() -> None:
     m = measures([[1, 1, 1, 0, 0, 0, UNGRADED]])
     m = replace(m, valid_N_J=np.array([[1, 1, 0, 0, 0, 1, -1]], np.int8))
-    got = validity(m)
+    got = validity([m])
     assert got is not None and got.table == ((2, 1), (1, 2))
     assert got.valid_given_correct == pytest.approx(2 / 3) and got.correct_given_valid == pytest.approx(2 / 3)
     assert got.phi == pytest.approx(np.corrcoef([1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 1])[0, 1])
@@ -195,18 +198,18 @@ def test_validity_is_the_counted_table() -> None:
 
 
 def test_validity_of_nothing_is_unknown() -> None:
-    assert validity(measures(GRADES)) is None
+    assert validity([measures(GRADES)]) is None
     wrong = replace(measures([[0, 0]]), valid_N_J=np.array([[0, 0]], np.int8))
-    got = validity(wrong)
+    got = validity([wrong])
     assert got is not None and got.valid_given_correct is None and got.phi is None
 
 
 def test_unknown_costs_are_none_and_never_zero() -> None:
-    got = cost(measures(GRADES), [], None, None)
+    got = cost([measures(GRADES)], [], None, [None])
     assert got["tokens"] == 10 and got["seconds"] is None and got["flops"] is None
     assert got["peak_bytes"] is None
     shards = [{"samples": 2, "seconds": 1.5, "peak_bytes": 7}, {"samples": 2, "seconds": 0.5, "peak_bytes": 9}]
-    known = cost(measures(GRADES), shards, 1000, 30.0)
+    known = cost([measures(GRADES)], shards, 1000, [30.0])
     assert known["peak_bytes"] == 9
     assert known["flops"] == 20_000 and known["seconds"] == 0.5
     assert known["seconds_amortised/100"] == pytest.approx(0.8)
@@ -216,6 +219,6 @@ def test_support_counts_items_and_its_null_comes_from_the_base_itself() -> None:
     found = counts(np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool))
     assert found == (1, 1, 1) and found.rates == {"SRR": 0.5, "NDR": 0.5, "NSCR": 0.0}
     base = measures([[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
-    got = support(base, base)
+    got = support([base], base)
     assert isinstance(got, Support) and got.right.counts.E == 0
     assert got.right.null == counts(np.array([0, 1, 0], bool), np.array([1, 0, 0], bool))

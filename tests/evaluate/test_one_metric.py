@@ -32,7 +32,9 @@ def _add(table: Table) -> None:
 def _report(table: Table, lines: Lines) -> None:
     resamples = table.joint.resamples
     for arm, line in lines:
-        line.curves["toy"] = curve(table, arm, "toy", lambda mean, values_N: resamples.proportion(*mean))
+        line.curves["toy"] = curve(
+            table, arm, "toy", lambda mean, values_N, seeds: resamples.proportion(*mean, seeds=seeds)
+        )
         line.values["toy/first"] = resamples.proportion(*table.joint.mean(arm.key, "toy@1"))
         line.notes["toy/order"] = "as sampled"
 

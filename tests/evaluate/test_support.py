@@ -25,7 +25,7 @@ def drawn(rates_N: np.ndarray, n: int, seed: int) -> Measures:
 
 
 def measured(method: Measures, base: Measures, resamples: Resamples | None = None) -> Support:
-    found = support(method, base, resamples)
+    found = support([method], base, resamples)
     assert isinstance(found, Support)
     return found
 
@@ -38,7 +38,8 @@ def test_counts_and_rates_are_the_plain_ones() -> None:
     assert got.counts.rates == pytest.approx(plain.support(*solved))
     second = (base.strict_N_J[:, 16:] == 1).any(1).tolist()
     assert got.null.rates == pytest.approx(plain.support(second, solved[1]))
-    assert got.p == pytest.approx(plain.mcnemar(*solved))
+    assert got.p is not None and got.p.point == pytest.approx(plain.mcnemar(*solved))
+    assert got.intervals["novel"].point == pytest.approx(plain.novel(solved[0], solved[1], second))
     for name, rate in got.counts.rates.items():
         assert got.intervals[name].lo <= rate <= got.intervals[name].hi
     assert got.intervals["excess"].point == pytest.approx(got.counts.rates["NDR"] - got.null.rates["NDR"])
@@ -46,23 +47,24 @@ def test_counts_and_rates_are_the_plain_ones() -> None:
 
 def test_the_base_rerun_looks_novel_and_the_null_says_so() -> None:
     rates = np.random.default_rng(3).beta(0.2, 2, 400)
-    looks, clear, low_p = [], 0, 0
+    looks, clear, novel_, low_p = [], 0, 0, 0
     for trial in range(40):
         sides = drawn(rates, 16, 2 * trial), drawn(rates, 32, 2 * trial + 1)
         got = measured(*sides, Resamples(np.arange(400), 400)).right
         looks.append(got.counts.rates["NDR"])
         excess = got.intervals["excess"]
         clear += not excess.lo <= 0 <= excess.hi
-        low_p += got.p <= 0.05
+        novel_ += not got.intervals["novel"].lo <= 0 <= got.intervals["novel"].hi
+        low_p += got.p.point <= 0.05
     assert np.mean(looks) > 0.05
-    assert clear <= 6 and low_p <= 6
+    assert clear <= 6 and novel_ <= 6 and low_p <= 6
 
 
 def test_a_method_with_new_solutions_is_distinguished_from_the_null() -> None:
     rates = np.random.default_rng(4).beta(0.2, 2, 400)
     sides = drawn(np.clip(rates + 0.2, 0, 1), 16, 1), drawn(rates, 32, 2)
     got = measured(*sides, Resamples(np.arange(400), 1000)).right
-    assert got.intervals["excess"].lo > 0 and got.p < 0.001
+    assert got.intervals["excess"].lo > 0 and got.p.point < 0.001
 
 
 def test_a_right_answer_without_a_valid_trace_is_no_valid_solution() -> None:
@@ -76,10 +78,10 @@ def test_a_right_answer_without_a_valid_trace_is_no_valid_solution() -> None:
 
 
 def test_too_few_samples_are_a_refusal_and_rates_over_nothing_are_unknown() -> None:
-    for few in (support(measures([[1]]), measures([[1, 0, 1, 1]])), support(measures([[1]]), measures([[1]]))):
+    for few in (support([measures([[1]])], measures([[1, 0, 1, 1]])), support([measures([[1]])], measures([[1]]))):
         assert isinstance(few, Estimate) and few.refused
     got = measured(measures([[0, 0]] * 4), measures([[0, 0]] * 4), Resamples(np.arange(4), 50)).right
-    assert got.counts.rates["NDR"] is None and got.intervals["NDR"].refused and got.p == 1.0
+    assert got.counts.rates["NDR"] is None and got.intervals["NDR"].refused and got.p == Estimate(1.0)
 
 
 def test_the_upper_bound_is_the_rate_that_would_have_shown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -104,3 +105,43 @@ def split_gain(
     whole = parts([1.0] * (max(clusters) + 1))
     drawn = [parts(taken) for taken in weights]
     return {name: (value, [one[name] for one in drawn]) for name, value in whole.items()}
+
+
+def beta_binomial(right: Sequence[int], total: Sequence[int]) -> tuple[float, float]:
+    """(a, b): the fitted Beta distribution, by trying a grid of means and weights that gets finer."""
+
+    def loss(u: float, v: float) -> float:
+        a, b = _shape(u, v)
+        own = 0.0
+        for c, n in zip(right, total, strict=True):
+            own += _log_beta(a + c, b + n - c) - _log_beta(a, b)
+        return (u * u + v * v) / 32 - own
+
+    best, width = (0.0, 0.0), 6.0
+    while width > 1e-5:
+        steps = [width * i / 4 for i in range(-4, 5)]
+        best = min(((best[0] + du, best[1] + dv) for du in steps for dv in steps), key=lambda at: loss(*at))
+        width /= 2
+    return _shape(*best)
+
+
+def _shape(u: float, v: float) -> tuple[float, float]:
+    mean = 1 / (1 + math.exp(-u))
+    return math.exp(v) * mean, math.exp(v) * (1 - mean)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def beta_mean(a: float, b: float, function, cells: int = 20_000) -> float:
+    """E function(p) under Beta(a, b), cell by cell."""
+    middles = [(i + 0.5) / cells for i in range(cells)]
+    weights = [math.exp((a - 1) * math.log(p) + (b - 1) * math.log(1 - p)) for p in middles]
+    return sum(w * function(p) for w, p in zip(weights, middles, strict=True)) / sum(weights)
+
+
+def covariance(rewards: Sequence[float], logprobs: Sequence[float]) -> float:
+    """Covariance over pairs of samples: half of the mean product of their differences."""
+    pairs = list(itertools.combinations(zip(rewards, logprobs, strict=True), 2))
+    return sum((r - s) * (x - y) for (r, x), (s, y) in pairs) / len(pairs) / 2

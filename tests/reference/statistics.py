@@ -9,9 +9,12 @@ from collections.abc import Sequence
 
 
 def nested_means(values_S_N: Sequence[Sequence[float]], clusters: Sequence[str], draws: int, seed: int) -> list[float]:
-    """Draws of a row's mean: seeds with replacement at the top, whole clusters below them, seeds' spread stretched."""
+    """Draws of a row's mean: whole clusters with replacement, plus Student's t times the error between the seeds."""
     rng = random.Random(seed)
     seeds, names = len(values_S_N), sorted(set(clusters))
+    plain = [sum(values) / len(values) for values in values_S_N]
+    everyone = sum(plain) / seeds
+    error = math.sqrt(sum((mean - everyone) ** 2 for mean in plain) / (seeds - 1) / seeds)
     out = []
     for _ in range(draws):
         taken = [rng.choice(names) for _ in names]
@@ -19,10 +22,9 @@ def nested_means(values_S_N: Sequence[Sequence[float]], clusters: Sequence[str],
         for values in values_S_N:
             drawn = [value for name in taken for value, own in zip(values, clusters, strict=True) if own == name]
             means.append(sum(drawn) / len(drawn))
-        everyone = sum(means) / seeds
-        picked = sum(rng.choice(means) for _ in range(seeds)) / seeds
-        stretch = math.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
-        out.append(everyone + stretch * (picked - everyone))
+        squares = sum(rng.gauss(0, 1) ** 2 for _ in range(seeds - 1))
+        student = rng.gauss(0, 1) / math.sqrt(squares / (seeds - 1))
+        out.append(sum(means) / seeds + error * student)
     return out
 
 
@@ -117,3 +119,9 @@ def support(method: Sequence[bool], base: Sequence[bool]) -> dict[str, float | N
         "NDR": e / (p + e) if p + e else None,
         "NSCR": (e - s) / (p + e + s) if p + e + s else None,
     }
+
+
+def novel(method: Sequence[bool], first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Of the items that the base's first half missed: solved by the method, less those that its second half solves."""
+    missed = [(m, again) for m, once, again in zip(method, first, second, strict=True) if not once]
+    return (sum(m for m, _ in missed) - sum(again for _, again in missed)) / len(missed)

@@ -34,8 +34,9 @@ def _add(table: Table) -> None:
 def _report(table: Table, lines: Lines) -> None:
     for arm, line in lines:
         strict, lenient = table.joint.mean(arm.key), table.joint.mean(arm.key, "lenient")
-        line.values["acc/strict"] = table.joint.resamples.proportion(*strict)
-        line.values["acc/lenient"] = table.joint.resamples.proportion(*lenient)
+        seeds = len(arm.entries)
+        line.values["acc/strict"] = table.joint.resamples.proportion(*strict, seeds=seeds)
+        line.values["acc/lenient"] = table.joint.resamples.proportion(*lenient, seeds=seeds)
         line.values["acc/format_share"] = Estimate(lenient[0] - strict[0])
 
 

@@ -5,8 +5,12 @@
     C4  the planted ability: the opener forced, or the register key
 
 C1 speaks to the thesis: what selection among the base's own samples could reach. Guessing reaches it too
-(on ten-way answers cov@20 of pure guessing is .88), so the guessing null is subtracted, and if that null
-exceeds .2 the ceiling is refused (`net` has the two nulls). Does not know files; no torch.
+(on ten-way answers cov@20 of pure guessing is .88). An item is covered if it can be solved, or else if it is guessed:
+
+    cov = s + (1 - s) g        so        C1 = s = (cov - g) / (1 - g)
+
+(cov - g alone would take guessing off the solved items as well.) If the null g exceeds .2 the ceiling is refused (`net`
+has the two nulls). The line of C1 holds the raw coverage and g. Does not know files; no torch.
 """
 
 from __future__ import annotations
@@ -36,11 +40,14 @@ class C1(NamedTuple):
     guessing: float | None
     """the larger guessing null, as a share; None if there are too few samples for one"""
     refused: str | None
+    coverage_N: NDArray | None = None
+    """raw coverage at k by item: of right answers, or of right answers with a valid trace"""
 
     @property
     def record(self) -> Ceiling:
         """What the comparison records of it."""
-        return Ceiling(self.kind, self.k, self.guessing)
+        raw = None if self.coverage_N is None else float(self.coverage_N.mean())
+        return Ceiling(self.kind, self.k, self.guessing, raw)
 
 
 def ceiling_c1(
@@ -55,14 +62,15 @@ def ceiling_c1(
     share = float(null_N.mean())
     if base.has_validator:
         right_N = ((base.strict_N_J == 1) & (base.valid_N_J == 1)).sum(1)
-        return C1(coverage(right_N, base.total_N, k), "valid-trace coverage", k, share, None)
-    kind = "coverage net of guessing"
+        valid_N = coverage(right_N, base.total_N, k)
+        return C1(valid_N, "valid-trace coverage", k, share, None, valid_N)
+    kind, raw_N = "coverage net of guessing", coverage(base.right_N, base.total_N, k)
     if share > WORST_GUESSING:
         reason = (
             f"plain guessing covers {share:.2f} of the items at k={k}, above {WORST_GUESSING}: no selection ceiling"
         )
-        return C1(None, kind, k, share, reason)
-    return C1(coverage(base.right_N, base.total_N, k) - null_N, kind, k, share, None)
+        return C1(None, kind, k, share, reason, raw_N)
+    return C1((raw_N - null_N) / (1 - share), kind, k, share, None, raw_N)
 
 
 def ceiling_mean(table: Table, name: str) -> Mean | Estimate:
@@ -87,5 +95,7 @@ def ceilings(table: Table) -> dict[str, Estimate]:
         elif name == "C1":  # coverage, perhaps net of guessing
             out[name] = table.joint.resamples.curved(*mean, table.joint.values_N("C1"), bounded=False)
         else:
-            out[name] = table.joint.resamples.proportion(*mean)
+            arm = table.ceiling(name)
+            seeds = len(arm.entries) if arm is not None else 1
+            out[name] = table.joint.resamples.proportion(*mean, seeds=seeds)
     return out

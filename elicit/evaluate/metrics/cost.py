@@ -1,8 +1,9 @@
 """cost: tokens generated anywhere for an answer, auxiliary forwards apart, FLOPs, seconds, peak memory.
 
 FLOPs are 2 x parameters x tokens (attention left out: below 5 % at these lengths); fitting is amortised
-over Q = 1e2, 1e4, 1e6 answers by the seconds that it took. Peak memory is that of the process while it sampled:
-on a CPU with everything it had held before, so an upper bound.
+over Q = 1e2, 1e4, 1e6 answers by the seconds that it took. Of several training seeds every number is the mean, as
+their accuracy is (seconds: of all their samples together), and memory is the largest. Peak memory is that of the
+process while it sampled: on a CPU with everything it had held before, so an upper bound.
 """
 
 from __future__ import annotations
@@ -21,15 +22,24 @@ AMORTISED = (100, 10_000, 1_000_000)
 
 
 def cost(
-    m: Measures, timed: Sequence[Mapping[str, Any]], parameters: int | None, fit_seconds: float | None
+    seeds: Sequence[Measures],
+    timed: Sequence[Mapping[str, Any]],
+    parameters: int | None,
+    fits: Sequence[float | None],
 ) -> dict[str, float | None]:
-    """Cost of one answer by its key in a line. None if it is not known (no timing file, no parameters), never 0.
+    """Cost of one answer by its key in a line, the mean over the seeds. None if it is not known, never 0.
 
-    timed: timing records of the sample shards (`measure.timings`), with seconds, samples and peak_bytes.
+    timed: timing records of the sample shards of all seeds (`measure.timings`), with seconds, samples and peak_bytes.
+    fits: seconds that fitting each seed took. Not known is what one of the seeds lacks (no timing, no parameters).
     """
-    tokens, aux = float(np.nanmean(m.tokens_N_J)), float(np.nanmean(m.aux_N_J))
+    tokens, aux = (
+        float(np.mean([np.nanmean(values_N_J) for values_N_J in of_seeds]))
+        for of_seeds in ([m.tokens_N_J for m in seeds], [m.aux_N_J for m in seeds])
+    )
     sampled = sum(record["samples"] for record in timed)
     seconds = sum(record["seconds"] for record in timed) / sampled if sampled else None
+    known = [fit for fit in fits if fit is not None]
+    fit_seconds = float(np.mean(known)) if known and len(known) == len(fits) else None
     amortised = {
         f"seconds_amortised/{answers}": seconds + fit_seconds / answers
         for answers in AMORTISED
@@ -49,7 +59,9 @@ def cost(
 def _report(table: Table, lines: Lines) -> None:
     parameters = table.checkpoint.get("n_parameters")
     for arm, line in lines:
-        costs = cost(arm.measures[0], timings(arm.first.samples), parameters, arm.first.fit_seconds)
+        by_seed = [timings(entry.samples) for entry in arm.entries]
+        timed = [record for records in by_seed for record in records] if all(by_seed) else []
+        costs = cost(arm.measures, timed, parameters, [entry.fit_seconds for entry in arm.entries])
         for name, number in costs.items():
             put(line, f"cost/{name}", number)
 

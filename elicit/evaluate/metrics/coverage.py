@@ -58,7 +58,9 @@ def _metric(name: str, values: Callable[[NDArray, NDArray, int], NDArray], colum
     def report(table: Table, lines: Lines) -> None:
         curved = table.joint.resamples.curved
         for arm, line in lines:
-            line.curves[column.key] = curve(table, arm, column.key, lambda mean, values_N: curved(*mean, values_N))
+            line.curves[column.key] = curve(
+                table, arm, column.key, lambda mean, values_N, seeds: curved(*mean, values_N, seeds=seeds)
+            )
 
     return Metric(name, (column,), add, report)
 

@@ -9,11 +9,11 @@ own dev-best prompt, that line gives the figures against B1.
 from __future__ import annotations
 
 from elicit.evaluate.metrics.ceilings import ceiling_mean
-from elicit.evaluate.metrics.metric import Lines, Metric
+from elicit.evaluate.metrics.metric import Lines, Metric, put
 from elicit.evaluate.metrics.rungs import B2
 from elicit.evaluate.metrics.table import Arm, Table
 from elicit.evaluate.statistics.resamples import Mean, Resamples
-from elicit.results import Column, Estimate
+from elicit.results import Column, Estimate, Line
 
 SMALLEST_GAP = 0.05
 TOO_SMALL = "gap too small"
@@ -36,16 +36,30 @@ def elicitation_fraction(resamples: Resamples, method: Mean, base: Mean, ceiling
 def _add(table: Table) -> None:
     if table.c1 is not None and table.c1.values_N is not None:
         table.joint.add("C1", "acc", [table.c1.values_N])
+    if table.c1 is not None and table.c1.coverage_N is not None:
+        table.joint.add("C1", "cov", [table.c1.coverage_N])
 
 
 def _report(table: Table, lines: Lines) -> None:
     for arm, line in lines:
+        if arm.first.role == "ceiling" and arm.first.name == "C1":
+            _put_c1(table, line)
         if not (arm.fitted or arm is table.b1 or arm.first.name.startswith(B2)):
             continue
         for rung, base, asked in (("B0", table.base, arm), ("B1", table.b1, table.at_best_prompt(arm))):
             line.values[f"gain/{rung}"] = gain = _gain(table, arm, rung, base, asked)
             for ceiling in table.ceilings:
                 line.values[f"ef/{rung}/{ceiling}"] = _fraction(table, gain, base, asked, ceiling)
+
+
+def _put_c1(table: Table, line: Line) -> None:
+    """What C1 is made of, on its own line: raw coverage at k, and what guessing covers."""
+    if table.joint.has("C1", "cov") and table.c1 is not None:
+        mean, values_N = table.joint.mean("C1", "cov"), table.joint.values_N("C1", "cov")
+        line.values["C1/coverage"] = table.joint.resamples.curved(*mean, values_N)
+        put(line, "C1/guessing", table.c1.guessing)
+        put(line, "C1/k", table.c1.k)
+        line.notes["C1/kind"] = table.c1.kind
 
 
 def _gain(table: Table, arm: Arm, rung: str, base: Arm | None, asked: Arm) -> Estimate:

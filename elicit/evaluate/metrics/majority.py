@@ -91,7 +91,7 @@ def _add(table: Table) -> None:
 def _report(table: Table, lines: Lines) -> None:
     proportion = table.joint.resamples.proportion  # a vote is right or wrong, as an answer is
     for arm, line in lines:
-        line.curves["maj"] = curve(table, arm, "maj", lambda mean, values_N: proportion(*mean))
+        line.curves["maj"] = curve(table, arm, "maj", lambda mean, values_N, seeds: proportion(*mean, seeds=seeds))
 
 
 MAJORITY = Metric(

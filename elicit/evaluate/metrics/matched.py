@@ -1,6 +1,8 @@
 """Compute-matched base: what the base reaches with the method's tokens, by a majority vote and by self-certainty.
 
-k is the largest number of base samples whose mean tokens stay within the method's mean tokens per answer.
+k is the largest number of base samples whose mean tokens stay within the method's mean tokens per answer. A vote of k
+needs k samples, so up to all n of the base are used; if the tokens pay for more than the base has, the differences are
+refused and only their raw values at k = n are kept: `eval.base_n` samples the base more often.
 The paired differences method - base maj@k and method - base best-of-k are mandatory columns: a gain that the same
 tokens buy from the untouched base is not elicitation. The `hardest` of the two is the one with the lower bound nearest
 to no gain. Computed in the regime of the comparison and, if the base was sampled in regime `support` too, against its
@@ -9,6 +11,7 @@ samples at temperature 1 (`matched_support`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import comb
 from typing import NamedTuple
 
@@ -33,18 +36,21 @@ class Match(NamedTuple):
     """How many base samples the method's tokens pay for."""
 
     k: int
+    """at least 1, at most the n of the base"""
     note: str | None
+    refused: str | None = None
+    """why the difference cannot be decided: the tokens pay for more samples than the base has"""
 
 
 def matched_k(method_tokens: float, base: Measures) -> Match:
     """The k to vote with; a note if it was bounded by 1 (the method is cheaper) or by the samples at hand."""
     single = float(np.nanmean(base.tokens_N_J))
     k = int(method_tokens / single + 1e-9) if single > 0 else 0
-    most = max(1, base.n // 2)
     if k < 1:
         return Match(1, "one base sample already costs more tokens than the method")
-    if k > most:
-        return Match(most, f"the method's tokens would pay for k={k}; the base has samples for k={most}")
+    if k > base.n:
+        capped = f"the method's tokens pay for k={k}, the base has n={base.n}"
+        return Match(base.n, f"{capped}: capped there", f"not decidable: {capped} (eval.base_n, eval.support_n)")
     return Match(k, None)
 
 
@@ -134,9 +140,11 @@ def _against(table: Table, arm: Arm, base: Arm, line: Line, group: str) -> None:
         put(line, f"{group}/best_base", best[0])
     else:
         differences.append(NO_CERTAINTY)
-    line.values[f"{group}/difference"], line.values[f"{group}/best"] = differences
     claimed = [value for value in differences if value.bounds is not None]
-    line.values[f"{group}/hardest"] = min(claimed, key=lambda value: value.lo or 0.0) if claimed else differences[0]
+    hardest = min(claimed, key=lambda value: value.lo or 0.0) if claimed else differences[0]
+    for key, value in zip(("difference", "best", "hardest"), (*differences, hardest), strict=True):
+        undecided = match.refused is not None and value.refused is None
+        line.values[f"{group}/{key}"] = replace(value, refused=match.refused) if undecided else value
     line.notes[f"{group}/regime"] = base.regime
     if match.note is not None:
         line.notes[f"{group}/note"] = match.note

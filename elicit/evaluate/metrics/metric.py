@@ -24,6 +24,7 @@ TABLES = ("scorecard", "split", "further", "distance", "figures", "")
 """tables of the report in their order; "": a column that no table lists"""
 NOT_A_METHOD = Estimate(refused="not a method")
 CONTROLS_ELSEWHERE = Estimate(refused="controls were measured at the bare prompt: see the line there")
+TWO_SEEDS = Estimate(refused="two training seeds: too few for a p value; fit a third (sweep=seeds)")
 
 
 def nothing(*_: object) -> None:
@@ -54,8 +55,8 @@ def put(line: Line, key: str, number: float | None) -> None:
         line.values[key] = Estimate(number)
 
 
-def curve(table: Table, arm: Arm, name: str, interval: Callable[[Mean, NDArray], Estimate]) -> Curve:
-    """The joint columns `name@k` as a curve over k = 1, 2, 4 .. n/2; `interval` takes (mean, values by item).
+def curve(table: Table, arm: Arm, name: str, interval: Callable[[Mean, NDArray, int], Estimate]) -> Curve:
+    """The joint columns `name@k` as a curve over k = 1, 2, 4 .. n/2; `interval` takes (mean, values by item, seeds).
 
     Refused without samples for k = 1, and if there is no interval: then k and the points stay as raw values.
     """
@@ -63,7 +64,9 @@ def curve(table: Table, arm: Arm, name: str, interval: Callable[[Mean, NDArray],
     if not arm.ks:
         return Curve(refused=f"n = {arm.measures[0].n}: k needs 2k samples")
     columns = [f"{name}@{k}" for k in arm.ks]
-    points = [interval(joint.mean(arm.key, column), joint.values_N(arm.key, column)) for column in columns]
+    points = [
+        interval(joint.mean(arm.key, column), joint.values_N(arm.key, column), len(arm.entries)) for column in columns
+    ]
     return Curve(
         k=tuple(arm.ks),
         point=tuple(one.point for one in points if one.point is not None),

@@ -3,6 +3,8 @@
     permuted   the policy's own answers, taken from other items of the same answer type
     direct     draws at a prompt that asks for the answer alone, if they were sampled (ceiling C1/direct)
 
+A difference in points: an item that guessing alone would have covered does not count, even if the policy can solve it.
+(C1, which is a ceiling for an accuracy, divides by 1 - guessing: see `ceilings`.)
 On ten-way answers plain guessing covers .88 of the items in 20 samples: cov@k alone then says nothing. The null
 that counts is the one with the larger mean. May be negative. The task decides what an answer is (`answer_class`).
 """
@@ -99,7 +101,7 @@ def _report(table: Table, lines: Lines) -> None:
     curved = table.joint.resamples.curved
     for arm, line in lines:
         line.curves["cov_net"] = curve(
-            table, arm, "cov_net", lambda mean, values_N: curved(*mean, values_N, bounded=False)
+            table, arm, "cov_net", lambda mean, values_N, seeds: curved(*mean, values_N, bounded=False, seeds=seeds)
         )
 
 

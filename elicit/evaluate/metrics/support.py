@@ -2,36 +2,51 @@
 
 P solved by both, E by the method only, S by the base only:
 
-    SRR = P/(P+S)      NDR = E/(P+E)      NSCR = (E-S)/(P+E+S)
+    SRR = P/(P+S)      NDR = E/(P+E)      NSCR = (E-S)/(P+E+S)      novel = (E-E0)/(items that the base missed)
 
 Rerunning the *same* base makes some of its items look novel. So E0 and S0 come from two disjoint halves of the
-base's samples, at K = n/2; `excess` is NDR - NDR0 on the same resampled items; p is of the permutation that swaps
-the labels "method" and "base" cluster by cluster (E - S against its sign flips, exact). All of it again with
-`valid` solutions only: a right answer counts if its trace is valid. Items with an ungraded sample and no hit are
-`unknown` and left out. A statement about the base's support is only
-as good as the base's samples: if they are truncated (regime `compare`), or few, E holds items that the base can
-solve. `escalate` lists the items that need more base samples; what stays unsolved has a rate below `upper_bound`.
+base's samples, at K = n/2 (fewer if the method has fewer): P, E and S against the first half, P0 and E0 of the second
+half against the first. `excess` is NDR - NDR0 on the same resampled items. It can hardly see a method that solves
+everything, as the items that both solve dilute it; `novel` is the paired difference E - E0 as a share of the items
+that the base's first half missed. p is of the permutation that swaps the labels "method" and "base" cluster by cluster
+(E - S against its sign flips, exact). All of it again with `valid` solutions only: a right answer counts if its trace
+is valid. Items with an ungraded sample and no hit are `unknown` and left out. Counts of several training seeds are sums
+over the seeds (the nulls too), intervals have the seeds as their top level.
+
+Truncated sampling (regime `compare`) changes the support by construction. So both sides are samples of regime
+`support`: the base's own or those of its ceiling C1, the method's own or its graded samples at T=1 (`Entry.at_one`, of
+some items). A strategy draws by a rule of its own in any regime. Without such samples everything is refused.
+`escalate` lists the items that need more base samples; what stays unsolved has a rate below `upper_bound`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.measures.measure import UNGRADED, Measures
-from elicit.evaluate.metrics.metric import Lines, Metric, put
-from elicit.evaluate.metrics.table import Table
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.measures.annotations import annotations_of
+from elicit.evaluate.measures.measure import UNGRADED, Measures, measure
+from elicit.evaluate.metrics.metric import TWO_SEEDS, Lines, Metric, put
+from elicit.evaluate.metrics.table import Arm, Table
+from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import Resamples
-from elicit.evaluate.statistics.significance import sign_flip
+from elicit.evaluate.statistics.significance import sign_flip, tail_share
+from elicit.evaluate.store import SampleFolder, StageFolder
 from elicit.results import Column, Estimate, Line
 
 LEVELS = (64, 256, 1024)
 """base samples per item at which an escalation checks again"""
-RATES = ("SRR", "NDR", "NSCR")
+RATES = ("SRR", "NDR", "NSCR", "excess", "novel")
+TRUNCATED = Estimate(
+    refused="samples of regime compare: truncated sampling changes the support; eval=support samples both sides at T=1"
+)
+NO_BASE = Estimate(refused="no samples of the base in regime support: eval.support_n samples them, or eval=support")
 
 
 class Counts(NamedTuple):
@@ -64,9 +79,9 @@ class Solved:
     """the base against itself: the second half of its samples as if they were the method's"""
     unknown: int
     """items left out: an ungraded sample might have been the only hit"""
-    p: float | None = None
+    p: Estimate | None = None
     intervals: dict[str, Estimate] = field(default_factory=dict)
-    """SRR, NDR, NSCR and excess"""
+    """by `RATES`"""
 
 
 @dataclass(frozen=True)
@@ -81,30 +96,82 @@ class Support:
     """by right answers with a valid trace; None without a validator"""
 
 
-def support(method: Measures, base: Measures, resamples: Resamples | None = None) -> Support | Estimate:
-    """Counts, rates and nulls at K = half of the base's samples; intervals and p if `resamples` are given.
+@dataclass(frozen=True)
+class Drawn:
+    """Samples of one policy in regime `support`, on some items of the comparison."""
 
-    A refusal if either side has too few samples.
+    seeds: tuple[Measures, ...]
+    index_N: NDArray
+    """number of each of these items in the comparison"""
+
+
+def support(
+    seeds: Sequence[Measures], base: Measures, resamples: Resamples | None = None, index_N: NDArray | None = None
+) -> Support | Estimate:
+    """Counts, rates and nulls of the seeds of one method; intervals and p if `resamples` are given.
+
+    `index_N` are the numbers of these items among those of the resamples; None: all of them. A refusal if either side
+    has too few samples.
     """
-    half = base.n // 2
-    if half < 1 or method.n < half:
-        return Estimate(
-            refused=f"{method.n} samples of the method, {base.n} of the base: at least half of the base's are needed"
-        )
-    checked = method.has_validator and base.has_validator
-    valid = _at(method, base, half, resamples, valid=True) if checked else None
-    return Support(half, base.regime, _at(method, base, half, resamples, valid=False), valid)
+    half, least = base.n // 2, min(m.n for m in seeds)
+    if half < 1 or least < min(half, 2):
+        return Estimate(refused=f"{least} samples of the method, {base.n} of the base: at least 2 of either are needed")
+    k = min(half, least)
+    checked = base.has_validator and all(m.has_validator for m in seeds)
+    index_N = np.arange(len(base.items)) if index_N is None else index_N
+    found = [_at(seeds, base, k, resamples, index_N, valid) for valid in ((False, True) if checked else (False,))]
+    return Support(k, base.regime, found[0], found[1] if checked else None)
 
 
-def _at(method: Measures, base: Measures, half: int, resamples: Resamples | None, valid: bool) -> Solved:
-    parts = [(method, 0, half), (base, 0, half), (base, half, 2 * half)]
-    known_N = np.all([_decided(*part, valid) for part in parts], axis=0)
-    method_N, first_N, second_N = (solved(*part, valid) & known_N for part in parts)
-    found = Solved(counts(method_N, first_N), counts(second_N, first_N), int((~known_N).sum()))
+def _at(
+    seeds: Sequence[Measures], base: Measures, k: int, resamples: Resamples | None, index_N: NDArray, valid: bool
+) -> Solved:
+    # 1) who solves what, by seed and item, and the counts over all seeds
+    by_seed = [_solvers(m, base, k, valid) for m in seeds]
+    found = Solved(
+        counts=Counts(*(int(sum(one[name].sum() for one in by_seed)) for name in ("P", "E", "S"))),
+        null=Counts(*(int(sum(one[name].sum() for one in by_seed)) for name in ("P0", "E0", "S0"))),
+        unknown=int(sum((~one["known"]).sum() for one in by_seed)),
+    )
     if resamples is None:
         return found
-    p = sign_flip(method_N.astype(float) - first_N, resamples.codes_N, resamples.draws)
-    return Solved(found.counts, found.null, found.unknown, p, _intervals(method_N, first_N, second_N, resamples))
+    # 2) the joint bootstrap of the shares, seeds as its top level; items that were not sampled have no part in any
+    joint = Joint(resamples)
+    for name in ("P", "E", "S", "P0", "E0", "missed"):
+        joint.add("method", name, [_spread(one[name], index_N, resamples) for one in by_seed])
+    joint.solve()
+    names = ("P", "E", "S", "P0", "E0", "missed")
+    seen = _rates({name: np.array([joint.mean("method", name)[0]]) for name in names})
+    drawn = _rates({name: joint.mean("method", name)[1] for name in names})
+    intervals = {name: _interval(resamples, float(seen[name][0]), drawn[name]) for name in RATES}
+    # 3) p of E - S
+    gain_N = joint.values_N("method", "E") - joint.values_N("method", "S")
+    p = Estimate(sign_flip(gain_N, resamples.codes_N, resamples.draws))
+    if len(seeds) == 2:
+        p = TWO_SEEDS
+    elif len(seeds) > 2:
+        over_seeds = tail_share(joint.mean("method", "E")[1] - joint.mean("method", "S")[1])
+        p = Estimate(max(p.point or 0.0, over_seeds))
+    return Solved(found.counts, found.null, found.unknown, p, intervals)
+
+
+def _solvers(m: Measures, base: Measures, k: int, valid: bool) -> dict[str, NDArray]:
+    """By item: solved by both, by one side only, the same of the base's halves, missed by the base's first half."""
+    parts = [(m, 0, k), (base, 0, k), (base, k, 2 * k)]
+    known_N = np.all([_decided(*part, valid) for part in parts], axis=0)
+    method_N, first_N, second_N = (solved(*part, valid) & known_N for part in parts)
+    return {
+        "P": method_N & first_N, "E": method_N & ~first_N, "S": ~method_N & first_N,
+        "P0": second_N & first_N, "E0": second_N & ~first_N, "S0": ~second_N & first_N,
+        "missed": known_N & ~first_N, "known": known_N,
+    }  # fmt: skip
+
+
+def _spread(values_N: NDArray, index_N: NDArray, resamples: Resamples) -> NDArray:
+    """Values of some items as values of all items of the comparison, 0 elsewhere."""
+    out = np.zeros(len(resamples.codes_N))
+    out[index_N] = values_N
+    return out
 
 
 def _decided(m: Measures, start: int, stop: int, valid: bool) -> NDArray:
@@ -123,20 +190,15 @@ def counts(method_N: NDArray, base_N: NDArray) -> Counts:
     return Counts(*(int(np.sum(x)) for x in (method_N & base_N, method_N & ~base_N, ~method_N & base_N)))
 
 
-def _intervals(method_N: NDArray, first_N: NDArray, second_N: NDArray, resamples: Resamples) -> dict[str, Estimate]:
-    """Joint bootstrap of the rates, and of the novelty beyond what the base against itself shows."""
-    columns = [method_N & first_N, method_N & ~first_N, ~method_N & first_N, second_N & first_N, second_N & ~first_N]
-    point_M, draws_B_M = resamples.means(np.stack(columns, axis=1).astype(float))
-    seen, drawn = _rates(point_M[None]), _rates(draws_B_M)
-    return {name: _interval(resamples, float(seen[name][0]), drawn[name]) for name in seen}
-
-
-def _rates(pes_B_M: NDArray) -> dict[str, NDArray]:
-    """The rates of every row of shares (P, E, S, P0, E0); nan over nothing."""
-    p, e, s, p0, e0 = pes_B_M.T
+def _rates(shares: dict[str, NDArray]) -> dict[str, NDArray]:
+    """The rates of shares P, E, S, P0, E0 and missed, draw by draw; nan over nothing."""
+    p, e, s, p0, e0, missed = (shares[name] for name in ("P", "E", "S", "P0", "E0", "missed"))
     with np.errstate(invalid="ignore", divide="ignore"):
         ndr = e / (p + e)
-        return {"SRR": p / (p + s), "NDR": ndr, "NSCR": (e - s) / (p + e + s), "excess": ndr - e0 / (p0 + e0)}
+        return {
+            "SRR": p / (p + s), "NDR": ndr, "NSCR": (e - s) / (p + e + s), "excess": ndr - e0 / (p0 + e0),
+            "novel": (e - e0) / missed,
+        }  # fmt: skip
 
 
 def _interval(resamples: Resamples, point: float, draws_B: NDArray) -> Estimate:
@@ -200,19 +262,62 @@ def outcome(base: Measures, valid: bool = False) -> dict[str, Outcome]:
     }
 
 
+def base_drawn(table: Table) -> Measures | None:
+    """The base's samples in regime `support`; None if there are none."""
+    return next((arm.measures[0] for arm in table.matched_bases if arm.regime == "support"), None)
+
+
+def drawn_at_one(table: Table, arm: Arm) -> Drawn | Estimate:
+    """Samples of an arm in regime `support`, or the reason why there are none."""
+    every = np.arange(len(table.items))
+    if arm.regime == "support" or all(_own_rule(entry) for entry in arm.entries):
+        return Drawn(tuple(arm.measures), every)
+    folders = [entry.at_one for entry in arm.entries]
+    if any(folder is None for folder in folders):
+        return TRUNCATED
+    known = set.intersection(*(SampleFolder(Path(folder)).items for folder in folders if folder is not None))
+    index_N = np.array([i for i, item in enumerate(table.items) if item.id in known], int)
+    items = [table.items[i] for i in index_N]
+    if not items:
+        return TRUNCATED
+    seeds = []
+    for entry in arm.entries:
+        samples = SampleFolder(Path(entry.at_one or entry.samples))
+        grades = samples.sibling("grades")
+        if not StageFolder(grades).finished:
+            return Estimate(refused=f"{TRUNCATED.refused}; its samples at T=1 were not graded")
+        if StageFolder(grades).fingerprint != StageFolder(Path(entry.grades)).fingerprint:
+            return Estimate(refused="its samples at T=1 were graded by another version; elicit score grades them again")
+        seeds.append(measure(samples.path, grades, items))
+    return Drawn(tuple(seeds), index_N)
+
+
+def _own_rule(entry: Entry) -> bool:
+    """Whether a strategy drew the samples by a rule of its own, which is the same in every regime."""
+    about = StageFolder(annotations_of(Path(entry.samples))).manifest
+    return bool(about.get("selecting") or about.get("own_rule"))
+
+
 def _report(table: Table, lines: Lines) -> None:
+    base = base_drawn(table)
     for arm, line in lines:
         if not arm.fitted:
             continue
-        found = support(arm.measures[0], table.base.measures[0], table.joint.resamples)
-        if isinstance(found, Estimate):
-            line.values |= {f"support/{name}": found for name in (*RATES, "excess")}
-            continue
-        put(line, "support/K", found.K)
-        line.notes["support/regime"] = found.regime
-        _put_solved(line, "support", found.right)
-        if found.valid is not None:
-            _put_solved(line, "support/valid", found.valid)
+        drawn = drawn_at_one(table, arm)
+        if isinstance(drawn, Drawn) and base is None:
+            drawn = NO_BASE
+        found: Support | Estimate | Drawn = drawn
+        if isinstance(drawn, Drawn) and base is not None:
+            found = support(drawn.seeds, base.at(drawn.index_N.tolist()), table.joint.resamples, drawn.index_N)
+        if isinstance(found, Support):
+            line.notes |= {"support/regime": found.regime, "support/seeds": len(arm.entries)}
+            put(line, "support/K", found.K)
+            put(line, "support/n_items", len(drawn.index_N) if isinstance(drawn, Drawn) else None)
+            _put_solved(line, "support", found.right)
+            if found.valid is not None:
+                _put_solved(line, "support/valid", found.valid)
+        elif isinstance(found, Estimate):
+            line.values |= {f"support/{name}": found for name in RATES}
 
 
 def _put_solved(line: Line, group: str, of: Solved) -> None:
@@ -221,7 +326,8 @@ def _put_solved(line: Line, group: str, of: Solved) -> None:
     for name, number in {**of.null._asdict(), **of.null.rates}.items():
         put(line, f"{group}/null/{name}", number)
     put(line, f"{group}/unknown", of.unknown)
-    put(line, f"{group}/p", of.p)
+    if of.p is not None:
+        line.values[f"{group}/p"] = of.p
     line.values |= {f"{group}/{name}": value for name, value in of.intervals.items()}
 
 
@@ -233,6 +339,11 @@ SUPPORT = Metric(
         Column(
             "support/excess", "NDR over its null", "points", "beyond what the base, sampled again, shows as new",
             "figures",
+        ),
+        Column(
+            "support/novel", "New, over the base again", "points",
+            "at temperature 1, of the items that the base missed: solved by the method, less those that the base, "
+            "sampled again, solves", "figures",
         ),
         Column("support/NSCR", "NSCR", "ratio", "(new - lost) / all solved", "figures"),
     ),

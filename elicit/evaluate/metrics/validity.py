@@ -3,12 +3,17 @@
              right answer   wrong answer
 valid             a              b            phi = (ad - bc) / sqrt((a+b)(c+d)(a+c)(b+d))
 not valid         c              d            odds ratio (Haldane) = (a+.5)(d+.5) / ((b+.5)(c+.5))
+
+Counts are of the samples of all training seeds together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
+
+import numpy as np
 
 from elicit.evaluate.measures.measure import Measures
 from elicit.evaluate.metrics.metric import Lines, Metric, put
@@ -28,12 +33,14 @@ class Validity(NamedTuple):
     odds_ratio: float
 
 
-def validity(m: Measures) -> Validity | None:
-    """Over samples with a grade and a validated trace; None without a validator."""
-    known = (m.valid_N_J >= 0) & (m.strict_N_J >= 0)
+def validity(seeds: Sequence[Measures]) -> Validity | None:
+    """Over the samples of all seeds that have a grade and a validated trace; None without a validator."""
+    valid_S, strict_S = [m.valid_N_J.ravel() for m in seeds], [m.strict_N_J.ravel() for m in seeds]
+    valid, strict = np.concatenate(valid_S), np.concatenate(strict_S)
+    known = (valid >= 0) & (strict >= 0)
     if not known.any():
         return None
-    valid, right = m.valid_N_J[known] == 1, m.strict_N_J[known] == 1
+    valid, right = valid[known] == 1, strict[known] == 1
     a, b = int((valid & right).sum()), int((valid & ~right).sum())
     c, d = int((~valid & right).sum()), int((~valid & ~right).sum())
     margins = (a + b) * (c + d) * (a + c) * (b + d)
@@ -54,7 +61,7 @@ def _share(part: int, whole: int) -> float | None:
 
 def _report(table: Table, lines: Lines) -> None:
     for arm, line in lines:
-        found = validity(arm.measures[0])
+        found = validity(arm.measures)
         if found is None:
             continue
         (valid_right, valid_wrong), (invalid_right, invalid_wrong) = found.table

@@ -1,10 +1,20 @@
 """All numbers of a comparison, bootstrapped at once: columns of item values in, joint draws out.
 
-An arm may have several training seeds. They are the top level: every draw resamples the seeds of an arm, the
-same for all its columns, and the arm's value is the mean over the seeds taken (never the best one). With S seeds
-the plain bootstrap's variance between seeds is (S-1)/S of what it should be; deviations from the mean over all
-seeds are therefore stretched by sqrt(S/(S-1)) (Hesterberg 2015, arXiv 1411.5279). What the intervals then cover
-is measured in `calibration`: with two seeds still too little.
+An arm may have several training seeds. They are the top level, and there are few of them: with S seeds a draw is
+
+    mean over seeds under the resampled items  +  sum_s z_s (a_s - mean a),     z_s = g_s / sqrt(S (S - 1) c / (S - 1))
+
+with standard normal g_s and c of chi-squared with S - 1 degrees: for any column that sum is the standard error
+between seeds times Student's t with S - 1 degrees. The weights z are the same for all columns of an arm, so that sums
+and differences of its columns keep their own spread between seeds. Resampling the seeds instead leaves the tails of
+three seeds far too short. Measured by `tests/evaluate/test_seeds.py` (true gain 0, standard deviation between seeds 5
+points, 150 items of 16 samples, 2000 simulated worlds each), the 95 % interval of the gain excludes 0 in
+
+    seeds                          2        3        5
+    seeds resampled, stretched     19.4 %   12.9 %   8.6 %
+    Student's t                    3.6 %    3.8 %    4.1 %
+
+Values in [0, 1] stay there: an accuracy has no draw above 1. No file, no metric.
 """
 
 from __future__ import annotations
@@ -38,21 +48,34 @@ class Joint:
         for place, (key, _) in enumerate(keys):
             places.setdefault(key, []).append(place)
         for key, at in places.items():
-            draws_B = draws_B_M[:, at[0]] if len(at) == 1 else self._over_seeds(key[0], draws_B_M[:, at])
+            several = len(at) > 1
+            draws_B = self._over_seeds(key, draws_B_M[:, at], point_M[at]) if several else draws_B_M[:, at[0]]
             self._means[key] = (float(point_M[at].mean()), draws_B)
 
-    def _over_seeds(self, arm: str, draws_B_S: NDArray) -> NDArray:
+    def _over_seeds(self, key: tuple[str, str], draws_B_S: NDArray, point_S: NDArray) -> NDArray:
         draws, seeds = draws_B_S.shape
-        rng = np.random.default_rng(seed_of(self.resamples.seed, arm))
-        weights_B_S = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)
-        mean_B = draws_B_S.mean(1)
-        return mean_B + np.sqrt(seeds / (seeds - 1)) * ((weights_B_S * draws_B_S).sum(1) / seeds - mean_B)
+        rng = np.random.default_rng(seed_of(self.resamples.seed, key[0]))
+        normal_B_S = rng.standard_normal((draws, seeds))
+        degrees = seeds - 1
+        scale_B = np.sqrt(seeds * degrees * rng.chisquare(degrees, draws) / degrees)
+        draws_B = draws_B_S.mean(1) + normal_B_S @ (point_S - point_S.mean()) / scale_B
+        values = self._values[key]
+        share = all(float(np.min(v)) >= 0 and float(np.max(v)) <= 1 for v in values)
+        return np.clip(draws_B, 0.0, 1.0) if share else draws_B
 
     def mean(self, arm: str, column: str = "acc") -> Mean:
         return self._means[arm, column]
 
     def has(self, arm: str, column: str) -> bool:
         return (arm, column) in self._means
+
+    def seeds(self, arm: str, column: str = "acc") -> int:
+        """How many training seeds a column has."""
+        return len(self._values[arm, column])
+
+    def seed_means(self, arm: str, column: str = "acc") -> NDArray:
+        """Mean over items by training seed [S]."""
+        return np.array([np.mean(values_N) for values_N in self._values[arm, column]])
 
     def values_N(self, arm: str, column: str = "acc") -> NDArray:
         """Item values, averaged over the seeds of the arm."""

@@ -117,10 +117,13 @@ class Resamples:
         low, high = np.quantile(draws_B, self._tails(level))
         return Estimate(float(point), float(low), float(high))
 
-    def proportion(self, point: float, draws_B: Floats, level: float = 0.95, clusters: int | None = None) -> Estimate:
+    def proportion(
+        self, point: float, draws_B: Floats, level: float = 0.95, clusters: int | None = None, seeds: int = 1
+    ) -> Estimate:
         """Interval of a mean of values in [0, 1]: percentile, or Jeffreys if that can't be trusted.
 
         clusters: how many of them have a value (a share can be of few); default: all.
+        seeds: of the arm. Jeffreys knows items alone: with several seeds the interval is the hull of both.
         """
         clusters = self.clusters if clusters is None else clusters
         if clusters < 2:
@@ -130,23 +133,39 @@ class Resamples:
             low, high = np.quantile(draws_B, self._tails(level))
             return Estimate(float(point), max(float(low), 0.0), min(float(high), 1.0))  # seeds may overstretch
         effective = float(clusters)
+        if seeds > 1:  # Student's t between few seeds has no variance to speak of: only its quantiles are used
+            low, high = np.clip(np.quantile(draws_B, self._tails(level)), 0.0, 1.0)
+            of_items = jeffreys(point, effective, level)
+            return Estimate(float(point), min(float(low), of_items.lo or 0.0), max(float(high), of_items.hi or 0.0))
         if spread > NO_SPREAD:
             effective = max(effective, point * (1 - point) / spread**2)
         return jeffreys(point, effective, level)
 
     def curved(
-        self, point: float, draws_B: Floats, values_N: Floats, level: float = 0.95, bounded: bool = True
+        self,
+        point: float,
+        draws_B: Floats,
+        values_N: Floats,
+        level: float = 0.95,
+        bounded: bool = True,
+        seeds: int = 1,
     ) -> Estimate:
         """Interval of a mean of skewed item values, as coverage has near 1: percentiles lie too low there.
 
         The hull of BCa (Efron 1987; acceleration from the clusters' residuals) and, for shares in (0, 1)
-        (`bounded`), of Student's t on the logit scale. Alone, percentile intervals of pass@k cover 91 %.
+        (`bounded`), of Student's t on the logit scale. Alone, percentile intervals of pass@k cover 91 %. With several
+        seeds the spread between them decides, and the hull is that of BCa and percentiles.
         """
         spread = float(np.std(draws_B, ddof=1))
         if self.clusters < 2 or spread < NO_SPREAD or (bounded and not 1e-9 < point < 1 - 1e-9):
-            return self.proportion(point, draws_B, level) if bounded else self.interval(point, draws_B, level)
+            alone = self.interval(point, draws_B, level)
+            return self.proportion(point, draws_B, level, seeds=seeds) if bounded else alone
         low, high = np.quantile(draws_B, self._bca_levels(point, draws_B, values_N, level))
-        if bounded:
+        if seeds > 1:
+            by_seeds = np.quantile(draws_B, self._tails(level))
+            low, high = min(low, by_seeds[0]), max(high, by_seeds[1])
+            low, high = (max(0.0, low), min(1.0, high)) if bounded else (low, high)
+        elif bounded:
             step = special.stdtrit(self.clusters - 1, 1 - (1 - level) / 2) * spread / (point * (1 - point))
             step *= np.sqrt(self.clusters / (self.clusters - 1))
             low = max(0.0, min(low, special.expit(special.logit(point) - step)))

@@ -20,6 +20,8 @@ _EXACT = 14
 _LARGEST_DENOMINATOR = 2_000
 _LARGEST_TOTAL = 200_000
 """limits of the exact distribution: denominators of the cluster sums, their absolute total in common units"""
+_NOTHING = 1e-12
+"""a smaller draw is 0: sums in double precision are off by less"""
 
 
 class SignFlip(NamedTuple):
@@ -57,6 +59,19 @@ def sign_flip_test(
     flipped, seen = signs @ sums_G, sums_G.sum()
     hits = flipped >= seen - 1e-9 if one_sided else np.abs(flipped) >= abs(seen) - 1e-9
     return SignFlip(float(hits.mean()) if exact else float((1 + hits.sum()) / (1 + draws)), exact)
+
+
+def tail_share(draws_B: NDArray, one_sided: bool = False) -> float:
+    """p of a difference from its joint draws: the share of them on the other side of 0, twice if two-sided.
+
+    This is the test for arms of several training seeds: sign flips over items cannot see that another seed gives
+    another difference, the draws of `Joint` have the seeds as their top level. One-sided: against a difference above 0.
+    """
+    draws_B = np.asarray(draws_B, float)
+    below, above = (draws_B <= _NOTHING).sum(), (draws_B >= -_NOTHING).sum()
+    if one_sided:
+        return float((1 + below) / (1 + len(draws_B)))
+    return float(min(1.0, 2 * (1 + min(below, above)) / (1 + len(draws_B))))
 
 
 def _on_lattice(sums_G: NDArray) -> NDArray | None:
@@ -102,10 +117,10 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return _put_back(np.minimum(steps, 1.0), order)
 
 
-def detectable(standard_error: float, clusters: int | None = None) -> float:
+def detectable(standard_error: float, clusters: float | None = None) -> float:
     """Smallest difference found with 80 % power at the 5 % level: (1.96 + 0.84) standard errors.
 
-    With few clusters the quantiles are Student's with `clusters` - 1 degrees of freedom.
+    With few clusters the quantiles are Student's with `clusters` - 1 degrees of freedom (no whole number is needed).
     """
     if clusters is None:
         return (1.959964 + 0.841621) * standard_error
