@@ -122,6 +122,8 @@ class Ceiling:
     k: int
     guessing: float | None
     """share of items that plain guessing covers at k"""
+    reading: str = "strict"
+    """of its samples: strict (older files), lenient or any"""
 
 
 @dataclass(frozen=True)
