@@ -131,6 +131,8 @@ class Grade:
     violation_step: int | None
     ungraded: str | None
     """why there is no grade"""
+    first: bool | None = None
+    """the verdict on the first complete declaration, however the completion goes on; None: not known (older files)"""
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,29 @@
 
 The thesis: *reasoning is latent in this base checkpoint and can be elicited without being put in.*
 The rules were written down before any result was known; the report prints each rule next to its sentence. "Clear"
-means that a 95 % interval lies on one side (and, for the control-adjusted gain, that its p value in the primary family
-stays below .05 after Holm's correction, if the comparison has one); "own data" are the ledger classes Z, V and R
-(nothing, own text, labels of right and wrong); `MARGIN` is five points.
+means that a 95 % interval lies on one side (and, for the control-adjusted gains, that their p value stays below .05
+after Holm's correction, if the comparison has one); "own data" are the ledger classes Z, V and R (nothing, own text,
+labels of right and wrong); `MARGIN` is five points.
 
-1 Elicitation  for: some own-data method has a clear control-adjusted gain and a clear EF (against B1, else B0;
-               against C4, else C1). Against: there is a gap worth eliciting (one EF was not refused), yet the
-               control-adjusted gain of every own-data method lies below MARGIN. Methods of class T and L are named
-               but decide nothing: what they show may have been put in.
+Strict grades ask for a declared answer of a finished completion. A method that only learns to declare, or to stop after
+its answer, gains by them without solving more. A gain is therefore *beyond form* only if
+
+    its remainder is clear, over the best of B0, B1 and B2 under the loosest reading (`split`), and
+    its control-adjusted gain is clear under every looser reading that was graded (`ctrl/lenient`, `ctrl/any`).
+
+1 Elicitation  for: some own-data method has a clear control-adjusted gain that is beyond form, and a clear EF (against
+               B1, or B0 if B1 was not measured; to C4, else C1). If B1 was measured and leaves no gap, there is no
+               headline: a prompt alone does the job. Against: there is a gap worth eliciting (one EF was not refused),
+               yet for every own-data method one of these gains and remainders lies below MARGIN. Methods of class T
+               and L are named but decide nothing: what they show may have been put in. A placebo with random rewards
+               that gains beyond form is named: where a coin teaches, the items may have been seen before.
 2 Price        for: an eliciting method of rule 1 is also clearly better than the base's vote at the same tokens, in the
                comparison's regime and, if that was measured, at temperature 1: the less favourable one counts.
                Against: every eliciting method is clearly not better (upper bound at most 0).
 3 Support      for: every eliciting method's accuracy lies below the lower bound of C1, the base's own coverage net of
                guessing: the base's samples already hold what the method elicits. Against: the accuracy of some
-               eliciting method lies clearly above C1's upper bound. Plain cov@K is not used: on a ten-way answer
-               guessing alone covers .88 of the items in 20 samples.
+               eliciting method lies clearly above C1's upper bound. Both are of the reading that C1 was measured by.
+               Plain cov@K is not used: on a ten-way answer guessing alone covers .88 of the items in 20 samples.
 
 A checkpoint that is no base model has no latent claim: rules 1 and 3 are then not decidable. A method whose data are
 "unaccounted" counts for nothing. Knows only the comparison; recomputes nothing.
@@ -37,6 +45,8 @@ MARGIN = 0.05
 LEVEL = 0.05
 UNDECIDED: Answer = "not decidable"
 OWN_DATA = ("Z", "V", "R")
+COIN = "random_reward"
+"""in the name of a placebo that is rewarded at random"""
 NO_CLAIM = "The checkpoint is not a base model: no latent claim."
 
 
@@ -51,11 +61,28 @@ class Verdict:
 
 
 def headline_ef(line: Line) -> tuple[str, Estimate | None]:
-    """(pair, fraction) that counts: B1 before B0, C4 before C1, measured before refused; ("", None) without any."""
-    fractions = {pair: value for pair in ("B1/C4", "B1/C1", "B0/C4", "B0/C1") if (value := line.get(f"ef/{pair}"))}
-    measured = [pair for pair, value in fractions.items() if value.bounds]
-    pair = next(iter(measured or fractions), "")
-    return pair, fractions.get(pair)
+    """(pair, fraction) that counts: C4 before C1, measured before refused; ("", None) without any.
+
+    Against B1 if that rung was measured. If it leaves no gap to a ceiling there is no headline, and a fraction of the
+    gap from the bare prompt does not replace it: the prompt alone would get full credit.
+    """
+    rung = "B1" if _measured(line.get("gain/B1")) or _claimed(line, "B1") else "B0"
+    fractions = {pair: value for top in ("C4", "C1") if (value := line.get(f"ef/{(pair := f'{rung}/{top}')}"))}
+    pair = next((pair for pair, value in fractions.items() if value.bounds), "")
+    if pair or not fractions:
+        return pair, fractions.get(pair)
+    pair, value = list(fractions.items())[-1]  # C4 is refused on every base without a planted ability
+    if rung == "B0":
+        return pair, value
+    return pair, Estimate(refused=f"no gap over the best prompt was measured ({value.refused})")
+
+
+def _measured(value: Estimate | None) -> bool:
+    return value is not None and value.point is not None
+
+
+def _claimed(line: Line, rung: str) -> bool:
+    return any(value.bounds for pair, value in line.under("ef").items() if pair.startswith(rung))
 
 
 def harder_to_beat(line: Line) -> Estimate | None:
@@ -70,15 +97,41 @@ def own_data(row: TableRow) -> bool:
 
 
 def above_placebo(row: TableRow) -> bool:
-    """The control-adjusted gain lies above 0, after Holm's correction if there is one."""
-    gain, corrected = bounds(row, "ctrl/gain"), row.line.number("p/ctrl_holm")
-    return gain is not None and gain[1] > 0 and (corrected is None or corrected <= LEVEL)
+    """The control-adjusted gain lies above 0, after Holm's correction if there is one. Strict: form may do it."""
+    return _above(bounds(row, "ctrl/gain")) and _significant(row, "p/ctrl")
+
+
+def looser(row: TableRow) -> list[tuple[float, float, float]] | None:
+    """The control-adjusted gains under the looser readings; None if the lenient one was not measured."""
+    lenient, loosest = bounds(row, "ctrl/lenient"), bounds(row, "ctrl/any")
+    return None if lenient is None else [lenient, *([loosest] if loosest else [])]
+
+
+def more_than_form(row: TableRow) -> bool | None:
+    """Every looser control-adjusted gain lies above 0, after Holm's correction; None if none was measured."""
+    gains = looser(row)
+    return None if gains is None else all(map(_above, gains)) and _significant(row, "p/lenient")
+
+
+def beyond_form(row: TableRow) -> bool:
+    """More than form, and more than the best of the base's rungs gives."""
+    return bool(more_than_form(row)) and _above(bounds(row, "split/remainder"))
 
 
 def clear_gain(row: TableRow) -> bool:
-    """Above base and placebo, and the EF above 0 as well."""
+    """Above base and placebo, beyond form, and the EF above 0 as well."""
     fraction = headline_ef(row.line)[1]
-    return above_placebo(row) and fraction is not None and fraction.bounds is not None and fraction.bounds[1] > 0
+    return above_placebo(row) and beyond_form(row) and fraction is not None and _above(fraction.bounds)
+
+
+def _above(interval: tuple[float, float, float] | None) -> bool:
+    return interval is not None and interval[1] > 0
+
+
+def _significant(row: TableRow, key: str) -> bool:
+    """A p value after Holm's correction of at most LEVEL; True if the comparison has none, False if it was refused."""
+    corrected, raw = row.line.number(f"{key}_holm"), row.line.get(key)
+    return corrected <= LEVEL if corrected is not None else raw is None or raw.refused is None
 
 
 def eliciting(row: TableRow) -> bool:
@@ -98,14 +151,15 @@ def bounds(row: TableRow, key: str) -> tuple[float, float, float] | None:
 
 
 RULES = {
-    "Can reasoning be elicited?": "For, if an own-data method (class Z, V or R) has control-adjusted gain (Holm) and "
-    "EF above 0; against, if there is a gap worth eliciting, but no own-data method's control-adjusted gain "
-    "reaches 5 points",
+    "Can reasoning be elicited?": "For, if an own-data method (class Z, V or R) has control-adjusted gain (Holm; "
+    "strict, lenient and by any declaration), remainder over the best of B0, B1 and B2, and EF above 0; against, if "
+    "there is a gap worth eliciting, but of every own-data method one of these gains does not reach 5 points",
     "Is it more than spending tokens?": "For, if an eliciting method is above the base's own samples at equal "
     "tokens (vote and surest), in this regime and at temperature 1; against, if every eliciting method has an upper "
     "bound of at most 0",
     "Was it in the base's own samples?": "For, if the accuracy of every eliciting method lies below the lower bound of "
-    "C1 (base coverage net of guessing); against, if some accuracy lies clearly above C1's upper bound",
+    "C1 (base coverage net of guessing, by the same reading); against, if some accuracy lies clearly above C1's upper "
+    "bound",
 }
 
 
@@ -118,9 +172,21 @@ def verdicts(comparison: Comparison) -> list[Verdict]:
     answers = (
         _elicitation(methods, winners) if is_base else (UNDECIDED, NO_CLAIM),
         _price(winners),
-        _support(winners, comparison.ceilings.get("C1")) if is_base else (UNDECIDED, NO_CLAIM),
+        _support(winners, comparison) if is_base else (UNDECIDED, NO_CLAIM),
     )
+    if coins := gains_on_a_coin(rows(comparison)):
+        aside = f" Gains on a coin ({_names(coins)}, rewarded at random): suspect contamination."
+        answers = ((answers[0][0], answers[0][1] + aside), *answers[1:])
     return [Verdict(question, *answer, rule) for (question, rule), answer in zip(RULES.items(), answers, strict=True)]
+
+
+def gains_on_a_coin(table: Sequence[TableRow]) -> list[TableRow]:
+    """Placebos with random rewards that gain clearly, beyond form: a coin teaches nothing that was not there.
+
+    What it brings out may be a memory of the items (arXiv 2507.10532), or the knob alone: a suspicion, no verdict.
+    """
+    coins = [row for row in table if row.role == "placebo" and COIN in row.line.name.replace(" ", "_")]
+    return [row for row in coins if _above(bounds(row, "gain/B0")) and _above(bounds(row, "split/remainder"))]
 
 
 def _elicitation(methods: Sequence[TableRow], winners: Sequence[TableRow]) -> tuple[Answer, str]:
@@ -148,20 +214,32 @@ def _no_winner(own: Sequence[TableRow]) -> tuple[Answer, str]:
     if not any(value is not None and value.bounds for value in fractions):
         reason = show(fractions[0], "ratio").refused or "none was measured"
         return UNDECIDED, f"No elicitation fraction could be formed ({reason})."
-    gains = [bounds(row, "ctrl/gain") for row in own]
-    unknown = [row for row, gain in zip(own, gains, strict=True) if gain is None]
-    if unknown:
-        return UNDECIDED, f"The control-adjusted gain is missing for {_names(unknown)}: no claim without its control."
-    top = max(gain[2] for gain in gains if gain is not None)
+    reached = [(row, _least_reach(row)) for row in own]
+    if unknown := [row for row, reach in reached if reach is None]:
+        return UNDECIDED, (
+            f"A control-adjusted gain, strict or lenient, or the remainder is missing for {_names(unknown)}: no claim "
+            "without its control."
+        )
+    formal = [row for row in own if above_placebo(row) and not beyond_form(row)]
+    aside = f" {_names(formal)} {_verb('gain', formal)} by form, or no more than a better prompt." if formal else ""
+    top = max(reach for _, reach in reached if reach is not None)
     if top < MARGIN:
         return "against", (
-            f"There is a gap to the ceiling, but {_none(own)} gets anything out: every control-adjusted gain lies "
-            f"below {figure(top, 'points')} points."
+            f"There is a gap to the ceiling, but {_none(own)} gets anything out: every gain over placebo and best "
+            f"rung, read strictly or loosely, lies below {figure(top, 'points')} points.{aside}"
         )
     return UNDECIDED, (
         "No method's gain over base and strongest placebo is clear, and the intervals still reach "
-        f"{figure(top, 'points')} points."
+        f"{figure(top, 'points')} points.{aside}"
     )
+
+
+def _least_reach(row: TableRow) -> float | None:
+    """The least upper bound of all the gains that rule 1 asks for; None if one of them is missing."""
+    strict, remainder, loose = bounds(row, "ctrl/gain"), bounds(row, "split/remainder"), looser(row)
+    if strict is None or remainder is None or loose is None:
+        return None
+    return min(gain[2] for gain in (strict, remainder, *loose))
 
 
 def _price(winners: Sequence[TableRow]) -> tuple[Answer, str]:
@@ -184,7 +262,8 @@ def _price(winners: Sequence[TableRow]) -> tuple[Answer, str]:
     return UNDECIDED, "At equal tokens the difference to the base's own samples is not clear."
 
 
-def _support(winners: Sequence[TableRow], ceiling: Estimate | None) -> tuple[Answer, str]:
+def _support(winners: Sequence[TableRow], comparison: Comparison) -> tuple[Answer, str]:
+    ceiling, reading = comparison.ceilings.get("C1"), comparison.c1.reading if comparison.c1 else "strict"
     if not winners:
         return UNDECIDED, "No method elicits by rule 1, so there is nothing to look for in the base's samples."
     coverage = ceiling.bounds if ceiling is not None else None
@@ -192,7 +271,7 @@ def _support(winners: Sequence[TableRow], ceiling: Estimate | None) -> tuple[Ans
         reason = show(ceiling, "percent").refused or "not measured"
         return UNDECIDED, f"The base's coverage net of guessing (C1) has no figure: {reason}."
     covered = f"The base's own samples cover {show(ceiling, 'percent').line} % of the items net of guessing"
-    accuracies = [bounds(row, "acc/strict") for row in winners]
+    accuracies = [bounds(row, f"acc/{reading}") for row in winners]
     above = [row for row, acc in zip(winners, accuracies, strict=True) if acc and acc[1] > coverage[2]]
     if above:
         return "against", (
@@ -241,10 +320,12 @@ REFERENCES = {"base": "reference", "prompt": "reference", "ceiling": "ceiling"}
 def verdict_label(row: TableRow) -> str:
     """The trust verdict of one row, in one to three words.
 
-    Methods: withheld (unaccounted data), harms, no gain (inside +-MARGIN), placebo as good, above placebo (but no
-    clear EF), elicits (rule 1), elicits, at a price (not clearly better at equal tokens), brought in (as elicits, but
-    class T or L), not decidable. Only `above_placebo` leads to "above placebo", "elicits" and "brought in": no label
-    claims more than the control-adjusted column.
+    Methods: withheld (unaccounted data), harms, no gain (inside +-MARGIN), placebo as good, format (above its placebo
+    strictly, but not clearly under every looser reading: it learned to declare or to stop), prompt as good (more than
+    format, but the base does as well at its best rung), above placebo (but no clear EF), elicits (rule 1), elicits, at
+    a price (not clearly better at equal tokens), brought in (as elicits, but class T or L), not decidable. Only
+    `above_placebo` and `beyond_form` together lead to "above placebo", "elicits" and "brought in": no label claims
+    more than the control-adjusted columns.
     Placebos and rivals: gains, no gain, harms, not decidable. Base rungs: reference.
     """
     if row.ceiling is not None:
@@ -261,12 +342,24 @@ def verdict_label(row: TableRow) -> str:
         return "not decidable" if controlled is None and gain is not None and gain[1] > 0 else _gain_label(gain)
     if not above_placebo(row):
         return "placebo as good" if controlled[2] < MARGIN else "not decidable"
+    if not beyond_form(row):
+        return _form_label(row)
     if not clear_gain(row):
         return "above placebo"
     if not own_data(row):
         return "brought in"
     matched = at_equal_tokens(row)
     return "elicits, at a price" if matched and matched[1] <= 0 else "elicits"
+
+
+def _form_label(row: TableRow) -> str:
+    """Of a method that is above its placebo strictly, but not beyond form."""
+    more, remainder = more_than_form(row), bounds(row, "split/remainder")
+    if more is None or remainder is None:
+        return UNDECIDED
+    if not more:
+        return "format"
+    return "prompt as good" if remainder[2] < MARGIN else UNDECIDED
 
 
 def _gain_label(gain: tuple[float, float, float] | None) -> str:

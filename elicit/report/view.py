@@ -17,7 +17,7 @@ from elicit.report import numbers, sources
 from elicit.report.numbers import Shown
 from elicit.report.pages import calibration, counts, tables
 from elicit.report.rows import TableRow, reasons, rows, used_columns
-from elicit.report.verdict import MARGIN, bounds, headline_ef, verdict_label, verdicts
+from elicit.report.verdict import MARGIN, bounds, gains_on_a_coin, headline_ef, verdict_label, verdicts
 from elicit.results import Comparison, Estimate, Trace
 
 TRACES = 20
@@ -129,6 +129,11 @@ def warnings(comparison: Comparison, table: Sequence[TableRow]) -> list[str]:
     if gaining := [row.name for row in placebos if verdict_label(row) == "gains"]:
         out.append(
             f"Placebos that gain over the bare base: {', '.join(gaining)}. Their method's gain is counted from there."
+        )
+    if coins := [row.name for row in gains_on_a_coin(table)]:
+        out.append(
+            f"Gains on a coin: {', '.join(coins)} gain with random rewards. Either the items were seen before (suspect "
+            "contamination), or the knob gains by itself."
         )
     if unaccounted := [row.name for row in methods if row.data_class == "unaccounted"]:
         out.append(f"Data use unaccounted for {', '.join(unaccounted)}: left out of the verdict.")

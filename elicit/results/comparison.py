@@ -124,6 +124,8 @@ class Ceiling:
     """share of items that plain guessing covers at k"""
     coverage: float | None = None
     """share of items covered at k, guessing included"""
+    reading: str = "strict"
+    """of its samples: strict (older files), lenient or any"""
 
 
 @dataclass(frozen=True)

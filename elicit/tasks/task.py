@@ -38,6 +38,8 @@ class Judgement:
     answer: str | None
     answer_class: str | None
     ungraded: str | None = None
+    first: bool | None = None
+    """third reading: the first complete declaration, however the completion goes on; None: the task has no such one"""
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,11 @@ def test_the_file_holds_the_comparison_and_describes_every_number_that_a_table_s
     assert {trace.kind for trace in out.traces} == {"base wrong, method right", "reverse"}
 
 
-def test_the_columns_of_the_first_version_are_reported_word_for_word_and_in_order(world: Any) -> None:
+def test_the_columns_of_the_first_version_are_reported_in_order(world: Any) -> None:
+    """Meanings may have been made more precise since."""
     first = {column.key for column in version1.COLUMNS}
-    assert tuple(column for column in world[3].columns if column.key in first) == version1.COLUMNS
+    kept = [replace(column, meaning="") for column in world[3].columns if column.key in first]
+    assert kept == [replace(column, meaning="") for column in version1.COLUMNS]
 
 
 def test_equal_tokens_are_compared_in_every_regime_that_the_base_was_sampled_in(world: Any) -> None:
@@ -352,7 +354,7 @@ def test_valid_traces_give_a_ceiling_even_if_guessing_takes_the_other_away(tmp_p
     narrow = items(120, wide=False)
     m = measure(*store(tmp_path, "p", narrow, rates(narrow, 0.3), 32, "support", trace=0.5), narrow)
     got = ceiling_c1(m, narrow, SimulatedTask().answer_class)
-    assert got.kind == "valid-trace coverage" and got.refused is None and got.values_N is not None
+    assert got.kind == "valid-trace coverage, of lenient grades" and got.refused is None and got.values_N is not None
     assert got.values_N.mean() <= (m.strict_N_J == 1).any(1).mean()
 
 

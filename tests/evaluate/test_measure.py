@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elicit.errors import DataError, StageError
-from elicit.evaluate.measures.measure import MISSING, UNGRADED, measure
+from elicit.evaluate.measures.measure import MISSING, READINGS, UNGRADED, measure
 from elicit.files import read_rows, shards, write_rows
 from tests.evaluate.simulated import items, rates, store
 
@@ -51,6 +51,41 @@ def test_unsampled_ungraded_and_half_graded_folders_are_refused(tmp_path: Path) 
     shards(grades)[0].unlink()
     with pytest.raises(StageError, match="samples without a grade"):
         measure(samples, grades, found[:20])
+
+
+def test_every_reading_accepts_what_the_one_before_accepts(tmp_path: Path) -> None:
+    """Whatever the graders say: here they are drawn at random, so that first and last declarations contradict."""
+    found, rng = items(30), np.random.default_rng(5)
+    samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 8, ungraded=0.05, missing=0.05)
+    for shard in shards(grades):
+        rows = [{**row, "first": bool(rng.random() < 0.5), "lenient": bool(rng.random() < 0.5)}
+                for row in read_rows([shard])]  # fmt: skip
+        rows[0]["first"] = None
+        write_rows(shard, rows)
+    m = measure(samples, grades, found)
+    strict, lenient, loose = (m.read(reading) for reading in READINGS)
+    assert ((strict == 1) & (lenient >= 0) <= (lenient == 1)).all() and (
+        (lenient == 1) & (loose >= 0) <= (loose == 1)
+    ).all()
+    assert np.array_equal(strict, m.strict_N_J) and set(np.unique(loose)) == {MISSING, UNGRADED, 0, 1}
+    rows = {(row["item"], row["j"]): row for row in read_rows(shards(grades))}
+    for i, item in enumerate(found):
+        for j in range(8):
+            row = rows.get((item.id, j))
+            known = row is not None and None not in (row["strict"], row["lenient"], row["first"])
+            accepted = known and (row["strict"] or row["lenient"] or row["first"])
+            assert loose[i, j] == (accepted if known else MISSING if row is None else UNGRADED)
+
+
+def test_grades_of_older_files_have_no_first_declaration(tmp_path: Path) -> None:
+    found = items(10)
+    samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 4)
+    for shard in shards(grades):
+        write_rows(shard, [{k: v for k, v in row.items() if k != "first"} for row in read_rows([shard])])
+    m = measure(samples, grades, found)
+    assert m.first_N_J is None and m.at([0]).first_N_J is None
+    with pytest.raises(DataError, match="grade again"):
+        m.read("any")
 
 
 def test_two_rows_of_one_key_are_refused(tmp_path: Path) -> None:

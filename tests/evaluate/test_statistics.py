@@ -52,7 +52,7 @@ for columns in (2, 3, 7, 17, 33):
         point, draws = resamples.means(twice)
         for column in range(columns):
             a, b = np.flatnonzero(places % columns == column)
-            same = resamples.difference((point[a], draws[:, a]), (point[b], draws[:, b]))
+            same = resamples.interval(point[a] - point[b], draws[:, a] - draws[:, b])
             wrong += (same.point, same.lo, same.hi) != (0.0, 0.0, 0.0)
         of = Bootstrap(resamples).statistic(
             np.concatenate([values, values], axis=1),
@@ -132,6 +132,17 @@ def test_a_difference_without_spread_still_has_a_width() -> None:
     got = resamples.difference(ones, zeros)
     assert got.point == 1 and 0.8 < got.lo < 1
     assert resamples.difference(ones, ones) == Estimate(0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("count", "decides"), [(4, False), (30, False), (60, True)])
+def test_two_policies_that_agree_on_every_item_may_differ_on_others(count: int, decides: bool) -> None:
+    """Both sides solve nothing, or the same half: on four items that says little about a margin of five points."""
+    for values_N in (np.zeros(count), np.arange(count) % 2.0):
+        resamples = Resamples(np.arange(count), 500)
+        point, draws = resamples.means(np.stack([values_N, values_N], 1))
+        got = resamples.difference((point[0], draws[:, 0]), (point[1], draws[:, 1]))
+        assert got.point == 0 and got.lo == pytest.approx(-(got.hi or 0)) and (0 < (got.hi or 0) < 0.05) == decides
+        assert got.hi == pytest.approx(jeffreys(0.0, count).hi)
 
 
 def test_jeffreys_is_the_beta_quantile() -> None:

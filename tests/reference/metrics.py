@@ -83,9 +83,9 @@ def sign_flip(differences: Sequence[float], clusters: Sequence[str]) -> float:
 
 
 def split_gain(
-    rows: Sequence[dict[str, tuple[float, float]]], clusters: Sequence[int], weights: Sequence[Sequence[float]]
+    rows: Sequence[dict[str, tuple[float, float, float]]], clusters: Sequence[int], weights: Sequence[Sequence[float]]
 ) -> dict[str, tuple[float, list[float]]]:
-    """(point, draws) of each part: policy -> (strict, lenient) by item, how often each draw takes a cluster."""
+    """(point, draws) of each part: policy -> (strict, lenient, any) by item, how often each draw takes a cluster."""
 
     def parts(taken: Sequence[float]) -> dict[str, float]:
         size = sum(taken[c] for c in clusters)
@@ -93,13 +93,14 @@ def split_gain(
         def mean(policy: str, grading: int) -> float:
             return sum(taken[c] * row[policy][grading] for c, row in zip(clusters, rows, strict=True)) / size
 
-        strict, lenient = ({p: mean(p, grading) for p in ("m", "b0", "b1", "b2")} for grading in (0, 1))
+        strict, lenient, loose = ({p: mean(p, grading) for p in ("m", "b0", "b1", "b2")} for grading in (0, 1, 2))
         return {
             "gain": strict["m"] - strict["b0"],
             "format": (strict["m"] - lenient["m"]) - (strict["b0"] - lenient["b0"]),
-            "prompt": lenient["b1"] - lenient["b0"],
-            "budget": lenient["b2"] - lenient["b1"],
-            "remainder": lenient["m"] - lenient["b2"],
+            "termination": (lenient["m"] - loose["m"]) - (lenient["b0"] - loose["b0"]),
+            "prompt": max(0, loose["b1"] - loose["b0"]),
+            "budget": max(0, loose["b2"] - max(loose["b0"], loose["b1"])),
+            "remainder": loose["m"] - max(loose["b0"], loose["b1"], loose["b2"]),
         }
 
     whole = parts([1.0] * (max(clusters) + 1))

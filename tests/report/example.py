@@ -172,6 +172,7 @@ def _family(
     one_sample = {"curves": {"cov": deterministic, "maj": deterministic}, "n": 1} if method == "decoding" else {}
     values = {
         "ctrl/gain": estimate(acc - max(0.16, placebo[1])), "ctrl/specificity": estimate(0.9, 0.05),
+        "ctrl/lenient": estimate(acc - max(0.17, placebo[1])), "split/remainder": estimate(acc - 0.22),
         "cost/tokens": Estimate(tokens), "cost/fit_seconds": Estimate(63.4), "edit/relative_norm": Estimate(0.81),
         "finish/eos": Estimate(0.96), "finish/stop": Estimate(0.01), "finish/length": Estimate(0.03),
     }  # fmt: skip

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elicit.report.rows import load, rows
-from elicit.report.verdict import eliciting, verdict_label, verdicts
-from elicit.results import Curve, Estimate
+from elicit.report.verdict import eliciting, headline_ef, verdict_label, verdicts
+from elicit.results import Ceiling, Curve, Estimate
 from tests.report.example import GAP, comparison, estimate, policy, refused, share
 
 
@@ -22,8 +22,9 @@ def made(*methods, base_model=True, c1=None):
 
 
 def method(name="m", acc=0.7, ctrl=None, ef=None, matched=None, values=None, **more):
-    """A method whose control-adjusted gain, fraction and matched difference are clear, unless given otherwise."""
-    numbers = {"ctrl/gain": ctrl or estimate(0.4), "ef/B1/C4": ef or estimate(0.6),
+    """A method whose control-adjusted gains, remainder, fraction and matched difference are clear, unless given."""
+    numbers = {"ctrl/gain": ctrl or estimate(0.4), "ctrl/lenient": ctrl or estimate(0.4),
+               "split/remainder": ctrl or estimate(0.4), "ef/B1/C4": ef or estimate(0.6),
                "matched/hardest": matched or estimate(0.3)} | (values or {})  # fmt: skip
     return policy(name, "method", acc, numbers, False, **{"method": name, "data_class": "R"} | more)
 
@@ -113,6 +114,81 @@ def test_the_harder_of_the_two_regimes_at_equal_tokens_counts():
     assert verdicts(both)[1].answer == "for" and "1 of 2" in sentence and "+20.0 [+17.0, +23.0]" in sentence
     unknown = made(method(values={"matched_support/hardest": refused("no certainty stored")}))
     assert verdict_label(rows(unknown)[-1]) == "elicits"
+
+
+FORM = {"ctrl/lenient": estimate(-0.001, 0.02), "split/remainder": estimate(-0.001, 0.02)}
+
+
+def test_a_method_that_only_learns_to_declare_its_answers_gains_by_format():
+    """Simulated once: base 40 %, method 99 %, placebo 42 % declared; +26.8 points, p 3e-43, remainder -0.1 +- 2."""
+    given = made(method(ctrl=estimate(0.268), ef=estimate(0.07, 0.02), values=FORM | {"p/ctrl_holm": Estimate(3e-43)}))
+    assert verdict_label(rows(given)[-1]) == "format"
+    assert answers(given) == ["against", "not decidable", "not decidable"]
+    assert "m gains by form" in verdicts(given)[0].sentence
+
+
+@pytest.mark.parametrize(("values", "label"), [
+    ({"ctrl/any": estimate(0.0, 0.02)}, "format"),  # learned to stop: lenient reads the end, any the first declaration
+    ({"p/lenient_holm": Estimate(0.2)}, "format"),
+    ({"split/remainder": estimate(0.0, 0.02)}, "prompt as good"),
+    ({"split/remainder": estimate(0.04, 0.06)}, "not decidable"),
+    ({"ctrl/lenient": refused("one cluster")}, "not decidable"),
+    ({"ctrl/any": estimate(0.3)}, "elicits"),
+    ({"ctrl/any": refused("first declarations were not graded")}, "elicits")])  # fmt: skip
+def test_a_strict_gain_is_named_after_what_it_does_not_outlast(values, label):
+    given = made(method(values=values))
+    assert verdict_label(rows(given)[-1]) == label
+    assert (answers(given)[0] == "for") == (label == "elicits")
+
+
+def test_files_without_lenient_gains_claim_nothing():
+    given = made(method())
+    del given.lines[-1].values["ctrl/lenient"]
+    assert verdict_label(rows(given)[-1]) == "not decidable"
+    assert answers(given)[0] == "not decidable" and "missing for m" in verdicts(given)[0].sentence
+
+
+def test_a_prompt_that_closes_the_gap_alone_leaves_no_headline():
+    """B1 was measured and leaves no gap to any ceiling: the fraction of B0 would give the prompt's credit to m."""
+    values = {"ef/B1/C1": GAP, "ef/B0/C4": estimate(0.8), "gain/B1": estimate(0.01)}
+    one = method(ef=GAP, values=values)
+    pair, fraction = headline_ef(one)
+    assert (
+        pair == "B1/C1" and "no gap over the best prompt" in str(fraction.refused) and GAP.refused in fraction.refused
+    )
+    assert answers(made(one))[0] == "not decidable" and verdict_label(rows(made(one))[-1]) == "above placebo"
+
+
+def test_without_b1_the_bare_prompt_gives_the_headline():
+    unmeasured = refused("rung B1 was not measured")
+    values = {"ef/B1/C1": unmeasured, "ef/B0/C4": refused("C4: no planted ability"), "ef/B0/C1": estimate(0.8),
+              "gain/B1": unmeasured}  # fmt: skip
+    one = method(ef=unmeasured, values=values)
+    assert headline_ef(one) == ("B0/C1", estimate(0.8))
+    assert answers(made(one))[0] == "for"
+
+
+def test_the_fraction_to_c1_counts_if_nothing_was_planted():
+    values = {"ef/B1/C1": estimate(0.3), "gain/B1": estimate(0.2)}
+    assert headline_ef(method(ef=refused("C4: no planted ability"), values=values)) == ("B1/C1", estimate(0.3))
+
+
+def test_what_lenient_coverage_holds_is_compared_with_lenient_accuracy():
+    """A base that declares 3 % of its answers: strict coverage is low, lenient coverage is .99."""
+    given = made(method(acc=0.9, values={"acc/lenient": share(0.92)}), c1=share(0.99, 0.005))
+    given.c1 = Ceiling("coverage net of guessing, of lenient grades", 64, 0.01, reading="lenient")
+    assert answers(given)[2] == "for"
+    below = made(method(acc=0.5, values={"acc/lenient": share(0.92)}), c1=share(0.7, 0.02))
+    below.c1 = Ceiling("coverage net of guessing, of lenient grades", 64, 0.01, reading="lenient")
+    assert answers(below)[2] == "against"
+
+
+@pytest.mark.parametrize(("gain", "remainder", "named"), [(0.1, 0.08, True), (0.1, 0.0, False), (0.0, 0.1, False)])
+def test_a_placebo_that_gains_on_a_coin_is_named_unless_it_is_form(gain, remainder, named):
+    values = {"gain/B0": estimate(gain), "split/remainder": estimate(remainder)}
+    coin = policy("m/random_reward", "placebo", 0.3, values, parent="m")
+    sentence = verdicts(made(method(), coin))[0].sentence
+    assert ("Gains on a coin (m/random_reward" in sentence and "suspect contamination" in sentence) == named
 
 
 @settings(max_examples=200, deadline=None)

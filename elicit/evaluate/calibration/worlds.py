@@ -6,7 +6,12 @@ method leaves with chance r ~ Beta, so rates are ordered item by item and correl
     1 - p_method = (1 - p)(1 - q u)        1 - p_ceiling = (1 - p)(1 - q)(1 - r)        (u: effect of a training seed)
 
 With independent p and q the moments multiply: pass@k = 1 - E(1-p)^k E(1-q)^k. KL by item is Gamma, its samples
-Gamma around it. Does not know intervals.
+Gamma around it. Besides what it solves, a policy has manners (`Manners`): how often it declares its answer, how often
+it stops after it, how many tokens it writes. They change what a grader reads, not what was solved:
+
+    strict   right, declared and stopped          lenient  right and stopped          first  right and declared
+
+Does not know intervals.
 """
 
 from __future__ import annotations
@@ -102,6 +107,20 @@ class World:
         return rng.gamma(KL_SAMPLE_SHAPE, own[:, None] / KL_SAMPLE_SHAPE, (self.items, self.n)).mean(1)
 
 
+class Manners(NamedTuple):
+    """How a policy answers, whatever it solves."""
+
+    declares: float = 1.0
+    """share of the samples with a declared answer"""
+    stops: float = 1.0
+    """share of the samples that end after the answer; the others ramble on to the token limit"""
+    tokens: float = 10.0
+    """mean tokens of an answer"""
+
+
+PLAIN = Manners()
+
+
 def draw_world(rng: np.random.Generator, items: int, n: int, cluster_size: int, seeds: int = 1) -> World:
     """A world of this size, its distributions drawn from what checkpoints and methods look like."""
     return World(
@@ -126,26 +145,41 @@ def simulated_items(world: World, rng: np.random.Generator) -> list[Item]:
     ]
 
 
-def simulated_measures(policy: str, items: list[Item], rates_N: NDArray, n: int, rng: np.random.Generator) -> Measures:
+def simulated_measures(
+    policy: str,
+    items: list[Item],
+    rates_N: NDArray,
+    n: int,
+    rng: np.random.Generator,
+    manners: Manners = PLAIN,
+    regime: str = "compare",
+) -> Measures:
     """What a policy with these rates did in n samples per item; wrong answers are spread over the other digits."""
     golds_N = np.array([int(item.gold or 0) for item in items])
     right_N_J = rng.random((len(items), n)) < rates_N[:, None]
     wrong_N_J = (golds_N[:, None] + rng.integers(1, ANSWERS, (len(items), n))) % ANSWERS
-    shape, grades_N_J = right_N_J.shape, right_N_J.astype(np.int8)
+    shape = right_N_J.shape
+    declared_N_J, stopped_N_J = np.ones(shape, bool), np.ones(shape, bool)
+    if manners.declares < 1:
+        declared_N_J = rng.random(shape) < manners.declares
+    if manners.stops < 1:
+        stopped_N_J = rng.random(shape) < manners.stops
+    answers_N_J = np.where(right_N_J, golds_N[:, None], wrong_N_J)
     return Measures(
         policy=policy,
-        regime="compare",
+        regime=regime,
         items=tuple(item.id for item in items),
         clusters_N=np.array([item.cluster for item in items]),
-        strict_N_J=grades_N_J,
-        lenient_N_J=grades_N_J,
-        classes_N_J=np.where(right_N_J, golds_N[:, None], wrong_N_J),
+        strict_N_J=(right_N_J & declared_N_J & stopped_N_J).astype(np.int8),
+        lenient_N_J=(right_N_J & stopped_N_J).astype(np.int8),
+        classes_N_J=np.where(declared_N_J & stopped_N_J, answers_N_J, -1),
         class_names=tuple(str(digit) for digit in range(ANSWERS)),
         valid_N_J=np.full(shape, -1, np.int8),
-        finish_N_J=np.full(shape, "eos"),
+        finish_N_J=np.where(stopped_N_J, "eos", "length"),
         empty_N_J=np.zeros(shape, bool),
-        tokens_N_J=np.full(shape, 10.0),
+        tokens_N_J=np.full(shape, manners.tokens),
         aux_N_J=np.zeros(shape),
+        first_N_J=(right_N_J & declared_N_J).astype(np.int8),
     )
 
 

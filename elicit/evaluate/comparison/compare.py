@@ -29,7 +29,7 @@ from elicit.evaluate.comparison.traces import side_by_side
 from elicit.evaluate.comparison.warnings import collect
 from elicit.evaluate.entry import Entry, check
 from elicit.evaluate.measures.measure import Measures, measure, timings
-from elicit.evaluate.metrics.accuracy import accuracy
+from elicit.evaluate.metrics.accuracy import accuracy, loosest
 from elicit.evaluate.metrics.ceilings import C1, ceiling_c1, ceilings
 from elicit.evaluate.metrics.coverage import powers
 from elicit.evaluate.metrics.metric import columns_of
@@ -120,7 +120,7 @@ def tabulate_measures(
 ) -> Table:
     """`tabulate` of given measures: a simulation has no folders."""
     # 1) the items on which every policy has a graded sample
-    known_N = np.all([np.isfinite(accuracy(m, lenient=True)) for m in measured], axis=0)
+    known_N = np.all([np.isfinite(accuracy(m, "lenient")) for m in measured], axis=0)
     if not known_N.any():
         raise DataError(
             "no item has a graded sample of every policy: grade again (elicit score), or compare fewer policies"
@@ -190,7 +190,10 @@ def _b1(arms: Sequence[Arm], prompt: str | None) -> Arm | None:
 
 def _c1(table: Table) -> C1 | None:
     named = {arm.first.name: arm.measures[0] for arm in table.arms if arm.first.role == "ceiling"}
-    return ceiling_c1(named["C1"], table.items, table.answer_class, table.direct) if "C1" in named else None
+    if "C1" not in named:
+        return None
+    reading = loosest(m for arm in table.arms for m in arm.measures)
+    return ceiling_c1(named["C1"], table.items, table.answer_class, table.direct, reading)
 
 
 def _assembled(

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from elicit.evaluate.entry import Entry
-from elicit.evaluate.measures.measure import measure
+from elicit.evaluate.measures.measure import Reading, measure
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.files import content_hash, read_rows, shards, write_json, write_text
@@ -37,6 +37,7 @@ from elicit.results import Comparison, Line
 from elicit.tasks.task import Task
 
 STRICT, LENIENT = "strict-match", "flexible-extract"
+READING_OF: dict[str, Reading] = {STRICT: "strict", LENIENT: "lenient"}
 NOTE = (
     "written by elicit-workbench: exact_match of an item is the mean over its samples, standard errors are "
     "cluster-robust, hashes are not the harness's"
@@ -124,8 +125,8 @@ def _scores(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, float 
     """Both accuracies with cluster-robust standard errors, seeds averaged; items without a grade are left out."""
     measured = [measure(entry.samples, entry.grades, items) for entry in entries]
     out: dict[str, float | str] = {}
-    for name, lenient in ((STRICT, False), (LENIENT, True)):
-        values_N = np.mean([accuracy(m, lenient=lenient) for m in measured], axis=0)
+    for name, reading in READING_OF.items():
+        values_N = np.mean([accuracy(m, reading) for m in measured], axis=0)
         known_N = np.isfinite(values_N)
         clusters = [item.cluster for item, known in zip(items, known_N, strict=True) if known]
         error = Resamples(clusters, draws=1).standard_error(values_N[known_N]) if clusters else float("nan")

@@ -8,11 +8,16 @@ import numpy as np
 
 from elicit.evaluate.metrics.control import NO_PLACEBO
 from elicit.evaluate.metrics.elicitation import TOO_SMALL
+from elicit.evaluate.metrics.endings import endings
 from elicit.evaluate.metrics.table import Table
 from elicit.evaluate.statistics.resamples import SMALL
 from elicit.results import Line
 
 TRUNCATED = 0.02
+UNLIKE_TRUNCATED = 0.05
+"""difference between a method's and the base's share of truncated answers"""
+UNANSWERED = 0.3
+"""share of samples without a declared answer"""
 SHORT_B2 = 0.9
 """share of a method's tokens that its rung B2 has to spend"""
 
@@ -40,6 +45,12 @@ def _general(table: Table, lines: Sequence[Line]) -> list[str]:
         out.append(f"{clusters} clusters: Jeffreys intervals for proportions, wide ones for differences")
     if table.b1 is None:
         out.append("rung B1 was not measured: gains are against the bare prompt only")
+    read = {arm.first.name: all(m.first_N_J is not None for m in arm.measures) for arm in table.arms}
+    if any(read.values()) and not table.joint.has(table.base.key, "any"):
+        lacking = ", ".join(name for name, known in read.items() if not known) or "some items"
+        out.append(
+            f"first declarations are not graded of {lacking}: no share of termination; grade again (elicit score)"
+        )
     if table.c1 is not None and table.c1.refused:
         out.append(f"C1: {table.c1.refused}")
     sizes: dict[int, list[str]] = {}
@@ -63,8 +74,16 @@ def _of_line(table: Table, line: Line) -> list[str]:
         out.append(f"{name}: {ungraded:.2%} ungraded, left out of its accuracy; grade again (elicit score)")
     if missing > 0:
         out.append(f"{name}: {missing:.2%} of the samples are missing and count as not right; elicit resume")
+    if (unanswered := line.number("noanswer") or 0.0) > UNANSWERED:
+        out.append(f"{name}: {unanswered:.1%} of its samples hold no declared answer; see its lenient accuracy")
     if line.role != "method" or line.prompt != "bare":
         return out
+    truncated_base = float(np.mean([endings(m)["truncated"] for m in table.base.measures]))
+    if abs(truncated - truncated_base) > UNLIKE_TRUNCATED:
+        out.append(
+            f"{name}: {truncated:.1%} truncated, the base {truncated_base:.1%}; a part of its gain or loss is stopping "
+            "in time: see the share of termination, or raise max_new_tokens"
+        )
     for pair, estimate in line.under("ef").items():
         if estimate.refused is not None and estimate.refused.startswith(TOO_SMALL):
             out.append(f"{name}: EF {pair} refused, {estimate.refused}")

@@ -4,6 +4,15 @@
     n             samples wanted of each item: a missing one stays in n and counts as not right
                   an ungraded one leaves n (it is unknown, not wrong) and is reported
 
+Three readings of a sample, each of which accepts whatever the one before it accepts (`Measures.read`):
+
+    strict     the last declaration of a finished completion
+    lenient    strict, or what is read from the end of the completion, declared or not
+    any        lenient, or the first complete declaration, however the completion goes on
+
+so that strict <= lenient <= any holds for every sample, whatever the graders say. What a policy gains from strict to
+lenient is declaring its answer, what it gains from lenient to any is stopping after it.
+
 Everything later is numpy on these arrays: a new metric never grades again. No torch, no text but emptiness.
 """
 
@@ -13,7 +22,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +33,9 @@ from elicit.files import shards
 from elicit.records import SCHEMA, Item
 
 UNGRADED, MISSING = -1, -2
+Reading = Literal["strict", "lenient", "any"]
+READINGS: tuple[Reading, ...] = ("strict", "lenient", "any")
+"""in the order in which each accepts what the one before accepts"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class Measures:
     aux_N_J: NDArray
     certainty_N_J: NDArray | None = None
     """self-certainty of the completion; nan without a sample or a token, None where the folder does not tell"""
+    first_N_J: NDArray | None = None
+    """first complete declaration: 1 right, 0 wrong, -1 not known, -2 no sample; None: the folder has no such grade"""
 
     @property
     def n(self) -> int:
@@ -69,6 +83,22 @@ class Measures:
     @property
     def has_validator(self) -> bool:
         return bool((self.valid_N_J >= 0).any())
+
+    def read(self, reading: Reading) -> NDArray:
+        """Grades by item and sample under one reading: 1 right, 0 wrong, -1 unknown, -2 no sample.
+
+        Unknown if any of the grades that the reading takes in is unknown. Raises DataError for the reading `any` of
+        grades without a first declaration.
+        """
+        taken = [self.strict_N_J, self.lenient_N_J][: 1 + (reading != "strict")]
+        if reading == "any":
+            if self.first_N_J is None:
+                raise DataError(f"{self.policy}: no grade of the first declaration; grade again (elicit score)")
+            taken.append(self.first_N_J)
+        right_N_J = np.any([grades_N_J == 1 for grades_N_J in taken], axis=0).astype(np.int8)
+        for blank in (UNGRADED, MISSING):
+            right_N_J[np.any([grades_N_J == blank for grades_N_J in taken], axis=0)] = blank
+        return right_N_J
 
     def at(self, index_N: Sequence[int]) -> Measures:
         """These items only, in this order."""
@@ -93,7 +123,7 @@ def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = 
         ["policy", "regime", "item", "j", "finish", "text", "total_tokens", "aux_forward_tokens"],
         optional=["certainty"],
     )
-    graded = _table(grades, order, ["item", "j", "strict", "lenient", "answer_class", "valid"])
+    graded = _table(grades, order, ["item", "j", "strict", "lenient", "answer_class", "valid"], optional=["first"])
     if sampled is None:
         raise StageError(f"{samples}: no sample of these {len(items)} items; generate them first (elicit resume)")
     owners = sampled[["policy", "regime"]].drop_duplicates().values.tolist()
@@ -142,6 +172,7 @@ def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, pol
         tokens_N_J=spread(rows["total_tokens"], np.nan, float),
         aux_N_J=spread(rows["aux_forward_tokens"], np.nan, float),
         certainty_N_J=spread(certainty, np.nan, float) if certainty.notna().any() else None,
+        first_N_J=spread(_ternary(rows["first"]), MISSING, np.int8) if rows["first"].notna().any() else None,
     )
 
 

@@ -8,6 +8,7 @@ methods are measured against. Values are by item, so that intervals stay joint; 
 from __future__ import annotations
 
 from elicit.evaluate.metrics.accuracy import ACCURACY
+from elicit.evaluate.metrics.beyond_form import BEYOND_FORM
 from elicit.evaluate.metrics.control import CONTROL
 from elicit.evaluate.metrics.cost import COST
 from elicit.evaluate.metrics.cover import COVER
@@ -28,7 +29,7 @@ from elicit.evaluate.metrics.validity import VALIDITY
 
 METRICS: tuple[Metric, ...] = (
     ACCURACY, ELICITATION, CONTROL, SUPPORT, COVERAGE, NET, LARGE_K, PASS_HAT, COVER, MAJORITY, MATCHED, OPEN_VOTES,
-    SPLIT, COST, DISTANCE, SHARPENING, ENDINGS, VALIDITY, P_VALUES,
+    SPLIT, COST, DISTANCE, SHARPENING, ENDINGS, VALIDITY, P_VALUES, BEYOND_FORM,
 )  # fmt: skip
 
 __all__ = ["METRICS", "Metric"]

@@ -35,7 +35,7 @@ def control_adjusted(resamples: Resamples, method: Mean, base: Mean, placebos: M
     strongest = max(placebos, key=lambda name: placebos[name][0])
     placebo_B = np.max([draws for _, draws in placebos.values()], axis=0)
     bar = max(base[0], placebos[strongest][0])
-    gain = resamples.interval(method[0] - bar, method[1] - np.maximum(base[1], placebo_B))
+    gain = resamples.difference(method, (bar, np.maximum(base[1], placebo_B)))
     return Controlled(gain, _specificity(resamples, method, base, (placebos[strongest][0], placebo_B)), strongest)
 
 

@@ -3,11 +3,14 @@
 EF is the share of the gap between a rung b and a ceiling c that a method closes. It is never clipped and never made
 absolute: below 0 is harm, above 1 is more than the ceiling. If the gap itself is not clear the ratio is noise, so it is
 refused. EF against B0 compares bare with bare, EF against B1 best with best: if a method was also measured at its
-own dev-best prompt, that line gives the figures against B1.
+own dev-best prompt, that line gives the figures against B1. Gains and the fractions of C2, C3 and C4 are strict; those
+of C1 take all three sides under the reading of C1 (`ceilings`): a method that only declares what its base solves
+closes nothing of that gap.
 """
 
 from __future__ import annotations
 
+from elicit.evaluate.metrics.accuracy import COLUMNS
 from elicit.evaluate.metrics.ceilings import ceiling_mean
 from elicit.evaluate.metrics.metric import Lines, Metric, put
 from elicit.evaluate.metrics.rungs import B2
@@ -68,7 +71,10 @@ def _gain(table: Table, arm: Arm, rung: str, base: Arm | None, asked: Arm) -> Es
         return Estimate(refused="rung B1 was not measured")
     if rung == "B0" and arm.fitted and not table.bare(arm):
         return Estimate(refused="bare is compared with bare: see the line at the bare prompt")
-    return table.joint.resamples.difference(table.joint.mean(asked.key), table.joint.mean(base.key))
+    own, rung_mean = table.joint.mean(asked.key), table.joint.mean(base.key)
+    if {entry.policy for entry in asked.entries} == {entry.policy for entry in base.entries}:
+        own = rung_mean  # the same policy: exactly no difference
+    return table.joint.resamples.difference(own, rung_mean)
 
 
 def _fraction(table: Table, gain: Estimate, base: Arm | None, asked: Arm, ceiling: str) -> Estimate:
@@ -77,12 +83,15 @@ def _fraction(table: Table, gain: Estimate, base: Arm | None, asked: Arm, ceilin
     top = ceiling_mean(table, ceiling)
     if isinstance(top, Estimate):
         return Estimate(refused=f"{ceiling}: {top.refused}")
-    own, rung = table.joint.mean(asked.key), table.joint.mean(base.key)
+    column = COLUMNS[table.c1.reading] if ceiling == "C1" and table.c1 is not None else "acc"
+    own, rung = table.joint.mean(asked.key, column), table.joint.mean(base.key, column)
     return elicitation_fraction(table.joint.resamples, own, rung, top)
 
 
 def _ef_column(rung: str, ceiling: str) -> Column:
     meaning = f"share of the gap from {rung} to {ceiling}"
+    if ceiling == "C1":
+        meaning += ", all of the loosest reading"
     if ceiling in ("C2", "C3"):  # measured only if asked for
         return Column(f"ef/{rung}/{ceiling}", f"{rung}\u2192{ceiling}", "ratio", meaning, "further", ("method",))
     return Column(f"ef/{rung}/{ceiling}", f"EF {rung}\u2192{ceiling}", "ratio", meaning, "scorecard")

@@ -98,6 +98,7 @@ def _grade(row: dict[str, Any], verdict: Verdict, grader: Grader) -> Grade:
         violation=fault.kind if fault else None,
         violation_step=fault.step if fault else None,
         ungraded=judged.ungraded,
+        first=judged.first,
     )
 
 
