@@ -76,7 +76,7 @@ def test_levels_rise(tmp_path: Path, levels: tuple[int, ...]) -> None:
 
 def test_a_comparison_holds_the_totals_of_an_escalation_in_its_folder(tmp_path: Path) -> None:
     def entry(role: str, name: str, mean: float, n: int) -> Entry:
-        return Entry(role, name, name, *store(tmp_path, name, ITEMS, rates(ITEMS, mean), n), data_class="V")
+        return Entry(role, name, name, *store(tmp_path, name, ITEMS, rates(ITEMS, mean), n, "support"), data_class="V")
 
     entries = [entry("base", "b", 0.05, 8), entry("method", "m", 0.9, 8)]
     measured = {e.policy: measure(e.samples, e.grades, ITEMS) for e in entries}
