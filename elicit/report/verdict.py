@@ -229,8 +229,8 @@ def _no_winner(own: Sequence[TableRow]) -> tuple[Answer, str]:
             f"rung, read strictly or loosely, lies below {figure(top, 'points')} points.{aside}"
         )
     return UNDECIDED, (
-        "No method's gain over base and strongest placebo is clear, and the intervals still reach "
-        f"{figure(top, 'points')} points.{aside}"
+        "No method's gain over strongest placebo and best rung is clear under every reading, and the intervals still "
+        f"reach {figure(top, 'points')} points.{aside}"
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from elicit.report.rows import load, rows
 from elicit.report.verdict import eliciting, headline_ef, verdict_label, verdicts
+from elicit.report.view import warnings
 from elicit.results import Ceiling, Curve, Estimate
 from tests.report.example import GAP, comparison, estimate, policy, refused, share
 
@@ -187,8 +188,10 @@ def test_what_lenient_coverage_holds_is_compared_with_lenient_accuracy():
 def test_a_placebo_that_gains_on_a_coin_is_named_unless_it_is_form(gain, remainder, named):
     values = {"gain/B0": estimate(gain), "split/remainder": estimate(remainder)}
     coin = policy("m/random_reward", "placebo", 0.3, values, parent="m")
-    sentence = verdicts(made(method(), coin))[0].sentence
+    given = made(method(), coin)
+    sentence = verdicts(given)[0].sentence
     assert ("Gains on a coin (m/random_reward" in sentence and "suspect contamination" in sentence) == named
+    assert any(text.startswith("Gains on a coin") for text in warnings(given, rows(given))) == named
 
 
 @settings(max_examples=200, deadline=None)

@@ -34,6 +34,8 @@ from elicit.records import Item
 from elicit.results import Ceiling, Estimate
 
 WORST_GUESSING = 0.2
+ENOUGH = 8
+"""wrong answers of an item that show how varied its guesses are"""
 READ: dict[Reading, str] = {
     "strict": "declared answers", "lenient": "lenient grades", "any": "lenient grades and first declarations"
 }  # fmt: skip
@@ -72,7 +74,9 @@ def ceiling_c1(
     direct = direct and read_as(direct, reading, items, answer_class)
     ks = powers(int(base.total_N.min()))
     if not ks:
-        return C1(None, "coverage", 0, None, f"n={base.n} samples in regime support: at least 2 are needed", reading=reading)
+        return C1(
+            None, "coverage", 0, None, f"n={base.n} samples in regime support: at least 2 are needed", reading=reading
+        )
     k = ks[-1]
     null_N = guessing_null(base, items, answer_class, k, direct)
     share = float(null_N.mean())
@@ -94,8 +98,9 @@ def read_as(m: Measures, reading: Reading, items: Sequence[Item], answer_class: 
     """The measures with the grades of a reading as their strict ones, and an answer for every undeclared sample.
 
     The guessing null exchanges answers between items. A sample that was read without being declared has the gold
-    answer if it is right; if it is wrong its answer is not stored, so it takes one that the same item declared
-    elsewhere (or, if there is none, any item), drawn with a fixed seed. Blank samples have no answer.
+    answer if it is right; if it is wrong its answer is not stored, so it takes a wrong one that the same item declared,
+    or any item if that one declared fewer than ENOUGH: a few say nothing of how varied its guesses are. Drawn with a
+    fixed seed; blank samples have no answer.
     """
     right_N_J, golds = m.read(reading), [answer_class(item.gold or "") for item in items]
     names = list(dict.fromkeys([*m.class_names, *golds]))
@@ -108,7 +113,7 @@ def read_as(m: Measures, reading: Reading, items: Sequence[Item], answer_class: 
     rng, every = np.random.default_rng([m.n, len(items)]), m.classes_N_J[m.classes_N_J >= 0]
     for i in np.flatnonzero(wrong_N_J.any(1)):
         declared = m.classes_N_J[i][(m.classes_N_J[i] >= 0) & (right_N_J[i] == 0)]
-        pool = declared if len(declared) else every
+        pool = declared if len(declared) >= ENOUGH else every
         if len(pool):
             classes_N_J[i, wrong_N_J[i]] = rng.choice(pool, int(wrong_N_J[i].sum()))
     return replace(m, strict_N_J=right_N_J, classes_N_J=classes_N_J, class_names=tuple(names))
