@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,17 @@ def test_an_unknown_prompt_of_rung_b1_is_named_with_the_known_ones(
     monkeypatch.chdir(tmp_path)
     assert main([*GREEDY, *SMALL, "eval.prompts=[chekc]"]) == 2
     assert "eval.prompts='chekc': did you mean check?" in capsys.readouterr().err
+
+
+def test_the_prompt_chat_is_refused_by_name_if_the_tokenizer_has_no_template(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    rows = [{"question": f"{i} + 1?", "answer": str(i + 1)} for i in range(30)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [*GREEDY, *SMALL, "task=jsonl", f"task.path={file}", "eval.prompt_limit=2", "eval.prompt_n=1"]
+    code, result = elicit(*words, "eval.prompts=[bare,chat]", cwd=tmp_path)
+    error = read_json(tmp_path / result["runs"][0]["run"] / "error.json")
+    assert code != 0 and "eval.prompts='chat'" in error["message"] and "no chat template" in error["message"]
+    code, result = elicit(*words, "eval.prompts=null", "root=all", "eval.own_prompts=false", cwd=tmp_path)
+    assert code == 0 and list((tmp_path / "all" / "store" / "samples").iterdir())
+    code, result = elicit(*words, "fit.prompt=chat", "root=fit", cwd=tmp_path)
+    assert code == 2 and "fit.prompt='chat'" in read_json(tmp_path / result["runs"][0]["run"] / "error.json")["message"]

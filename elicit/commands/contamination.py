@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from elicit.commands.arguments import ALL, Command
 from elicit.config.compose import build_settings, compose
 from elicit.console import Console
 from elicit.files import write_json
+from elicit.records import Item
 
 CONTAMINATION = Command(
     "contamination: settings only, such as model=organism task=chain",
@@ -25,6 +27,8 @@ def contamination(words: list[str]) -> int:
     from elicit.evaluate.contamination import Probe, probe
     from elicit.policy.checkpoint import load_checkpoint
     from elicit.sampling import recall
+    from elicit.tasks.grading.grader import Grader
+    from elicit.tasks.grading.pool import Job
 
     given = CONTAMINATION.read(words)
     chosen = build_settings(compose(given.overrides))
@@ -35,7 +39,14 @@ def contamination(words: list[str]) -> int:
         config = replace(config, share=given.number("share"))
     console, checkpoint = Console(chosen.output), load_checkpoint(chosen.model)
     items = chosen.task.items("test", chosen.eval.limit)
-    probed = probe(items, partial(recall.recall, checkpoint), partial(recall.nll, checkpoint), config)
+    with Grader(chosen.task, chosen.eval.workers) as grader:
+        # the lenient reading: a cut question is continued before it is answered, so no form was asked for
+        def stated(pairs: Sequence[tuple[Item, str]]) -> list[bool | None]:
+            verdicts = grader.judge([Job(item, text, True) for item, text in pairs])
+            return [verdict.judgement.lenient if verdict.judgement else None for verdict in verdicts]
+
+        answers = (partial(recall.completions, checkpoint, chosen.task.stop), stated)
+        probed = probe(items, partial(recall.recall, checkpoint), partial(recall.nll, checkpoint), config, answers)
     result = {
         "schema": 1,
         "checkpoint": checkpoint.info(),
@@ -67,4 +78,9 @@ def lines(probed: dict[str, Any]) -> list[str]:
                 f"likelier than all {name} twins: {first['point']:.1%} of {first['of']} (chance {first['chance']:.0%}, "
                 f"p {part['p']:.3g}); twins cost {part['drop'].get('point', 0):+.3f} nats per token"
             )
+    for share, part in probed["answers"].items():
+        shown = part.get("refused") or (
+            f"{part['point']:.1%} [{part['lo']:.1%}, {part['hi']:.1%}] of {part['of']} (chance {part['chance']:.1%})"
+        )
+        out.append(f"answered after {share} of the question: {shown}")
     return [*out, "suspect: " + "; ".join(probed["suspect"]) if probed["suspect"] else "nothing suspect"]

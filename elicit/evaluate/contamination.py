@@ -1,11 +1,13 @@
 """Contamination probe: has a base read the items that it is evaluated on?
 
     continuation   the first 60 % of a question continued greedily: does it write the very rest?    (arXiv 2311.04850)
+    answers        a question cut at 60 % and at 40 %: does it state the right answer?         (arXiv 2507.10532)
     twins          NLL of the question against renamed and renumbered twins of it: is the original the likeliest?
 
 Of an item and m exchangeable twins the original is the likeliest with chance 1/(m+1); the binomial test of that share
 is exact on formal tasks. In words the replacements are less natural, so a low p is a hint only (see tasks/perturb).
-Exact continuations need no such excuse: a long rest is not written by chance. What this module does not know: models;
+Exact continuations need no such excuse: a long rest is not written by chance. Answers can be guessed: their chance is
+the share of completions that state the answer of another item. What this module does not know: models;
 `recall` and `nll` come from `elicit.sampling.recall`. No torch.
 """
 
@@ -34,19 +36,29 @@ Nll = Callable[[Sequence[str]], list[float]]
 """mean NLL a token of each text"""
 
 
+Complete = Callable[[Sequence[str]], list[str]]
+"""beginnings of questions -> what the base writes after each, under the stop rules of the task"""
+Judge = Callable[[Sequence[tuple[Item, str]]], list[bool | None]]
+"""whether each completion states the answer of its item; None: ungraded"""
+SHIFTS = (1, 2, 3, 5)
+"""the other items whose answers give the chance: so many positions further on"""
+
+
 @dataclass(frozen=True)
 class Probe:
     """Settings of a contamination probe."""
 
     share: float = 0.6
     """part of the question that is given"""
+    answer_shares: tuple[float, ...] = (0.6, 0.4)
+    """parts of the question after which the answer is asked for"""
     twins: int = 4
     """twins of each kind and item"""
     seed: int = 0
     draws: int = 4_000
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1 or self.twins < 1:
+        if not all(0 < share < 1 for share in (self.share, *self.answer_shares)) or self.twins < 1:
             raise ConfigError(f"share={self.share}, twins={self.twins}: a share between 0 and 1, at least one twin")
 
 
@@ -60,8 +72,14 @@ def cut(question: str, share: float) -> tuple[str, str]:
     return (question, "") if at < 0 else (question[:at], question[at:])
 
 
-def probe(items: Sequence[Item], recall: Recall, nll: Nll, config: Probe | None = None) -> dict[str, Any]:
-    """The probe of a base on evaluation items: {"continuation", "renamed", "renumbered", "suspect", "items"}.
+def probe(
+    items: Sequence[Item],
+    recall: Recall,
+    nll: Nll,
+    config: Probe | None = None,
+    answers: tuple[Complete, Judge] | None = None,
+) -> dict[str, Any]:
+    """The probe of a base on evaluation items: {"continuation", "answers", one per kind of twin, "suspect", "items"}.
 
     A part that no item allows (no names, a question of one word) is a refusal. Raises ConfigError without items,
     DataError where the base gives no number for an NLL.
@@ -71,6 +89,10 @@ def probe(items: Sequence[Item], recall: Recall, nll: Nll, config: Probe | None 
         raise ConfigError("no item to probe: raise eval.limit")
     rows: list[dict[str, Any]] = [{"item": item.id} for item in items]
     out: dict[str, Any] = {"continuation": _continuation(items, rows, recall, config)}
+    out["answers"] = {
+        f"{share:.0%}": _answers(items, rows, *answers, share) if answers else {"refused": "not asked for"}
+        for share in config.answer_shares
+    }
     own_N = _finite(nll([item.question for item in items]), items)
     for kind in KINDS:
         out[kind] = _against_twins(items, rows, own_N, nll, kind, config)
@@ -93,6 +115,37 @@ def _continuation(items: Sequence[Item], rows: list[dict[str, Any]], recall: Rec
     hits = [rows[i]["exact"] for i, _ in asked]
     words = float(np.mean([rows[i]["words"] for i, _ in asked]))
     return {**_plain(jeffreys(sum(hits) / len(hits), len(hits))), "of": len(hits), "words": words}
+
+
+def _answers(
+    items: Sequence[Item], rows: list[dict[str, Any]], complete: Complete, judge: Judge, share: float
+) -> dict[str, Any]:
+    """Share of questions whose answer is stated after the first `share` of their words, and the chance of that."""
+    asked = [
+        (i, beginning)
+        for i, (beginning, rest) in enumerate(cut(item.question, share) for item in items)
+        if rest.strip()
+    ]
+    if not asked:
+        return {"refused": "no question is long enough to be cut"}
+    texts = complete([beginning for _, beginning in asked])
+    right = judge([(items[i], text) for (i, _), text in zip(asked, texts, strict=True)])
+    graded = [(i, hit) for (i, _), hit in zip(asked, right, strict=True) if hit is not None]
+    if not graded:
+        return {"refused": "no completion could be graded"}
+    for i, hit in graded:
+        rows[i][f"answered_{share:.0%}"] = hit
+    # chance: the same completions against the answers of other items
+    others = [
+        (items[asked[(k + shift) % len(asked)][0]], text)
+        for shift in SHIFTS
+        for k, text in enumerate(texts)
+        if shift % len(asked)
+    ]
+    known = [hit for hit in judge(others) if hit is not None]
+    chance = float(np.mean(known)) if known else 0.0
+    hits = sum(hit for _, hit in graded)
+    return {**_plain(jeffreys(hits / len(graded), len(graded))), "of": len(graded), "chance": chance}
 
 
 def _against_twins(
@@ -138,6 +191,11 @@ def _suspect(out: dict[str, Any]) -> list[str]:
     found, exact = [], out["continuation"]
     if "refused" not in exact and exact["lo"] > SUSPECT_EXACT:
         found.append(f"{exact['point']:.0%} of the questions are continued word by word")
+    for share, part in out["answers"].items():
+        if "refused" not in part and part["lo"] > part["chance"] + SUSPECT_EXACT:
+            found.append(
+                f"{part['point']:.0%} are answered after {share} of the question (chance {part['chance']:.0%})"
+            )
     for kind in KINDS:
         if "refused" not in out[kind] and out[kind]["p"] < SUSPECT_P:
             sure = "" if out[kind]["exchangeable"] else " (a hint: replaced words are less natural)"

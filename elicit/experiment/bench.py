@@ -72,7 +72,18 @@ class Bench:
         if unknown := sorted(set(chosen or ()) - set(self.task.prompts)):
             raise ConfigError(f"eval.prompts={unknown[0]!r}: {near(unknown[0], self.task.prompts)}")
         names = list(self.task.prompts) if chosen is None else ["bare", *(name for name in chosen if name != "bare")]
-        return {name: self.task.prompts[name] for name in names}
+        prompts = {name: self.task.prompts[name] for name in names}
+        if not self.checkpoint.tokenizer.chat_template:
+            for name in [name for name, prompt in prompts.items() if prompt.chat]:
+                if chosen is not None:
+                    raise ConfigError(
+                        f"eval.prompts={name!r}: the tokenizer of {self.checkpoint.name} has no chat template"
+                    )
+                self.console.say_once(
+                    f"prompt {name} is refused: the tokenizer of {self.checkpoint.name} has no chat template"
+                )
+                del prompts[name]
+        return prompts
 
     def refuse(self, name: str, reason: str) -> None:
         """Record and print why a ceiling is not measured."""
@@ -86,9 +97,11 @@ class Bench:
         return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
 
     def fitted_on(self, prompt: str) -> Policy:
-        """The base as a method is fitted on it. Raises ConfigError if the task has no such prompt."""
+        """The base as a method is fitted on it. Raises ConfigError if the task has no such prompt, or it is a chat."""
         if prompt not in self.task.prompts:
             raise ConfigError(f"fit.prompt={prompt!r}: {near(prompt, self.task.prompts)}")
+        if self.task.prompts[prompt].chat:
+            raise ConfigError(f"fit.prompt={prompt!r}: rows of a fit are plain text; a chat is a prompt to measure at")
         return self.bare().with_prompt(self.task.prompts[prompt])
 
     def measured(

@@ -8,8 +8,8 @@
 
 Weights are read as safetensors, never as pickle; huggingface_hub respects HF_HUB_OFFLINE. The model is frozen, in eval
 mode, with a fresh GenerationConfig: transformers' default top_k=50 and the checkpoint's own settings would otherwise
-silently change the probabilities that are measured. No chat template is ever applied. The id hashes the loaded
-parameters and the tokenizer, so a folder, its copy and its revision have one id.
+silently change the probabilities that are measured. A chat template is applied by the prompt `chat` alone. The id is a
+hash of the loaded parameters and the tokenizer, so a folder, its copy and its revision have one id.
 
 What this module does not know: interventions, tasks, how to sample. It never imports `elicit.organisms`.
 """
@@ -37,6 +37,7 @@ from elicit.policy.intervention import tensor_hash
 
 ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_only": "form_only"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+_ANSWER = "the answer of a turn"
 TINY = 20_000_000
 """parameters below which one CPU thread is fastest"""
 POST_TRAINED = re.compile(r"(?i)(?<![a-z0-9])(instruct|chat|it|sft|dpo|rlhf)(?![a-z0-9])")
@@ -95,6 +96,25 @@ class Checkpoint:
         ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return ids if self.bos_id is None else [self.bos_id, *ids]
 
+    def chat_ids(self, text: str) -> list[int]:
+        """Token ids of `text` as the turn of a user in the tokenizer's chat template, up to the answer.
+
+        The template decides about BOS. Raises CheckpointError if the tokenizer has none.
+        """
+        if not self.tokenizer.chat_template:
+            raise CheckpointError(f"the tokenizer of {self.name} has no chat template: choose another prompt than chat")
+        turn = [{"role": "user", "content": text}]
+        rendered = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        return list(self.tokenizer(rendered, add_special_tokens=False)["input_ids"])
+
+    def turn_end_ids(self) -> frozenset[int]:
+        """The special token that the chat template puts after an answer; empty if it puts none."""
+        turns = [{"role": "user", "content": "1"}, {"role": "assistant", "content": _ANSWER}]
+        rendered = self.tokenizer.apply_chat_template(turns, tokenize=False)
+        after = self.tokenizer(rendered.rpartition(_ANSWER)[2], add_special_tokens=False)["input_ids"]
+        special = set(self.tokenizer.all_special_ids)
+        return frozenset(next(([token] for token in after if token in special), []))
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of token ids without special tokens."""
         return self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -133,7 +153,7 @@ class Checkpoint:
             "bos_id": self.bos_id,
             "pad_id": self.pad_id,
             "example": {"text": EXAMPLE, "ids": ids, "tokens": self.tokenizer.convert_ids_to_tokens(ids)},
-            "chat_template": "present, never applied" if self.tokenizer.chat_template else None,
+            "chat_template": "present, applied by the prompt chat alone" if self.tokenizer.chat_template else None,
             "tokenizer_hash": tokenizer_hash(self.tokenizer),
             **self.facts,
             "notes": list(self.notes),

@@ -78,8 +78,17 @@ class Policy:
             yield
 
     def prompt_ids(self, question: str) -> tuple[int, ...]:
-        """Token ids of one question's prompt, exactly as the model sees them."""
-        return tuple(self.checkpoint.encode(self.prompt.render(question)))
+        """Token ids of one question's prompt, exactly as the model sees them.
+
+        Raises CheckpointError for the prompt `chat` if the tokenizer has no chat template.
+        """
+        text = self.prompt.render(question)
+        return tuple(self.checkpoint.chat_ids(text) if self.prompt.chat else self.checkpoint.encode(text))
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end a completion: the checkpoint's, and the end of a turn if the prompt is a chat."""
+        return self.checkpoint.eos_ids | (self.checkpoint.turn_end_ids() if self.prompt.chat else frozenset())
 
 
 def refuse_strategy(policy: Policy) -> None:

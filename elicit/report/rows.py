@@ -65,6 +65,12 @@ class TableRow:
     def data_class(self) -> str:
         return self.line.data_class or "unaccounted"
 
+    @property
+    def class_and_choice(self) -> str:
+        """The data class with the dev labels that were used for selection, which are no part of it: "Z +2,592 dev"."""
+        bits = self.line.ledger.get("select_bits", 0)
+        return f"{self.data_class} +{bits:,} dev" if bits else self.data_class
+
     def cell(self, column: Column) -> Shown:
         """The cell of a claim; blank if the column means nothing for this role, e.g. the gain of B0 over itself."""
         if self.role not in column.roles or column.key == f"gain/{self.badge}":

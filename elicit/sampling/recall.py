@@ -30,6 +30,12 @@ def recall(checkpoint: Checkpoint, parts: Sequence[tuple[str, str]], head: str =
     return [path.text for path in loop.run(jobs, PickRule(temperature=0.0), StopRules((), longest))]
 
 
+def completions(checkpoint: Checkpoint, stop: StopRules, beginnings: Sequence[str], head: str = HEAD) -> list[str]:
+    """What the checkpoint writes greedily after each beginning of a question, up to the stop rules of the task."""
+    jobs = [PathJob(tuple(checkpoint.encode(f"{head} {beginning}")), 0) for beginning in beginnings]
+    return [path.text for path in StepLoop(checkpoint).run(jobs, PickRule(temperature=0.0), stop)]
+
+
 def nll(checkpoint: Checkpoint, texts: Sequence[str], head: str = HEAD) -> list[float]:
     """Mean NLL per token, in nats, of each text after `head`."""
     before = checkpoint.encode(head)

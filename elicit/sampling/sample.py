@@ -91,7 +91,7 @@ def sampler(
         if strategy.needs_verifier:
             verifier = stack.enter_context(closing(GoldVerifier(cast("Task", task))))
         # the loop is made once: its cache and its stop finders serve all draws
-        loop: Loop = StepLoop(policy.checkpoint, slots=slots, progress=progress)
+        loop: Loop = StepLoop(policy.checkpoint, eos_ids=policy.end_ids, slots=slots, progress=progress)
         stack.enter_context(policy.applied())
         view = view_of(task, max_new_tokens, verifier)
         yield Sampler(policy, regime, view, pool.over(loop) if pool else loop, strategy, verifier)

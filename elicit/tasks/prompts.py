@@ -23,6 +23,9 @@ _FORMAL = {
     "answer_now": "Question: {question}\nGive the answer now, without steps.\nAnswer:",
 }
 
+LATER = ("raw", "chat")
+"""prompts that are younger than the first published samples: they are no part of the settings of a samples folder"""
+
 _NATURAL = {
     "bare": "Question: {question}\nAnswer:",
     "step_by_step": "Question: {question}\nAnswer: Let's think step by step.",
@@ -99,7 +102,12 @@ def formal_prompts(exemplars: tuple[tuple[str, str], ...]) -> dict[str, PromptFo
 
 
 def natural_prompts(kind: str) -> dict[str, PromptFormat]:
-    """The nine prompts of a natural-language task, few-shot with four worked exemplars for the kind of answer."""
+    """The prompts of a natural-language task, few-shot with four worked exemplars for the kind of answer.
+
+    `raw` is the question alone, `chat` the question in the chat template of the checkpoint's own tokenizer; the bench
+    refuses it by name if there is none.
+    """
     prompts = {name: PromptFormat(name, template) for name, template in _NATURAL.items()}
     worked = WORKED.get(kind, WORKED_WORDS)
-    return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=worked)}
+    alone = {"raw": PromptFormat("raw", "{question}"), "chat": PromptFormat("chat", "{question}", chat=True)}
+    return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=worked)} | alone

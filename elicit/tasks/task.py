@@ -9,7 +9,7 @@ its corruption, and its splits share no content hash.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from elicit.files import content_hash
@@ -51,11 +51,15 @@ class PromptFormat:
     exemplars: tuple[tuple[str, str], ...] = ()
     """(question, full answer text) pairs written by people: class T in the ledger"""
     prefix: str = ""
-    """forced text behind the prompt, such as an opener (ceiling C4)"""
+    """forced text after the prompt, such as an opener (ceiling C4)"""
+    chat: bool = False
+    """rendered as the turn of a user by the chat template of the checkpoint's tokenizer (`Policy.prompt_ids`)"""
 
     @property
     def id(self) -> str:
-        return content_hash(self)
+        """Hash of the content; a format without `chat` has the id that it had before there was this field."""
+        plain = asdict(self)
+        return content_hash(plain if self.chat else {key: plain[key] for key in plain if key != "chat"})
 
     def render(self, question: str) -> str:
         """The plain-text prompt of one question."""

@@ -111,3 +111,37 @@ def test_a_likelihood_that_is_no_number_is_an_error_and_settings_are_checked() -
         probe([], lambda parts: [], lambda texts: [])
     with pytest.raises(ConfigError, match="share=1"):
         Probe(share=1.0)
+
+
+def answered(known: set[str], share: float = 0.4) -> dict:
+    """A base that states the right answer of the items that it has read, and 7 for every other."""
+    items = [make_item("toy", "test", f"what is {i} and {i} and {i} together", str(3 * i)) for i in range(40)]
+    gold = {cut(item.question, share)[0]: item.gold if item.id in known else "7" for item in items}
+
+    def judge(pairs):
+        return [text == item.gold for item, text in pairs]
+
+    config = Probe(answer_shares=(share,), draws=50)
+    quiet = (lambda parts: ["" for _ in parts], lambda texts: [1.0 for _ in texts])
+    return probe(items, *quiet, config, (lambda beginnings: [gold[one] for one in beginnings], judge))
+
+
+def test_answers_after_a_cut_question_are_suspect_beyond_the_chance_of_guessing() -> None:
+    items = [make_item("toy", "test", f"what is {i} and {i} and {i} together", str(3 * i)) for i in range(40)]
+    read = answered({item.id for item in items[:20]})
+    part = read["answers"]["40%"]
+    assert part["point"] == 0.5 and part["of"] == 40 and part["chance"] < 0.05
+    assert any("answered after 40%" in reason for reason in read["suspect"])
+    unread = answered(set())
+    assert unread["answers"]["40%"]["point"] == 0.0 and not any("answered" in reason for reason in unread["suspect"])
+    assert any(line.startswith("answered after 40% of the question: 50.0%") for line in lines(read))
+
+
+def test_an_answer_that_every_question_shares_is_no_memory() -> None:
+    items = [make_item("toy", "test", f"is {i} and {i} and {i} more than {i}", "yes") for i in range(40)]
+    config = Probe(answer_shares=(0.6,), draws=50)
+    quiet = (lambda parts: ["" for _ in parts], lambda texts: [1.0 for _ in texts])
+    ways = (lambda beginnings: ["yes" for _ in beginnings], lambda pairs: [text == item.gold for item, text in pairs])
+    part = probe(items, *quiet, config, ways)
+    assert part["answers"]["60%"]["point"] == part["answers"]["60%"]["chance"] == 1.0
+    assert not any("answered" in reason for reason in part["suspect"])

@@ -139,3 +139,26 @@ def test_a_loaded_edit_of_another_width_is_refused(tmp_path: Path, checkpoint: C
     save(ActivationEdit((Edit(0, torch.ones(24)),)), tmp_path)
     with pytest.raises(CheckpointError, match=r"24 wide.*16"):
         load_intervention(tmp_path, checkpoint)
+
+
+TURNS = (
+    "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}<eos>{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+)
+
+
+def test_a_chat_is_rendered_by_the_template_of_the_tokenizer_and_ends_with_its_turn() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = TURNS
+    checkpoint = wrap(tiny_model(), tokenizer)
+    checkpoint.eos_ids = frozenset({7})
+    chat = Policy(checkpoint, prompt=PromptFormat("chat", "{question}", chat=True))
+    assert chat.prompt_ids("1 + 1?") == tuple(tokenizer("u:1 + 1?<eos>a:", add_special_tokens=False)["input_ids"])
+    assert chat.end_ids == {7, tokenizer.eos_token_id}
+    bare = Policy(checkpoint)
+    assert bare.end_ids == {7} and bare.id != chat.id
+
+
+def test_a_chat_without_a_template_is_refused_by_name() -> None:
+    chat = Policy(wrap(tiny_model(), tiny_tokenizer()), prompt=PromptFormat("chat", "{question}", chat=True))
+    with pytest.raises(CheckpointError, match="no chat template"):
+        chat.prompt_ids("1 + 1?")

@@ -42,6 +42,7 @@ from elicit.records import SCHEMA, Chain, Item, Sample
 from elicit.sampling import confidence
 from elicit.sampling.pool import Pool
 from elicit.sampling.sample import Sampler, request_seed, sampler, without_strategy
+from elicit.tasks.prompts import LATER
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -127,7 +128,7 @@ def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | 
         "policy": policy.id,
         "prompt": policy.prompt.id,
         "task": task.name,
-        "prompts": content_hash({name: prompt.id for name, prompt in task.prompts.items()}),
+        "prompts": content_hash({name: prompt.id for name, prompt in task.prompts.items() if name not in LATER}),
         "stop": list(task.stop.strings),
         "max_new_tokens": max_new_tokens or task.stop.max_new_tokens,
         "regime": regime.name,

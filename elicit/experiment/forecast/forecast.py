@@ -64,7 +64,7 @@ def evaluation_paths(comparison: ComparisonPlan) -> float:
     items, choice = _items(comparison), prompt_choice(comparison.settings)
     jobs = sum(items * job.n * chains(job) for job in comparison.jobs if job.role != "base")
     choices = choice * (1 + sum(chains(job) for job in _choosing(comparison)))
-    return items * (plan.n * 3 + (plan.support_n or 0)) + jobs + choices
+    return items * (2 * (plan.base_n or plan.n) + plan.n + (plan.support_n or 0)) + jobs + choices
 
 
 def chains(job: Job) -> float:

@@ -107,7 +107,7 @@ def _expected_cell(row: TableRow, expected: Expected | None) -> str:
 
 def _facts(row: TableRow) -> list[str]:
     tokens = plain(row.line.number("cost/tokens"))
-    return [tokens, row.data_class, row.sample_size, str(row.seeds), verdict_label(row)]
+    return [tokens, row.class_and_choice, row.sample_size, str(row.seeds), verdict_label(row)]
 
 
 FACTS = ("Tokens", "Class", "Items \u00d7 n", "Seeds", "Verdict")
