@@ -1,4 +1,7 @@
-"""Laws of organism training: killed and resumed is uninterrupted; cutting a step in micro-batches changes nothing."""
+"""Laws of organism training: killed and resumed is uninterrupted; cutting a step in micro-batches changes nothing.
+
+Bits are compared only of runs with the same batches and precision on one machine.
+"""
 
 from __future__ import annotations
 

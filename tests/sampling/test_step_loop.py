@@ -178,6 +178,7 @@ def test_asking_again_for_a_part_gives_the_same_samples() -> None:
 
 
 def test_the_same_run_twice_is_bit_equal_in_float32() -> None:
+    """The same kernels see the same shapes in the same order, and the cache is large enough from the first run on."""
     loop = loop_of(tiny_model(dtype=torch.float32), slots=4)
     assert loop.run(jobs(), PickRule(), STOP) == loop.run(jobs(), PickRule(), STOP)
 

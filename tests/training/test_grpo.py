@@ -1,4 +1,7 @@
-"""Laws of the trainer: its update is the reference's, whatever is trained; nothing outlives a fit."""
+"""Laws of the trainer: its update is the reference's, whatever is trained; nothing outlives a fit.
+
+Bits are compared only of the same computation before and after a fit, or of two fits with the same settings and seed.
+"""
 
 from __future__ import annotations
 

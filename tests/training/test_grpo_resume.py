@@ -1,4 +1,7 @@
-"""Laws of interruption: a resumed run ends in the same bits, with the same account, as one that was never stopped."""
+"""Laws of interruption: a resumed run ends in the same bits, with the same account, as one that was never stopped.
+
+Bits may be compared because both runs do the same: equal kernels, batches and thread counts, on one machine.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The fine-tuning loop: the loss it minimises, what it leaves alone, and that it can be killed and resumed."""
+"""The fine-tuning loop: the loss it minimises, what it leaves alone, and that it can be killed and resumed.
+
+Bits are compared only of runs with the same batches on one machine; what differs in its batches is compared by norms.
+"""
 
 from __future__ import annotations
 

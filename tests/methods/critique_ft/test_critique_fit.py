@@ -1,4 +1,7 @@
-"""Whole fits on the shipped organism, as small as they can be: what comes out, what is logged, what stays untouched."""
+"""Whole fits on the shipped organism, as small as they can be: what comes out, what is logged, what stays untouched.
+
+Edits are compared by id, that is bit for bit, only if they come from the same samples, batches and seed on one machine.
+"""
 
 from __future__ import annotations
 
