@@ -110,5 +110,5 @@ class GoldVerifier:
 
 def _gold_is_closed() -> LedgerError:
     return LedgerError(
-        "a strategy with a verifier was sampled where gold is closed (inside a fit): it can only be evaluated"
+        "a strategy with a verifier was sampled inside a fit, which has no gold: it can only be evaluated"
     )
