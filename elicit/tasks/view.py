@@ -78,7 +78,7 @@ def view_of(task: Reader, max_new_tokens: int | None = None, verifier: GoldVerif
 class GoldVerifier:
     """A sound verifier of completions: the evaluator's own strict grade, and the first violation of a wrong trace.
 
-    A completion that could not be graded is not right. Raises LedgerError if gold is closed: for a task that is itself
+    A completion that could not be graded is not right. Raises LedgerError if gold may not be read: for a task that is itself
     a view (inside a fit), and for items that came through a ledger. `close` ends the grading process, if there is one.
     """
 
