@@ -78,8 +78,8 @@ def view_of(task: Reader, max_new_tokens: int | None = None, verifier: GoldVerif
 class GoldVerifier:
     """A sound verifier of completions: the evaluator's own strict grade, and the first violation of a wrong trace.
 
-    A completion that could not be graded is not right. Raises LedgerError if gold may not be read: for a task that is itself
-    a view (inside a fit), and for items that came through a ledger. `close` ends the grading process, if there is one.
+    A completion that could not be graded is not right. Raises LedgerError if gold may not be read: for a task that is
+    itself a view (inside a fit), and for items that came through a ledger. `close` ends the grading process, if any.
     """
 
     def __init__(self, task: Task) -> None:
