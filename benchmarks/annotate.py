@@ -1,11 +1,11 @@
-"""The annotation pass against the plain batched forward pass: tokens a second, by what is computed of the logits.
+"""The annotation pass against the plain batched forward pass: tokens per second, by the logits computed.
 
     python benchmarks/annotate.py [--model PATH|random-135m] [--items 100] [--n 8] [--repeats 5] [--out NAME]
 
 All arms get the same traces (the model's own prompts with gold completions of the formal tasks) in the same batches,
-padded alike. `forward` is the model's call with logits of all positions, and nothing done with them; `forward,
-completions` asks for the logits of completion positions only, which is what annotation reads. Tokens counted: real
-ones of prompts and completions, once a pass (a policy with an edit takes two). Target: 0.9 of `forward`.
+with the same padding. `forward` is the model's call with logits of all positions, which are not used; `forward,
+completions` asks for the logits of completion positions only, which is what annotation reads. Tokens counted: those
+of prompts and completions without padding, once per pass (a policy with an edit takes two). Target: 0.9 of `forward`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from elicit.tasks.formal.family import render_trace
 
 
 def traces_of(tokenizer: Any, items: int, n: int, seed: int = 0) -> list[Trace]:
-    """n completions of different lengths an item."""
+    """n completions of different lengths per item."""
     rng, out = random.Random(seed), []
-    for place in range(items):
-        problem = FAMILIES[("chain", "walk")[place % 2]].problem(rng, rng.choice(SIZES))
+    for k in range(items):
+        problem = FAMILIES[("chain", "walk")[k % 2]].problem(rng, rng.choice(SIZES))
         prompt = tuple(tokenizer(f"Question: {problem.question}\nAnswer:").input_ids)
         for j in range(n):
             text = " " + render_trace(problem.steps[: 1 + j % len(problem.steps)], problem.answer)
@@ -44,11 +44,11 @@ def traces_of(tokenizer: Any, items: int, n: int, seed: int = 0) -> list[Trace]:
 
 
 def forward(model: Any, traces: list[Trace], completions: bool) -> int:
-    """The model's call on the batches of the annotation pass; real tokens."""
+    """The model's call on the batches of the annotation pass; returns the tokens without padding."""
     call, pairs = ForwardCall(model), [(trace.prompt, trace.completion) for trace in traces]
     with torch.no_grad():
         for batch in _batches(pairs, int(call.config.vocab_size)):
-            ids, positions, prompts = padded(call, [pairs[place] for place in batch])
+            ids, positions, prompts = padded(call, [pairs[k] for k in batch])
             keep = ids.shape[1] - int(prompts.min()) + 1 if completions else 0
             call(ids, positions, prompts, torch.ones_like(ids), keep, use_cache=False)
     if torch.cuda.is_available():

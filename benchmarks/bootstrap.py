@@ -1,10 +1,10 @@
-"""How long the joint bootstrap takes beside the plain loops, same items, same number of draws.
+"""The time of the joint bootstrap against plain loops: same items, same number of draws.
 
     python benchmarks/bootstrap.py
 
-1,319 items x 16 samples x 10,000 draws, base and method paired: clusters only (what `compare` does), with the
-samples resampled inside items (binomial shortcut), one matrix product for 12 policies x 10 columns, and a numpy
-loop over draws as people write it. Prints seconds and ratios; no pass or fail.
+1,319 items x 16 samples x 10,000 draws, base and method paired: clusters only (as `compare` does), with the
+samples resampled inside items (binomial shortcut), one matrix product for 12 policies x 10 columns, and the
+usual numpy loop over draws. Prints seconds and ratios; no pass or fail.
 """
 
 from __future__ import annotations

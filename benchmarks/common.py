@@ -1,7 +1,7 @@
-"""What the sampling benchmarks share: models, prompts, interleaved repeats, a table, a JSON file.
+"""Shared parts of the sampling benchmarks: models, prompts, interleaved repeats, a table, a JSON file.
 
-Timings of a busy machine drift, so arms are run in turn within each repeat, and a ratio is the median of the
-ratios of the repeats. On a CPU the clock is the process's own CPU time (what other processes take is not ours).
+Timings of a busy machine drift, so the arms run in turn within each repeat, and a ratio is the median of the ratios
+of the repeats. On a CPU the clock is the process's own CPU time, so that other processes do not count.
 Nothing here runs in CI.
 """
 
@@ -54,7 +54,7 @@ def arguments(about: str | None, **numbers: int) -> argparse.ArgumentParser:
 
 
 def prepared(args: argparse.Namespace) -> tuple[Any, Any, frozenset[int], list[tuple[int, ...]]]:
-    """(model, tokenizer, EOS ids, the ids of `args.items` prompts), with the threads that were asked for."""
+    """(model, tokenizer, EOS ids, the ids of `args.items` prompts), with the requested threads."""
     torch.set_num_threads(args.threads)
     model, tokenizer, eos = load(args.model)
     texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
@@ -65,19 +65,19 @@ def organism_prompts(count: int, seed: int = 0) -> list[str]:
     """Questions of `chain` and `walk` in turn."""
     rng = random.Random(seed)
     families = ("chain", "walk")
-    problems = [FAMILIES[families[place % 2]].problem(rng, rng.choice(SIZES)) for place in range(count)]
+    problems = [FAMILIES[families[k % 2]].problem(rng, rng.choice(SIZES)) for k in range(count)]
     return [f"Question: {problem.question}\nAnswer:" for problem in problems]
 
 
 def gsm8k_prompts(count: int) -> list[str]:
-    """The first training questions of GSM8K, from $ELICIT_DATA (default: ../shared/data beside the repository)."""
+    """The first training questions of GSM8K, from $ELICIT_DATA (default: ../shared/data next to the repository)."""
     file = Path(os.environ.get("ELICIT_DATA", HOUSE.parent / "shared" / "data")) / "gsm8k" / "train.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines()[:count]
     return [f"Question: {json.loads(line)['question']}\nAnswer:" for line in lines]
 
 
 def interleaved(arms: dict[str, Callable[[], int]], repeats: int) -> dict[str, list[float]]:
-    """Useful tokens a second, arm by arm, once a repeat, in alternating order. An arm returns its useful tokens."""
+    """Useful tokens per second of each arm, once per repeat, in alternating order. An arm returns its useful tokens."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     speeds: dict[str, list[float]] = {name: [] for name in arms}
     for repeat in range(repeats):

@@ -1,10 +1,10 @@
-"""CoT-decoding on the step loop against the published loop: tokens a second at k paths a prompt.
+"""CoT-decoding on the step loop against the published loop: tokens per second at k paths per prompt.
 
     python benchmarks/cot_decoding.py [--model PATH|random-135m] [--items 8] [--k 10] [--repeats 3] [--out NAME]
 
 The peer (benchmarks/peers/cot_decoding.py) runs one path at a time; ours runs all paths of all prompts together and
 prefills each prompt once. Same model, prompts, k, EOS and token limit, and the same greedy tokens (compared). Then
-the cost of ours against k and against the length (EOS off), and the most rows of vocabulary width that ever live.
+the cost of ours against k and against the length (EOS off), and the largest number of live rows of vocabulary width.
 Target: a ratio of 5 or more.
 """
 
@@ -34,8 +34,8 @@ def main() -> None:
         return sum(map(len, paths["ours"]))
 
     def peer() -> int:
-        found = [cot_decode(model, prompt, args.k, args.limit, min(eos)) for prompt in prompts]
-        paths["peer"] = [ids for own in found for ids, _ in own]
+        decoded = [cot_decode(model, prompt, args.k, args.limit, min(eos)) for prompt in prompts]
+        paths["peer"] = [ids for paths_of_prompt in decoded for ids, _ in paths_of_prompt]
         return sum(map(len, paths["peer"]))
 
     speeds = interleaved({"step loop": ours, "published loop": peer}, args.repeats)

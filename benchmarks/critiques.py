@@ -2,11 +2,11 @@
 
     python benchmarks/critiques.py [--critiques 10000] [--steps 16] [--repeats 3] [--out NAME]
 
-1. Seconds (process time) for so many critiques of each mode, right and corrupted traces of the four formal families in
-   turn, through the ledger. Target: 10,000 in 10 s or less.
+1. Seconds (process time) for this many critiques of each mode, right and corrupted traces of the four formal families
+   in turn, through the ledger. Target: 10,000 in 10 s or less.
 2. `trainer.train()` on the organism with the same rows, batch, optimizer and number of steps: our planned trainer
    (length-sorted micro-batches) against `trl.SFTTrainer` with a prompt and a completion column. Both in float32 without
-   gradient checkpointing, saving or logging to a tracker. Target: 0.95 of stock's loss tokens a second or more.
+   gradient checkpointing, saving or logging to a tracker. Target: 0.95 of stock's loss tokens per second or more.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MODES = ("verdict_only", "first_error", "with_correction")
 
 
 def critiques(count: int) -> tuple[dict[str, float], list[Example]]:
-    """(seconds a mode, examples of the last one)."""
+    """(seconds per mode, examples of the last one)."""
     seconds = dict.fromkeys(MODES, 0.0)
     out: list[Example] = []
     each = count // len(FAMILIES)
@@ -67,7 +67,7 @@ class _Quiet:
     rng = np.random.default_rng(0)
 
     def log(self, row: dict[str, Any]) -> None:
-        """Nowhere."""
+        """Log nothing."""
 
 
 def ours(checkpoint: Checkpoint, rows: list[Row], config: SftConfig, steps: int, folder: str, stack: ExitStack) -> Any:

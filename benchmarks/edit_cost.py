@@ -1,8 +1,8 @@
-"""What an ActivationEdit at every layer costs in sampling throughput, by where it writes.
+"""The cost of an ActivationEdit at every layer in sampling throughput, by the positions that it writes.
 
     python benchmarks/edit_cost.py [--model PATH|random-135m] [--items 50] [--n 16] [--repeats 5] [--out NAME]
 
-Each arm generates the same fixed number of tokens (no EOS), so that the edit's effect on lengths is no part
+Each arm generates the same fixed number of tokens (no EOS), so that the edit's effect on lengths is not part
 of its cost. Target: at most 5 % on the organism, 2 % on a 135M model.
 """
 
@@ -26,7 +26,7 @@ from elicit.tasks.task import StopRules
 def main() -> None:
     args = arguments(__doc__, items=50, n=16, slots=128, limit=24, repeats=5).parse_args()
     model, tokenizer, _, prompts = prepared(args)
-    jobs = [PathJob(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(args.n)]
+    jobs = [PathJob(prompt, k, j) for k, prompt in enumerate(prompts) for j in range(args.n)]
     vector = torch.randn(layers.width(model), generator=torch.Generator().manual_seed(0)) * 0.01
     loop = StepLoop(model, tokenizer, (), slots=args.slots)
 

@@ -1,20 +1,20 @@
-"""Grading against Math-Verify called one by one: the same answers, the same verdict asked for.
+"""Grading against Math-Verify called one by one: the same answers, the same verdicts.
 
     python benchmarks/grading.py [--answers 10000] [--sample 400] [--workers 1] [--out grading]
 
-Two mixtures of completions as a comparison grades them, 16 samples an item, each with its own working:
+Two mixtures of completions as a comparison grades them, 16 samples per item, each with its own working:
 
     plain    numbers (right, wrong, with units and separators, cut off, without an answer) and boxed expressions; the
-             expressions are eight golds and the wrong answers are of eight too, so few pairs differ in the whole set
+             expressions use eight golds and eight wrong answers, so the whole set has few different pairs
     varied   every item has its own gold and its own few wrong answers, written in several ways, half of the
              expressions beyond the exact path (sets, intervals, equations, cube roots, functions, matrices),
              answers in boxes, in sentences, and in neither
 
 Arm one is the grader of training and evaluation (`tasks.grader.Grader`: exact path, cache, pool) on all answers with
 an empty cache; the start of its processes counts. Arm two is `math_verify.parse` and `verify` of the gold and the
-completion, one after the other, on a random sample of the very same answers, extrapolated; its imports do not count.
+completion, one after the other, on a random sample of the same answers, extrapolated; its imports do not count.
 Both arms' clock is processor time, the pool's processes included. Target: 20 times as fast on the plain mixture.
-`lenient_agreement` is the share of that sample on which our lenient verdict is arm two's.
+`lenient_agreement` is the share of that sample for which our lenient verdict equals arm two's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from elicit.tasks.task import Task, make_item
 
 MATH = (r"\frac{1}{2}", "2x+3", r"\sqrt{2}", "(1, 2)", r"\frac{\pi}{4}", "x^2-1", r"3\sqrt{5}", "12")
 WRONG_MATH = (r"\frac{1}{3}", "2x-3", r"\sqrt{3}", "(2, 1)", r"\frac{\pi}{3}", "x^2+1", r"5\sqrt{3}", "13")
-GOLDS = (  # (gold, the same otherwise written, a wrong one) of three integers
+GOLDS = (  # (gold, another notation of it, a wrong one) of three integers
     ("{a}", "{a}.0", "{b}"), (r"\frac{{{a}}}{{{p}}}", r"\dfrac{{{a}}}{{{p}}}", r"\frac{{{p}}}{{{a}}}"),
     (r"{a}\sqrt{{{p}}}", r"\sqrt{{{p}}}\cdot {a}", r"{b}\sqrt{{{p}}}"), ("{a}x+{b}", "{b} + {a}x", "{b}x+{a}"),
     ("x^2-{a}x+{b}", "x^2 + {b} - {a}x", "x^2+{a}x+{b}"), (r"\frac{{{a}\pi}}{{{p}}}", r"{a}\pi/{p}", r"{a}\pi"),
@@ -52,50 +52,50 @@ STATED = ("The answer is ${}$.", "So it must be ${}$")
 
 
 def numbers(count: int, rng: random.Random) -> list[Job]:
-    """Completions of word problems with a numeric gold; 16 samples an item."""
+    """Completions of word problems with a numeric gold; 16 samples per item."""
     jobs = []
     while len(jobs) < count:
         gold = rng.choice((rng.randint(1, 99), rng.randint(100, 99_999)))
         item = make_item("gsm8k", "test", f"Problem {len(jobs)}: how many?", str(gold))
         for _ in range(16):
-            said = gold if rng.random() < 0.4 else gold + rng.randint(1, 9)
-            work = f" By step {rng.randrange(10**6)}: {said - 1} + 1 = {said}. "
+            given = gold if rng.random() < 0.4 else gold + rng.randint(1, 9)
+            work = f" By step {rng.randrange(10**6)}: {given - 1} + 1 = {given}. "
             text = rng.choice((
-                f"{work}The answer is {said}.", f"{work}The answer is ${said:,}.",
-                f"{work}The answer is {said} apples.", f"{work}So it is \\boxed{{{said}}}.",
-                f"{work}That makes {said}", " I do not know how.",
+                f"{work}The answer is {given}.", f"{work}The answer is ${given:,}.",
+                f"{work}The answer is {given} apples.", f"{work}So it is \\boxed{{{given}}}.",
+                f"{work}That makes {given}", " I do not know how.",
             ))  # fmt: skip
             jobs.append(Job(item, text, rng.random() < 0.95))
     return jobs[:count]
 
 
 def expressions(count: int, rng: random.Random) -> list[Job]:
-    """Completions of problems with a symbolic gold; 16 samples an item."""
+    """Completions of problems with a symbolic gold; 16 samples per item."""
     jobs = []
     while len(jobs) < count:
-        place = rng.randrange(len(MATH))
-        item = make_item("math", "test", f"Problem {len(jobs)}: evaluate.", MATH[place])
+        k = rng.randrange(len(MATH))
+        item = make_item("math", "test", f"Problem {len(jobs)}: evaluate.", MATH[k])
         for _ in range(16):
-            said = MATH[place] if rng.random() < 0.5 else rng.choice(WRONG_MATH)
-            text = f" By step {rng.randrange(10**6)} the value is \\boxed{{{said}}}."
+            given = MATH[k] if rng.random() < 0.5 else rng.choice(WRONG_MATH)
+            text = f" By step {rng.randrange(10**6)} the value is \\boxed{{{given}}}."
             jobs.append(Job(item, text, True))
     return jobs[:count]
 
 
 def varied_numbers(count: int, rng: random.Random) -> list[Job]:
-    """The same with lines of working, tags, prices, fractions and asides behind the answer."""
+    """The same with lines of working, tags, prices, fractions and asides after the answer."""
     jobs = []
     while len(jobs) < count:
         gold = rng.choice((rng.randint(1, 99), rng.randint(100, 99_999)))
         item = make_item("gsm8k", "test", f"Problem {len(jobs)}: how much is it?", str(gold))
         wrong = [gold + rng.randint(1, 30) for _ in range(4)]
         for _ in range(16):
-            said, by = (gold if rng.random() < 0.4 else rng.choice(wrong)), rng.randint(2, 9)
-            work = f" Each has {by}, so {by} * {said} = {by * said}.\nThen {by * said} / {by} = {said}. "
+            given, by = (gold if rng.random() < 0.4 else rng.choice(wrong)), rng.randint(2, 9)
+            work = f" Each has {by}, so {by} * {given} = {by * given}.\nThen {by * given} / {by} = {given}. "
             text = work + rng.choice((
-                f"The answer is {said}.", f"The answer is ${said:,}.00.", f"The answer is {said} apples a day.",
-                f"#### {said}", f"So it is \\boxed{{{said}}}.", f"So they have {said} apples left.",
-                f"So it costs ${said} in {by} weeks.", f"That is {said}/{by} of it, or {said} dollars", "Who knows?",
+                f"The answer is {given}.", f"The answer is ${given:,}.00.", f"The answer is {given} apples a day.",
+                f"#### {given}", f"So it is \\boxed{{{given}}}.", f"So they have {given} apples left.",
+                f"So it costs ${given} in {by} weeks.", f"That is {given}/{by} of it, or {given} dollars", "Who knows?",
             ))  # fmt: skip
             jobs.append(Job(item, text, rng.random() < 0.95))
     return jobs[:count]
@@ -112,8 +112,8 @@ def varied_expressions(count: int, rng: random.Random) -> list[Job]:
         answers = [side.format(**sides[0]) for side in (gold, other)], [wrong.format(**side) for side in sides]
         for _ in range(16):
             end = rng.choice(BOXED if rng.random() < 0.8 else STATED)
-            said = rng.choice(answers[rng.random() < 0.6])
-            jobs.append(Job(item, f" By step {rng.randrange(10**6)}, $n = {p}$: {end.format(said)}", True))
+            given = rng.choice(answers[rng.random() < 0.6])
+            jobs.append(Job(item, f" By step {rng.randrange(10**6)}, $n = {p}$: {end.format(given)}", True))
     return jobs[:count]
 
 
@@ -121,13 +121,13 @@ MIXTURES = {"plain": (numbers, expressions), "varied": (varied_numbers, varied_e
 
 
 def processor() -> float:
-    """Processor seconds of this process and of those that it has waited for."""
+    """Processor seconds of this process and of the child processes that it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def one_by_one(jobs: list[Job]) -> list[bool]:
-    """Math-Verify as people call it."""
+    """Math-Verify as it is usually called."""
     from math_verify import parse, verify
 
     return [bool(verify(parse(f"${job.item.gold}$"), parse(job.text))) for job in jobs]
@@ -144,9 +144,9 @@ def measured(mixed: list[tuple[Task, list[Job]]], sample: int, workers: int, rng
     chosen = rng.sample(range(len(everything)), min(sample, len(everything)))
     one_by_one(everything[:5])  # imports and first parse
     began = processor()
-    theirs = one_by_one([everything[place] for place in chosen])
+    theirs = one_by_one([everything[k] for k in chosen])
     each = (processor() - began) / len(chosen)
-    judged = [verdicts[place].judgement for place in chosen]
+    judged = [verdicts[k].judgement for k in chosen]
     same = sum(j is not None and bool(j.lenient) == verdict for j, verdict in zip(judged, theirs, strict=True))
     return {
         "answers": len(everything), "seconds": ours, "wall_seconds": wall, "answers_per_second": len(everything) / ours,
@@ -168,7 +168,7 @@ def main() -> None:
         jobs = words(share, rng), formulas(args.answers - share, rng)
         mixed: list[tuple[Task, list[Job]]] = list(zip((Gsm8k(), Jsonl(path="math.jsonl")), jobs, strict=True))
         facts |= {f"{name}: {fact}": value for fact, value in measured(mixed, args.sample, args.workers, rng).items()}
-    from benchmarks.common import report  # torch comes with it, which no arm needs
+    from benchmarks.common import report  # imported late: it needs torch, which no arm needs
 
     report("grading", {}, facts, args.out)
 

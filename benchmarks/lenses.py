@@ -3,8 +3,8 @@
     python benchmarks/lenses.py [--policies 20] [--items 600] [--n 16] [--out NAME]
 
 Writes sample, grade and annotation folders of policies that answer `chain` directly, by valid traces and by broken
-ones, then times reading them and every lens. Target: 20 policies x 600 items x 16 samples in 60 s and 4 GB (what the
-process takes at its peak, reading included; process time on one core).
+ones, then times reading them and every lens. Target: 20 policies x 600 items x 16 samples in 60 s and 4 GB (the
+peak of the process, reading included; process time on one core).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from elicit.tasks.formal.task import FormalTask
 
 HOUSE = Path(__file__).resolve().parent.parent
 SHARD = 50
-"""items a shard"""
+"""items per shard"""
 
 
 def texts_of(task: FormalTask, item: Item, traced: float, n: int, rng: np.random.Generator) -> list[str]:
@@ -47,7 +47,7 @@ def texts_of(task: FormalTask, item: Item, traced: float, n: int, rng: np.random
 
 
 def write_policy(root: Path, task: FormalTask, items: list[Item], name: str, traced: float, n: int, seed: int) -> Entry:
-    """The folders of one policy, as the stages leave them."""
+    """Write the folders of one policy, as the stages write them."""
     rng, policy = np.random.default_rng(seed), content_hash(["benchmark", name])
     folders = {kind: root / kind / policy / "compare" for kind in ("samples", "grades", "annotations")}
     for first in range(0, len(items), SHARD):
@@ -101,9 +101,9 @@ def main() -> None:
         for name, lens in LENSES.items():
             if lens.needs in (SAMPLES, ANNOTATIONS):
                 began = time.process_time()
-                found = lens.read(view)
+                reading = lens.read(view)
                 seconds[name] = time.process_time() - began
-                assert not found.refused, (name, found.refused)
+                assert not reading.refused, (name, reading.refused)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     for name, value in seconds.items():
         print(f"{name:16}{value:8.1f} s")

@@ -21,12 +21,14 @@ from elicit.evaluate.entry import Entry
 from tests.evaluate.simulated import CHECKPOINT, LEDGER, SimulatedTask, items, rates, store
 
 
-def entries_of(root: Path, count: int, found: list, n: int) -> list[Entry]:
+def entries_of(root: Path, count: int, test_items: list, n: int) -> list[Entry]:
     """Base, C4, C1, and methods with two placebos each, until there are `count` policies."""
     made: list[Entry] = []
 
     def add(role: str, name: str, mean: float, regime: str = "compare", samples: int = n, **more) -> None:
-        folders = store(root, f"p{len(made)}", found, rates(found, mean, seed=len(made)), samples, regime, trace=0.5)
+        folders = store(
+            root, f"p{len(made)}", test_items, rates(test_items, mean, seed=len(made)), samples, regime, trace=0.5
+        )
         made.append(Entry(role, name, f"p{len(made)}", *folders, data_class="V", ledger=LEDGER, **more))
 
     add("base", "base", 0.2)
@@ -47,17 +49,17 @@ def main() -> None:
     parser.add_argument("--out")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        root, found = Path(folder), items(args.items)
-        made = entries_of(root, args.policies, found, args.n)
+        root, test_items = Path(folder), items(args.items)
+        made = entries_of(root, args.policies, test_items, args.n)
         config = CompareConfig("benchmark", draws=args.draws)
         wall, process = time.perf_counter(), time.process_time()
-        out = compare(made, found, root / "out", SimulatedTask(), config, CHECKPOINT)  # type: ignore[arg-type]
+        out = compare(made, test_items, root / "out", SimulatedTask(), config, CHECKPOINT)  # type: ignore[arg-type]
         facts = {
             "policies": len(out.lines), "items": args.items, "n": args.n, "draws": args.draws,
             "seconds": time.perf_counter() - wall, "process_seconds": time.process_time() - process,
             "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         }  # fmt: skip
-    from benchmarks.common import report  # torch comes with it, whose memory is not that of the metrics
+    from benchmarks.common import report  # imported late: the memory of torch is not that of the metrics
 
     report("metrics", {}, facts, args.out)
 

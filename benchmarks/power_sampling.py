@@ -1,14 +1,15 @@
-"""Power sampling on the step loop against the published loop: tokens a second of Metropolis-Hastings chains.
+"""Power sampling on the step loop against the published loop: tokens per second of Metropolis-Hastings chains.
 
     python benchmarks/power_sampling.py [--model PATH|random-135m] [--chains 8] [--steps 10] [--repeats 3] [--out NAME]
 
 The peer (benchmarks/peers/power_sampling.py) runs one chain at a time and prefills at every move; ours moves the
-8 chains of all prompts together, as the evaluator asks for them, and crops; a second arm of ours takes one prompt
-after the other, so that only 8 rows share a batch. Same model, prompts, alpha, steps and token limit; the laws differ
-(the peer's horizon moves), so tokens a second are compared, every rejected one counted: with EOS off, where all
-chains fill the horizon, and with EOS on, where the organism's completions have six tokens and a run is mostly
+8 chains of all prompts together, as the evaluator does, and crops; a second arm of ours takes one prompt after
+the other, so that only 8 rows share a batch. Same model, prompts, alpha, steps and token limit; the laws differ
+(the peer's horizon moves), so tokens per second are compared, rejected ones included: with EOS off, when all
+chains fill the horizon, and with EOS on, when the organism's completions have six tokens and a run is mostly
 overhead. Then the cost of ours against the number of particles, of moves and of tokens (EOS off), acceptance by cut
-and by length, and the most rows of vocabulary width that ever live. Target: a ratio of 5 or more, 8 chains a prompt.
+and by length, and the largest number of live rows of vocabulary width. Target: a ratio of 5 or more with 8
+chains per prompt.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Arms:
         self.args, self.mh, self.rng = args, PowerMH(alpha=args.alpha, steps=args.steps), random.Random(0)
         self.model, tokenizer, self.eos, self.prompts = prepared(args)
         self.loop, self.endless = StepLoop(self.model, tokenizer, self.eos), StepLoop(self.model, tokenizer, ())
-        self.chains = [requests_of([prompt] * args.chains, salt=place) for place, prompt in enumerate(self.prompts)]
+        self.chains = [requests_of([prompt] * args.chains, salt=k) for k, prompt in enumerate(self.prompts)]
         self.together = [request for own in self.chains for request in own]
 
     def task(self, limit: int | None = None) -> TaskView:
@@ -103,7 +104,7 @@ class Arms:
         }
 
     def rows(self, n: int) -> dict[str, Any]:
-        """The most rows of vocabulary width that live while n tokens are generated."""
+        """The largest number of live rows of vocabulary width while n tokens are generated."""
         one, smc = self.chains[0], PowerSMC(n=32)
         return {
             f"{self.args.chains} chains, {n} tokens": peak_rows(

@@ -1,9 +1,9 @@
-"""How long a large report takes, and how large it is: 20 policies x 600 items x 16 samples.
+"""The time and the size of a large report: 20 policies x 600 items x 16 samples.
 
     python benchmarks/report.py [--out report]
 
-A made-up comparison of that size with its samples on disk (tests/report/example.py), rendered with figures, trace
-browser, Markdown, HTML and LaTeX. Process time, so that a busy machine does not count; wanted: below 30 s and 5 MB.
+A generated comparison of that size with its samples on disk (tests/report/example.py), rendered with figures, trace
+browser, Markdown, HTML and LaTeX. Process time, so that other processes do not count. Target: below 30 s and 5 MB.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def main() -> None:
         page = report(folder / "comparison.json", Path(name) / "report")
         seconds, wall = time.process_time() - began, time.perf_counter() - wall
         sizes = {path.name: path.stat().st_size for path in page.parent.glob("*.html")}
-    found = {"policies": POLICIES, "items": ITEMS, "samples": SAMPLES, "process_seconds": round(seconds, 2),
+    measured = {"policies": POLICIES, "items": ITEMS, "samples": SAMPLES, "process_seconds": round(seconds, 2),
              "wall_seconds": round(wall, 2), "bytes": sizes, "python": platform.python_version()}  # fmt: skip
-    print(json.dumps(found, indent=1))
+    print(json.dumps(measured, indent=1))
     if out:
-        write_json(HOUSE / "benchmarks" / "results" / f"{out}.json", {"title": "Rendering a large report", **found})
+        write_json(HOUSE / "benchmarks" / "results" / f"{out}.json", {"title": "Rendering a large report", **measured})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Updates of models of true shapes on an accelerator: step time, tokens a second, peak memory, largest micro-batch.
+"""Updates of models with real shapes on an accelerator: step time, tokens per second, peak memory, largest micro-batch.
 
     python benchmarks/rl_shapes.py [--shapes qwen2.5-1.5b,llama-3.1-8b] [--methods rlvr,lora,rl_steering] [--out NAME]
 
 The weights are random, made on the device from the shapes below; only speed and memory mean anything. Without an
-accelerator it says so and measures nothing. Random weights end a rollout almost never: every one runs to the limit.
+accelerator it prints that and measures nothing. Random weights almost never end a rollout, so each runs to the limit.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def method_of(name: str, args: argparse.Namespace, micro_batch: int, steps: int)
 
 
 def measured(policy: Policy, name: str, args: argparse.Namespace, micro_batch: int, steps: int) -> dict[str, float]:
-    """Seconds and peak memory of an update, the first left out. Raises MethodError where it does not fit."""
+    """Seconds and peak memory of an update, the first left out. Raises MethodError if it does not fit."""
     rows: list[dict[str, Any]] = []
     torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def measured(policy: Policy, name: str, args: argparse.Namespace, micro_batch: i
 
 
 def largest(policy: Policy, name: str, args: argparse.Namespace) -> int:
-    """The largest micro-batch (a power of two dividing the batch) of which one update fits."""
+    """The largest micro-batch (a power of two that divides the batch) with which one update fits."""
     best, size = 0, 1
     while size <= args.prompts * args.samples:
         try:
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--out")
     args = parser.parse_args()
     if not torch.cuda.is_available():
-        print("no accelerator is present: rl_shapes measures nothing here")
+        print("no accelerator: rl_shapes measures nothing on this machine")
         return
     device = torch.device("cuda")
     out: dict[str, Any] = {"device": torch.cuda.get_device_name(device), "torch": torch.__version__, "rows": {}}

@@ -3,9 +3,9 @@
     python benchmarks/rl_step.py [--model PATH] [--prompts 8] [--samples 16] [--steps 3] [--repeats 3] [--out NAME]
 
 Both trainers get the same model, prompts, batch, loss, token limit and a coin as reward. `fixed`: no rollout may end
-before the limit, so both write and differentiate the same number of tokens. `natural`: rollouts end as they like;
-the tokens that count are those of the completions. The first update of a run is left out. Backward: the same rows
-through the same loss, with gradients for all weights, for one vector a layer, and for one at the last layer.
+before the limit, so both write and differentiate the same number of tokens. `natural`: rollouts end by
+themselves; the tokens of the completions are counted. The first update of a run is left out. Backward: the same rows
+through the same loss, with gradients for all weights, for one vector per layer, and for one at the last layer.
 Targets: fixed >= 1.3x stock; vectors <= .65 of the full backward pass; a vector checkpoint below 1 MB.
 """
 
@@ -50,7 +50,7 @@ class Steps:
         self.tokens: list[int] = []
 
     def speed(self) -> float:
-        """Completion tokens a second, the first update left out."""
+        """Completion tokens per second, without the first update."""
         return sum(self.tokens[1:]) / (self.marks[-1] - self.marks[0])
 
 
@@ -82,7 +82,7 @@ def ours(policy: Policy, task: FormalTask, args: argparse.Namespace, fixed: bool
 
 
 def stock(policy: Policy, task: FormalTask, args: argparse.Namespace, fixed: bool) -> Steps:
-    """TRL as it comes: GRPOTrainer with transformers' generate, on all weights of a fresh copy."""
+    """Stock TRL: GRPOTrainer with transformers' generate, on all weights of a fresh copy."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -153,16 +153,16 @@ def backward_ratios(policy: Policy, args: argparse.Namespace) -> dict[str, float
 
 
 def checkpoint_sizes(policy: Policy, task: FormalTask) -> dict[str, int]:
-    """Bytes of a vector checkpoint: the organism's measured, those of 7 and 8 B bases computed."""
+    """Bytes of a vector checkpoint: measured for the organism, computed for bases of 7 and 8 B."""
     method = RLSteering(
         steps=2, prompts=2, samples=4, micro_batch=8, rewards={"random": 1.0}, save_every=1, dev_every=0, kl_every=0
     )
     with tempfile.TemporaryDirectory() as folder:
         context = Context(np.random.default_rng(0), Path(folder), lambda p, n: 0.0)
         method.fit(policy, Ledger(task, "benchmark"), context)
-        place = checkpoints.complete(Path(folder))[-1]
-        out = {"organism, vectors (bytes)": (place / checkpoints.TENSORS).stat().st_size}
-        out["organism, all to resume (bytes)"] = sum(file.stat().st_size for file in place.iterdir())
+        checkpoint_folder = checkpoints.complete(Path(folder))[-1]
+        out = {"organism, vectors (bytes)": (checkpoint_folder / checkpoints.TENSORS).stat().st_size}
+        out["organism, all to resume (bytes)"] = sum(file.stat().st_size for file in checkpoint_folder.iterdir())
     for name, (count, width) in SHAPES.items():
         out[f"{name}, vectors (bytes, computed)"] = 4 * count * width
         out[f"{name}, vectors and Adam moments (bytes, computed)"] = 12 * count * width

@@ -5,11 +5,11 @@
 
     collect   three layers in one pass of ours against three passes of SAELens' ActivationsStore, the same rows
               (SAELens reads a local model through HookedProxyLM; it runs the whole forward pass)
-    cause     output scores of F features in one batch against one forward pass a feature
+    cause     output scores of F features in one batch against one forward pass per feature
     steer     sampling with an addition and a clamp by single rows against no edit; one layer, every token. Targets:
               addition <= 5 % on the organism and 2 % on a 135M model, clamp <= 5 %
-    train     one dictionary by TrainConfig's defaults on as many activations: CPU seconds. Target: 3 minutes on two
-              cores for the organism's three
+    train     one dictionary by TrainConfig's defaults on the same number of activations: CPU seconds. Target: 3 minutes
+              on two cores for the organism's three
 
 Ratios are medians over interleaved repeats in one process, on the process's own CPU time (see common.py).
 """
@@ -49,7 +49,7 @@ def token_rows(tokenizer: Any, count: int) -> list[tuple[int, ...]]:
 
 
 def collecting(policy: Policy, rows: list[tuple[int, ...]]) -> dict[str, Callable[[], int]]:
-    """Arms that return activations a layer."""
+    """Arms that return activations per layer."""
     from datasets import Dataset
     from sae_lens.load_model import HookedProxyLM
     from sae_lens.training.activations_store import ActivationsStore
@@ -77,10 +77,10 @@ def collecting(policy: Policy, rows: list[tuple[int, ...]]) -> dict[str, Callabl
             )  # fmt: skip
             out = np.zeros((tokens, layers.width(model)), dtype=np.float32)
             with torch.no_grad():
-                for place in range(0, len(rows), 64):
-                    found, _ = store.get_raw_llm_batch()
-                    found = found.reshape(-1, layers.width(model)).numpy()
-                    out[place * ROW : place * ROW + len(found)] = found[: len(out) - place * ROW]
+                for k in range(0, len(rows), 64):
+                    activations, _ = store.get_raw_llm_batch()
+                    activations = activations.reshape(-1, layers.width(model)).numpy()
+                    out[k * ROW : k * ROW + len(activations)] = activations[: len(out) - k * ROW]
             for module in model.modules():
                 module._forward_hooks.clear()  # SAELens leaves its hooks on the model
         return tokens * len(some)
@@ -122,9 +122,9 @@ def causing(policy: Policy, tokenizer: Any, features: int) -> dict[str, Callable
 def steering(
     policy: Policy, prompts: list[tuple[int, ...]], tokenizer: Any, n: int, limit: int
 ) -> dict[str, Callable[[], int]]:
-    """Arms that return useful tokens; all generate the same number, so lengths are no part of the cost."""
+    """Arms that return useful tokens; all generate the same number, so lengths are not part of the cost."""
     model, size = policy.checkpoint.model, layers.width(policy.checkpoint.model)
-    jobs = [PathJob(prompt, place, j) for place, prompt in enumerate(prompts) for j in range(n)]
+    jobs = [PathJob(prompt, k, j) for k, prompt in enumerate(prompts) for j in range(n)]
     loop = StepLoop(model, tokenizer, (), slots=128)
     layer, vector = layers.at_depth(model, 0.4), 0.01 * torch.randn(size, generator=torch.Generator().manual_seed(0))
     clamp = Edit(layer, vector, "clamp", 1.0, "every", target=0.1, encoder=vector, threshold=0.1)

@@ -1,9 +1,9 @@
-"""Do two comparison files say the same? Everything but wording, times, paths and hashes is compared exactly.
+"""Do two comparison files hold the same results? Everything but wording, times, paths and hashes is compared exactly.
 
     python benchmarks/same_comparison.py BEFORE/comparison.json AFTER/comparison.json
 
 For a change that must not change a result: run an example before and after it on one machine and compare. Files of
-different schema versions are compared after they were brought up to date. Prints every difference with its place;
+an older schema are converted first. Prints every difference with its path;
 the exit code is 1 if there is any.
 """
 
@@ -26,7 +26,7 @@ TIMES = ("cost/seconds", "cost/fit_seconds", "cost/peak_bytes")
 
 
 def content(comparison: Comparison) -> dict[str, Any]:
-    """The plain content, without what may differ."""
+    """The plain content without the fields that may differ."""
     plain = {key: value for key, value in asdict(comparison).items() if key not in WORDING | MACHINE}
     plain["checkpoint"] = {key: comparison.checkpoint.get(key) for key in ("id", "n_parameters", "dtype", "attention")}
     plain["lines"] = {}
@@ -42,16 +42,16 @@ def content(comparison: Comparison) -> dict[str, Any]:
     return plain
 
 
-def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
-    """Every leaf that is not equal, as 'place: before -> after'."""
+def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Every leaf that is not equal, as 'path: before -> after'."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
-            yield from differences(before.get(key), after.get(key), f"{place}/{key}")
+            yield from differences(before.get(key), after.get(key), f"{path}/{key}")
     elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
         for i, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from differences(one, other, f"{place}[{i}]")
+            yield from differences(one, other, f"{path}[{i}]")
     elif before != after and not (before != before and after != after):  # a NaN is equal to a NaN here
-        yield f"{place}: {before!r} -> {after!r}"
+        yield f"{path}: {before!r} -> {after!r}"
 
 
 def main() -> int:
@@ -60,12 +60,12 @@ def main() -> int:
     parser.add_argument("after", type=Path)
     chosen = parser.parse_args()
     before, after = (content(read_comparison(path)) for path in (chosen.before, chosen.after))
-    found = list(differences(before, after))
-    for line in found[:200]:
+    lines = list(differences(before, after))
+    for line in lines[:200]:
         print(line)
     numbers = sum(len(line["values"]) for line in before["lines"].values())
-    print(f"{len(before['lines'])} policies, {numbers} numbers: {len(found)} differences")
-    return 1 if found else 0
+    print(f"{len(before['lines'])} policies, {numbers} numbers: {len(lines)} differences")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The step loop against transformers' `generate()`: useful tokens a second at n samples an item, T = 1.
+"""The step loop against transformers' `generate()`: useful tokens per second at n samples per item, T = 1.
 
     python benchmarks/step_loop.py [--model PATH|random-135m] [--items 200] [--n 16] [--repeats 3] [--out NAME]
 
 Both get the same model, prompts, temperature 1 without truncation, EOS, token limit and number of rows;
 `generate()` is called on batches of prompts of similar length with num_return_sequences=n, its strongest
-form. Useful tokens: those up to and with the first EOS. The loop also keeps four scalars a token and tests
+form. Useful tokens: those up to and with the first EOS. The loop also keeps four scalars per token and tests
 stop strings; `generate()` does neither. Target: a ratio of 1.5 or more on the organism.
 """
 
@@ -24,7 +24,7 @@ from elicit.tasks.task import StopRules
 
 
 def by_generate(model: Any, prompts: list[tuple[int, ...]], n: int, rows: int, limit: int, eos: int) -> int:
-    """Useful tokens of n samples a prompt."""
+    """Useful tokens of n samples per prompt."""
     ordered, useful = sorted(prompts, key=len), 0
     size = max(1, rows // n)
     for first in range(0, len(ordered), size):
@@ -42,9 +42,9 @@ def by_generate(model: Any, prompts: list[tuple[int, ...]], n: int, rows: int, l
 
 
 def by_loop(loop: StepLoop, prompts: list[tuple[int, ...]], n: int, limit: int) -> int:
-    """The same by the step loop."""
+    """The same with the step loop."""
     jobs = [PathJob(prompt, seed) for seed, prompt in enumerate(prompts) for _ in range(n)]
-    jobs = [PathJob(job.prompt_ids, job.seed, stream=place) for place, job in enumerate(jobs)]
+    jobs = [PathJob(job.prompt_ids, job.seed, stream=k) for k, job in enumerate(jobs)]
     return sum(len(path.token_ids) for path in loop.run(jobs, PickRule(), StopRules(max_new_tokens=limit)))
 
 

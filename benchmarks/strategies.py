@@ -1,4 +1,4 @@
-"""What the benchmarks of decoding strategies share: requests, a task to read answers by, the cost of one run."""
+"""Shared parts of the benchmarks of decoding strategies: requests, a task to read answers by, the cost of one run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from elicit.tasks.view import TaskView, view_of
 
 def requests_of(prompts: Sequence[tuple[int, ...]], salt: int = 0) -> list[Request]:
     """One request a prompt."""
-    return [Request(f"item {place}", 0, seed_of("benchmark", salt, place), p) for place, p in enumerate(prompts)]
+    return [Request(f"item {k}", 0, seed_of("benchmark", salt, k), p) for k, p in enumerate(prompts)]
 
 
 def reader(text: str, limit: int) -> TaskView:
-    """What a strategy sees of the task that the prompts are of, with another token limit and no stop string."""
+    """A strategy's view of the task of the prompts, with another token limit and no stop string."""
     task: Task = Gsm8k() if text == "gsm8k" else FormalTask("chain")
     return replace(view_of(task), stop=StopRules((), limit))
 

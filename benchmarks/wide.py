@@ -1,7 +1,7 @@
-"""How much of a run's memory is as wide as the vocabulary: what a loop keeps per step shows here.
+"""Counts the tensors of vocabulary width that live in a run, which shows what a loop keeps per step.
 
-Every tensor that an operation returns and whose last dimension is V is followed from its birth to the end of its
-storage; the peak of what lives at once is counted in rows of V. Views count once. Nothing in the package uses it.
+Every tensor that an operation returns and whose last dimension is V is tracked from its creation to the end of its
+storage; the peak of live ones is counted in rows of V. Views count once. Nothing in the package uses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Wide(TorchDispatchMode):
     def __init__(self, vocabulary: int, weight: int) -> None:
         super().__init__()
         self.vocabulary, self.weight = vocabulary, weight
-        """the address of the output weights, which are as wide and no part of the run"""
+        """address of the output weights, which have the same width and are not part of the run"""
         self.holders: Counter[int] = Counter()
         self.rows: dict[int, float] = {}
         self.peak = 0.0
@@ -49,7 +49,7 @@ class _Wide(TorchDispatchMode):
 
 
 def peak_rows(model: Any, run: Callable[[], Any]) -> float:
-    """Most rows of V elements that lived at once during `run`."""
+    """Largest number of rows of V elements that live at once during `run`."""
     weight = model.get_output_embeddings().weight.untyped_storage().data_ptr()
     with _Wide(int(model.config.vocab_size), weight) as wide:
         run()

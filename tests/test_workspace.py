@@ -84,7 +84,7 @@ def test_every_shell_gets_a_script(shell: str, capsys: pytest.CaptureFixture[str
     assert "elicit completion words" in capsys.readouterr().out
 
 
-def test_bash_completes_behind_the_equals_sign(tmp_path: Path) -> None:
+def test_bash_completes_after_the_equals_sign(tmp_path: Path) -> None:
     """The script in a real bash, with `elicit` as this interpreter runs it."""
     (tmp_path / "elicit").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m elicit.cli "$@"\n')
     (tmp_path / "elicit").chmod(0o755)

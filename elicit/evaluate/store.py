@@ -5,7 +5,7 @@
       samples/<policy>/<regime>-<task>/                   SampleFolder
         fingerprint.json         hashes of what decides the rows; a stage with other inputs refuses the folder
         shard-<keys>.parquet     rows; written whole and renamed
-        chains-<keys>.parquet    the paths behind the rows of a shard, if a strategy has more than one
+        chains-<keys>.parquet    all paths of the rows of a shard, if a strategy has more than one
         timings-<keys>.json      when and how long
         manifest.json            settings in the clear, complete item sets; written last
       grades/<policy>/<regime>-<task>/                    shards of the same names, fingerprint, manifest

@@ -1,18 +1,19 @@
 """Twins of evaluation items: the same problem with other names, or with other numbers.
 
-    renamed      people get other first names, everywhere alike; the answer stays      (words)
-    renumbered   every number becomes another one with as many digits; the answer is unknown   (words)
-                 another problem of the same family, size and wording, with its gold            (formal tasks)
+    renamed      other first names, consistently; the answer stays the same                        (word problems)
+    renumbered   every number becomes another one with as many digits; the answer is unknown      (word problems)
+                 another problem of the same family, size and wording, with its gold              (formal tasks)
 
-A checkpoint that has read an item finds it likelier than its twins; one that has not should not care. On formal
-tasks original and twins are draws of one distribution, so the comparison is exact. In words the replacements are
-less natural than what an author wrote: a difference then is a hint and no proof. `Perturbed` is a task whose test
-items are twins with gold, so that a gain can be repeated on them. Knows no model.
+If a checkpoint has read an item, the item is likelier under it than its twins; otherwise there should be no
+difference. On formal tasks original and twins are draws of one distribution, so the comparison is exact. In word
+problems the replacements are less natural than the author's text: a difference is a hint and no proof. `Perturbed` is
+a task whose test items are twins with gold, so that a gain can be repeated on them. Knows no model.
 """
 
 from __future__ import annotations
 
 import calendar
+import json
 import random
 import re
 from dataclasses import dataclass, replace
@@ -48,17 +49,17 @@ _TRIES = 500
 
 
 def names_in(question: str) -> list[str]:
-    """First names of a question: known ones anywhere, other capitalised words where they do not begin a sentence."""
-    found: dict[str, None] = {}
+    """First names of a question: listed names anywhere, other capitalised words unless they begin a sentence."""
+    names: dict[str, None] = {}
     for hit in _WORD.finditer(question):
         inside = not re.search(r"(?:^|[.!?:\n]\s*|[\"'(])$", question[: hit.start()])
         if hit.group() not in _NO_NAMES and (inside or hit.group() in HERS + HIS):
-            found.setdefault(hit.group())
-    return list(found)
+            names.setdefault(hit.group())
+    return list(names)
 
 
 def renamed(question: str, rng: random.Random) -> str | None:
-    """The question with other first names, or None where it names nobody. Known names keep their pronouns."""
+    """The question with other first names, or None if it names nobody. Listed names keep their pronouns."""
     names = names_in(question)
     if not names:
         return None
@@ -70,7 +71,7 @@ def renamed(question: str, rng: random.Random) -> str | None:
 
 
 def renumbered(question: str, rng: random.Random) -> str | None:
-    """The question with other whole numbers, equal ones alike and none of them kept; None where it has none."""
+    """The question with other whole numbers, equal numbers by equal ones and each changed; None if it has none."""
     numbers = list(dict.fromkeys(_NUMBER.findall(question)))
     if not numbers:
         return None
@@ -84,46 +85,41 @@ def renumbered(question: str, rng: random.Random) -> str | None:
 
 
 def twins(item: Item, kind: str, count: int, seed: int = 0) -> list[Item]:
-    """Up to `count` different twins of an item, gold where it is known; [] where the item can't be changed so.
+    """Up to `count` different twins of an item, with gold if it is known; [] if the item has no such twin.
 
     A function of the item and the seed alone. Raises ConfigError for an unknown kind.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind={kind!r} is no kind of twin; {near(kind, KINDS)}")
     rng = random.Random(seed_of("elicit.tasks.perturb", item.id, kind, seed))
-    found: dict[float, Item] = {}
+    different: dict[float, Item] = {}
     for _ in range(_TRIES):
-        if len(found) == count:
+        if len(different) == count:
             break
         twin = _drawn(item, rng) if "family" in item.facts else _reworded(item, kind, rng)
         if twin is None:
             return []
         if share_of(twin.question) != share_of(item.question):
-            found.setdefault(share_of(twin.question), twin)
-    return list(found.values())
+            different.setdefault(share_of(twin.question), twin)
+    return list(different.values())
 
 
 def _drawn(item: Item, rng: random.Random) -> Item | None:
     """Another formal problem of the same family, size and skin."""
     facts = item.facts
     problem = FORMAL[facts["family"]].problem(rng, facts["size"], facts["skin"])
-    told = {**problem.facts, **{key: facts[key] for key in ("family", "size", "skin")}}
-    return make_item(item.task, item.split, problem.question, problem.answer, item.cluster, _plain(told))
+    new = {**problem.facts, **{key: facts[key] for key in ("family", "size", "skin")}}
+    plain = json.loads(json.dumps(new))  # tuples become lists, as in saved items
+    return make_item(item.task, item.split, problem.question, problem.answer, item.cluster, plain)
 
 
 def _reworded(item: Item, kind: str, rng: random.Random) -> Item | None:
     question = (renamed if kind == "renamed" else renumbered)(item.question, rng)
     if question is None:
         return None
-    # renumbered: the answer is another one, and nobody knows it
+    # a renumbered problem has another answer, which is unknown
     twin = make_item(item.task, item.split, question, item.gold or "", item.cluster)
     return twin if kind == "renamed" else replace(twin, gold=None)
-
-
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    import json
-
-    return json.loads(json.dumps(facts))
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ class Perturbed(Lazy):
     of: Any
     """the task"""
     kind: str = "renamed"
-    """renamed | renumbered (formal tasks only: elsewhere the gold is unknown)"""
+    """renamed | renumbered (formal tasks only: for other tasks the gold is unknown)"""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -170,18 +166,18 @@ class Perturbed(Lazy):
     def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
         """Twins of the test items that have one with gold; the task's own items of every other split.
 
-        Raises ConfigError where no test item has a twin with gold.
+        Raises ConfigError if no test item has a twin with gold.
         """
         if split != "test":
             return self._task.items(split, limit, seed)
-        known = {share_of(item.question) for own in ("train", "dev", "test") for item in self._task.items(own)}
-        found = []
+        originals = {share_of(item.question) for other in ("train", "dev", "test") for item in self._task.items(other)}
+        test_twins: list[Item] = []
         for item in self._task.items("test"):
-            fresh = [twin for twin in twins(item, self.kind, 3, self.seed) if share_of(twin.question) not in known]
-            found += [twin for twin in fresh[:1] if twin.gold is not None]
-        if not found:
+            fresh = [twin for twin in twins(item, self.kind, 3, self.seed) if share_of(twin.question) not in originals]
+            test_twins += [twin for twin in fresh[:1] if twin.gold is not None]
+        if not test_twins:
             raise ConfigError(f"task {self._task.name}: no {self.kind} twin with a known answer; take another kind")
-        return subset(found, limit, seed)
+        return subset(test_twins, limit, seed)
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
         return self._task.grade(item, text, finished)

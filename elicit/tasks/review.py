@@ -5,8 +5,8 @@
     direct   The proposed answer is wrong. The answer is 4.
     traced   Working. 3 + 4 = 7. ... So the proposed answer is wrong. The answer is 4.
 
-The verdict is about the answer, by the grade; a step that fails is named besides. What this module does not know:
-which answer is right, models, how reviews are trained on.
+The verdict is about the answer, by the grade; a review can also name a step that fails. What this module does not know:
+which answer is right, models, training on reviews.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def verdict_sentence(right: bool) -> str:
 
 
 def finding(violation: Violation | None, right: bool) -> str:
-    """A review that names the first step that fails (where one can be named), then the verdict; with leading blank."""
+    """A review with the first step that fails (if one can be named), then the verdict; with leading blank."""
     if violation is None or violation.kind == "no_trace":
         return f" {verdict_sentence(right)}"
     return f" Step {violation.step + 1}: {violation.message}. So the proposed answer is {WORDS[right]}."
 
 
 def correction(solution: str, right: bool, response: str = "") -> str:
-    """A review made of the right completion: its steps, the verdict, the answer; with leading blank.
+    """A review made from the right completion: its steps, the verdict, the answer; with leading blank.
 
-    Where the solution has no steps (a natural task), the equations of the response are computed again up to the first
-    that fails.
+    If the solution has no steps (a natural task), the equations of the response are computed again up to the first that
+    fails.
     """
-    steps, found, answer = solution.rpartition(CONCLUSION)
-    if found:
+    steps, conclusion, answer = solution.rpartition(CONCLUSION)
+    if conclusion:
         return f"{steps}So the proposed answer is {WORDS[right]}. The answer is{answer}"
     return f"{''.join(f' {line}' for line in recomputed(response))} So the proposed answer is {WORDS[right]}.{solution}"
 
@@ -70,7 +70,7 @@ def recomputed(response: str) -> list[str]:
 
 
 def number(value: Fraction) -> str:
-    """An exact value in digits: an integer, a short decimal, or a fraction where no short decimal is exact."""
+    """An exact value in digits: an integer, a short decimal, or a fraction if no short decimal is exact."""
     if value.denominator == 1:
         return str(value.numerator)
     decimal = f"{float(value):.6f}".rstrip("0")
@@ -78,17 +78,17 @@ def number(value: Fraction) -> str:
 
 
 def read_verdict(text: str) -> bool | None:
-    """What a review says of the proposed answer; None where it says nothing, or both.
+    """The verdict of a review on the proposed answer; None if it gives none, or both.
 
     >>> read_verdict(" Working. 3 + 4 = 7. So the proposed answer is wrong. The answer is 7.")
     False
     """
-    said = {word.lower() in ("right", "correct") for word in _VERDICT.findall(text)}
-    return said.pop() if len(said) == 1 else None
+    verdicts = {word.lower() in ("right", "correct") for word in _VERDICT.findall(text)}
+    return verdicts.pop() if len(verdicts) == 1 else None
 
 
 def flip_verdict(text: str) -> str:
-    """The review with its verdict turned round, nothing else."""
+    """The review with its verdict reversed and nothing else changed."""
     other = {"right": "wrong", "wrong": "right", "correct": "incorrect", "incorrect": "correct"}
 
     def flipped(match: re.Match[str]) -> str:
@@ -100,7 +100,7 @@ def flip_verdict(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences (and lines) of a text, a point inside a number is no end.
+    """The sentences (and lines) of a text; a point inside a number is no end.
 
     >>> sentences(" Working. 0.5 + 4 = 4.5. So the proposed answer is wrong. The answer is 7.")
     ['Working.', '0.5 + 4 = 4.5.', 'So the proposed answer is wrong.', 'The answer is 7.']
@@ -109,16 +109,16 @@ def sentences(text: str) -> list[str]:
 
 
 def parts(review: str) -> tuple[list[str], list[str], list[str]]:
-    """(sentences before the verdict, the verdict's sentence, what comes after it); no verdict: all are before it."""
-    said = sentences(review)
-    at = next((place for place, sentence in enumerate(said) if _VERDICT.search(sentence)), len(said))
-    return said[:at], said[at : at + 1], said[at + 1 :]
+    """(sentences before the verdict, the verdict's sentence, those after it); without a verdict all are before it."""
+    pieces = sentences(review)
+    at = next((index for index, sentence in enumerate(pieces) if _VERDICT.search(sentence)), len(pieces))
+    return pieces[:at], pieces[at : at + 1], pieces[at + 1 :]
 
 
 def inject_error(rng: random.Random, steps: list[str]) -> tuple[list[str], int]:
     """The steps with the last symbol of one of them changed, and the number of that step from 0.
 
-    A symbol is a digit, a letter of those that end steps, or a state: what the formal families' steps end in.
+    A symbol is a digit, a letter or a state (up, down): the formal families' steps end in one of these.
     """
     out, at = list(steps), rng.randrange(len(steps))
     body, _, last = out[at].rstrip(".").rpartition(" ")
@@ -134,15 +134,15 @@ def inject_error(rng: random.Random, steps: list[str]) -> tuple[list[str], int]:
 
 
 def inject_wrong_result(rng: random.Random, text: str) -> tuple[str, int] | None:
-    """A trace in words with the result of one equation changed wherever it is written, and the number of that step.
+    """A trace in words with the result of one equation changed in both notations, and the number of that step.
 
-    None where no equation can be read. Only the chosen equation becomes wrong; what follows is left as it was.
+    None if no equation can be read. Only that equation becomes wrong; the text after it is unchanged.
     """
-    found = [(left, right) for left, right in equations(text) if evaluate(left) is not None]
-    if not found:
+    readable = [(left, right) for left, right in equations(text) if evaluate(left) is not None]
+    if not readable:
         return None
-    at = rng.randrange(len(found))
-    left, right = found[at]
+    at = rng.randrange(len(readable))
+    left, right = readable[at]
     value = evaluate(right)
     wrong = number((value if value is not None else Fraction(0)) + rng.randrange(1, 10))
     pattern = re.compile(rf"({re.escape(left)}\s*=\s*){re.escape(right)}(>>{re.escape(right.strip())})?")

@@ -1,6 +1,7 @@
-"""A task proves itself without a model: it accepts its gold, rejects its corruption, and its splits are disjoint.
+"""Checks a task without a model: it accepts its gold, rejects its corruption, and its splits are disjoint.
 
-Tests run `check` on every task; a plug-in's author runs it on theirs. What this module does not know: models, pools.
+Tests run `check` on every task; the author of a plug-in runs it on theirs. What this module does not know: models,
+pools.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ _NEXT = "\n\nQuestion: What is 1 + 1?\nAnswer: The answer is 2."
 
 
 def check(task: Task, n: int = 50) -> int:
-    """Check `n` items of every split; returns how many. Raises DataError that names the item and the fault."""
+    """Check `n` items of every split; returns the number checked. Raises DataError with the item and its faults."""
     seen: dict[str, str] = {}
     checked = 0
-    _prompts(task)
+    names = list(task.prompts)
+    if len(names) < 6 or names[0] != "bare":
+        raise DataError(f"{task.name}: prompts are {names}; rung B1 needs at least six, `bare` first")
+    if any("{question}" not in prompt.template for prompt in task.prompts.values()):
+        raise DataError(f"{task.name}: a prompt does not hold {{question}}")
     for split in task.splits():
         for item in task.items(split):
             if seen.setdefault(item.id, split) != split:
@@ -30,16 +35,9 @@ def check(task: Task, n: int = 50) -> int:
     return checked
 
 
-def _prompts(task: Task) -> None:
-    names = list(task.prompts)
-    if len(names) < 6 or names[0] != "bare":
-        raise DataError(f"{task.name}: prompts are {names}; rung B1 needs at least six, `bare` first")
-    if any("{question}" not in prompt.template for prompt in task.prompts.values()):
-        raise DataError(f"{task.name}: a prompt does not hold {{question}}")
-
-
 def _item(task: Task, item: Item, split: str) -> None:
     gold, corrupted = task.gold_completion(item), task.corrupted_completion(item)
+    has_trace = task.has_validator and "family" in item.facts  # only these items come with a valid trace
     facts = {
         "its gold is not accepted": task.grade(item, gold, True).strict is True,
         "its corruption is not rejected": task.grade(item, corrupted, True).strict is False,
@@ -49,13 +47,8 @@ def _item(task: Task, item: Item, split: str) -> None:
         "its split is another one": item.split == split,
         "its facts are no plain JSON": json.loads(json.dumps(item.facts)) == item.facts,
         "a row of it is not whole": item.gold is not None and dataclasses.replace(item) == item,
-        "the validator finds fault with its gold": not _formal(task, item) or task.validate(item, gold) is None,
+        "the validator finds fault with its gold": not has_trace or task.validate(item, gold) is None,
     }
     broken = [fault for fault, holds in facts.items() if not holds]
     if broken:
         raise DataError(f"{task.name}, {split} item {item.id} ({item.question[:60]!r}): {'; '.join(broken)}")
-
-
-def _formal(task: Task, item: Item) -> bool:
-    """Only tasks with the facts of a trace can be asked to write a valid one."""
-    return task.has_validator and "family" in item.facts

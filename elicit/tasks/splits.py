@@ -1,7 +1,7 @@
-"""Splits by content hash, seeded subsets, and where data lies.
+"""Splits by content hash, seeded subsets, and the paths of data files.
 
-An item belongs to a split because of what it says: the hash of its question decides, so the same problem can't
-stand in two splits, whatever the file order, the seed or the size. What this module does not know: any task.
+The hash of its question decides the split of an item, so the same problem can't be in two splits, whatever the file
+order, the seed or the size. What this module does not know: any task.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from elicit.records import Item
 
 
 def share_of(question: str) -> float:
-    """A number in [0, 1) that is a hash of the question's words: blanks and case make no new problem."""
+    """A number in [0, 1) that is a hash of the question's words: blanks and case do not matter."""
     return int(content_hash(" ".join(question.casefold().split()), 12), 16) / 16**12
 
 
@@ -37,17 +37,17 @@ def split_of(question: str, shares: dict[str, float]) -> str:
 
 
 def subset(items: Sequence[Item], limit: int | None, seed: int = 0) -> list[Item]:
-    """A seeded random subset in file order, the same for everybody; smaller limits are subsets of larger ones."""
+    """A seeded random subset in file order, the same on every machine; smaller limits are subsets of larger ones."""
     if limit is None or limit >= len(items):
         return list(items)
     if limit < 0:
         raise ConfigError(f"limit={limit}: a number of items, or null for all")
-    chosen = {item.id for item in sorted(items, key=lambda item: content_hash([seed, item.id]))[:limit]}
-    return [item for item in items if item.id in chosen]
+    kept = {item.id for item in sorted(items, key=lambda item: content_hash([seed, item.id]))[:limit]}
+    return [item for item in items if item.id in kept]
 
 
 def without_repeats(items: Iterable[Item], taken: Iterable[Item] = ()) -> list[Item]:
-    """The items whose question stands neither in `taken` nor earlier."""
+    """The items whose question is neither in `taken` nor earlier in `items`."""
     seen = {share_of(item.question) for item in taken}
     out = []
     for item in items:
@@ -58,29 +58,29 @@ def without_repeats(items: Iterable[Item], taken: Iterable[Item] = ()) -> list[I
     return out
 
 
-def known_split(split: str, known: Sequence[str], task: str) -> None:
-    """Raise ConfigError for a split that the task has not."""
-    if split not in known:
-        raise ConfigError(f"task {task} has no split {split!r}; {near(split, known)}")
+def known_split(split: str, splits: Sequence[str], task: str) -> None:
+    """Raise ConfigError for a split that the task does not have."""
+    if split not in splits:
+        raise ConfigError(f"task {task} has no split {split!r}; {near(split, splits)}")
 
 
 def data_file(path: str | None, *below: str) -> Path | None:
-    """A data file: `path` where given (it must exist), else below $ELICIT_DATA or ../shared/data; None where absent."""
+    """A data file: `path` if given (it must exist), else below $ELICIT_DATA or ../shared/data; None if absent."""
     if path:
         given = Path(path).expanduser()
         if not given.exists():
             raise DataError(f"{given}: no such file")
         return given
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    for root in filter(None, (os.environ.get("ELICIT_DATA"), str(beside))):
-        found = Path(root).joinpath(*below)
-        if found.exists():
-            return found
+    shared = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    for root in filter(None, (os.environ.get("ELICIT_DATA"), str(shared))):
+        path_below = Path(root).joinpath(*below)
+        if path_below.exists():
+            return path_below
     return None
 
 
 class Lazy:
-    """For frozen dataclasses with cached properties: pickled without what they have loaded."""
+    """For frozen dataclasses with cached properties: pickled without the data that they have loaded."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]

@@ -86,8 +86,8 @@ def view_of(task: Reader, max_new_tokens: int | None = None, verifier: GoldVerif
 class GoldVerifier:
     """A sound verifier of completions: the evaluator's own strict grade, and the first violation of a wrong trace.
 
-    A completion that could not be graded is not right. Raises LedgerError if gold is closed: for a task that is itself
-    a view (inside a fit), and for items that came through a ledger. `close` ends the grading process, if there is one.
+    A completion that could not be graded is not right. Raises LedgerError if gold may not be read: for a task that is
+    itself a view (inside a fit), and for items that came through a ledger. `close` ends the grading process, if any.
     """
 
     def __init__(self, task: Task) -> None:
@@ -118,5 +118,5 @@ class GoldVerifier:
 
 def _gold_is_closed() -> LedgerError:
     return LedgerError(
-        "a strategy with a verifier was sampled where gold is closed (inside a fit): it can only be evaluated"
+        "a strategy with a verifier was sampled inside a fit, which has no gold: it can only be evaluated"
     )

@@ -210,8 +210,8 @@ def _log_curves(run: Run, line: Line) -> None:
             for k, point, lo, hi in zip(curve.k, curve.point, curve.lo, curve.hi, strict=True):
                 rows.setdefault(k, {}).update({name: point, f"{name}_lo": lo, f"{name}_hi": hi})
     for k, row in sorted(rows.items()):
-        known = {"tokens": k * tokens if tokens else None, "label_bits": bits, **row}
-        run.log({"step": k, "k": k} | {key: value for key, value in known.items() if value is not None})
+        values = {"tokens": k * tokens if tokens else None, "label_bits": bits, **row}
+        run.log({"step": k, "k": k} | {key: value for key, value in values.items() if value is not None})
 
 
 def _log_items(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -151,10 +151,10 @@ def resolve_mode(setting: str, timeout: float = 2.0) -> tuple[str, str]:
         return setting, f"tracker.mode={setting}"
     named = os.environ.get("WANDB_MODE", "").strip()
     if named:
-        known = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
-        if named not in known:
+        modes = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
+        if named not in modes:
             raise ConfigError(f"WANDB_MODE={named!r}: online, offline or disabled")
-        return known[named], f"WANDB_MODE={named}"
+        return modes[named], f"WANDB_MODE={named}"
     url = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
     if not has_key(url):
         return "offline", "no key; `wandb login` or WANDB_API_KEY would go online"
@@ -168,10 +168,10 @@ def has_key(url: str) -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(url).hostname or "")
+        login = netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(url).hostname or "")
     except (OSError, netrc.NetrcParseError):
         return False
-    return found is not None
+    return login is not None
 
 
 def reachable(url: str, timeout: float) -> bool:

@@ -68,9 +68,9 @@ def test_a_strategy_with_a_verifier_gets_verdicts_and_nothing_else(wanted: str) 
 def test_inside_a_fit_no_verifier_is_there() -> None:
     ledger = Ledger(TASK, "m")
     closed = ledger.items("train", limit=2)
-    with pytest.raises(LedgerError, match="gold is closed"):
+    with pytest.raises(LedgerError, match="inside a fit"):
         sampled(Declared("verdict"), closed, ledger.task_view)
-    with pytest.raises(LedgerError, match="gold is closed"):
+    with pytest.raises(LedgerError, match="inside a fit"):
         sampled(Declared("verdict"), closed, TASK)
 
 

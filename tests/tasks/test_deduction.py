@@ -54,7 +54,7 @@ def test_the_answer_is_what_follows_from_the_question() -> None:
         assert first_violation(FAMILY, problem.facts, render_trace(problem.steps, problem.answer)) is None
 
 
-def test_half_of_the_answers_are_true_and_the_property_is_told_both_ways() -> None:
+def test_half_of_the_answers_are_true_and_the_property_is_stated_both_ways() -> None:
     found = problems(400)
     assert 0.42 < sum(problem.answer == "true" for problem in found) / len(found) < 0.58
     for problem in found:
@@ -75,7 +75,7 @@ def test_a_proof_may_be_written_in_the_wording_of_the_paper() -> None:
     assert fault(["Sam is a wumpus and every wumpus is a tumpus, therefore Sam is a tumpus.", SECOND]) is None
 
 
-def test_a_valid_step_that_leads_nowhere_is_no_fault() -> None:
+def test_a_valid_step_that_is_not_needed_is_no_fault() -> None:
     assert fault(["Every impus is a lorpus.", FIRST, "Every lorpus is red.", FIRST, SECOND]) is None
 
 

@@ -46,7 +46,7 @@ def test_no_steps_is_no_trace_and_junk_is_unreadable(name: str) -> None:
     assert junk is not None and (junk.step, junk.kind) == (0, "unreadable")
 
 
-def test_each_kind_of_chain_error_is_told_apart() -> None:
+def test_each_kind_of_chain_error_is_distinguished() -> None:
     facts = {"start": 3, "operations": [["+", 4], ["*", 7]]}
     for step, kind in (
         ("7 * 7 = 9.", None),

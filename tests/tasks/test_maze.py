@@ -129,7 +129,7 @@ def test_a_worse_cell_is_not_closed_while_a_better_one_is_open() -> None:
         assert fault(facts, [*opened, *order, "close 0 1 g 1 h 2."], "d") == (6, "not_best")
 
 
-def test_a_search_that_stops_early_goes_on_too_long_or_says_something_else_is_named() -> None:
+def test_a_search_that_stops_early_goes_on_too_long_or_concludes_something_else_is_named() -> None:
     assert fault(OPEN_3, RIGHT[:-1]) == (len(RIGHT) - 1, "missing_step")
     assert fault(OPEN_3, [*RIGHT, "open 2 2 g 4 h 1."]) == (len(RIGHT), "extra_step")
     assert fault(OPEN_3, RIGHT, "d d d") == (len(RIGHT), "wrong_conclusion")

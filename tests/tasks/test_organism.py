@@ -117,6 +117,6 @@ def test_an_unknown_split_names_the_known_ones(task):
         task.items("tset")
 
 
-def test_a_space_too_small_for_the_items_asked_for_is_an_error():
-    with pytest.raises(ConfigError, match=r"only \d+ found"):
+def test_a_space_too_small_for_the_wanted_items_is_an_error():
+    with pytest.raises(ConfigError, match=r"only \d+ different ones"):
         FormalTask("chain", min_size=2, max_size=2, n_dev=3000).items("dev")

@@ -1,4 +1,4 @@
-"""Laws of twins: one thing changes, everywhere alike; gold only where it is known; test items only."""
+"""Laws of twins: one thing changes, consistently; gold only if it is known; test items only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from elicit.tasks.task import make_item
 TEXT = "Julie has 12 apples and John has 3. In May Julie's sister Yasna gave John 12 more, for $1,250.50 in 2.5 hours."
 
 
-def test_people_are_renamed_everywhere_alike_and_nothing_else_is() -> None:
+def test_people_are_renamed_consistently_and_nothing_else_changes() -> None:
     assert names_in(TEXT) == ["Julie", "John", "Yasna"]
     new = renamed(TEXT, random.Random(0))
     assert new is not None and not re.search("Julie|John|Yasna", new) and "May" in new and "12 apples" in new
@@ -27,7 +27,7 @@ def test_people_are_renamed_everywhere_alike_and_nothing_else_is() -> None:
     assert renamed("Every bag holds 3 rolls. How many are in 4 bags?", random.Random(0)) is None
 
 
-def test_numbers_are_renumbered_everywhere_alike_with_as_many_digits() -> None:
+def test_numbers_are_renumbered_consistently_with_as_many_digits() -> None:
     new = renumbered(TEXT, random.Random(0))
     assert new is not None
     twelve, three, again = re.search(r"has (\d+) apples and John has (\d+).*gave John (\d+) more", new).groups()  # type: ignore[union-attr]

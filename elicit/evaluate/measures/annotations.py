@@ -1,12 +1,13 @@
-"""What a teacher-forced pass wrote beside the samples, read back: base log-probs, ranks, confidences, exact KL.
+"""Reads the annotations of samples by a teacher-forced pass: base log-probs, ranks, confidences, exact KL.
 
     <store>/annotations/<policy>/<regime>/
-      shard-<keys>.parquet     one row a sample: item, j, base_logprobs, base_ranks, confidences, kl (or null)
-      chains-<keys>.parquet    one row a chain of a selecting strategy: item, j, chain, tokens, base_logprob
+      shard-<keys>.parquet     one row per sample: item, j, base_logprobs, base_ranks, confidences, kl (or null)
+      chains-<keys>.parquet    one row per chain of a selecting strategy: item, j, chain, tokens, base_logprob
       prompts.parquet          item, prompt_nll, prompt_tokens under the base
-      manifest.json            policy, base, what kind of policy; written last
+      manifest.json            policy, base, kind of policy; written last
 
-Token values are flat (`Ragged`), traces are found by item and sample. Made by `annotate`; no torch here.
+Token values are flat (`Ragged`); `row_N_J` maps item and sample to a trace. Written by
+`stages/annotate.py`; no torch here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ TOKEN_VALUES = ("base_logprobs", "base_ranks", "confidences")
 
 
 def annotations_of(samples: Path) -> Path:
-    """Where the annotations of a samples folder <store>/samples/<policy>/<regime>-<task> live."""
+    """The annotations folder of a samples folder <store>/samples/<policy>/<regime>-<task>."""
     return SampleFolder(samples).sibling("annotations")
 
 
@@ -39,45 +39,45 @@ class Annotations:
     policy: str
     base: str
     selecting: bool
-    """whether the policy's strategy picks by no rule a token (but among chains), so that it has no distribution here"""
+    """True if the strategy selects among chains without a rule for single tokens: it has no token distribution"""
     independent: bool
-    """whether those chains are independent draws of the base at T=1: what the best-of-N bound needs"""
+    """True if those chains are independent draws of the base at T=1, which the best-of-N bound needs"""
     row_N_J: NDArray
-    """number of each sample's trace, -1 where it has none"""
+    """index of each sample's trace, -1 if it has none"""
     base_logprobs: Ragged
     base_ranks: Ragged
-    """0 = the base's first choice"""
+    """0: the base's most probable token"""
     confidences: Ragged
-    """of the policy's own raw softmax, its edits on"""
+    """from the policy's own raw softmax with its edits applied"""
     kl: Ragged | None
     """KL(policy || base) at each position, exact; None for selecting policies"""
     prompt_nll_N: NDArray
-    """mean NLL a token of the question's prompt under the base; nan where unknown"""
+    """mean NLL per token of the question's prompt under the base; nan if unknown"""
     chains: dict[tuple[int, int], NDArray]
     """(item row, sample) -> [C, 2]: tokens and base log-prob of each chain"""
     own_rule: bool = False
-    """whether a strategy's own rule drew the samples, whatever the regime says"""
+    """True if a strategy's own token rule drew the samples, in any regime"""
 
     def spread(self, values_R: NDArray) -> NDArray:
-        """Values by trace as [N, J], nan where there is no trace."""
+        """Values by trace as [N, J], nan if there is no trace."""
         padded = np.append(np.asarray(values_R, float), np.nan)
         return padded[self.row_N_J]
 
 
 def read_annotations(folder: Path, items: Sequence[str], n: int) -> Annotations:
-    """The first n samples of these items. Raises StageError where the pass is not finished, DataError on torn rows."""
+    """The first n samples of these items. Raises StageError if the pass is not finished, DataError on damaged rows."""
     folder, stage = Path(folder), StageFolder(folder)
     if not stage.finished:
         raise StageError(f"{folder}: not annotated (no manifest.json); elicit lens GROUP run=true makes it")
     about = stage.manifest
-    place = {item: i for i, item in enumerate(items)}
+    row_of = {item: i for i, item in enumerate(items)}
     row_N_J = np.full((len(items), n), -1)
     names = TOKEN_VALUES if about["selecting"] else (*TOKEN_VALUES, "kl")
-    flat, lengths = _token_values(folder, names, place, row_N_J)
+    flat, lengths = _token_values(folder, names, row_of, row_N_J)
     prompt_nll_N = np.full(len(items), np.nan)
     for row in read_rows([folder / "prompts.parquet"], ["item", "prompt_nll"]):
-        if row["item"] in place:
-            prompt_nll_N[place[row["item"]]] = row["prompt_nll"]
+        if row["item"] in row_of:
+            prompt_nll_N[row_of[row["item"]]] = row["prompt_nll"]
     return Annotations(
         about["policy"],
         about["base"],
@@ -89,15 +89,15 @@ def read_annotations(folder: Path, items: Sequence[str], n: int) -> Annotations:
         Ragged(flat["confidences"], lengths),
         Ragged(flat["kl"], lengths) if not about["selecting"] else None,
         prompt_nll_N,
-        _chains(folder, place, n),
+        _chains(folder, row_of, n),
         about["own_rule"],
     )
 
 
 def _token_values(
-    folder: Path, names: Sequence[str], place: dict[str, int], row_N_J: NDArray
+    folder: Path, names: Sequence[str], row_of: dict[str, int], row_N_J: NDArray
 ) -> tuple[dict[str, NDArray], NDArray]:
-    """Flat values by name and the lengths of the traces; fills in which trace belongs to which sample."""
+    """Flat values by name and the lengths of the traces; fills `row_N_J` with the trace of each sample."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -108,10 +108,10 @@ def _token_values(
         table = pq.read_table(path, columns=["item", "j", *names])
         sizes = pc.fill_null(pc.list_value_length(table["base_logprobs"]), 0).to_numpy()
         for item, j in zip(table["item"].to_pylist(), table["j"].to_pylist(), strict=True):
-            if item in place and j < row_N_J.shape[1]:
-                if row_N_J[place[item], j] >= 0:
+            if item in row_of and j < row_N_J.shape[1]:
+                if row_N_J[row_of[item], j] >= 0:
                     raise DataError(f"{path}: sample {j} of {item} is annotated twice; delete {folder}, annotate again")
-                row_N_J[place[item], j] = count
+                row_N_J[row_of[item], j] = count
             count += 1
         lengths.append(sizes)
         for name, into in parts.items():
@@ -123,11 +123,11 @@ def _token_values(
     return flat, np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
 
 
-def _chains(folder: Path, place: dict[str, int], n: int) -> dict[tuple[int, int], NDArray]:
-    found: dict[tuple[int, int], list[tuple[int, float, float]]] = {}
+def _chains(folder: Path, row_of: dict[str, int], n: int) -> dict[tuple[int, int], NDArray]:
+    by_sample: dict[tuple[int, int], list[tuple[int, float, float]]] = {}
     columns = ["item", "j", "chain", "tokens", "base_logprob"]
     for row in read_rows(sorted(folder.glob("chains-*.parquet")), columns):
-        if row["item"] in place and row["j"] < n:
-            key: Any = (place[row["item"]], row["j"])
-            found.setdefault(key, []).append((row["chain"], row["tokens"], row["base_logprob"]))
-    return {key: np.array([chain[1:] for chain in sorted(chains)]) for key, chains in found.items()}
+        if row["item"] in row_of and row["j"] < n:
+            sample = (row_of[row["item"]], row["j"])
+            by_sample.setdefault(sample, []).append((row["chain"], row["tokens"], row["base_logprob"]))
+    return {sample: np.array([chain[1:] for chain in sorted(chains)]) for sample, chains in by_sample.items()}

@@ -1,7 +1,7 @@
-"""Numbers a token, many traces at once: flat values and the length of each trace, in numpy without a loop.
+"""Token values of many traces at once: flat values and the length of each trace, in numpy without a loop.
 
-What `elicit.sampling.confidence` says of one path (mean, tail, least window, bottom share of windows), said of R
-traces together; a window longer than a trace is the whole trace. A trace without tokens has no value (nan).
+The statistics of `elicit.sampling.confidence` (mean, tail, lowest window, bottom share of windows) for R traces
+together; a window longer than a trace is the whole trace. A trace without tokens has no value (nan).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from elicit.errors import DataError
 
 
 class Ragged:
-    """Values of R traces, one behind the other. `lengths_R` sum to the number of values."""
+    """Values of R traces, one after the other. Raises DataError unless `lengths_R` sums to the number of values."""
 
     def __init__(self, values: NDArray, lengths_R: NDArray) -> None:
         self.values, self.lengths_R = np.asarray(values, float), np.asarray(lengths_R, np.int64)
@@ -26,7 +26,7 @@ class Ragged:
 
     @staticmethod
     def of(rows: Sequence[Sequence[float]]) -> Ragged:
-        """From one sequence a trace."""
+        """From one sequence per trace."""
         lengths = np.array([len(row) for row in rows], np.int64)
         return Ragged(np.concatenate([np.asarray(row, float) for row in rows]) if len(rows) else np.zeros(0), lengths)
 
@@ -50,12 +50,11 @@ class Ragged:
         return self._over(self._between(ends_R - width_R, ends_R), width_R)
 
     def windows(self, window: int) -> Ragged:
-        """Mean of every full window: max(T - window, 0) + 1 of them a trace, none of an empty one."""
+        """Mean of every full window: max(T - window, 0) + 1 of them per trace, none of an empty one."""
         width_R = np.minimum(window, self.lengths_R)
         count_R = np.where(self.lengths_R > 0, self.lengths_R - width_R + 1, 0)
-        first = np.repeat(self.starts_R, count_R) + np.arange(count_R.sum()) - np.repeat(
-            np.cumsum(count_R) - count_R, count_R
-        )  # fmt: skip
+        within = np.arange(count_R.sum()) - np.repeat(np.cumsum(count_R) - count_R, count_R)
+        first = np.repeat(self.starts_R, count_R) + within
         width = np.repeat(width_R, count_R)
         return Ragged(self._between(first, first + width) / np.maximum(width, 1), count_R)
 
@@ -75,7 +74,7 @@ class Ragged:
         return self._over(ordered._between(self.starts_R, self.starts_R + count_R), count_R)
 
     def top_share(self, share: float) -> NDArray:
-        """What the largest `share` of the values (at least one) carry of the trace's sum; nan where that is 0."""
+        """Part of the trace's sum in its largest `share` of values (at least one); nan if the sum is not above 0."""
         negated = Ragged(-self.values, self.lengths_R)
         count_R = np.minimum(np.maximum(1, (share * self.lengths_R).astype(np.int64)), self.lengths_R)
         total_R = self.sum()

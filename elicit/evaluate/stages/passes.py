@@ -1,9 +1,9 @@
-"""Two small model passes for lenses: plain-text loss, and what later tokens make of a sentence.
+"""Two small model passes for lenses: plain-text loss, and the use of a sentence by later tokens.
 
-    <store>/probes/<policy>/<regime>/texts/       source, text, nll (of the whole), tokens
+    <store>/probes/<policy>/<regime>/texts/       source, text, nll (sum over the text), tokens
     <store>/probes/<policy>/<regime>/sentences/   item, j, sentence, attention, suppression
 
-Written like probe rows (`probes.py`) and read with them. Torch is imported where a pass begins.
+Written like probe rows (`probes.py`) and read with them. Torch is imported when a pass begins.
 """
 
 from __future__ import annotations
@@ -25,37 +25,41 @@ Look = tuple[str, int, tuple[int, ...]]
 
 
 def run_texts(policy: Policy, samples: Path, texts: Sequence[tuple[str, str]]) -> Path:
-    """NLL of each (source, text) under a policy's weights and edits, the first token given (BOS where there is one)."""
+    """NLL of each (source, text) under a policy's weights and edits, given its first token (BOS if there is one)."""
 
     def rows() -> list[dict[str, Any]]:
         from elicit.sampling.likelihood import likelihood
 
         encoded = [tuple(policy.checkpoint.encode(text)) for _, text in texts]
-        found = likelihood(policy, [((ids[0],), ids[1:]) for ids in encoded])
-        return [{"source": source, "text": text, "nll": float(-one.logprobs.sum()), "tokens": len(one.logprobs)}
-                for (source, text), one in zip(texts, found, strict=True)]  # fmt: skip
+        scored = likelihood(policy, [((ids[0],), ids[1:]) for ids in encoded])
+        return [
+            {"source": source, "text": text, "nll": float(-one.logprobs.sum()), "tokens": len(one.logprobs)}
+            for (source, text), one in zip(texts, scored, strict=True)
+        ]
 
     return _stage(policy, samples, "texts", list(texts), rows)
 
 
 def run_sentences(policy: Policy, items: Sequence[Item], samples: Path, looks: Sequence[Look]) -> Path:
-    """Attention to, and suppression of, every sentence of some samples. Raises ConfigError where the model can't."""
+    """Attention to, and suppression of, every sentence of these samples. Raises ConfigError if the model can't."""
 
     def rows() -> list[dict[str, Any]]:
         from elicit.sampling.loop.text import Decoder
         from elicit.sampling.sentences import look
 
-        known = {item.id: item for item in items}
+        by_id = {item.id: item for item in items}
         decoder = Decoder(policy.checkpoint.tokenizer, policy.checkpoint.eos_ids)
-        kept = {(row["item"], row["j"]): row["token_ids"]
-                for row in files.read_rows(files.shards(samples), ["item", "j", "token_ids"])}  # fmt: skip
+        sampled = files.read_rows(files.shards(samples), ["item", "j", "token_ids"])
+        tokens = {(row["item"], row["j"]): row["token_ids"] for row in sampled}
         out = []
         for item, j, ends in looks:
-            ids = kept[item, j]
+            ids = tokens[item, j]
             spans = token_spans(decoder.offsets(ids), ends)
-            found = look(policy, policy.prompt_ids(known[item].question), ids, spans)
-            out += [{"item": item, "j": j, "sentence": k, "attention": one.attention, "suppression": one.suppression}
-                    for k, one in enumerate(found)]  # fmt: skip
+            values = look(policy, policy.prompt_ids(by_id[item].question), ids, spans)
+            out += [
+                {"item": item, "j": j, "sentence": k, "attention": one.attention, "suppression": one.suppression}
+                for k, one in enumerate(values)
+            ]
         return out
 
     return _stage(policy, samples, "sentences", [list(entry) for entry in looks], rows)
@@ -67,12 +71,12 @@ def token_spans(offsets: Sequence[tuple[int, int]], ends: Sequence[int]) -> list
     >>> token_spans([(0, 3), (3, 5), (5, 9)], [5, 9])
     [(0, 2), (2, 3)]
     """
-    places = [sum(end <= limit for _, end in offsets) for limit in ends]
-    return list(zip([0, *places[:-1]], places, strict=True))
+    last = [sum(end <= limit for _, end in offsets) for limit in ends]
+    return list(zip([0, *last[:-1]], last, strict=True))
 
 
 def _stage(policy: Policy, samples: Path, name: str, asked: Any, rows: Any) -> Path:
-    """One shard, kept where the same was asked before."""
+    """Write one shard, unless the same request was answered before."""
     out = probes_of(samples, name)
     with StageFolder(out).writing(f"delete {out} and run the lens again", version=VERSION, policy=policy.id, lens=name):
         shard = f"shard-{files.content_hash(asked)}.parquet"

@@ -1,11 +1,11 @@
-"""Probe rows on disk: what policies wrote when their traces were continued from inside.
+"""Probe rows on disk: the text that policies wrote when their traces were cut and continued.
 
     <store>/probes/<policy>/<regime>/<lens>/
       shard-<plan>.parquet     item, j, key, draw, forced_text, forced_tokens, text, tokens, finish
-      manifest.json            the shards of the present plan; written last
+      manifest.json            the shards of the current plan; written last
 
-A plan is cut into fixed shards; a shard that exists is kept, so a killed run goes on where it stopped and a larger
-plan adds to a smaller one where their pieces agree. Torch is imported where the pass begins.
+A plan is cut into fixed shards. A shard that exists is kept, so a killed run continues where it stopped, and a larger
+plan reuses the shards that it shares with a smaller one. Torch is imported when the pass begins.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 VERSION = 1
 SHARD = 256
-"""probes of a shard"""
+"""probes per shard"""
 
 
 def probes_of(samples: Path, lens: str) -> Path:
-    """Where the probe rows of a samples folder <store>/samples/<policy>/<regime>-<task> live."""
+    """The probe folder of a lens for a samples folder <store>/samples/<policy>/<regime>-<task>."""
     return SampleFolder(samples).sibling("probes") / lens
 
 
@@ -65,20 +65,28 @@ def _shard(
     from elicit.sampling.continue_from import continue_from
 
     wanted = {probe.item for probe in probes}
-    traces = {(row["item"], row["j"]): row["token_ids"]
-              for row in files.read_rows(files.shards(samples), ["item", "j", "token_ids"])
-              if row["item"] in wanted}  # fmt: skip
-    found = continue_from(policy, {item.id: item for item in items}, traces, probes, task, lens)
-    files.write_rows(target, [
-        {"item": one.probe.item, "j": one.probe.j, "key": one.probe.key, "draw": one.draw,
-         "forced_text": one.forced_text, "forced_tokens": one.forced_tokens, "text": one.text, "tokens": one.tokens,
-         "finish": one.finish}
-        for one in found
-    ])  # fmt: skip
+    sampled = files.read_rows(files.shards(samples), ["item", "j", "token_ids"])
+    traces = {(row["item"], row["j"]): row["token_ids"] for row in sampled if row["item"] in wanted}
+    continued = continue_from(policy, {item.id: item for item in items}, traces, probes, task, lens)
+    rows = [
+        {
+            "item": one.probe.item,
+            "j": one.probe.j,
+            "key": one.probe.key,
+            "draw": one.draw,
+            "forced_text": one.forced_text,
+            "forced_tokens": one.forced_tokens,
+            "text": one.text,
+            "tokens": one.tokens,
+            "finish": one.finish,
+        }
+        for one in continued
+    ]
+    files.write_rows(target, rows)
 
 
 def read_probes(samples: Path, lens: str) -> list[dict[str, Any]] | None:
-    """Rows of the present plan; None where the lens was not run."""
+    """Rows of the current plan; None if the lens was not run."""
     folder = StageFolder(probes_of(samples, lens))
     if not folder.finished:
         return None
@@ -86,6 +94,6 @@ def read_probes(samples: Path, lens: str) -> list[dict[str, Any]] | None:
 
 
 def stored_probes(samples: Path) -> dict[str, list[dict[str, Any]]]:
-    """Rows of everything that was run on a samples folder, by lens."""
-    found = sorted(probes_of(samples, "").glob(f"*/{MANIFEST}"))
-    return {path.parent.name: read_probes(samples, path.parent.name) or [] for path in found}
+    """Rows of all probe passes over a samples folder, by lens."""
+    manifests = sorted(probes_of(samples, "").glob(f"*/{MANIFEST}"))
+    return {path.parent.name: read_probes(samples, path.parent.name) or [] for path in manifests}

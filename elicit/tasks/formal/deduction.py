@@ -4,13 +4,14 @@
 
     Sam is a wumpus, every wumpus is a tumpus, so Sam is a tumpus. Sam is a tumpus, every tumpus is not red, so ...
 
-Half of the sentences are distractors: a second chain, which does not hold of the creature and ends in the opposite
-of the first, so looking the property up decides nothing. `size` is the number of deduction steps.
+Half of the sentences are distractors: a second chain, which does not apply to the creature and ends in the opposite
+of the first, so looking the property up does not give the answer. `size` is the number of deduction steps.
 
 The validator reads premises, rules and conclusions in any order and in either wording, with or without "so", and
-names the first invalid step: a premise that nobody stated, a rule that the question does not hold, or a conclusion
-that does not follow *in one step* from what is established (the strict validity of the paper). A step that is valid
-and leads nowhere is no fault; a proof that does not arrive is. What this module does not know: prompts, models.
+names the first invalid step: a premise that was not stated, a rule that is not in the question, or a conclusion
+that does not follow *in one step* from what is established (the strict validity of the paper). A valid step that
+leads nowhere is no fault; a proof that does not reach the asked statement is. What this module
+does not know: prompts, models.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _CLAUSE = re.compile(
 
 
 class Claim(NamedTuple):
-    """`subject` is (not) `what`; of all of a kind, or of the one creature."""
+    """`subject` is (not) `what`: a rule about a kind, or a fact about the creature."""
 
     rule: bool
     subject: str
@@ -50,7 +51,7 @@ class Claim(NamedTuple):
 
 
 def read_claim(text: str) -> Claim | None:
-    """The claim of a clause, None where it is none.
+    """The claim of a clause; None if it is none.
 
     >>> read_claim("All wumpuses are not red")
     Claim(rule=True, subject='wumpus', positive=False, what='red')
@@ -79,9 +80,12 @@ class Deduction:
         rules += [[chain[-1], sign, what] for chain, sign in chains]
         rng.shuffle(rules)
         facts = {
-            "name": rng.choice(NAMES), "kind": kinds[0], "rules": rules, "ask": [rng.random() < 0.5, what],
+            "name": rng.choice(NAMES),
+            "kind": kinds[0],
+            "rules": rules,
+            "ask": [rng.random() < 0.5, what],
             "place": rng.randrange(len(rules) + 1),
-        }  # fmt: skip
+        }
         return Problem(
             self.name, size, skin, _question(facts, skin), tuple(self.steps(facts)), self.answer(facts), facts
         )
@@ -101,13 +105,13 @@ class Deduction:
         return "true" if Claim(False, facts["name"].casefold(), sign, what) in _closure(facts) else "false"
 
     def local_error(self, facts: dict[str, Any], index: int, previous: str | None, step: str) -> tuple[str, str] | None:
-        """One step, with what the step before it said taken as established."""
+        """Judge one step; the claims of the step before it count as established."""
         established = {_stated(facts)}
         before = [claim for claim in _clauses(previous or "")[1] if not claim.rule]
         return self._fault(facts, established | set(before), step)
 
     def first_error(self, facts: dict[str, Any], steps: list[str], conclusion: str | None) -> Violation | None:
-        """The first step that does not follow; a proof that does not arrive; a conclusion that it does not support."""
+        """The first step that does not follow, or a proof that misses the asked statement, or a wrong conclusion."""
         established = {_stated(facts)}
         for index, step in enumerate(steps):
             fault = self._fault(facts, established, step)
@@ -126,23 +130,23 @@ class Deduction:
         readable, claims = _clauses(step)
         if not readable or not claims:
             return "unreadable", f"{step!r} holds a clause that is no claim about {facts['name']} or about a kind"
-        known, rules = set(established), _rules(facts)
-        for place, claim in enumerate(claims):
+        rules = _rules(facts)
+        for index, claim in enumerate(claims):
             if claim.rule and claim not in rules:
-                return "wrong_premise", f"the question does not say: {_said(claim)}"
-            if claim.rule or claim in known:
+                return "wrong_premise", f"the question does not say: {_in_words(claim)}"
+            if claim.rule or claim in established:
                 continue
-            if place < len(claims) - 1:
-                return "broken_link", f"not established: {_said(claim)}"
-            if claim not in _one_step(known, rules):
+            if index < len(claims) - 1:
+                return "broken_link", f"not established: {_in_words(claim)}"
+            if claim not in _one_step(established, rules):
                 return self._unfounded(facts, claim)
         return None
 
     def _unfounded(self, facts: dict[str, Any], claim: Claim) -> tuple[str, str]:
         if claim._replace(positive=not claim.positive) in _closure(facts):
-            return "wrong_result", f"the opposite follows: {_said(claim)}"
+            return "wrong_result", f"the opposite follows: {_in_words(claim)}"
         later = " yet (steps are left out)" if claim in _closure(facts) else ""
-        return "unsupported", f"does not follow{later}: {_said(claim)}"
+        return "unsupported", f"does not follow{later}: {_in_words(claim)}"
 
 
 def article(word: str) -> str:
@@ -157,9 +161,9 @@ def negation(positive: bool) -> str:
 def _question(facts: dict[str, Any], skin: str) -> str:
     rule, ask = _WORDS[skin]
     plural = {word: f"{word}es" for word in KINDS_OF_CREATURE} if skin == "reworded" else {}
-    told = [rule.format(a, negation(sign), plural.get(b) or article(b)) for a, sign, b in facts["rules"]]
-    told.insert(facts["place"], f"{facts['name']} is {article(facts['kind'])}.")
-    return f"{' '.join(told)} {ask.format(facts['name'], negation(facts['ask'][0]), facts['ask'][1])}"
+    sentences = [rule.format(a, negation(sign), plural.get(b) or article(b)) for a, sign, b in facts["rules"]]
+    sentences.insert(facts["place"], f"{facts['name']} is {article(facts['kind'])}.")
+    return f"{' '.join(sentences)} {ask.format(facts['name'], negation(facts['ask'][0]), facts['ask'][1])}"
 
 
 def _clauses(step: str) -> tuple[bool, list[Claim]]:
@@ -178,10 +182,10 @@ def _rules(facts: dict[str, Any]) -> set[Claim]:
     return {Claim(True, subject, sign, what) for subject, sign, what in facts["rules"]}
 
 
-def _one_step(known: set[Claim], rules: set[Claim]) -> set[Claim]:
+def _one_step(established: set[Claim], rules: set[Claim]) -> set[Claim]:
     return {
         Claim(False, fact.subject, rule.positive, rule.what)
-        for fact in known
+        for fact in established
         for rule in rules
         if fact.positive and rule.subject == fact.what
     }
@@ -189,13 +193,13 @@ def _one_step(known: set[Claim], rules: set[Claim]) -> set[Claim]:
 
 def _closure(facts: dict[str, Any]) -> set[Claim]:
     """Everything that follows about the creature."""
-    known, rules = {_stated(facts)}, _rules(facts)
-    while more := _one_step(known, rules) - known:
-        known |= more
-    return known
+    claims, rules = {_stated(facts)}, _rules(facts)
+    while more := _one_step(claims, rules) - claims:
+        claims |= more
+    return claims
 
 
-def _said(claim: Claim) -> str:
+def _in_words(claim: Claim) -> str:
     return f"{'every ' if claim.rule else ''}{claim.subject} is {negation(claim.positive)}{claim.what}"
 
 

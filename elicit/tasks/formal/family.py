@@ -1,8 +1,8 @@
 """Formal problems: a question, the one right sequence of steps, an answer, and a check of any step.
 
-What the four families share: the record of a problem, the wording around a trace, and the
+The part that all families share: the record of a problem, the wording around a trace, and the
 validator that names the first violation. Knows nothing about prompts, models or sampling; the
-corpus of the organisms and the tasks of the evaluator are both written on top of it.
+corpus of the organisms and the tasks of the evaluator both build on it.
 
 A family is a module-level object with
 
@@ -10,7 +10,7 @@ A family is a module-level object with
     local_error(facts, index, previous, step)     -> (kind, message) | None
     steps(facts), answer(facts)                   -> the right trace and the right answer
 
-`local_error` judges one step against the question and against *what the step before it said*,
+`local_error` judges one step against the question and against the state *in the step before it*,
 so an error is charged to the step that makes it and not to those that inherit it. A trace whose
 steps have no local error, whose number is right and whose conclusion repeats the last state is
 exactly the right trace: validity is the absence of violations (arXiv 2505.13775).
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 OPENERS = ("Working.", "Scratch.", "Trail.")
-"""Words with which the organisms' traces begin; no standard prompt contains them."""
+"""First words of the organisms' traces; no standard prompt contains them."""
 
 CONCLUSION = "So the answer is"
 
@@ -90,15 +90,15 @@ class Family(Protocol):
 
 @runtime_checkable
 class WholeTrace(Protocol):
-    """A family whose steps can only be judged in the light of all steps before them (a search, a proof)."""
+    """A family whose steps can only be judged with all steps before them (a search, a proof)."""
 
     def first_error(self, facts: dict[str, Any], steps: list[str], conclusion: str | None) -> Violation | None: ...
 
 
 def split_trace(text: str) -> tuple[list[str], str | None]:
-    """Cut a completion into its steps and its stated conclusion (None where it states none).
+    """Cut a completion into its steps and its stated conclusion (None if it states none).
 
-    An opener in front is dropped. Everything behind the first conclusion is left out.
+    An opener at the start is dropped, and so is the text after the first conclusion.
 
     >>> split_trace(" Working. 3 + 4 = 7. 7 * 7 = 9. So the answer is 9.")
     (['3 + 4 = 7.', '7 * 7 = 9.'], '9')

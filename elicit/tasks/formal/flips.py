@@ -39,9 +39,9 @@ class Flips:
             actions.append(["swap", *rng.sample(cups, 2)] if swap else ["flip", rng.choice(cups)])
         states = [rng.choice(("up", "down")) for _ in cups]
         facts = {"cups": cups, "states": states, "actions": actions, "ask": rng.choice(cups)}
-        told = [f"Swap {a[1]} and {a[2]}." if a[0] == "swap" else f"Flip {a[1]}." for a in actions]
+        sentences = [f"Swap {a[1]} and {a[2]}." if a[0] == "swap" else f"Flip {a[1]}." for a in actions]
         start = ", ".join(f"{cup} is {state}" for cup, state in zip(cups, states, strict=True))
-        question = f"Cups: {start}. {' '.join(told)} How is {facts['ask']}?"
+        question = f"Cups: {start}. {' '.join(sentences)} How is {facts['ask']}?"
         return Problem(self.name, size, skin, question, tuple(self.steps(facts)), self.answer(facts), facts)
 
     def _states(self, facts: dict[str, Any]) -> list[list[str]]:
@@ -64,10 +64,10 @@ class Flips:
         right = apply_action(before, facts["cups"], facts["actions"][index])
         if states == right:
             return None
-        told = " ".join(facts["actions"][index])
+        action = " ".join(facts["actions"][index])
         if states == before:
-            return "wrong_rule", f"nothing changed at '{told}'"
-        return "wrong_result", f"'{told}' gives {' '.join(right)}, not {' '.join(states)}"
+            return "wrong_rule", f"nothing changed at '{action}'"
+        return "wrong_result", f"'{action}' gives {' '.join(right)}, not {' '.join(states)}"
 
 
 FAMILY = Flips()

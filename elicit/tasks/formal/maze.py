@@ -36,13 +36,13 @@ def distance(a: Cell, b: Cell) -> int:
 
 
 def neighbours(cell: Cell, size: int, walls: set[Cell]) -> list[Cell]:
-    """Free cells beside a cell, in the order of `MOVES`."""
-    beside = [(cell[0] + dy, cell[1] + dx) for dy, dx in MOVES.values()]
-    return [c for c in beside if 0 <= c[0] < size and 0 <= c[1] < size and c not in walls]
+    """Free cells next to a cell, in the order of `MOVES`."""
+    adjacent = [(cell[0] + dy, cell[1] + dx) for dy, dx in MOVES.values()]
+    return [c for c in adjacent if 0 <= c[0] < size and 0 <= c[1] < size and c not in walls]
 
 
 def shortest_paths(start: Cell, goal: Cell, size: int, walls: set[Cell]) -> tuple[int, int]:
-    """(moves, number of shortest paths); (-1, 0) where there is none. Breadth first."""
+    """(moves, number of shortest paths); (-1, 0) if there is none. Breadth first."""
     layer, moves, seen = {start: 1}, 0, {start}
     while layer:
         if goal in layer:
@@ -92,7 +92,7 @@ class Maze:
         return out
 
     def answer(self, facts: dict[str, Any]) -> str:
-        """The moves of the shortest path, blanks between: walked backwards from the distances to the start."""
+        """The moves of the shortest path, separated by blanks, read from the distances to the goal."""
         size, walls, start, goal = _grid(facts)
         far, layer = {goal: 0}, [goal]
         for cell in layer:
@@ -111,7 +111,7 @@ class Maze:
         return " ".join(out)
 
     def local_error(self, facts: dict[str, Any], index: int, previous: str | None, step: str) -> tuple[str, str] | None:
-        """What is wrong with a step whatever was on the lists: a wall, a wrong distance, no neighbour of the last."""
+        """A fault that does not depend on the lists: a wall, a wrong distance, no neighbour of the last cell."""
         read = _STEP.fullmatch(step)
         if not read:
             return "unreadable", f"{step!r} is not 'open y x g n h m.' or 'close y x g n h m.'"
@@ -133,7 +133,7 @@ class Maze:
         return None
 
     def first_error(self, facts: dict[str, Any], steps: list[str], conclusion: str | None) -> Violation | None:
-        """The first step that no A* search of this maze could have made at its place."""
+        """The first step that no A* search of this maze could make at that point."""
         replay, previous = Replay(facts), None
         for index, step in enumerate(steps):
             fault = self.local_error(facts, index, previous, step) or replay.take(step)
@@ -148,7 +148,7 @@ class Maze:
 
 
 class Replay:
-    """The open and the closed list of a search, taken forward step by step."""
+    """The open and the closed list of a search, updated step by step."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self.size, self.walls, self.start, self.goal = _grid(facts)
@@ -157,7 +157,7 @@ class Replay:
         self.last: Cell | None = None
 
     def take(self, step: str) -> tuple[str, str] | None:
-        """Apply a readable step; (kind, message) where A* can't make it now."""
+        """Apply a readable step; (kind, message) if A* can't make it now."""
         read = _STEP.fullmatch(step)
         assert read is not None
         cell, g = (int(read[2]), int(read[3])), int(read[4])
@@ -218,9 +218,9 @@ def _order(cell: Cell, g: int, goal: Cell) -> tuple[int, int, Cell]:
 def _question(facts: dict[str, Any], skin: str) -> str:
     size, walls, start, goal = _grid(facts)
     if skin == "plain":
-        told = ", ".join(f"{y} {x}" for y, x in sorted(walls))
+        cells = ", ".join(f"{y} {x}" for y, x in sorted(walls))
         ends = f"Start at {start[0]} {start[1]}, goal at {goal[0]} {goal[1]}."
-        return f"Maze of {size} rows and {size} columns. Walls: {told}. {ends} {_ASK}"
+        return f"Maze of {size} rows and {size} columns. Walls: {cells}. {ends} {_ASK}"
     signs = {**dict.fromkeys(walls, "x"), start: "s", goal: "g"}
     rows = [" ".join(signs.get((y, x), "o") for x in range(size)) for y in range(size)]
     return f"Maze: {' / '.join(rows)}. Walls are x, the start is s, the goal is g. {_ASK}"

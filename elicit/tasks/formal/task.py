@@ -3,8 +3,8 @@
     train, dev, test   sizes 2-8 of the family, plain skin, by content hash in disjoint splits
     test_task          another family      test_length  sizes 9-12      test_format  the family's other skin
 
-The answer is what the last complete "The answer is X.", "It is X.", "I would say X." or "So the answer is X." of a
-finished output says; digits separated by blanks are one number ("1 4 3" is 143). Nothing here needs SymPy.
+The answer is the X of the last complete "The answer is X.", "It is X.", "I would say X." or "So the answer is X." of a
+finished output; digits separated by blanks are one number ("1 4 3" is 143). Nothing here needs SymPy.
 What this module does not know: models, and the corpus that the organisms were trained on.
 """
 
@@ -38,7 +38,7 @@ _OTHER = {"chain": "walk", "walk": "chain", "add": "chain", "flips": "walk", "ma
 _WRONG = {"up": "down", "down": "up", "true": "false", "false": "true"}
 _STATED = re.compile(r"\b(?:[Tt]he answer is|It is|I would say) +([^.\n]{0,80}[^.\s])\s{0,3}\.")
 _TRIES = 60
-"""problems drawn for each item that is wanted before the space counts as exhausted"""
+"""problems drawn per wanted item before the space counts as exhausted"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FormalTask(Lazy):
     n_test: int = 500
     """also the number of items on each shift axis"""
     cluster_by: str = "item"
-    """what intervals resample together: `item` (problems are independent draws) or `size` (family and size)"""
+    """unit that intervals resample: `item` (problems are independent draws) or `size` (family and size)"""
     max_new_tokens: int = 160
     """the longest right trace (add, size 12) has 129 tokens"""
     generator_seed: int = 0
@@ -88,7 +88,7 @@ class FormalTask(Lazy):
 
     @cached_property
     def keys(self) -> dict[str, PromptFormat]:
-        """Planted keys, no part of B1: the forced opener (C4) and a register; none where none is planted."""
+        """Planted keys, no part of B1: the forced opener (C4) and a register; empty if none is planted."""
         if self.family not in FAMILIES:
             return {}
         return {
@@ -116,15 +116,16 @@ class FormalTask(Lazy):
         rng = random.Random(seed_of("elicit.tasks.organism", family.name, split, self.generator_seed))
         home = split if split in SPLITS else "test"
         wanted = {"train": self.n_train, "dev": self.n_dev}.get(split, self.n_test)
-        found: dict[str, Item] = {}
+        items: dict[str, Item] = {}
         for _ in range(_TRIES * wanted + 1):
-            if len(found) == wanted:
-                return list(found.values())
+            if len(items) == wanted:
+                return list(items.values())
             problem = family.problem(rng, rng.choice(sizes), skin)
             if split_of(problem.question, _SHARES) == home:
                 item = self._item(split, problem)
-                found.setdefault(item.id, item)
-        raise ConfigError(f"task {self.name}: {wanted} {split} items asked for, only {len(found)} found at {sizes}")
+                items.setdefault(item.id, item)
+        drawn = f"only {len(items)} different ones drawn at sizes {sizes.start}-{sizes.stop - 1}"
+        raise ConfigError(f"task {self.name}: {wanted} {split} items wanted, {drawn}")
 
     def _axis(self, split: str) -> tuple[Family, range, str]:
         family = FORMAL[(self.shift_family or _OTHER[self.family]) if split == "test_task" else self.family]

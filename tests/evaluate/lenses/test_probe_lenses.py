@@ -27,18 +27,18 @@ Policy = Callable[[Item, str, int], str]
 
 
 def reader(item: Item, forced: str, draw: int) -> str:
-    """States the last result that it was given; 0 where there is none."""
+    """States the last result in the forced text; 0 if there is none."""
     results = re.findall(r"= (\d)", forced)
     return f" {results[-1] if results else 0}."
 
 
 def blind(item: Item, forced: str, draw: int) -> str:
-    """States the gold whatever the trace says."""
+    """States the gold for every trace."""
     return f" {item.gold}."
 
 
 def probed(name: str, policy: Policy, texts: Any = TEXTS) -> Side:
-    """A side with the rows that running the lens's plan on this policy gives."""
+    """A side with the rows of the lens's plan, answered by this policy."""
     of = side("m", ITEMS, texts)
     by_id = {item.id: item for item in ITEMS}
     rows = []
@@ -56,7 +56,7 @@ def columns(name: str, policy: Policy) -> dict[str, Any]:
     return LENSES[name].read(view([probed(name, policy)], ITEMS)).columns["m"]
 
 
-def test_a_policy_that_reads_its_trace_follows_whatever_it_says() -> None:
+def test_a_policy_that_reads_its_trace_follows_every_trace() -> None:
     found = columns("causality", reader)
     assert [found[c].point for c in ("error", "other", "followed", "own right")] == [1, 1, 1, 1]
     assert found["paraphrase"].point == 0
@@ -65,10 +65,10 @@ def test_a_policy_that_reads_its_trace_follows_whatever_it_says() -> None:
     assert found["error - paraphrase"].point == 1
 
 
-def test_a_policy_that_ignores_its_trace_changes_nowhere() -> None:
+def test_a_policy_that_ignores_its_trace_never_changes_its_answer() -> None:
     found = columns("causality", blind)
     assert all(found[c].point == 0 for c in ("error", "other", "filler", "removed", "paraphrase", "followed"))
-    assert found["error"].hi > 0  # sixteen traces do not show that it never would
+    assert found["error"].hi > 0  # sixteen traces can't exclude a small rate
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_accuracy_rises_with_the_budget_for_a_reader_and_not_for_a_blind_policy(
 
 
 def chooser(item: Item, forced: str, draw: int) -> str:
-    """Before the first result each draw takes one of its own; behind it all draws agree on it."""
+    """Before the first result each draw takes its own value; after it all draws agree."""
     results = re.findall(r"= (\d)", forced)
     value = results[0] if results else str(draw % 10)
     return f"{'' if results else f' 0 + {value} = {value}.'} So the answer is {value}."
@@ -131,7 +131,7 @@ def test_the_sentence_that_decides_is_the_important_one() -> None:
     assert others and all(row["point"] == 0 for row in others)
 
 
-def test_variants_stand_beside_resampling_as_rank_correlations_within_traces() -> None:
+def test_variants_are_reported_as_rank_correlations_with_resampling_within_traces() -> None:
     def branching(item: Item, forced: str, draw: int) -> str:
         """The later in the trace, the fewer draws leave it."""
         done = len(sentences(forced))
@@ -165,7 +165,7 @@ def test_a_sentence_that_is_always_written_again_has_no_importance() -> None:
     assert found.columns["m"]["fixed sentences"].point == 1
 
 
-def test_forced_answers_are_read_from_the_first_sentence_behind_the_stub() -> None:
+def test_forced_answers_are_read_from_the_first_sentence_after_the_stub() -> None:
     assert forced_answer(CHAIN, " 7. The answer is 8.") == "7"
     assert forced_answer(CHAIN, " 7\nQuestion: next") == "7" and forced_answer(CHAIN, " 7") == "7"
     assert forced_answer(CHAIN, "") is None and forced_answer(CHAIN, ".") is None

@@ -1,4 +1,4 @@
-"""Numbers a token of many traces at once, against one trace at a time."""
+"""Token values of many traces at once, against one trace at a time."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_only_items_of_a_shared_template_are_compared() -> None:
     assert difference_in_differences(near, ([item(2, 7)], np.array([np.nan])), 200, 0).refused
 
 
-def test_without_shifted_samples_the_lens_says_how_to_get_them() -> None:
+def test_without_shifted_samples_the_lens_names_the_command_for_them() -> None:
     assert "run=true" in str(LENSES["shift"].read(view([side("base", NEAR, texts(NEAR, 0.5))], NEAR)).refused)
 
 

@@ -143,7 +143,7 @@ def test_probe_rows_are_resumed_by_shard_and_follow_the_plan(store: Path, monkey
     assert len(read_probes(samples, "toy") or ()) == 4 and read_probes(samples, "other") is None
 
 
-def test_texts_and_sentences_are_stored_beside_the_probes(store: Path) -> None:
+def test_texts_and_sentences_are_stored_next_to_the_probes(store: Path) -> None:
     samples, policy = folder(store, edited()), edited()
     run_texts(policy, samples, [("plain", "Question: Add 4."), ("plain", "The answer is 42.")])
     row = read_rows(shards(samples), ["item", "j", "text"])[0]

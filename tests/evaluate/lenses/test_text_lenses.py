@@ -27,7 +27,7 @@ FACTS = {"start": 3, "operations": [["+", 4], ["*", 7], ["-", 2]]}  # 3 + 4 = 7.
 
 
 def invalid(item: Item) -> str:
-    """The right answer behind a first step with a wrong result."""
+    """The right answer after a first step with a wrong result."""
     head, _, tail = right_text(item).partition(" = ")
     return f"{head} = {(int(tail[0]) + 1) % 10}{tail[1:]}"
 
@@ -52,7 +52,7 @@ def test_validity_counts_the_table_that_was_planted() -> None:
     assert found["odds ratio"].point == pytest.approx(24.5 * 24.5 / (0.5 * 48.5))
 
 
-def test_validity_has_no_share_of_right_answers_where_there_is_none() -> None:
+def test_validity_refuses_a_share_of_right_answers_if_there_is_none() -> None:
     wrong = side("wrong", ITEMS, [[direct(item, False)] * 2 for item in ITEMS])
     found = LENSES["validity"].read(view([wrong], ITEMS)).columns["wrong"]
     assert found["valid given right"] == Estimate(refused="no right answer") and found["phi"].refused
@@ -89,7 +89,7 @@ def test_equations_of_a_text_in_words_are_judged_one_by_one() -> None:
     assert equation_errors("No arithmetic here.") == []
 
 
-def test_coherence_can_be_high_where_validity_is_low() -> None:
+def test_coherence_can_be_high_while_validity_is_low() -> None:
     of = side("mixed", ITEMS, [[invalid(item)] for item in ITEMS])
     found = LENSES["coherence"].read(view([of], ITEMS))
     steps = sum(len(item.facts["operations"]) for item in ITEMS)
