@@ -31,13 +31,20 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A grade before it is a row. `strict=None`: ungraded, and `ungraded` says why."""
+    """A grade before it is a row. `strict=None`: ungraded, and `ungraded` gives the reason.
+
+    `first` is a third reading besides strict and lenient: the verdict on the first complete declaration anywhere in the
+    completion, however it goes on (a right answer followed by rambling), and `first_answer` is that answer. None if the
+    task has no such reading, or if the verdict is open.
+    """
 
     strict: bool | None
     lenient: bool | None
     answer: str | None
     answer_class: str | None
     ungraded: str | None = None
+    first: bool | None = None
+    first_answer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from functools import cached_property
 from elicit.errors import ConfigError
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks.grading import extract
+from elicit.tasks.grading import declaration, extract
 from elicit.tasks.natural.arithmetic import SIGNS, evaluate
 from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.prompts import natural_prompts
@@ -101,7 +101,8 @@ class Countdown(NaturalTask):
         return make_item(self.name, split, question, expression, None, facts)
 
     def extract(self, text: str, finished: bool) -> Answer:
-        strict = extract.strict(text, finished)
+        declared = declaration.last("text", text, finished)
+        strict = declared.answer if declared else None
         loose = [part.strip() for part in _EXPRESSION.findall(extract.tail(text)) if re.search(r"[-+*/]", part)]
         return Answer(strict, strict or (loose[-1] if loose else None))
 

@@ -15,7 +15,7 @@ from typing import Any
 from elicit.errors import DataError
 from elicit.files import read_jsonl
 from elicit.records import Item
-from elicit.tasks.grading import extract
+from elicit.tasks.grading import declaration
 from elicit.tasks.natural.hub import hub_rows
 from elicit.tasks.natural.task import NaturalTask, carve, with_test
 from elicit.tasks.splits import data_file
@@ -76,7 +76,8 @@ class Math(NaturalTask):
 
     def _items(self, rows: Iterable[tuple[int, dict[str, Any]]], source: str) -> Iterable[Item]:
         for number, row in rows:
-            gold = row.get("answer") or extract.strict(str(row.get("solution", "")), finished=True)
+            boxed = declaration.stated("math", str(row.get("solution", "")))
+            gold = row.get("answer") or (boxed.answer if boxed else None)
             if not isinstance(row.get("problem"), str) or not gold:
                 raise DataError(f"{source}, line {number}: expected `problem` and `answer` or a `solution` with a box")
             yield make_item("math", "train", row["problem"], str(gold))

@@ -15,7 +15,7 @@ from typing import Any
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks.grading import extract, verify
+from elicit.tasks.grading import declaration, extract, verify
 from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.splits import split_of
 from elicit.tasks.task import SPLITS, Answer, Judgement, make_item
@@ -101,7 +101,8 @@ class ReasoningGym(NaturalTask):
     def extract(self, text: str, finished: bool) -> Answer:
         part = extract.own_part(text)[0]
         span = self.answer_span(part)
-        return Answer(extract.strict(text, finished), part[span[0] : span[1]] if span else None)
+        declared = declaration.last(self.kind, text, finished)
+        return Answer(declared.answer if declared else None, part[span[0] : span[1]] if span else None)
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
         answer = self.extract(text, finished)
