@@ -65,8 +65,12 @@ _OPERATORS = {"<=": "\\le", ">=": "\\ge", "!=": "\\ne"}
 _MIRRORED = {">": "<", "\\ge": "\\le"}
 _IN = re.compile(r"\\in(?![A-Za-z])")
 _CUP = re.compile(r"\\cup(?![A-Za-z])")
-_ROW, _CELL = re.compile(r"\\\\"), re.compile(r"&")
+_ROW, _CELL = re.compile(r"\\\\(?:\[[\d.]{1,5}[a-z]{2}\])?"), re.compile(r"&")
 _VARIABLE = re.compile(r"(?:[A-Za-z]|\\(?!pi\b)[a-z]{2,8})'?(?:_(?:\w|\{\w{1,8}\}))?'?")
+_NAMED = re.compile(
+    r"m?\s?\\(?:overline|angle|triangle|widehat|measuredangle)\s?\{?\s?[A-Z]{1,4}\s?\}?|\([a-z](?:, ?[a-z]){1,4}\)"
+)
+_WITH_UNIT = re.compile(r"([^\s].*?)\s?\\text\s?\{([^{}]{1,60})\}(\s?\^\s?\{?[23]\}?)?")
 _FUNCTION = re.compile(r"(?:[A-Za-z]{1,3}|\\[a-z]{2,8})(?:_\w|'|\^\{-1\})?\s?\([^()=]{0,60}\)")
 _TOKEN = re.compile(r"\\[A-Za-z]+|[^\W\d_]+")
 _TWO_LETTERS = frozenset(
@@ -96,14 +100,15 @@ def _read(text: str, letters: bool, depth: int) -> Answer:
     whole = _ALL_TEXT.fullmatch(text)
     if whole:
         inner = _read(clean(whole[1]), True, depth + 1)
-        return inner if inner.kind in ("number", "option", "list") else Answer("text", clean(whole[1]))
+        written = inner.kind in ("number", "option", "list") or not has_words(whole[1])
+        return inner if written else Answer("text", clean(whole[1]))
     if text[:1] == "{" and closing(text, 0) == len(text) - 1:
         return _read(text[1:-1], letters, depth + 1)
     for rule in (_matrix, _congruence, _list, _relation, _union, _bracketed, _both_signs):
         found = rule(text, letters, depth + 1)
         if found:
             return found
-    return Answer("text" if has_words(text) else "expression", text)
+    return _with_unit(text) or Answer("text" if has_words(text) else "expression", text)
 
 
 def _number(text: str, letters: bool) -> Answer | None:
@@ -115,6 +120,13 @@ def _number(text: str, letters: bool) -> Answer | None:
         return Answer("numeral", f"{'-' if numeral[1] == '-' else ''}{whole or '0'}{'.' + part if part else ''}")
     found = unit.quantity(text, letters)
     return Answer("number", text, value=found.value, unit=found.unit) if found else None
+
+
+def _with_unit(text: str) -> Answer | None:
+    r"""An expression with a unit in \text{} after it: 10\pi\text{ cm}."""
+    match = _WITH_UNIT.fullmatch(text) if text.endswith(("}", "2", "3")) else None
+    found = unit.read(f"\\text{{{match[2]}}}{match[3] or ''}") if match and not has_words(match[1]) else None
+    return Answer("expression", match[1], unit=found.unit) if match and found and found.value == 1 else None
 
 
 def _short(text: str) -> Answer | None:
@@ -219,7 +231,12 @@ def _bounded(sides: list[str]) -> bool:
 
 def _union(text: str, letters: bool, depth: int) -> Answer | None:
     pieces, _ = _pieces(text, _CUP)
-    return Answer("union", text, tuple(_read(piece, letters, depth) for piece in pieces)) if len(pieces) > 1 else None
+    if len(pieces) < 2:
+        return None
+    parts = tuple(_read(piece, letters, depth) for piece in pieces)
+    if all(part.kind == "set" for part in parts):
+        return Answer("set", text, tuple(one for part in parts for one in part.parts))
+    return Answer("union", text, parts)
 
 
 def _bracketed(text: str, letters: bool, depth: int) -> Answer | None:
@@ -282,7 +299,7 @@ def _name(label: str) -> str:
 def is_label(text: str) -> bool:
     """Whether the left side of an equation is only a name: x, f(x), P(X > 2), AB, total cost."""
     text = text.strip()
-    if _VARIABLE.fullmatch(text) or _FUNCTION.fullmatch(text) or _ALL_TEXT.fullmatch(text):
+    if _VARIABLE.fullmatch(text) or _NAMED.fullmatch(text) or _FUNCTION.fullmatch(text) or _ALL_TEXT.fullmatch(text):
         return True
     tokens = text.split()
     return bool(tokens) and all(is_word(token.strip("'.:")) or re.fullmatch(r"[A-Z]{2,3}", token) for token in tokens)

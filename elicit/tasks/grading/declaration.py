@@ -2,7 +2,7 @@ r"""Where a completion declares an answer, and which one.
 
     completion   = bare | { text | box | tag | sentence }
     box          = ("\boxed" | "\fbox") ("{" balanced "}" | token)
-    tag          = "####" content end of line
+    tag          = "####" content end of line | "<answer>" content "</answer>"
     sentence     = cue content (sentence end | end of line)
     cue          = ("the" | "my" | "our") [adjective] ("answer" | "option" | "choice") [("to" | "for") words] verb
                  | start of line [markup] ["final" | "correct"] "answer" (":" | "=" | "is")  - Answer: 72 **Answer: D**
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from elicit.tasks.grading import reading
@@ -57,7 +58,8 @@ class _Cue(NamedTuple):
 
 _EMPHASIS = r"[*_]{0,3}"
 _VERB = (
-    r"(?:\s{1,3}(?:is|are|was|equals|(?:would|must|should|will|has to) be|comes (?:out )?to)\b(?:\s?:)?|\s{0,2}[:=])"
+    r"(?:\s{1,3}(?:is|are|was|isn't|cannot be|can't be|equals|"
+    r"(?:would|must|should|will|has to) be|comes (?:out )?to)\b(?:\s?:)?|\s{0,2}[:=])"
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(\{|(?=[^{\s]))")
 _SENTENCE = re.compile(
@@ -66,16 +68,26 @@ _SENTENCE = re.compile(
     rf"(?:\s(?:to|for|in|of)\s[^.:=\n]{{1,60}}?)?{_VERB}{_EMPHASIS}"
     rf"|(?<![A-Za-z])final\s{{1,3}}answer{_EMPHASIS}{_VERB}{_EMPHASIS}"
     rf"|(?:(?:^|(?<=\n))[ \t]{{0,8}}(?:[>#*_•-][ \t]{{0,2}}){{0,8}}|(?<=[*_])|(?<=[.!?] ))"
-    rf"(?:(?:final|correct|right)\s)?(?:answer|ans\.?){_EMPHASIS}(?:\s{{0,3}}[:=]|\s{{1,3}}is\b){_EMPHASIS}",
+    rf"(?:(?:so|thus|hence|therefore),? )?(?:(?:final|correct|right)\s)?(?:answer|ans\.?|(?<=[a-z]\s)(?:option|choice))"
+    rf"{_EMPHASIS}(?:\s{{0,3}}[:=]|\s{{1,3}}is\b){_EMPHASIS}",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
-    r"(?:^|(?<=\n))[ \t]{0,8}(?:#{1,6}[ \t]{0,4}[*_]{0,3}|[*_]{2,3})(?:the )?(?:final )?answer"
+    r"(?:^|(?<=\n))[ \t]{0,8}(?:#{1,6}[ \t]{0,4}[*_]{0,3}|[*_]{2,3}|(?=final))(?:the )?(?:final )?answer"
     r":?[*_]{0,3}:?[ \t]{0,8}(?=\n)",
     re.IGNORECASE,
 )
 _NUMBER_LABEL = re.compile(r"(?:^|(?<=\n))A:[ \t]{0,4}(?=[-+$]?\d)")
+_ELEMENT = re.compile(r"<answer>\s{0,8}", re.IGNORECASE)
 _TAG = re.compile(r"####(?!#)[ \t]{0,8}")
+_FORMS = (
+    ("box", _BOX, ("\\boxed", "\\fbox")),
+    ("sentence", _SENTENCE, ("ans", "option", "choice")),
+    ("sentence", _HEADING, ("answer",)),
+    ("tag", _TAG, ("####",)),
+    ("element", _ELEMENT, ("<answer",)),
+)
+"""form, pattern, and what a text must hold for the pattern to be tried"""
 _NO_CUE = re.compile(
     r"(?:^|\s)(?:if|whether|unless|suppose|supposing|assume|assuming)(?: that)?\s{1,3}$|\\text\w{0,4}\s?\{\s?$",
     re.IGNORECASE,
@@ -85,9 +97,12 @@ _LINE_END = re.compile(r"\n|$")
 _SHORT_FORM = re.compile(r"(?:^|[\s(])(?:mr|mrs|ms|dr|st|prof|no|rs|vs|jr|sr|mt|ft|gen|approx)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:^|\s)\d{1,2}$")  # 1. apple 2. banana
 _SAYS_NOTHING = re.compile(
-    r"(?:\W{0,5})(?:correct|right|wrong|incorrect|clear|obvious|simple|easy|as follows|below|above|shown|found|given|"
-    r"verified|obtained|not (?:correct|right|wrong|clear))\b(?! by \d)",
+    r"(?:\W{0,5})(?:correct|right|wrong|incorrect|clear|obvious|simple|easy|as follows|below|above|shown|"
+    r"found(?! to be)|given(?! by)|verified|obtained|not (?:correct|right|wrong|clear))\b",
     re.IGNORECASE,
+)
+_DESCRIBES = re.compile(
+    r"(?:at (?:least|most)|(?:more|less|greater|fewer|larger|smaller) than|an? [a-z]{3})", re.IGNORECASE
 )
 _LIST_LINE = re.compile(r"[ \t]{0,8}(?:[-*•]|\d{1,3}[.)])?[ \t]{0,4}\S{1,40}(?: \S{1,40}){0,3}[ \t]{0,8}")
 _EQUATION_LINE = re.compile(r"[^=\n]{1,120}=[^=\n]{1,120}(?:=[^=\n]{1,120}){0,8}")
@@ -139,15 +154,17 @@ def readings(kind: str, text: str) -> Iterable[tuple[_Cue, Declared | None]]:
     return _read(kind, text, reversed(_cues(kind, text)))
 
 
-def _cues(kind: str, text: str) -> list[_Cue]:
+@lru_cache(maxsize=64)
+def _cues(kind: str, text: str) -> tuple[_Cue, ...]:
     """All cues in order of their content: nothing before the last one can be the answer."""
-    found = [_Cue("box", match.start(), match.end()) for match in _BOX.finditer(text)]
-    for form, pattern in (("sentence", _SENTENCE), ("sentence", _HEADING), ("tag", _TAG)):
-        found += [_Cue(form, match.start(), match.end()) for match in pattern.finditer(text)]
+    found, lower = [], text.casefold()
+    for form, pattern, needed in _FORMS:
+        if any(word in lower for word in needed):  # most completions hold few of them
+            found += [_Cue(form, match.start(), match.end()) for match in pattern.finditer(text)]
     if kind == "number":
         found += [_Cue("sentence", match.start(), match.end()) for match in _NUMBER_LABEL.finditer(text)]
     found.sort(key=lambda cue: (cue.start, cue.at))
-    return found if len(found) <= 2 * MAX_CUES else found[:MAX_CUES] + found[-MAX_CUES:]
+    return tuple(found if len(found) <= 2 * MAX_CUES else found[:MAX_CUES] + found[-MAX_CUES:])
 
 
 def _read(kind: str, text: str, cues: Iterable[_Cue]) -> Iterable[tuple[_Cue, Declared | None]]:
@@ -158,6 +175,10 @@ def _read(kind: str, text: str, cues: Iterable[_Cue]) -> Iterable[tuple[_Cue, De
             if closing is None:
                 closing = _braces(text)
             yield cue, _box(kind, text, cue, closing)
+        elif cue.form == "element":
+            end = text.find("</answer>", cue.start, cue.start + MAX_CONTENT)
+            content = text[cue.start : end].rstrip() if end > 0 else ""
+            yield cue, _declared(text, cue.start, _content(kind, content) if content else None, content)
         elif not _NO_CUE.search(text[max(0, cue.at - 24) : cue.at]):
             says, found = _sentence(kind, text, cue)
             if says:
@@ -196,8 +217,12 @@ def _declared(text: str, at: int, span: Span | None, content: str) -> Declared |
 def _sentence(kind: str, text: str, cue: _Cue) -> tuple[bool, Declared | None]:
     """Whether a cue declares anything of this kind, and the answer, None if it is incomplete or refused."""
     start = cue.start
+    if text[cue.at : cue.start].rstrip(" :*_").casefold().endswith(("n't", "not be", "n't be")):
+        return True, None
     while start < len(text) and text[start].isspace() and (cue.form != "tag" or text[start] != "\n"):
         start += 1
+    if text.startswith("- ", start) and "\n" in text[cue.start : start]:  # the mark of a list
+        start += 2
     limit = min(len(text), start + MAX_CONTENT)
     if start == len(text) or (cue.form == "tag" and text[start] == "\n"):
         return True, None
@@ -208,7 +233,7 @@ def _sentence(kind: str, text: str, cue: _Cue) -> tuple[bool, Declared | None]:
         return False, None  # what follows declares it
     if not content.strip(" *_.:$"):
         return True, None
-    if _SAYS_NOTHING.match(content):
+    if _SAYS_NOTHING.match(content) or (kind in ("number", "math") and _DESCRIBES.match(content)):
         return False, None
     if kind == "text" and "\n" in text[cue.start : start]:
         content = _paragraph(text, start, content)
@@ -295,16 +320,16 @@ def _bare_value(text: str, kind: str) -> Span | None:
 def _bare_option(text: str) -> Span | None:
     """(B), B. or B, alone or with the words of the choice after it, in which no other option is mentioned."""
     span = None if "\n" in text else reading.option(text)
-    if span is None or text[: span.start].strip(" *_-"):
+    if span is None or text[: span.start].strip(" *_-$"):
         return None
-    rest = text[span.end :]
+    rest = text[span.end :].lstrip("$")
     alone = text[span.start] == "(" or re.match(r"[.:)*_]|$", rest)
     return None if not alone or re.search(r"\([A-Z]\)|\b[B-HJ-Z][.)]", rest) else span
 
 
 def _bare_word(text: str) -> Span | None:
     span = reading.word(text)
-    return span if span and not text[: span.start].strip(" *_-") and not text[span.end :].strip(" *_.!") else None
+    return span if span and not text[: span.start].strip(' *_-("“') and not text[span.end :].strip(' *_.!)"”') else None
 
 
 def _bare_text(text: str) -> Span | None:

@@ -88,6 +88,8 @@ def _as_equation(labelled: Answer) -> Answer:
 
 
 def _equation(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind == "expression":  # an identity: (x+1)^2 - 2x = x^2 + 1
+        return _all(same(part, b, decide, False) for part in a.parts)
     if b.kind != "equation":
         return False
     if any(part.kind not in ("number", "expression") for part in (*a.parts, *b.parts)):
@@ -130,12 +132,15 @@ def _expression(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
         return a.text == b.mark
     if b.kind != "expression":
         return False
+    if not unit.agree(a.unit, b.unit):
+        return False
     if _SPACES.sub("", a.text) == _SPACES.sub("", b.text):
         return True
     forms = normal.form(a.text), normal.form(b.text)
     if forms[0] is not None and forms[1] is not None:
         return forms[0] == forms[1]
-    if letters_of(a.text) != letters_of(b.text) or _subscripts(a.text) != _subscripts(b.text):
+    below = _subscripts(a.text), _subscripts(b.text)
+    if letters_of(a.text) != letters_of(b.text) or (all(below) and below[0] != below[1]):
         return False
     return decide("expression", a.text, b.text)
 
@@ -194,7 +199,8 @@ def _text(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
 
 _BY_KIND: dict[str, Callable[[Answer, Answer, Decide, bool], bool | None]] = {
     "labelled": _labelled, "equation": _equation, "inequality": _inequality, "number": _number,
-    "expression": _expression, "list": _list, "set": _set, "tuple": _tuple, "union": _union, "matrix": _matrix, "congruence": _congruence,
+    "expression": _expression, "list": _list, "set": _set, "tuple": _tuple, "union": _union, "matrix": _matrix,
+    "congruence": _congruence,
     "based": _based, "ratio": _ratio, "option": _option, "text": _text, "numeral": _text,
 }  # fmt: skip
 _ORDER = (

@@ -33,11 +33,12 @@ def read(kind: str, tail: str) -> Declared | None:
     for cue, found in declaration.readings(kind, tail):
         if found is not None:
             return found
-        if cue.form == "sentence" and (content := tail[cue.start :]).strip():
+        if cue.form == "sentence" and tail[cue.start :].strip():
+            content = tail[cue.at :]
             hedged = reading.single_value(content, kind) if kind in ("number", "math") else None
             if hedged is None:
                 return None
-            return Declared(content[hedged.start : hedged.end], cue.start + hedged.start, cue.start + hedged.end, True)
+            return Declared(content[hedged.start : hedged.end], cue.at + hedged.start, cue.at + hedged.end, True)
     span = last_span(kind, tail)
     return None if span is None else Declared(tail[span[0] : span[1]], *span, True)
 

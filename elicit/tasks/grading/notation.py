@@ -39,6 +39,7 @@ _BACKSLASHES = re.compile(r"\\+")
 _ROOT_SIGN = re.compile(r"(?:√|(?<![\\A-Za-z])sqrt)\s?(\d{1,40}(?:\.\d{1,40})?|[A-Za-z](?![A-Za-z])|\([^()]{1,80}\))")
 _SHORT_ROOT = re.compile(r"\\sqrt\s?(?=[0-9A-Za-z])([0-9A-Za-z])")
 _OVER = re.compile(r"\{([^{}]{0,200}?)\\over(?![A-Za-z])([^{}]{0,200})\}")
+_CHOOSE = re.compile(r"\{([^{}]{0,200}?)\\choose(?![A-Za-z])([^{}]{0,200})\}")
 _SEPARATED = re.compile(r"(?<=\d)(?:\{,\}|,?\\!\s?|\\[,: ]|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")
 _REWRITES = (
     (re.compile(rf"[{_RAISED}]{{1,40}}"), lambda m: f"^{{{m[0].translate(_LEVEL)}}}"),
@@ -63,6 +64,7 @@ _REWRITES = (
     (re.compile(r"\\varnothing(?![A-Za-z])|\\\{\s?\\\}"), lambda _: r"\emptyset "),
     (re.compile(r"\\[lc]?dots(?![A-Za-z])|\.\.\."), lambda _: r"\ldots "),
     (re.compile(r"\^\s?\{?\s?\\circ\s?\}?|\\degree(?![A-Za-z])"), lambda _: "°"),
+    (_CHOOSE, lambda m: rf"\binom{{{m[1].strip()}}}{{{m[2].strip()}}}"),
     (_OVER, lambda m: rf"\frac{{{m[1].strip()}}}{{{m[2].strip()}}}"),
     (_SHORT_ROOT, lambda m: rf"\sqrt{{{m[1]}}}"),
 )  # fmt: skip

@@ -37,8 +37,8 @@ class Span(NamedTuple):
 
 
 _LEAD = re.compile(
-    r"(?:[\s*_\"“'`>:=]{1,40}|<[a-z]{1,6}>|(?:therefore|thus|hence|then|clearly|simply|just|indeed|exactly|obviously|so|also|"
-    r"now|equal to|given by|precisely)(?:[,:]|(?=\s))){0,8}",
+    r"(?:[\s*_\"“'`>:=]{1,40}|<[a-z]{1,6}>|(?:therefore|thus|hence|then|clearly|simply|just|indeed|exactly|obviously|"
+    r"so|also|now|equal to|given by|found to be|precisely)(?:[,:]|(?=\s))){0,8}",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"(?:not|never|neither|isn't|no longer)\b", re.IGNORECASE)
@@ -48,11 +48,16 @@ _CLOSES = {"$$": "$$", "$": "$", "\\(": "\\)", "\\[": "\\]"}
 _JOINED = re.compile(r"\s?(?:,? (?:and|or) |, |; )(?=\$|\\\()")
 _PREFIX = re.compile(r"(?:US)?[$€£₹¥]\s?|\\\$|(?:USD|EUR|GBP|INR|CAD|AUD|Rs\.?)\s|(?:negative|minus)\s", re.IGNORECASE)
 _GOES_ON = re.compile(
-    r"\s?(?:[+*/^=×·÷!<>\\√{\[|&²³]|[-−–]\s?[\d$\\(a-z](?![a-z])|\d|\((?!\s?[A-Za-z]{2})(?!\d+ [a-z]))|[,.:]\d"
+    r"\s?(?:[+*/^=×·÷!<>\\√{\[|&²³]|[-−–]\s?[\d$\\(a-z](?![a-z])|\d|"
+    r"\(\s?mod\b|\((?!\s?[A-Za-z]{2})(?!\d+ [a-z]))|[,.:]\d"
 )
-_END = re.compile(r"[\s*_\"”'`]{0,20}(?:[.!?;)]|<|$|\n)|:\s|\s[-−–—]{1,2}\s|\s?\(")
-_COMMA = re.compile(r"\s?,\s{0,3}")
-_TAKEN_BACK = re.compile(r"(?:or|but|wait|no|actually|however|and [-\d$]|and \\|not sure)\b|[-+$\d\\(]", re.IGNORECASE)
+_END = re.compile(r"[\s*_\"”'`]{0,20}(?:[.!?)]|<|$|\n)|:\s|\s[-−–—]{1,2}\s|\s?\(")
+_COMMA = re.compile(r"\s?[,;]\s{0,3}|\s(?=with (?:a )?remainder|which)")
+_TAKEN_BACK = re.compile(
+    r"(?:or|but|wait|no|actually|however|and [-\d$]|and \\|not sure|with (?:a )?remainder"
+    r"|which (?:is|was) (?:wrong|incorrect|impossible|not (?:right|correct|possible|true)))\b|[-+$\d\\(]",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"\s*([^\s,;:.!?()*\"”<]+)")
 _STOPS = frozenset(
     re.findall(
@@ -110,7 +115,8 @@ def _delimited(content: str, opening: re.Match[str], kind: str) -> Span | None:
             return None
         inner = content[opening.end() : closing]
         plain = re.sub(r"\\text\s?\{[^{}]*\}", " ", inner)
-        if not inner.strip() or (inner[0].isdigit() and has_words(clean(plain))):
+        price = inner[:1].isdigit() and (inner != inner.rstrip() or has_words(clean(plain)))
+        if not inner.strip() or price or content[closing + 1 : closing + 2].isdigit():
             return None
         end = closing + len(_CLOSES[opening[0]])
         joined = _JOINED.match(content, end)
@@ -118,11 +124,16 @@ def _delimited(content: str, opening: re.Match[str], kind: str) -> Span | None:
         if following is None:
             break
         opening = following
+    if _OPERATOR.match(content, end):
+        return None  # $x^2$ + 1
     length = _follow(content, end, kind)
-    if length is None and parse(content[start:end], kind == "number").value is None:
+    if parse(content[start:end], kind == "number").value is None:
         rest = _WORD.match(content, end)
         length = None if rest and rest[1].casefold() in ("or", "is", "and", "isn't") else 0
     return None if length is None else Span(start, end, end + length)
+
+
+_OPERATOR = re.compile(r"\s?(?:[+*/^=<>×·]|[-−]\s?[\d$\\])")
 
 
 def _value(content: str, at: int, kind: str) -> Span | None:
@@ -225,19 +236,27 @@ def boxed(content: str, kind: str) -> Span | None:
 
 _OPTION = re.compile(
     r"(?:\\text(?:bf|rm|it)?\s?\{)?\s?(?:(?:option|choice|answer|letter)\s)?[*_$\"“]{0,3}(?:\\text(?:bf|rm|it)?\s?\{)?"
-    r"(?:\(\s?([A-Za-z])\s?\)|([A-Za-z])(?![A-Za-z'’]))",
+    r"(?:\(\s?([A-Za-z])\s?\)|([A-Za-z])(?![A-Za-z]|['’-][A-Za-z0-9]))",
     re.IGNORECASE,
 )
 _MENTIONED = re.compile(r"\(([A-Za-z])\)")
 _EXCLUDED = re.compile(
     r"(?:\bnot|\brul(?:es?|ed|ing) out|\bexclud(?:es?|ed|ing)|\beliminat(?:es?|ed|ing)|\brather than|\binstead of|"
-    r"\bexcept|\bneither|\bnor|\bisn't|\bagainst)\s(?:(?:option|choice|is)\s)?"
+    r"\b(?:all|any\w{0,5}) but|\bexcept|\bneither|\bnor|\bisn't|\bagainst)\s(?:(?:option|choice|is)\s)?"
     r"(?:\([A-Za-z]\)(?:,? (?:and|or|nor) |, )?){1,8}"
-    r"|\([A-Za-z]\) (?:is|was) (?:not|wrong|incorrect|false|out)\b",
+    r"|(?:\([A-Za-z]\)(?:,? and |, | )){1,8}"
+    r"(?:(?:is|was|are|were) (?:not|out)\b|(?:(?:is|was|are|were) )?"
+    r"(?:wrong|incorrect|false|excluded|eliminated|ruled out|impossible)\b)",
     re.IGNORECASE,
 )
-_OTHER_OPTION = re.compile(r"[\s*_\"”]{0,3}(?:,? ?(?:or|and|nor)|[,/&])\s?(?:\([A-Za-z]\)|[A-Z](?![A-Za-z']))")
-_UNSAID = re.compile(r"[\s*_\"”]{0,3}(?:is|was|isn't) ?(?:not|wrong|incorrect|false)?\b", re.IGNORECASE)
+_OTHER_OPTION = re.compile(
+    r"[\s*_\"”]{0,3}(?:,? ?(?:or|and|nor)|[,/&]|\s?\\text\s?\{,? ?(?:or|and) ?\})\s?"
+    r"(?:\([A-Za-z]\)|[A-Z](?![A-Za-z']))|\s?\([A-Za-z]\)"
+)
+_UNSAID = re.compile(
+    r"[\s*_\"”]{0,3}(?:(?:is|was) (?:not|wrong|incorrect|false|out|excluded|eliminated|ruled out)|isn't|excluded)\b",
+    re.IGNORECASE,
+)
 _ONE_WORD = re.compile(r"\s(?:because|since|as|which|is|was|and|with|for|by|in|so|[-–—])\b|\s?[-–—(]", re.IGNORECASE)
 
 
@@ -248,12 +267,9 @@ def option(content: str) -> Span | None:
     if match and _is_choice(content, match):
         start, end = match.span(1) if match[1] else match.span(2)
         bracketed = match[1] is not None
-        unsaid = _UNSAID.match(content, match.end())
-        if _OTHER_OPTION.match(content, match.end()) or (
-            unsaid and unsaid[0].split()[-1].casefold() not in ("is", "was")
-        ):
-            return None
-        return Span(start - bracketed, end + bracketed, end + bracketed)
+        if not _EXCLUDED.match(content, start - bracketed) and not _UNSAID.match(content, match.end()):
+            alone = not _OTHER_OPTION.match(content, match.end())
+            return Span(start - bracketed, end + bracketed, end + bracketed) if alone else None
     left = _EXCLUDED.sub(lambda m: " " * len(m[0]), content)
     mentioned = list(_MENTIONED.finditer(left))
     if len({one[1].upper() for one in mentioned}) != 1:
@@ -272,7 +288,8 @@ def _is_choice(content: str, match: re.Match[str]) -> bool:
 _ANY_WORD = "|".join(WORDS)
 _SAID = re.compile(rf"(?:- )?({_ANY_WORD})\b", re.IGNORECASE)
 _OTHER_WORD = re.compile(
-    rf"[\s*_]{{1,3}}(?:or|and)\b|[\s*_]{{0,3}}[,/]\s?(?:(?:or|and)\s)?(?:not\s)?(?:{_ANY_WORD})\b", re.IGNORECASE
+    rf"[\s*_]{{1,3}}(?:or\b|and (?:not\b|\(|(?:{_ANY_WORD})\b))|[\s*_]{{0,3}}[,/]\s?(?:(?:or|and)\s)?(?:{_ANY_WORD})\b",
+    re.IGNORECASE,
 )
 
 
@@ -313,10 +330,10 @@ def single_value(content: str, kind: str) -> Span | None:
     return None if _GOES_ON.match(content, end) or _follow(content, end, kind) is None else Span(*found[0].span(), end)
 
 
-_LEAVES_OPEN = re.compile(r"\bnot\b|n't\b|\bor\b|\band\b|\bbetween\b|\bthan\b|\bneither\b", re.IGNORECASE)
+_LEAVES_OPEN = re.compile(r"\b(?:can)?not\b|n't\b|\bor\b|\band\b|\bbetween\b|\bthan\b|\bneither\b", re.IGNORECASE)
 
 
-_CLAUSE = re.compile(r"[,;]\s(?:because|since|which|as shown)\b|\s\((?:because|since|as)\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;]\s(?:because|since|which|as shown)\b|\s\((?=[a-z]{3})", re.IGNORECASE)
 
 
 def words(content: str) -> Span | None:

@@ -72,7 +72,7 @@ _NO_UNIT = frozenset(
 _SMALL_WORDS = frozenset(
     re.findall(
         r"\S+",
-        "a an the of per at for in on each every her his their its my our this these with from",
+        "a an the of us per at for in on each every her his their its my our this these with from",
     )
 )
 _SYMBOLS = {
@@ -80,10 +80,10 @@ _SYMBOLS = {
     "lbs": "lb", "oz": "oz", "hr": "h", "hrs": "h", "min": "min", "mins": "min", "sec": "s", "secs": "s", "mph": "mph",
     "kph": "kmh", "gb": "gb", "mb": "mb", "kb": "kb", "tb": "tb", "hz": "hz", "khz": "khz", "mhz": "mhz", "kwh": "kwh",
     "rpm": "rpm", "psi": "psi", "sq": "square", "cu": "cubic", "usd": "dollar", "ms": "ms", "kj": "kj", "kw": "kw",
-    "pts": "point", "nm": "nm", "yrs": "year", "yr": "year",
+    "pts": "point", "pct": "%", "nm": "nm", "yrs": "year", "yr": "year",
 }  # fmt: skip
 _LETTERS = {"m": "m", "s": "s", "h": "h", "g": "g", "l": "l", "L": "l", "J": "j", "N": "n", "W": "w", "V": "v",
-            "C": "c", "F": "f", "K": "k", "A": "amp", "d": "day"}  # fmt: skip
+            "C": "c", "F": "f", "A": "amp", "d": "day"}  # fmt: skip
 _NAMES = {
     "meter": "m", "metre": "m", "second": "s", "hour": "h", "minute": "min", "gram": "g", "liter": "l", "litre": "l",
     "kilometer": "km", "kilometre": "km", "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "foot": "ft",
@@ -104,7 +104,8 @@ def quantity(text: str, letters: bool = False) -> Quantity | None:
         return Quantity(plain, frozenset())
     match = _VALUE.match(text)
     phrase = text[match.end() :] if match else ""
-    number = value(match[0]) if match and phrase else None
+    attached = re.match(r"[A-Za-z]+", phrase)  # 72ish
+    number = value(match[0]) if match and phrase and (not attached or is_symbol(attached[0], letters)) else None
     unit = None if number is None else read(phrase, letters)
     return None if number is None or unit is None else Quantity(number * unit.value, unit.unit)
 
@@ -142,6 +143,8 @@ def read(phrase: str, letters: bool = False) -> Quantity | None:
             return None
         if normal:
             words.append(normal)
+    if len(tokens) == 1 and tokens[0] in ("a", "an", "the"):
+        return None
     return Quantity(factor, frozenset(words))
 
 
@@ -163,6 +166,12 @@ def _word(token: str, letters: bool) -> str | None:
     single = word.removesuffix("'s")
     single = single[:-1] if single.endswith("s") and not single.endswith("ss") else single
     return _NAMES.get(word) or _NAMES.get(single) or _SYMBOLS.get(single) or single
+
+
+def is_symbol(token: str, letters: bool) -> bool:
+    """Whether a token may be written to a number without a blank: 5km, 5% and, if `letters`, 5m, but not 5ish."""
+    known = token.casefold() in _SYMBOLS or token.casefold() in _NAMES
+    return known or token[0] in "%°\\" or (letters and token in _LETTERS) or token.casefold() in ("in", "percent")
 
 
 def agree(a: frozenset[str], b: frozenset[str]) -> bool:
