@@ -2,13 +2,13 @@
 
     python benchmarks/grading.py [--answers 10000] [--sample 400] [--workers 1] [--out grading]
 
-Two mixtures of completions as a comparison grades them, 16 samples an item, each with its own working:
+Two mixtures of completions as a comparison grades them, 16 samples per item, each with its own working:
 
     plain    numbers (right, wrong, with units and separators, cut off, without an answer) and boxed expressions; the
              expressions are eight golds and the wrong answers are of eight too, so few pairs differ in the whole set
-    varied   every item has its own gold and its own few wrong answers, written in several ways, half of the
-             expressions beyond the exact path (sets, intervals, equations, cube roots, functions, matrices),
-             answers in boxes, in sentences, and in neither
+    varied   every item has its own gold and its own few wrong answers, written in several ways, half of the expressions
+             of other kinds (sets, intervals, equations, cube roots, functions, matrices: the first three and the last
+             are taken apart, the others go to SymPy), answers in boxes, in sentences, and in neither
 
 Arm one is the grader of training and evaluation (`tasks.grader.Grader`: exact path, cache, pool) on all answers with
 an empty cache; the start of its processes counts. Arm two is `math_verify.parse` and `verify` of the gold and the
@@ -52,7 +52,7 @@ STATED = ("The answer is ${}$.", "So it must be ${}$")
 
 
 def numbers(count: int, rng: random.Random) -> list[Job]:
-    """Completions of word problems with a numeric gold; 16 samples an item."""
+    """Completions of word problems with a numeric gold; 16 samples per item."""
     jobs = []
     while len(jobs) < count:
         gold = rng.choice((rng.randint(1, 99), rng.randint(100, 99_999)))
@@ -70,7 +70,7 @@ def numbers(count: int, rng: random.Random) -> list[Job]:
 
 
 def expressions(count: int, rng: random.Random) -> list[Job]:
-    """Completions of problems with a symbolic gold; 16 samples an item."""
+    """Completions of problems with a symbolic gold; 16 samples per item."""
     jobs = []
     while len(jobs) < count:
         place = rng.randrange(len(MATH))
@@ -83,7 +83,7 @@ def expressions(count: int, rng: random.Random) -> list[Job]:
 
 
 def varied_numbers(count: int, rng: random.Random) -> list[Job]:
-    """The same with lines of working, tags, prices, fractions and asides behind the answer."""
+    """The same with lines of working, tags, prices, fractions and asides after the answer."""
     jobs = []
     while len(jobs) < count:
         gold = rng.choice((rng.randint(1, 99), rng.randint(100, 99_999)))

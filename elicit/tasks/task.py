@@ -1,4 +1,4 @@
-"""What a task is: items in disjoint splits, a verifier of answers, and where possible of traces.
+"""What a task is: items in disjoint splits, a verifier of answers, and if possible of traces.
 
 A task knows problems and answers as text. It knows no model, no tokens and no sampling; prompts
 are formats that the policy renders. Torch is never imported from `elicit.tasks`.
@@ -56,7 +56,7 @@ class PromptFormat:
     exemplars: tuple[tuple[str, str], ...] = ()
     """(question, full answer text) pairs written by people: class T in the ledger"""
     prefix: str = ""
-    """forced text behind the prompt, such as an opener (ceiling C4)"""
+    """forced text after the prompt, such as an opener (ceiling C4)"""
 
     @property
     def id(self) -> str:
@@ -127,7 +127,7 @@ class Task(Reader, Protocol):
         ...
 
     def validate(self, item: Item, text: str) -> Violation | None:
-        """The first violation of the trace. Raises LookupError where the task has no validator."""
+        """The first violation of the trace. Raises LookupError if the task has no validator."""
         ...
 
     @property
@@ -139,7 +139,7 @@ def make_item(
 ) -> Item:
     """An item whose id is the hash of its content (the split is no part of it).
 
-    Announced as the audit event `elicit.gold`, so that a fit can't make items behind the ledger's back.
+    Announced as the audit event `elicit.gold`, so that a fit can't make items unnoticed by the ledger.
     """
     sys.audit("elicit.gold", task, split)
     facts = facts or {}

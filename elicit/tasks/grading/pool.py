@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The judgement, the first violation, and why there is no judgement where there is none."""
+    """The judgement, the first violation, and the reason if there is no judgement."""
 
     judgement: Judgement | None
     violation: Violation | None
@@ -110,7 +110,7 @@ class GradingPool:
         self._workers.clear()
 
     def judge(self, jobs: Sequence[Job | Pair]) -> list[Verdict]:
-        """Verdicts in the order of `jobs`. Raises DataError where the task can't be sent to a worker."""
+        """Verdicts in the order of `jobs`. Raises DataError if the task can't be sent to a worker."""
         out: dict[int, Verdict] = {}
         again: set[int] = set()
         waiting = deque(range(len(jobs)))

@@ -1,4 +1,8 @@
-"""MATH (arXiv 2103.03874): competition problems with a boxed answer, often symbolic.
+r"""MATH (arXiv 2103.03874): competition problems with a boxed answer, often symbolic.
+
+    What is the smallest positive perfect cube that can be written as the sum of three consecutive integers?   ->   27
+    Define $p = \sum_{k = 1}^\infty \frac{1}{k^2}$ and $q = \sum_{k = 1}^\infty \frac{1}{k^3}.$ Find a way to write
+    \[\sum_{j = 1}^\infty \sum_{k = 1}^\infty \frac{1}{(j + k)^3}\] in terms of $p$ and $q.$   ->   p - q
 
     train, dev   the 7,500 training problems of the hub set, dev carved by hash
     test         MATH-500, or `test_path`; with one local file and no test file all three are carved from it

@@ -1,7 +1,7 @@
 """What tasks in words share: prompts, stop rules, extraction, grading by kind of answer, splits of a data set.
 
 A task gives `name`, `kind` and `load()`; everything else is here. Loading is lazy and cached; the constructor
-touches no file. What this module does not know: where any data set lies.
+touches no file. What this module does not know: the paths of data sets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class NaturalTask(Lazy):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the figures has to know about where the items come from."""
+        """What a reader of the figures has to know about the source of the items."""
         return ()
 
     @cached_property
@@ -132,7 +132,7 @@ def carve(items: Iterable[Item], shares: dict[str, float]) -> dict[str, list[Ite
 
 
 def with_test(train: Iterable[Item], test: Iterable[Item], dev_share: float) -> dict[str, list[Item]]:
-    """Splits of a set that has its own test items: train questions that stand in the test set are dropped."""
+    """Splits of a set that has its own test items: train questions that are in the test set are dropped."""
     held = [replace(item, split="test") for item in without_repeats(test)]
     rest = carve(without_repeats(train, held), {"train": 1.0 - dev_share, "dev": dev_share})
     return {**rest, "test": held}
