@@ -5,10 +5,10 @@
 Two mixtures of completions as a comparison grades them, 16 samples per item, each with its own working:
 
     plain    numbers (right, wrong, with units and separators, cut off, without an answer) and boxed expressions; the
-             expressions use eight golds and eight wrong answers, so the whole set has few different pairs
-    varied   every item has its own gold and its own few wrong answers, written in several ways, half of the
-             expressions beyond the exact path (sets, intervals, equations, cube roots, functions, matrices),
-             answers in boxes, in sentences, and in neither
+             expressions are eight golds and the wrong answers are of eight too, so few pairs differ in the whole set
+    varied   every item has its own gold and its own few wrong answers, written in several ways, half of the expressions
+             of other kinds (sets, intervals, equations, cube roots, functions, matrices: the first three and the last
+             are taken apart, the others go to SymPy), answers in boxes, in sentences, and in neither
 
 Arm one is the grader of training and evaluation (`tasks.grader.Grader`: exact path, cache, pool) on all answers with
 an empty cache; the start of its processes counts. Arm two is `math_verify.parse` and `verify` of the gold and the

@@ -1,4 +1,4 @@
-"""What a task is: items in disjoint splits, a verifier of answers, and where possible of traces.
+"""What a task is: items in disjoint splits, a verifier of answers, and if possible of traces.
 
 A task knows problems and answers as text. It knows no model, no tokens and no sampling; prompts
 are formats that the policy renders. Torch is never imported from `elicit.tasks`.
@@ -31,7 +31,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A grade before it is a row. `strict=None`: ungraded, and `ungraded` says why."""
+    """A grade before it is a row. `strict=None`: ungraded, and `ungraded` gives the reason.
+
+    `first` is a third reading besides strict and lenient: the verdict on the first complete declaration anywhere in the
+    completion, however it goes on (a right answer followed by rambling), and `first_answer` is that answer. None if the
+    task has no such reading, or if the verdict is open.
+    """
 
     strict: bool | None
     lenient: bool | None
@@ -40,6 +45,7 @@ class Judgement:
     ungraded: str | None = None
     first: bool | None = None
     """third reading: the first complete declaration, however the completion goes on; None: the task has no such one"""
+    first_answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Task(Reader, Protocol):
         ...
 
     def validate(self, item: Item, text: str) -> Violation | None:
-        """The first violation of the trace. Raises LookupError where the task has no validator."""
+        """The first violation of the trace. Raises LookupError if the task has no validator."""
         ...
 
     @property
@@ -142,7 +148,7 @@ def make_item(
 ) -> Item:
     """An item whose id is the hash of its content (the split is no part of it).
 
-    Announced as the audit event `elicit.gold`, so that a fit can't make items behind the ledger's back.
+    Announced as the audit event `elicit.gold`, so that a fit can't make items unnoticed by the ledger.
     """
     announce_gold(task, split)
     facts = facts or {}

@@ -184,10 +184,8 @@ def _right():
 
 
 def test_a_hang_in_the_lenient_reading_leaves_the_strict_verdict(tmp_path, slow):
-    items = [item_of("7")]
-    files.write_rows(
-        tmp_path / "samples" / "shard-0.parquet", [sample(items[0], 0, "The answer is 8. Or $\\frac{16}{2}$.")]
-    )
+    items = [item_of("\\cos x")]
+    files.write_rows(tmp_path / "samples" / "shard-0.parquet", [sample(items[0], 0, "It may be $\\cos(x)$ here.")])
     out = grade(tmp_path / "samples", slow.SlowLenient(), by_id(items), tmp_path / "grades", workers=1, timeout_s=1.5)
     (row,) = files.read_rows(files.shards(out))
     assert row["strict"] is False and row["lenient"] is None and row["ungraded"].startswith("lenient: timeout")

@@ -1,39 +1,36 @@
-"""A plain restatement of grading by kind `math`: no exact path but for numbers, no cache, no pool, one at a time."""
+"""A plain restatement of equality by kind `math` for single expressions: SymPy's own, no normal form, no pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from elicit.tasks.grading import equivalence, extract
-from elicit.tasks.grading.equivalence import TooLarge
+import re
+from typing import Any
 
 
-def slow(gold: str, text: str, finished: bool) -> tuple[bool | None, bool | None]:
-    """(strict, lenient) of a completion; None where a guard refuses or the gold can't be read."""
-    answer = extract.strict(text, finished)
-    strict = False if answer is None else unless_refused(lambda: strictly(gold, answer))
-    lenient = True if strict else unless_refused(lambda: leniently(gold, extract.tail(text)))
-    if answer is not None and unless_refused(lambda: equivalence.compare(gold, answer) or False) is None:
-        lenient = None  # an answer that is refused as a number is not looked at again
-    return strict, lenient
+def equal(gold: str, answer: str) -> bool:
+    """Whether the difference of two expressions is zero, exactly or at a hundred random points to thirty digits."""
+    import sympy
+
+    difference = sympy.sympify(sympified(gold)) - sympy.sympify(sympified(answer))
+    if sympy.expand(difference) == 0:
+        return True
+    names = sorted(difference.free_symbols, key=str)
+    return all(_vanishes(difference, names, at) for at in range(3))
 
 
-def strictly(gold: str, answer: str) -> bool:
-    same = equivalence.compare(gold, answer)
-    return equivalence.symbolic_equal(gold, answer) if same is None else same
+def _vanishes(difference: Any, names: list[Any], at: int) -> bool:
+    import sympy
+
+    values = {name: sympy.Rational(7 * i + 3 + at, 5) for i, name in enumerate(names)}
+    return bool(abs(sympy.N(difference.subs(values), 40)) < sympy.Float("1e-30", 40))
 
 
-def leniently(gold: str, tail: str) -> bool:
-    found = equivalence.parse_symbolic(tail.replace("\\%", "").replace("%", ""))
-    if not found:
-        return False
-    same = equivalence.compare(gold, str(found[-1]))
-    read = equivalence.parse_symbolic(rf"\boxed{{{gold.replace('%', '')}}}")
-    return equivalence.verdict(read, found) if same is None else same
-
-
-def unless_refused(judge: Callable[[], bool]) -> bool | None:
-    try:
-        return judge()
-    except (TooLarge, ValueError):
-        return None
+def sympified(text: str) -> str:
+    r"""The small LaTeX of the tests as SymPy's own syntax: \frac{a}{b}, \sqrt{a}, \pi, \cdot, products of letters."""
+    text = text.replace(" ", "").replace(r"\pi", "@").replace(r"\cdot", "*").replace(r"\dfrac", r"\frac")
+    text = re.sub(r"\^\{(\d+)\}", r"**\1", text)
+    for _ in range(text.count("\\")):
+        text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))", text)
+        text = re.sub(r"\\sqrt\{([^{}]*)\}", r"(%(\1))", text)
+    text = text.replace("{", "(").replace("}", ")").replace("^", "**")
+    text = re.sub(r"(?<=[\dA-Za-z@)])(?=[A-Za-z@(%])", "*", text)
+    return text.replace("@", "pi").replace("%", "sqrt")

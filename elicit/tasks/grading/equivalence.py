@@ -1,358 +1,319 @@
-"""When two written answers are the same answer: exact rational numbers first, canonical classes next, SymPy last.
+r"""When two written answers are the same answer.
 
-    read("$1,000.00") -> number 1000        read("\\frac{1}{2}") -> number 1/2      read("50\\%") -> number 50
-    read("(B)")       -> word "b"           read("x^2+1")        -> symbolic        read("9^{9^{9}}") -> TooLarge
+    kind           the same if
+    number         the values are equal, and the units, if both have one, do not contradict each other
+    expression     the exact normal forms are equal (`normal`); if there is none, SymPy decides
+    equation       one difference of sides is a multiple of the other:  2x + 4y = 6  and  y = -x/2 + 3/2
+    labelled       the bodies are, and the labels, if both have one:  x = -2  is -2 but not  y = -2
+    inequality     its sides are, as an equation with a positive factor's direction kept
+    tuple          the brackets and, in order, the parts are;  a list without brackets is a tuple of round ones
+    list, set      the parts are, in any order (a set: each counted once); with an ellipsis in the given order
+    union, matrix  the parts are: in any order, cell by cell
+    based, ratio, congruence, option, text      digits and base; the quotients; residues and modulus; letters; words
 
-`canonical` is the class of an answer and an equivalence relation by construction (a string per class); units,
-currency and percent signs are dropped without scaling, a sum is not evaluated, no comparison has a tolerance.
-Math-Verify rounds differences to six decimals, so 1/2^98 and 1/2^99 are equal to it: numbers never get there,
-and what does is checked again at forty digits. What this module does not know: completions, tasks, timeouts.
+Different kinds are different answers but for these pairs: a ratio and its quotient, an option and its bare letter, a
+set and a list, a labelled body and the body. A number is never the same as an expression that still has to be worked
+out: 6 * 7 is no answer to 42 (inside of tuples and lists it is). No comparison has a tolerance. The relation is
+reflexive and symmetric. `answer_class` names classes for votes: units and labels are dropped, so that "3", "3 boys" and
+"x = 3" are one vote. What this module does not know: completions, tasks, timeouts.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
-MAX_CHARS = 1_000
-MAX_DIGITS = 1_000
-MAX_NESTING = 12
-MAX_BITS = 4_096
-"""size of the largest power that is multiplied out"""
-SYMPY_SECONDS = 5
+from elicit.tasks.grading import normal, symbolic, unit
+from elicit.tasks.grading.answer import Answer, parse, words
+from elicit.tasks.grading.number import MAX_CHARS, TooLarge
 
+Decide = Callable[[str, str, str], bool | None]
+"""(kind, gold, answer) -> whether two texts that have no normal form are equal; None if that is left open"""
 
-class TooLarge(ValueError):
-    """An answer that a size guard refuses to evaluate: such a sample is ungraded, not wrong."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What an answer says. `kind`: number | word | symbolic; `canonical` names its class."""
-
-    kind: str
-    canonical: str
-
-
-_NUMERAL = re.compile(r"(?:(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,9}))?")
-_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname|mbox)\s*\{([^{}]*)\}")
-_SCIENTIFIC = re.compile(r"(.+?)\s*(?:\\times|\\cdot|×|\*|x)\s*10\s*(?:\^|\*\*)\s*(?:\{([^{}]+)\}|([+-]?\d+))")
-_MIXED = re.compile(r"(\d+)\s*(\\frac.+)|(\d+)\s+(\d+/\d+)")
-_UNIT = re.compile(r"(.*[\d}])(?:\s+|(?=[%°]|(?:cm|mm|km|kg|mg|ml|mph|ft|lbs?|min)\b))([^\d]+)", re.DOTALL)
-_UNIT_WORD = re.compile(r"[A-Za-z]{2,}|%|°")
-_NO_UNIT = frozenset(
-    re.findall(
-        r"\w+",
-        "or and to plus minus times over mod by divided squared cubed not remainder half quarter quarters third thirds "
-        "am pm pi sqrt sin cos tan log ln exp is are was were wrong incorrect right if when because since but wait "
-        "infinity maybe perhaps instead",
-    )
+_GREEK = frozenset(
+    ["\\alpha", "\\beta", "\\gamma", "\\delta", "\\theta", "\\lambda", "\\mu", "\\sigma", "\\phi", "\\omega"]
 )
-_NESTING = re.compile(r"[({\[^]")
-_SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_REWRITES = (
-    (re.compile(r"\\(?:left|right|!|displaystyle)(?![A-Za-z])"), ""),
-    (re.compile(r"\\[dt]frac"), r"\\frac"),
-    (re.compile(r"\\(?:[$%#&])"), lambda match: match[0][1:]),
-    (re.compile(r"\{,\}"), ","),
-    (re.compile(r"(?<=\d)(?:\\,|\\ |,\\!|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"\\[,;: ]|~|[\u00a0\u2009\u202f]"), " "),
-    (re.compile("[\u2212\u2013]"), "-"),
-    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree"), "°"),
-    (re.compile(r"\\[()\[\]]|[$€£]"), ""),
-)
-_VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
+_LETTER = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
+_SUBSCRIPT = re.compile(r"_(?:\{([^{}]{0,40})\}|(\w))")
+_SPACES = re.compile(r"(?<!\w)\s+|\s+(?!\w)")
+_ARTICLE = re.compile(r"^(?:the|an?) (?=\S)")
+_MOST_PARTS = 40
 
 
-@lru_cache(maxsize=8192)
-def clean(text: str) -> str:
-    """An answer without what carries no meaning: math delimiters, emphasis, currency signs, closing punctuation."""
-    for pattern, new in _REWRITES:
-        text = pattern.sub(new, text)  # type: ignore[arg-type]
-    text = re.sub(r"(?<=[\d}])\s*\\(?:text|mathrm|textrm)\s*\{\s*[A-Za-z]\.?\s*\}", " units", text)
-    text = _TEXT.sub(lambda match: f" {match[1].strip()} ", text)
-    for sign, written in _VULGAR.items():
-        text = text.replace(sign, f" {written} ")
-    text = re.sub(r"^\s*(?:\*\*|__)|(?:\*\*|__)(?=\s*\.?\s*$)", "", text)
-    return text.strip().strip("`\"'").lstrip("=:").rstrip(".,;:").strip()
-
-
-def rational(text: str) -> Fraction | None:
-    """The exact value of a number as people write answers; None where it is not one. Raises TooLarge.
-
-    Read: signs, decimals, thousands separators, fractions, mixed numbers, powers, a x 10^b, units, percent signs
-    (dropped), "3 million", and the last side of an equation. Not read: sums and products, which are no answers.
-    """
-    text = clean(text)
-    if len(text) > MAX_CHARS and not re.fullmatch(r"[-+]?[\d,.]+", text):
-        raise TooLarge(f"an answer of {len(text)} characters (limit {MAX_CHARS})")
-    sides = text.split("=")
-    if len(sides) > 1 and not re.search(r"[;]|,(?!\d{3})|\b(?:or|and)\b|[<>!]", " ".join(sides[:-1])):
-        text = clean(sides[-1])
-    value = _value(text, 0)
-    return _with_unit(text) if value is None else value
-
-
-def _with_unit(text: str) -> Fraction | None:
-    """The value in front of a unit of at most four words; a single letter is a variable, not a unit."""
-    split = _UNIT.fullmatch(re.sub(r"(?<=[A-Za-z])\s*(?:\^\s*\{?[23]\}?|[²³])$", "", text))
-    if not split:
-        return None
-    words = re.sub(r"([%°])", r" \1 ", split[2].replace("/", " ").replace(".", "")).split()
-    if len(words) > 4 or not all(_UNIT_WORD.fullmatch(word) for word in words if word not in ("°", "C", "F")):
-        return None
-    words = [word.casefold() for word in words]
-    if any(word in _NO_UNIT for word in words):
-        return None
-    value = _value(split[1].strip(), 0)
-    return value if value is None or not words else value * _SCALES.get(words[0], 1)
-
-
-def _value(text: str, depth: int) -> Fraction | None:
-    if depth > MAX_NESTING:
-        raise TooLarge(f"nesting deeper than {MAX_NESTING}")
-    text = text.strip()
-    if not text:
-        return None
-    if text[0] in "+-":
-        inner = None if text[1:].lstrip()[:1] in ("+", "-") else _value(text[1:], depth + 1)
-        return None if inner is None else (-inner if text[0] == "-" else inner)
-    if text[0] in "({" and _closing(text, 0) == len(text) - 1:
-        return _value(text[1:-1], depth + 1)
-    if _NUMERAL.fullmatch(text):
-        return _numeral(text)
-    for read in (_mixed, _scientific, _fraction, _quotient, _power):
-        value = read(text, depth + 1)
-        if value is not None:
-            return value
+def left_open(kind: str, gold: str, answer: str) -> bool | None:
+    """What is said of two expressions without SymPy: nothing. Raises TooLarge if SymPy may not be asked."""
+    symbolic.guard(answer)
     return None
 
 
-def _numeral(text: str) -> Fraction:
-    match = _NUMERAL.fullmatch(text)
-    assert match
-    if len(text) > MAX_DIGITS:
-        raise TooLarge(f"a number of {len(text)} characters (limit {MAX_DIGITS})")
-    exponent = int(match[4] or 0)
-    if abs(exponent) * 3.33 > MAX_BITS:
-        raise TooLarge(f"a decimal exponent of {exponent}")
-    whole, part = (match[1] or "").replace(",", ""), match[2] or match[3] or ""
-    return Fraction(int((whole + part) or "0"), 10 ** len(part)) * Fraction(10) ** exponent
+def by_sympy(kind: str, gold: str, answer: str) -> bool | None:
+    """Whether two expressions are equal, or two equations' differences proportional. May be slow or hang."""
+    return (symbolic.proportional if kind == "equation" else symbolic.equal)(gold, answer)
 
 
-def _mixed(text: str, depth: int) -> Fraction | None:
-    match = _MIXED.fullmatch(text)
-    if not match:
-        return None
-    part = _value(match[2] or match[4], depth)
-    return None if part is None or not 0 <= part < 1 else int(match[1] or match[3]) + part
+def same(gold: Answer, answer: Answer, decide: Decide = left_open, top: bool = True) -> bool | None:
+    """Whether two answers are the same; None if only `decide` could tell and it does not. Raises TooLarge."""
+    if gold == answer:
+        return True
+    if "long" in (gold.kind, answer.kind):
+        if gold.kind in ("number", "numeral", "text"):
+            return False
+        raise TooLarge(f"an answer of {max(len(gold.text), len(answer.text))} characters (limit {MAX_CHARS})")
+    a, b = sorted((gold, answer), key=lambda one: _ORDER.index(one.kind))
+    return _BY_KIND[a.kind](a, b, decide, top)
 
 
-def _scientific(text: str, depth: int) -> Fraction | None:
-    match = _SCIENTIFIC.fullmatch(text)
-    if not match:
-        return None
-    factor, exponent = _value(match[1], depth), _value(match[2] or match[3], depth)
-    return None if factor is None or exponent is None else _times(factor, _raise(Fraction(10), exponent))
+def equal(gold: str, answer: str, letters: bool = False) -> bool | None:
+    """`same` of two texts without SymPy. Raises TooLarge."""
+    return same(parse(gold, letters), parse(answer, letters))
 
 
-def _times(factor: Fraction, power: Fraction | None) -> Fraction | None:
-    return None if power is None else factor * power
+def _labelled(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind == "labelled":
+        if a.mark == b.mark:
+            return same(a.parts[0], b.parts[0], decide, top)
+        return _equation(_as_equation(a), _as_equation(b), decide, top) if _closed(a) or _closed(b) else False
+    return _equation(_as_equation(a), b, decide, top) if b.kind == "equation" else same(a.parts[0], b, decide, top)
 
 
-def _fraction(text: str, depth: int) -> Fraction | None:
-    if not text.startswith("\\frac"):
-        return None
-    above, rest = _argument(text[5:])
-    below, rest = _argument(rest)
-    return None if rest.strip() or not above or not below else _divide(above, below, depth)
+def _closed(labelled: Answer) -> bool:
+    """Whether the body of y = 2x + 3 holds variables, so that the same line can be solved for another one."""
+    return labelled.parts[0].kind == "expression" and bool(letters_of(labelled.parts[0].text))
 
 
-def _argument(text: str) -> tuple[str, str]:
-    """One LaTeX argument, braced or a single digit, and what follows it."""
-    text = text.lstrip()
-    if text[:1] == "{":
-        end = _closing(text, 0)
-        return ("", text) if end is None else (text[1:end], text[end + 1 :])
-    return (text[0], text[1:]) if text[:1].isdigit() else ("", text)
+def _as_equation(labelled: Answer) -> Answer:
+    return Answer("equation", labelled.text, (Answer("expression", labelled.mark), labelled.parts[0]))
 
 
-def _quotient(text: str, depth: int) -> Fraction | None:
-    places = [at for at, sign in _outer(text) if sign == "/"]
-    return _divide(text[: places[0]], text[places[0] + 1 :], depth) if len(places) == 1 else None
+def _equation(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind == "expression":  # an identity: (x+1)^2 - 2x = x^2 + 1
+        return _all(same(part, b, decide, False) for part in a.parts)
+    if b.kind != "equation":
+        return False
+    if any(part.kind not in ("number", "expression") for part in (*a.parts, *b.parts)):
+        pairs = [(a.parts, b.parts), (a.parts, b.parts[::-1])]
+        return any(_all(same(x, y, decide, False) for x, y in zip(*pair, strict=True)) for pair in pairs)
+    left, right = (f"({one.parts[0].text})-({one.parts[1].text})" for one in (a, b))
+    forms = normal.form(left), normal.form(right)
+    if forms[0] is not None and forms[1] is not None:
+        return normal.proportional(forms[0], forms[1])
+    return False if letters_of(left) != letters_of(right) else decide("equation", left, right)
 
 
-def _divide(above: str, below: str, depth: int) -> Fraction | None:
-    upper, lower = _value(above, depth), _value(below, depth)
-    return None if upper is None or not lower else upper / lower
+def _inequality(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind != "inequality" or a.mark != b.mark:
+        return False
+    forms = [normal.form(f"({one.parts[0].text})-({one.parts[1].text})") for one in (a, b)]
+    if forms[0] and forms[1]:
+        sign = min(forms[0], key=lambda part: part[0])[1] * min(forms[1], key=lambda part: part[0])[1]
+        return normal.proportional(forms[0], forms[1]) and (sign > 0 or a.mark == "\\ne")
+    return _all(same(x, y, decide, False) for x, y in zip(a.parts, b.parts, strict=True))
 
 
-def _power(text: str, depth: int) -> Fraction | None:
-    text = text.replace("**", "^")
-    places = [at for at, sign in _outer(text) if sign == "^"]
-    if not places:
-        return None
-    base, exponent = _value(text[: places[0]], depth), _value(text[places[0] + 1 :], depth)
-    return None if base is None or exponent is None else _raise(base, exponent)
+def _number(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind in ("number", "ratio"):
+        return a.value == b.value and unit.agree(a.unit, b.unit)
+    if b.kind != "expression" or top or a.unit:
+        return False
+    form = normal.form(b.text)
+    if form is not None or letters_of(b.text):
+        return form == normal.of_number(a.value or Fraction(0))
+    return decide("expression", a.text, b.text)
 
 
-def _raise(base: Fraction, exponent: Fraction) -> Fraction | None:
-    if exponent.denominator != 1 or (base == 0 and exponent <= 0):
-        return None
-    bits = max(abs(base.numerator), base.denominator).bit_length()
-    if abs(base) != 1 and bits * abs(exponent.numerator) > MAX_BITS:
-        raise TooLarge(f"a power of more than {MAX_BITS} bits")
-    return base ** (exponent.numerator % 2 if abs(base) == 1 else exponent.numerator)
+def _ratio(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    return b.kind == "ratio" and a.value == b.value
 
 
-def _outer(text: str) -> list[tuple[int, str]]:
-    """(position, character) outside of all brackets."""
-    depth, out = 0, []
-    for at, sign in enumerate(text):
-        depth += (sign in "({[") - (sign in ")}]")
-        if depth == 0:
-            out.append((at, sign))
+def _expression(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind == "option":
+        return a.text == b.mark
+    if b.kind != "expression":
+        return False
+    if not unit.agree(a.unit, b.unit):
+        return False
+    if _SPACES.sub("", a.text) == _SPACES.sub("", b.text):
+        return True
+    forms = normal.form(a.text), normal.form(b.text)
+    if forms[0] is not None and forms[1] is not None:
+        return forms[0] == forms[1]
+    below = _subscripts(a.text), _subscripts(b.text)
+    if letters_of(a.text) != letters_of(b.text) or (all(below) and below[0] != below[1]):
+        return False
+    return decide("expression", a.text, b.text)
+
+
+def _list(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind == "tuple":
+        return b.mark == "()" and _in_order(a.parts, b.parts, decide)
+    if b.kind not in ("list", "set"):
+        return False
+    if any(part.text == "\\ldots" for part in (*a.parts, *b.parts)):
+        return _in_order(a.parts, b.parts, decide)
+    return _any_order(_different(a.parts), _different(b.parts), decide)
+
+
+def _set(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind == "set":
+        return _list(a, b, decide, top)
+    return len(a.parts) == 1 and same(a.parts[0], b, decide, False) if b.kind in ("number", "expression") else False
+
+
+def _tuple(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    return b.kind == "tuple" and a.mark == b.mark and _in_order(a.parts, b.parts, decide)
+
+
+def _union(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    return b.kind == "union" and _any_order(a.parts, b.parts, decide)
+
+
+def _matrix(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind != "matrix" or a.mark != b.mark or len(a.parts) != len(b.parts):
+        return False
+    return _all(_in_order(x.parts, y.parts, decide) for x, y in zip(a.parts, b.parts, strict=True))
+
+
+def _congruence(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    if b.kind != "congruence" or a.mark != b.mark:
+        return False
+    if a.parts[-1].value is not None and b.parts[-1].value is not None:
+        residues = (a.parts[-1].value - b.parts[-1].value) / Fraction(int(a.mark) or 1)
+        named = len(a.parts) == len(b.parts)
+        return residues.denominator == 1 and (not named or _in_order(a.parts[:-1], b.parts[:-1], decide))
+    return _in_order(a.parts, b.parts, decide)
+
+
+def _based(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    return b.kind == "based" and (a.text, a.mark) == (b.text, b.mark)
+
+
+def _option(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    return b.kind == "option" and a.mark.casefold() == b.mark.casefold()
+
+
+def _text(a: Answer, b: Answer, decide: Decide, top: bool) -> bool | None:
+    return a.kind == b.kind and text_class(a.text) == text_class(b.text)
+
+
+_BY_KIND: dict[str, Callable[[Answer, Answer, Decide, bool], bool | None]] = {
+    "labelled": _labelled, "equation": _equation, "inequality": _inequality, "number": _number,
+    "expression": _expression, "list": _list, "set": _set, "tuple": _tuple, "union": _union, "matrix": _matrix,
+    "congruence": _congruence,
+    "based": _based, "ratio": _ratio, "option": _option, "text": _text, "numeral": _text,
+}  # fmt: skip
+_ORDER = (
+    "labelled", "equation", "inequality", "list", "set", "number", "ratio", "expression", "tuple", "union", "matrix",
+    "congruence", "based", "option", "text", "numeral",
+)  # fmt: skip
+
+
+def _all(verdicts: Iterable[bool | None]) -> bool | None:
+    found = list(verdicts)
+    return False if False in found else (None if None in found else True)
+
+
+def _in_order(a: Sequence[Answer], b: Sequence[Answer], decide: Decide) -> bool | None:
+    if len(a) != len(b):
+        return False
+    return _all(same(x, y, decide, False) for x, y in zip(a, b, strict=True))
+
+
+def _any_order(a: Sequence[Answer], b: Sequence[Answer], decide: Decide) -> bool | None:
+    """Whether the parts can be paired: pairs that are equal without doubt first, then the ones left open."""
+    if len(a) != len(b) or len(a) > _MOST_PARTS:
+        return False
+    rest, left = list(b), []
+    for x in a:
+        at = next((i for i, y in enumerate(rest) if same(x, y, left_open, False)), None)
+        if at is None:
+            left.append(x)
+        else:
+            del rest[at]
+    undecided = False
+    for x in left:
+        verdicts = [same(x, y, decide, False) for y in rest]
+        if True in verdicts:
+            del rest[verdicts.index(True)]
+        elif None in verdicts:
+            undecided = True
+        else:
+            return False
+    return None if undecided else True
+
+
+def _different(parts: Sequence[Answer]) -> list[Answer]:
+    """The parts without repetitions: 2, 3, 3 are the solutions 2, 3."""
+    out: list[Answer] = []
+    for part in parts[: _MOST_PARTS + 1]:
+        if not any(same(part, one, left_open, False) for one in out):
+            out.append(part)
     return out
 
 
-def _closing(text: str, start: int) -> int | None:
-    """Position of the bracket that closes the one at `start`, None where it stays open."""
-    depth = 0
-    for at in range(start, len(text)):
-        depth += (text[at] in "({[") - (text[at] in ")}]")
-        if depth == 0:
-            return at
-    return None
+def letters_of(text: str) -> frozenset[str]:
+    """The variables of an expression; e and i are numbers."""
+    return frozenset(t for t in _LETTER.findall(text) if (t in _GREEK if t[0] == "\\" else t not in "ei"))
+
+
+def _subscripts(text: str) -> frozenset[str]:
+    return frozenset((match[1] or match[2]).strip() for match in _SUBSCRIPT.finditer(text))
 
 
 @lru_cache(maxsize=8192)
-def read(text: str) -> Reading:
-    """The kind and the class of an answer. Raises TooLarge."""
-    plain = clean(text)
-    numeral = re.fullmatch(r"([-+]?)([\d,]*)(?:\.(\d*))?", plain)
-    if numeral and len(plain) > MAX_DIGITS:  # too long to multiply out, and never unclear
-        whole, part = numeral[2].replace(",", "").lstrip("0"), (numeral[3] or "").rstrip("0")
-        return Reading("number", f"{'-' if numeral[1] == '-' else ''}{whole or '0'}{'.' + part if part else ''}")
-    value = rational(plain)
-    if value is not None:
-        return Reading("number", str(value))
-    option = re.fullmatch(r"\(([A-Za-z])\)", plain)
-    if option:
-        return Reading("word", option[1].casefold())
-    if re.fullmatch(r"[^\W\d_][\w\s,.'\-:]*", plain) and not re.fullmatch(r"[a-z]\d*|\d*[a-z]", plain):
-        return Reading("word", " ".join(plain.casefold().split()))
-    formula = re.sub(r"^[A-Za-z]\s*=(?!.*=)", "", plain).replace("%", "")
-    return Reading("symbolic", re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", formula))  # "7 2" is not "72"
-
-
-def canonical(text: str) -> str:
-    """The class of an answer: equal strings are one vote. Answers that a guard refuses are classes of their own."""
+def answer_class(text: str, letters: bool = False) -> str:
+    """The class of an answer of kind number or math; an answer that a guard refuses is a class of its own."""
     try:
-        return read(text).canonical
+        return _name(parse(text, letters))
     except TooLarge:
         return re.sub(r"\s+", "", text)[:MAX_CHARS]
 
 
-def compare(gold: str, answer: str) -> bool | None:
-    """Exact comparison; None where only SymPy can tell (a symbolic gold). Raises TooLarge on an answer too large."""
-    if clean(gold) == clean(answer):
-        return True
-    right = read(gold)
-    given = read(answer)
-    if right == given:
-        return True
-    return None if right.kind == "symbolic" and given.kind != "word" else False
+def _name(answer: Answer, top: bool = True) -> str:
+    if answer.value is not None:
+        return str(answer.value)
+    if answer.kind == "long":
+        return re.sub(r"\s+", "", answer.text)[:MAX_CHARS]
+    if answer.kind == "labelled":
+        return _name(answer.parts[0], top)
+    if answer.kind == "equation" and all(part.kind in ("number", "expression") for part in answer.parts):
+        found = normal.form(f"({answer.parts[0].text})-({answer.parts[1].text})")
+        return _SPACES.sub("", answer.text) if found is None else f"{_written(normal.scaled(found))}=0"
+    if answer.kind in ("list", "set") and not any(part.text == "\\ldots" for part in answer.parts):
+        return ",".join(sorted({_name(part, False) for part in answer.parts}))
+    if answer.kind == "union":
+        return " or ".join(sorted(_name(part, False) for part in answer.parts))
+    if answer.parts:
+        ends = answer.mark if len(answer.mark) == 2 else (answer.mark, "")
+        return f"{ends[0]}{','.join(_name(part, False) for part in answer.parts)}{ends[1]}"
+    if answer.kind == "expression":
+        form = normal.form(answer.text)
+        if form is None:
+            return _SPACES.sub("", answer.text)
+        written = _written(form) or "0"
+        return f"({written})" if top and normal.constant(form) is not None else written  # not worked out yet
+    if answer.kind == "option":
+        return answer.mark.upper()
+    return f"{answer.text}_{answer.mark}" if answer.kind == "based" else text_class(answer.text)
 
 
-def guard(text: str) -> None:
-    """Raise TooLarge on what could keep SymPy busy: long text, deep nesting, towers and large factorials."""
-    text = text.replace("**", "^")
-    if len(text) > MAX_CHARS:
-        raise TooLarge(f"an answer of {len(text)} characters (limit {MAX_CHARS})")
-    if re.search(rf"\d{{{MAX_DIGITS // 10}}}", text):
-        raise TooLarge(f"a number of {MAX_DIGITS // 10} digits or more")
-    if re.search(r"\^\s*[{(]?\s*-?\s*[\d,]{5,}|\d[eE][+-]?\d{4}", text):
-        raise TooLarge("an exponent of five digits or more")
-    if re.search(r"\d{4,}\s*!|[)}!]\s*!", text):
-        raise TooLarge("a factorial of a large number or of an expression")
-    depth, powers = 0, 0
-    for at, sign in enumerate(text) if _NESTING.search(text) else ():
-        depth += (sign in "({[") - (sign in ")}]")
-        powers = powers + 1 if sign == "^" else (0 if depth == 0 and sign in " +-=," else powers)
-        if depth > MAX_NESTING:
-            raise TooLarge(f"nesting deeper than {MAX_NESTING}")
-        if powers > 2 and re.match(r"\^\s*[{(]?[^{}()]*\^", text[at:]):
-            raise TooLarge("a tower of exponents")
-    if re.search(r"\d\s*\^\s*\{?\s*\d+\s*\^\s*\{?\s*\d", text):
-        raise TooLarge("a tower of exponents")
+def _written(form: normal.Form) -> str:
+    terms = []
+    for (root, powers), value in sorted(form, key=lambda part: (part[0][1], part[0][0])):
+        factors = [name if power == 1 else f"{name}^{power}" for name, power in powers]
+        factors = [*([] if root == 1 else [f"sqrt({root})"]), *factors]
+        terms.append("*".join([*([] if value == 1 and factors else [str(value)]), *factors]))
+    return " + ".join(terms)
 
 
-def parse_symbolic(text: str) -> list[Any]:
-    """Math-Verify's reading of a text: [] or [SymPy object, the string it was read from]. May be slow.
-
-    Raises TooLarge (guards) and Math-Verify's TimeoutException, which is no reading and not an empty one.
-    """
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig
-
-    return _parse(text, (LatexExtractionConfig(), ExprExtractionConfig()))
+@lru_cache(maxsize=8192)
+def text_class(text: str) -> str:
+    """Words as they are compared: in any case, without articles in front, commas, full stops and quotes."""
+    plain = text.replace("\\text", " ").translate(_NO_PUNCTUATION).casefold()
+    return _ARTICLE.sub("", " ".join(plain.split()))
 
 
-def parse_box(said: str) -> list[Any]:
-    """Math-Verify's reading of a box by itself; [] where it would go on to what stands around the box."""
-    from math_verify import LatexExtractionConfig
+_NO_PUNCTUATION = str.maketrans({sign: " " for sign in ',;{}"“”'} | {"'": "", ".": "", "’": ""})
 
-    found = _parse(rf"\boxed{{{said}}}", (LatexExtractionConfig(try_extract_without_anchor=False),))
-    return found if len(found) == 2 else []
-
-
-def _parse(text: str, targets: tuple[Any, ...]) -> list[Any]:
-    from math_verify import parse
-
-    guard(text)
-    try:
-        return list(parse(text, targets, parsing_timeout=_seconds(), raise_on_error=True))  # type: ignore[arg-type]
-    except Exception:  # what Math-Verify can't read, it reads nothing from; its timeouts are no `Exception`
-        return []
-
-
-def symbolic_equal(gold: str, answer: str) -> bool:
-    """Math-Verify's verdict on two boxed answers, checked at forty digits. May be slow or hang: use a killable pool.
-
-    Raises TooLarge (guards), ValueError where the gold itself can't be read.
-    """
-    right, given = (parse_symbolic(rf"\boxed{{{clean(side).replace('%', '')}}}") for side in (gold, answer))
-    if not right:
-        raise ValueError(f"the gold {gold!r} can't be parsed")
-    return verdict(right, given)
-
-
-def verdict(right: list[Any], given: list[Any]) -> bool:
-    """Whether two readings of `parse_symbolic` are equal."""
-    from math_verify import verify
-
-    if not right or not given:
-        return False
-    same = verify(right, given, timeout_seconds=_seconds(), raise_on_error=True)
-    return bool(same) and _no_tolerance(right[0], given[0])
-
-
-def _no_tolerance(right: Any, given: Any) -> bool:
-    """False for two numbers that differ within forty digits, which Math-Verify's rounding has let pass."""
-    import sympy
-
-    both = isinstance(right, sympy.Expr) and isinstance(given, sympy.Expr)
-    if not both or not right.is_number or not given.is_number:
-        return True
-    right, given = (sympy.nsimplify(x, rational=True) if x.has(sympy.Float) else x for x in (right, given))
-    difference = sympy.N(right - given, 50, chop=False)
-    scale = max(abs(sympy.N(right, 50)), abs(sympy.N(given, 50)))
-    return bool(abs(difference) <= scale * sympy.Float("1e-40", 50))
-
-
-def _seconds() -> int | None:
-    """Math-Verify's own alarm works in the main thread only; elsewhere the pool's kill has to do."""
-    return SYMPY_SECONDS if threading.current_thread() is threading.main_thread() else None
+__all__ = ["TooLarge", "answer_class", "by_sympy", "equal", "left_open", "parse", "same", "text_class", "words"]

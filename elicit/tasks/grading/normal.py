@@ -1,12 +1,18 @@
 """Exact normal forms of short closed expressions, so that most symbolic answers need no computer algebra.
 
-    2x+3  3\\sqrt{5}  \\frac{\\pi}{4}  x^2-1  2(x+1)       a sum of  rational * sqrt(n) * pi^k * x^a y^b ...
-    (1, 2)  (0, \\frac{\\sqrt{2}}{2})                      a tuple of such constants
+    2x+3   3\\sqrt{5}   \\frac{\\pi}{4}   x^2-1   2(x+1)   \\frac{1}{2}mv^2   \\frac{3}{x_1}
 
-Square roots of square-free integers, powers of pi and monomials are linearly independent over the rationals, so
-equal forms are equal expressions and different forms are different ones. Everything outside of the grammar, or on
-which Math-Verify has a rule of its own (units and capitals among the letters, mixed numbers, decimals, `f(x)`,
-empty intervals), has no form: `decide` says None and Math-Verify decides. What this module does not know: completions.
+    sum     = ["-"] term { ("+" | "-") term }
+    term    = factor { ["\\cdot" | "\\times" | "*"] factor } [ "/" (integer | letter) ]
+    factor  = number ["^" integer] | letter ["^" integer] | "(" sum ")" ["^" integer] | "\\frac" "{" sum "}" "{" sum "}"
+            | "\\sqrt" "{" sum "}"
+    letter  = "a" ... "Z" | greek, with or without a subscript
+
+The form is a sum of  rational * sqrt(n) * pi^k * x^a y^b ... . Square roots of square-free integers, powers of pi and
+monomials are linearly independent over the rationals, so equal forms are equal expressions and different forms are
+different ones. Letters of either case are different; a power of i (its square is a number), a division by a sum, an
+empty product of digits (2 3), a mixed number and a letter before a bracket (which may be a function) have no form.
+What this module does not know: completions, other kinds of answers.
 """
 
 from __future__ import annotations
@@ -19,52 +25,67 @@ from math import gcd
 MAX_CHARS = 120
 MAX_TERMS = 40
 MAX_EXPONENT = 12
-MAX_INTEGER = 10**6
-"""of numerators, denominators and radicands; with smaller ones no two forms are within Math-Verify's rounding"""
-MAX_DEPTH = 5
+MAX_INTEGER = 10**12
+"""of numerators and denominators"""
+MAX_RADICAND = 10**6
+MAX_DEPTH = 6
 
 Monomial = tuple[int, tuple[tuple[str, int], ...]]
 """square-free radicand, (letter or pi, exponent) in order"""
 Sum = dict[Monomial, Fraction]
-Form = tuple[frozenset[tuple[Monomial, Fraction]], ...]
-"""one part for an expression, several for a tuple"""
+Form = frozenset[tuple[Monomial, Fraction]]
 
 _ONE: Monomial = (1, ())
-_TOKEN = re.compile(r"\s*(\\(?:[dt]?frac|sqrt|pi|cdot)(?![a-zA-Z])|\d+|[knpquvwxyz]|[-+^(){},/])")
-_BRACKETS = re.compile(r"\\(?:left|right)\s*(?=[()])")
+_GREEK = r"\\(?:pi|infty|emptyset|ldots|alpha|beta|gamma|delta|theta|lambda|mu|sigma|phi|omega)(?![a-zA-Z])"
+_SUBSCRIPT = r"(?:_(?:[0-9a-zA-Z]|\{[0-9a-zA-Z]{1,8}\}))?"
+_TOKEN = re.compile(
+    rf"\s*(\\(?:frac|sqrt|cdot|times)(?![a-zA-Z])|{_GREEK}{_SUBSCRIPT}|\d+(?:\.\d+)?|\.\d+|[a-zA-Z]{_SUBSCRIPT}|[-+*^(){{}}/])"
+)
+_TIMES = ("\\cdot", "\\times", "*")
+_NUMBER = re.compile(r"\d*\.?\d+")
 
 
 class _Unread(Exception):
     """The text is not in the grammar, or too large."""
 
 
-def decide(gold: str, answer: str) -> bool | None:
-    """Whether two expressions are equal; None where one has no form, or where only their writing tells."""
-    right, given = form(gold), form(answer)
-    if right is None or given is None:
-        return None
-    if right != given:
-        return False
-    return None if _letter(right) else True
-
-
 @lru_cache(maxsize=8192)
 def form(text: str) -> Form | None:
-    """The normal form of an expression or a tuple of constants; None where it has none."""
+    """The normal form of a cleaned expression (`notation.clean`); None if it has none."""
     try:
         return _Parser(_tokens(text)).whole()
     except _Unread:
         return None
 
 
-def _letter(found: Form) -> bool:
-    """A letter by itself: Math-Verify compares its name with the other side as written."""
-    terms = list(found[0])
-    return len(found) == 1 and len(terms) == 1 and terms[0][1] == 1 and [p for _, p in terms[0][0][1]] == [1]
+def constant(found: Form) -> Fraction | None:
+    """The value of a form that is a rational number; None if it is another one."""
+    if not found:
+        return Fraction(0)
+    ((monomial, value), *rest) = found
+    return value if monomial == _ONE and not rest else None
+
+
+def of_number(value: Fraction) -> Form:
+    """The form of a rational number."""
+    return frozenset({(_ONE, value)}) if value else frozenset()
+
+
+def proportional(a: Form, b: Form) -> bool:
+    """Whether one form is a rational multiple, other than zero, of the other."""
+    return scaled(a) == scaled(b)
+
+
+def scaled(found: Form) -> Form:
+    """The form with the coefficient of its first monomial made one."""
+    if not found:
+        return found
+    first = min(found, key=lambda part: part[0])[1]
+    return frozenset((monomial, value / first) for monomial, value in found)
 
 
 def _tokens(text: str) -> list[str]:
-    text, at, out = _BRACKETS.sub("", text).strip(), 0, []
+    text, at, out = text.strip(), 0, []
     if not text or len(text) > MAX_CHARS:
         raise _Unread
     while at < len(text):
@@ -83,43 +104,23 @@ class _Parser:
         self.tokens, self.at, self.depth = tokens, 0, 0
 
     def whole(self) -> Form:
-        parts = self.parts() or [self.sum()]
-        if self.at != len(self.tokens) or any(_large(part) for part in parts):
+        found = self.sum()
+        if self.at != len(self.tokens) or _large(found):
             raise _Unread
-        if len(parts) > 1 and any(name != "pi" for part in parts for _, powers in part for name, _ in powers):
-            raise _Unread
-        found = tuple(frozenset(part.items()) for part in parts)
-        if len(found) == 2 and found[0] == found[1]:  # an empty interval
-            raise _Unread
-        return found
-
-    def parts(self) -> list[Sum] | None:
-        """The parts of `(a, b, ...)`; None, and nothing read, where it is none."""
-        if self.peek() != "(" or "," not in self.tokens:
-            return None
-        self.at += 1
-        parts = [self.sum()]
-        while self.peek() == ",":
-            self.at += 1
-            parts.append(self.sum())
-        self.take(")")
-        return parts
+        return frozenset(found.items())
 
     def sum(self) -> Sum:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise _Unread
         total: Sum = {}
-        began, sign = self.at, self.sign(("-",))
+        sign = self.sign(("+", "-"))
         while True:
             for monomial, value in self.term().items():
                 total[monomial] = total.get(monomial, Fraction(0)) + sign * value
             if self.peek() not in ("+", "-"):
                 self.depth -= 1
-                total = {monomial: value for monomial, value in total.items() if value}
-                if not total and self.tokens[began : self.at] != ["0"]:
-                    raise _Unread  # 3-3: Math-Verify leaves it as it stands and sees no zero in it
-                return total
+                return {monomial: value for monomial, value in total.items() if value}
             sign = self.sign(("+", "-"))
 
     def sign(self, signs: tuple[str, ...]) -> int:
@@ -130,42 +131,45 @@ class _Parser:
 
     def term(self) -> Sum:
         product, before = self.factor(), self.tokens[self.at - 1]
-        number = before.isdigit()
-        while (token := self.peek()) not in ("", "+", "-", ")", "}", ",", "/"):
-            dotted = token == "\\cdot"
+        number = _NUMBER.fullmatch(before) is not None
+        while (token := self.peek()) not in ("", "+", "-", ")", "}", "/"):
+            dotted = token in _TIMES
             self.at += dotted
             token = self.peek()
-            mixed = (number and "frac" in token) or (before.isalpha() and token == "(")
-            if not dotted and (token.isdigit() or mixed or (before == "\\pi" and token == "(")):
+            digits = _NUMBER.fullmatch(token) is not None
+            mixed = (number and "frac" in token) or (_letter(before) and token == "(")
+            if not dotted and (digits or mixed):
                 raise _Unread  # 2 3, x2, a mixed number, f(x)
-            number = token.isdigit()
+            number = digits
             product = _times(product, self.factor())
             before = self.tokens[self.at - 1]
         if self.peek() == "/":
             self.at += 1
-            product = _over(product, {_ONE: Fraction(self.integer())})
-            if self.peek() not in ("", "+", "-", ")", "}", ","):
+            below = self.factor() if _letter(self.peek()) else {_ONE: Fraction(self.integer())}
+            product = _over(product, below)
+            if self.peek() not in ("", "+", "-", ")", "}"):
                 raise _Unread  # 1/2x
         return product
 
     def factor(self) -> Sum:
         token = self.peek()
         self.at += 1
-        if token.isdigit():
-            self.at -= 1
-            return self.power({_ONE: Fraction(self.integer())})
-        if token == "\\pi" or (len(token) == 1 and token.isalpha()):
-            return self.power({(1, ((token.strip("\\"), 1),)): Fraction(1)})
-        if token == "(":
+        if _NUMBER.fullmatch(token):
+            if len(token) > len(str(MAX_INTEGER)):
+                raise _Unread
+            return self.power({_ONE: Fraction(token)})
+        if _letter(token):
+            name = token.strip("\\").replace("{", "").replace("}", "")
+            return self.power({(1, ((name, 1),)): Fraction(1)})
+        if token in ("(", "{"):
             inner = self.sum()
-            self.take(")")
+            self.take(")" if token == "(" else "}")
             return self.power(inner)
-        if token in ("\\frac", "\\dfrac", "\\tfrac"):
-            found = _over(self.argument(), self.argument())
-        elif token == "\\sqrt":
-            found = _root(self.argument())
-        else:
+        if token == "\\sqrt":
+            return self.power(_root(self.argument()))
+        if token != "\\frac":
             raise _Unread
+        found = _over(self.argument(), self.argument())
         if self.peek() == "^":
             raise _Unread
         return found
@@ -180,7 +184,7 @@ class _Parser:
         if braced:
             self.take("}")
         elif exponent > 9 or self.peek().isdigit():
-            raise _Unread  # x^12 is x^1 2 to TeX
+            raise _Unread  # x^12 is x^1 2 to TeX, and people mean x^{12}
         if not 1 <= exponent <= MAX_EXPONENT:
             raise _Unread
         product = base
@@ -189,6 +193,15 @@ class _Parser:
         return product
 
     def argument(self) -> Sum:
+        if _NUMBER.fullmatch(self.peek()):  # \\frac12
+            digits = self.peek()
+            if not digits.isdigit():
+                raise _Unread
+            if len(digits) == 1:
+                self.at += 1
+            else:
+                self.tokens[self.at] = digits[1:]
+            return {_ONE: Fraction(int(digits[0]))}
         self.take("{")
         inner = self.sum()
         self.take("}")
@@ -210,9 +223,17 @@ class _Parser:
         self.at += 1
 
 
+def _letter(token: str) -> bool:
+    return bool(token) and (
+        token[0].isalpha() or (token[0] == "\\" and token[1:5] not in ("frac", "sqrt", "cdot", "time"))
+    )
+
+
 def _times(a: Sum, b: Sum) -> Sum:
     if len(a) * len(b) > MAX_TERMS:
         raise _Unread
+    if any(name == "i" for _, powers in a for name, _ in powers) and any(n == "i" for _, p in b for n, _ in p):
+        raise _Unread  # its square is a number
     out: Sum = {}
     for (root_a, powers_a), value_a in a.items():
         for (root_b, powers_b), value_b in b.items():
@@ -228,11 +249,11 @@ def _times(a: Sum, b: Sum) -> Sum:
 
 
 def _over(above: Sum, below: Sum) -> Sum:
-    """Division by one term without letters."""
+    """Division by one term."""
     if len(below) != 1:
         raise _Unread
     ((root, powers), value), *_ = below.items()
-    if not value or any(name != "pi" for name, _ in powers):
+    if not value or any(name == "i" for name, _ in powers):
         raise _Unread
     return _times(above, {(root, tuple((name, -power) for name, power in powers)): 1 / (value * root)})
 
@@ -240,7 +261,7 @@ def _over(above: Sum, below: Sum) -> Sum:
 def _root(inner: Sum) -> Sum:
     """The square root of a rational constant."""
     value = inner.get(_ONE, Fraction(0))
-    if set(inner) - {_ONE} or not 0 < value.numerator * value.denominator <= MAX_INTEGER:
+    if set(inner) - {_ONE} or not 0 < value.numerator * value.denominator <= MAX_RADICAND:
         raise _Unread
     free, outside, divisor = value.numerator * value.denominator, 1, 2
     while divisor * divisor <= free:

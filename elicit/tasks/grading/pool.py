@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 from elicit.errors import ConfigError, DataError
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
-from elicit.tasks.grading.verify import Said
+from elicit.tasks.grading.verify import Pair
 from elicit.tasks.task import Judgement, Task
 
 MEMORY_BYTES = 4 * 2**30
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The judgement, the first violation, and why there is no judgement where there is none."""
+    """The judgement, the first violation, and the reason if there is no judgement."""
 
     judgement: Judgement | None
     violation: Violation | None
@@ -50,23 +50,25 @@ class Verdict(NamedTuple):
 
 
 @runtime_checkable
-class SaidTask(Protocol):
-    """A task that grades what a completion says without its working (`verify.Said`)."""
+class PairTask(Protocol):
+    """A task whose pending judgements wait for comparisons of a gold and an answer (`verify.Pair`), without working."""
 
-    def said(self, item: Item, text: str, judged: Judgement) -> Said | None: ...
+    def pairs(self, item: Item, text: str, finished: bool) -> tuple[Pair, ...]: ...
 
-    def grade_said(self, said: Said) -> Judgement: ...
+    def grade_pair(self, pair: Pair) -> Judgement: ...
+
+    def completed(self, item: Item, text: str, finished: bool, found: Mapping[Pair, Judgement]) -> Judgement: ...
 
 
-def judge(task: Task, job: Job | Said) -> Verdict:
+def judge(task: Task, job: Job | Pair) -> Verdict:
     """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row.
 
     An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against;
-    nor has what is `Said` without its working.
+    nor has a `Pair`.
     """
     try:
-        if isinstance(job, Said):
-            return Verdict(cast(SaidTask, task).grade_said(job), None)
+        if isinstance(job, Pair):
+            return Verdict(cast(PairTask, task).grade_pair(job), None)
         judgement = task.grade(*job)
         checkable = task.has_validator and job.item.facts
         return Verdict(judgement, task.validate(job.item, job.text) if checkable else None)
@@ -107,8 +109,8 @@ class GradingPool:
             worker.kill()
         self._workers.clear()
 
-    def judge(self, jobs: Sequence[Job | Said]) -> list[Verdict]:
-        """Verdicts in the order of `jobs`. Raises DataError where the task can't be sent to a worker."""
+    def judge(self, jobs: Sequence[Job | Pair]) -> list[Verdict]:
+        """Verdicts in the order of `jobs`. Raises DataError if the task can't be sent to a worker."""
         out: dict[int, Verdict] = {}
         again: set[int] = set()
         waiting = deque(range(len(jobs)))
@@ -134,7 +136,7 @@ class GradingPool:
         ours.send_bytes(task)
         return _Worker(process, ours)
 
-    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job | Said], again: set[int]) -> None:
+    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job | Pair], again: set[int]) -> None:
         worker.job = index
         worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
         worker.pipe.send(jobs[index])

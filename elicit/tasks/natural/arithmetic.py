@@ -1,7 +1,7 @@
 """Checking the equations that a trace in words writes down: "48 / 2 = 24" and GSM8K's "<<48/2=24>>".
 
 A partial validator: it sees wrong arithmetic and a trace without any equation, not whether an equation was called
-for nor what stands between units ("90 snakes * 12 beetles"). A result rounded to its own last digit counts as
+for nor what is between units ("90 snakes * 12 beetles"). A result rounded to its own last digit counts as
 right. 99 % of GSM8K's human solutions pass. Exact rationals, no SymPy. What this module does not know: answers.
 """
 
@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|[-+*/()]")
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The exact value of + - * / and brackets over numbers; None where it can't be read or divides by zero.
+    """The exact value of + - * / and brackets over numbers; None if it can't be read or divides by zero.
 
     >>> evaluate("2 * (3 + 4) / 7")
     Fraction(2, 1)

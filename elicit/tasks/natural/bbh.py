@@ -1,4 +1,7 @@
-"""BIG-Bench Hard (arXiv 2210.09261): one subtask a task, 250 problems, carved into splits by hash.
+"""BIG-Bench Hard (arXiv 2210.09261): one subtask per task, 250 problems, carved into splits by hash.
+
+    not ( True ) and ( True ) is   ->   False                                                      (boolean_expressions)
+    Complete the rest of the sequence, making sure that the parentheses are closed properly. Input: [ [   ->   ] ]
 
 Answers are options, words (yes/no, true/false, valid/invalid), numbers or text, by subtask. Data: `path`, else
 $ELICIT_DATA/bbh or ../shared/data/bbh, else the hub.

@@ -1,6 +1,7 @@
 """Countdown: reach a target with given numbers and + - * /, each number used once; checked exactly.
 
-    Use each of the numbers 3, 5, 7 once and + - * / to make 26.   ->   7 * 3 + 5
+    Use each of the numbers 3, 5, 7 once and + - * / to make 26.        ->   7 * 3 + 5
+    Use each of the numbers 17, 20, 19 once and + - * / to make 22.     ->   19 + 20 - 17
 
 Any right expression counts, not only the one the problem was made from. Splits by content hash; no trace validator.
 What this module does not know: files, models.
@@ -18,7 +19,7 @@ from functools import cached_property
 from elicit.errors import ConfigError
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks.grading import extract
+from elicit.tasks.grading import declaration, extract
 from elicit.tasks.natural.arithmetic import SIGNS, evaluate
 from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.prompts import natural_prompts
@@ -101,7 +102,8 @@ class Countdown(NaturalTask):
         return make_item(self.name, split, question, expression, None, facts)
 
     def extract(self, text: str, finished: bool) -> Answer:
-        strict = extract.strict(text, finished)
+        declared = declaration.last("text", text, finished)
+        strict = declared.answer if declared else None
         loose = [part.strip() for part in _EXPRESSION.findall(extract.tail(text)) if re.search(r"[-+*/]", part)]
         return Answer(strict, strict or (loose[-1] if loose else None))
 
@@ -110,7 +112,9 @@ class Countdown(NaturalTask):
         given = None if answer.strict is None else self.answer_class(answer.strict)
         right = answer.strict is not None and self._solves(item, answer.strict)
         lenient = right or (answer.lenient is not None and self._solves(item, answer.lenient))
-        return Judgement(right, lenient, answer.strict, given)
+        first = declaration.first("text", text, finished)
+        solved = first is not None and self._solves(item, first.answer)
+        return Judgement(right, lenient, answer.strict, given, None, solved, first.answer if first else None)
 
     grade_quick = grade
 
@@ -120,7 +124,7 @@ class Countdown(NaturalTask):
         return used == Counter(item.facts["numbers"]) and evaluate(plain) == Fraction(item.facts["target"])
 
     def answer_class(self, answer: str) -> str:
-        """The expression without blanks and without "= target" behind it."""
+        """The expression without blanks and without "= target" after it."""
         plain = answer.replace("\\times", "*").replace("\\div", "/").replace("$", "").translate(SIGNS)
         return re.sub(r"\s+", "", plain).partition("=")[0].rstrip(".")
 

@@ -1,8 +1,11 @@
-"""GSM8K (arXiv 2110.14168): grade-school word problems with a numeric answer behind "#### ".
+"""GSM8K (arXiv 2110.14168): grade-school word problems with a numeric answer after "#### ".
+
+    Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many clips did
+    Natalia sell altogether in April and May?   ->   72
 
     train, dev   carved from train.jsonl by the hash of the question
-    test         test.jsonl beside it, or the hub's test split; where neither is there, carved from train.jsonl
-                 too, and `notes` says so
+    test         test.jsonl next to it, or the hub's test split; without either, carved from train.jsonl too, and
+                 `notes` reports that
 
 The validator checks written arithmetic only (`arithmetic`). Data: `path`, else $ELICIT_DATA/gsm8k or
 ../shared/data/gsm8k, else the hub.
@@ -36,12 +39,12 @@ class Gsm8k(NaturalTask):
     path: str | None = None
     """train.jsonl; null looks below $ELICIT_DATA and ../shared/data, then on the hub"""
     test_path: str | None = None
-    """test.jsonl; null takes the one beside `path`"""
+    """test.jsonl; null takes the one next to `path`"""
     hub: str = "openai/gsm8k"
     revision: str | None = None
     dev_share: float = 0.1
     carved_test_share: float = 0.15
-    """share of train.jsonl that stands in for the test set where there is none"""
+    """share of train.jsonl that is the test set if there is no other"""
 
     @property
     def name(self) -> str:
@@ -54,7 +57,7 @@ class Gsm8k(NaturalTask):
     @property
     def notes(self) -> tuple[str, ...]:
         carved = self._train is not None and self._test is None
-        return (f"gsm8k: no test file beside {self._train}; the test split is carved from it",) if carved else ()
+        return (f"gsm8k: no test file next to {self._train}; the test split is carved from it",) if carved else ()
 
     @cached_property
     def _train(self) -> Path | None:
@@ -64,8 +67,8 @@ class Gsm8k(NaturalTask):
     def _test(self) -> Path | None:
         if self.test_path:
             return data_file(self.test_path)
-        beside = self._train.with_name("test.jsonl") if self._train else None
-        return beside if beside and beside.exists() else None
+        next_to = self._train.with_name("test.jsonl") if self._train else None
+        return next_to if next_to and next_to.exists() else None
 
     def load(self) -> dict[str, list[Item]]:
         if self._train is None:

@@ -8,7 +8,7 @@ from elicit.errors import DataError
 
 
 def hub_rows(name: str, config: str | None, split: str, revision: str | None = None) -> list[dict[str, Any]]:
-    """All rows of one split. Raises DataError where the hub can't be reached or has no such set."""
+    """All rows of one split. Raises DataError if the hub can't be reached or has no such set."""
     from datasets import load_dataset
 
     try:

@@ -3,6 +3,9 @@
     _class_: elicit.tasks.natural.jsonl.Jsonl
     path: my_problems.jsonl
 
+    {"question": "What is 12 * 12?", "answer": "144"}
+    {"question": "Factor $x^2 - 1$.", "answer": "(x-1)(x+1)", "cluster": "factoring", "split": "test"}
+
 A row may carry `cluster` (what intervals resample together) and `split` (train, dev or test); without `split` the
 hash of the question decides. Broken rows are refused with their line number.
 """

@@ -1,4 +1,8 @@
-"""MATH (arXiv 2103.03874): competition problems with a boxed answer, often symbolic.
+r"""MATH (arXiv 2103.03874): competition problems with a boxed answer, often symbolic.
+
+    What is the smallest positive perfect cube that can be written as the sum of three consecutive integers?   ->   27
+    Define $p = \sum_{k = 1}^\infty \frac{1}{k^2}$ and $q = \sum_{k = 1}^\infty \frac{1}{k^3}.$ Find a way to write
+    \[\sum_{j = 1}^\infty \sum_{k = 1}^\infty \frac{1}{(j + k)^3}\] in terms of $p$ and $q.$   ->   p - q
 
     train, dev   the 7,500 training problems of the hub set, dev carved by hash
     test         MATH-500, or `test_path`; with one local file and no test file all three are carved from it
@@ -15,7 +19,7 @@ from typing import Any
 from elicit.errors import DataError
 from elicit.files import read_jsonl
 from elicit.records import Item
-from elicit.tasks.grading import extract
+from elicit.tasks.grading import declaration
 from elicit.tasks.natural.hub import hub_rows
 from elicit.tasks.natural.task import NaturalTask, carve, with_test
 from elicit.tasks.splits import data_file
@@ -76,7 +80,8 @@ class Math(NaturalTask):
 
     def _items(self, rows: Iterable[tuple[int, dict[str, Any]]], source: str) -> Iterable[Item]:
         for number, row in rows:
-            gold = row.get("answer") or extract.strict(str(row.get("solution", "")), finished=True)
+            boxed = declaration.stated("math", str(row.get("solution", "")))
+            gold = row.get("answer") or (boxed.answer if boxed else None)
             if not isinstance(row.get("problem"), str) or not gold:
                 raise DataError(f"{source}, line {number}: expected `problem` and `answer` or a `solution` with a box")
             yield make_item("math", "train", row["problem"], str(gold))

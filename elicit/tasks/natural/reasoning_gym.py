@@ -1,5 +1,9 @@
 """reasoning-gym (arXiv 2505.24760) as a task: one generated family, a hit is score 1.0 only.
 
+    State the final answer to the following arithmetic problem: 487 - 192 + 858 + 260 + 671 + 927 =   ->   3011
+    Consider these statements: 1. Some elephants are birds 2. No birds are horses Does it logically follow that: Some
+    elephants are not horses? (Answer Yes or No)   ->   Yes
+
 Its scorers give partial credit to junk, and some give full marks to it, so only families on a whitelist are
 taken: those whose scorer says 1.0 to the one right answer and to nothing else (held by a test).
 Splits by content hash of generated entries. Needs the package `reasoning-gym`.
@@ -15,7 +19,7 @@ from typing import Any
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
-from elicit.tasks.grading import extract, verify
+from elicit.tasks.grading import declaration, extract, verify
 from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.splits import split_of
 from elicit.tasks.task import SPLITS, Answer, Judgement, make_item
@@ -101,18 +105,24 @@ class ReasoningGym(NaturalTask):
     def extract(self, text: str, finished: bool) -> Answer:
         part = extract.own_part(text)[0]
         span = self.answer_span(part)
-        return Answer(extract.strict(text, finished), part[span[0] : span[1]] if span else None)
+        declared = declaration.last(self.kind, text, finished)
+        return Answer(declared.answer if declared else None, part[span[0] : span[1]] if span else None)
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
         answer = self.extract(text, finished)
         strict = answer.strict is not None and self._hit(item, answer.strict)
         lenient = strict or (answer.lenient is not None and self._hit(item, answer.lenient))
-        return Judgement(strict, lenient, answer.strict, answer.strict and self.answer_class(answer.strict))
+        first = declaration.first(self.kind, text, finished)
+        return Judgement(
+            *(strict, lenient, answer.strict, answer.strict and self.answer_class(answer.strict)),
+            first=first is not None and self._hit(item, first.answer),
+            first_answer=first.answer if first else None,
+        )
 
     grade_quick = grade
 
     def _hit(self, item: Item, answer: str) -> bool:
-        """Score 1.0 of the family's scorer on the answer, or on the gold where the answer is of its class."""
+        """Score 1.0 of the family's scorer on the answer, or on the gold if the answer is of its class."""
         same = verify.answer_class(self.kind, answer) == verify.answer_class(self.kind, item.gold or "")
         entry = {"question": item.question, "answer": item.gold, "metadata": item.facts.get("metadata", {})}
         return bool(same and self._dataset.score_answer(item.gold, entry) == 1.0)

@@ -1,21 +1,22 @@
 """What tasks in words share: prompts, stop rules, extraction, grading by kind of answer, splits of a data set.
 
 A task gives `name`, `kind` and `load()`; everything else is here. Loading is lazy and cached; the constructor
-touches no file. What this module does not know: where any data set lies.
+touches no file. What this module does not know: the paths of data sets.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
-from elicit.tasks.grading import equivalence, extract, verify
-from elicit.tasks.grading.verify import Said
+from elicit.tasks.grading import extract, verify
+from elicit.tasks.grading.answer import parse
+from elicit.tasks.grading.verify import Pair
 from elicit.tasks.prompts import natural_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset, without_repeats
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, StopRules
@@ -45,7 +46,7 @@ class NaturalTask(Lazy):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the figures has to know about where the items come from."""
+        """What a reader of the figures has to know about the source of the items."""
         return ()
 
     @cached_property
@@ -68,29 +69,34 @@ class NaturalTask(Lazy):
         return Sealed(self.load(), self.name)
 
     def extract(self, text: str, finished: bool) -> Answer:
-        return Answer(extract.strict(text, finished), verify.lenient_reading(self.kind, text))
+        found = verify.read(self.kind, "", text, finished)
+        return Answer(found.strict, found.lenient)
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
         return verify.full(self.kind, item.gold or "", item.question, text, finished)
 
     def grade_quick(self, item: Item, text: str, finished: bool) -> Judgement:
-        """What needs no Math-Verify; `ungraded="pending"` where `grade` has to finish it in a pool."""
+        """What needs no SymPy; `ungraded="pending"` if comparisons are left for a pool."""
         return verify.quick(self.kind, item.gold or "", item.question, text, finished)
 
-    def said(self, item: Item, text: str, judged: Judgement) -> Said | None:
-        """All that the verdicts of a completion with a pending judgement depend on; None where it is the whole text."""
-        return verify.said(item.gold or "", judged, item.question, text)
+    def pairs(self, item: Item, text: str, finished: bool) -> tuple[Pair, ...]:
+        """The comparisons that a pending judgement waits for."""
+        return verify.pairs(self.kind, item.gold or "", item.question, text, finished)
 
-    def grade_said(self, said: Said) -> Judgement:
-        """The verdicts on what is said, whatever was worked out before; `ungraded="unread"` asks for the whole text."""
-        return verify.grade_said(said)
+    def grade_pair(self, pair: Pair) -> Judgement:
+        """The verdict on one comparison. May be slow or hang."""
+        return verify.grade_pair(pair)
+
+    def completed(self, item: Item, text: str, finished: bool, found: Mapping[Pair, Judgement]) -> Judgement:
+        """A pending judgement with the verdicts on its comparisons."""
+        return verify.completed(self.kind, item.gold or "", item.question, text, finished, found)
 
     def answer_class(self, answer: str) -> str:
         return verify.answer_class(self.kind, answer)
 
     def answer_span(self, text: str) -> tuple[int, int] | None:
-        """The declared answer; without one, the last number or option of the completion's own part."""
-        return extract.strict_span(text) or verify.loose_span(self.kind, extract.own_part(text)[0])
+        """The declared number, option or formula; without a declaration, the last one of the completion's own part."""
+        return verify.answer_span(self.kind, text)
 
     def gold_completion(self, item: Item) -> str:
         return self._stating(item.gold or "")
@@ -106,7 +112,7 @@ class NaturalTask(Lazy):
             return "(B)" if self.answer_class(gold) == "A" else "(A)"
         if self.kind in ("word", "text"):
             return _OTHER_WORD.get(self.answer_class(gold), f"{gold} wrong")
-        value = equivalence.rational(gold)
+        value = parse(gold, self.kind == "number").value
         return "987654321" if value is None else str(Fraction(value) + 1)
 
     @property
@@ -127,7 +133,7 @@ def carve(items: Iterable[Item], shares: dict[str, float]) -> dict[str, list[Ite
 
 
 def with_test(train: Iterable[Item], test: Iterable[Item], dev_share: float) -> dict[str, list[Item]]:
-    """Splits of a set that has its own test items: train questions that stand in the test set are dropped."""
+    """Splits of a set that has its own test items: train questions that are in the test set are dropped."""
     held = [replace(item, split="test") for item in without_repeats(test)]
     rest = carve(without_repeats(train, held), {"train": 1.0 - dev_share, "dev": dev_share})
     return {**rest, "test": held}

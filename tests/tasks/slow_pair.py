@@ -9,9 +9,9 @@ from elicit.tasks.task import Judgement
 
 @dataclass(frozen=True)
 class HangsOnAnswer(Jsonl):
-    """Its grading of what is said hangs on `\\tan x` and finds everything else wrong."""
+    """Its comparison hangs on `\\tan x` and finds everything else different."""
 
-    def grade_said(self, said):
-        if "tan" in said.box:
+    def grade_pair(self, pair):
+        if "tan" in pair.answer:
             time.sleep(600)
-        return Judgement(False, False, said.box, None)
+        return Judgement(False, None, pair.answer, None)
