@@ -1,6 +1,6 @@
 """Do two comparison files hold the same results? Everything but wording, times, paths and hashes is compared exactly.
 
-    python benchmarks/same_comparison.py BEFORE/comparison.json AFTER/comparison.json
+    python benchmarks/same_comparison.py BEFORE/comparison.json AFTER/comparison.json [--tolerance 1e-6]
 
 For a change that must not change a result: run an example before and after it on one machine and compare. Files of
 an older schema are converted first. Prints every difference with its path;
@@ -42,15 +42,18 @@ def content(comparison: Comparison) -> dict[str, Any]:
     return plain
 
 
-def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Every leaf that is not equal, as 'path: before -> after'."""
+def differences(before: Any, after: Any, tolerance: float = 0.0, path: str = "") -> Iterator[str]:
+    """Every leaf that is not equal, as 'path: before -> after'; numbers may differ by `tolerance`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
-            yield from differences(before.get(key), after.get(key), f"{path}/{key}")
+            yield from differences(before.get(key), after.get(key), tolerance, f"{path}/{key}")
     elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
         for i, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from differences(one, other, f"{path}[{i}]")
-    elif before != after and not (before != before and after != after):  # a NaN is equal to a NaN here
+            yield from differences(one, other, tolerance, f"{path}[{i}]")
+    elif isinstance(before, float) and isinstance(after, float):
+        if abs(before - after) > tolerance and not (before != before and after != after):  # a NaN equals a NaN here
+            yield f"{path}: {before!r} -> {after!r}"
+    elif before != after:
         yield f"{path}: {before!r} -> {after!r}"
 
 
@@ -58,9 +61,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
+    parser.add_argument("--tolerance", type=float, default=0.0, help="largest difference of two equal numbers")
     chosen = parser.parse_args()
     before, after = (content(read_comparison(path)) for path in (chosen.before, chosen.after))
-    lines = list(differences(before, after))
+    lines = list(differences(before, after, chosen.tolerance))
     for line in lines[:200]:
         print(line)
     numbers = sum(len(line["values"]) for line in before["lines"].values())

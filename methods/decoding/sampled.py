@@ -60,6 +60,11 @@ class SampledChains(ChainStrategy, ABC):
         indices = range(request.j * self.n, (request.j + 1) * self.n)
         return [PathJob(request.prompt_ids, chain_seed(request, index)) for index in indices]
 
+    @property
+    def chain_rule(self) -> PickRule:
+        """The chains are independent draws of the policy by this rule."""
+        return self.rule()
+
     def rule(self) -> PickRule:
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)
 
