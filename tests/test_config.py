@@ -105,7 +105,7 @@ def test_values_are_checked_against_the_types_of_the_fields() -> None:
 
 def test_defaults_stand_in_the_dataclass_and_overrides_reach_fields_that_no_yaml_states() -> None:
     chosen = build_settings(compose(["method=contrastive", "method.dev_items=7", "eval.limit=null"]))
-    assert chosen.method.dev_items == 7 and chosen.eval == EvalPlan(limit=None)
+    assert chosen.method.dev_items == 7 and chosen.eval == EvalPlan(limit=None, prompt_limit=200, prompt_n=4)
 
 
 def test_a_fault_of_a_constructor_is_a_fault_of_the_configuration() -> None:

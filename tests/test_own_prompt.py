@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from elicit.cli import main
+from elicit.console import Console
+from elicit.errors import ConfigError
+from elicit.experiment.bench import Bench
+from elicit.experiment.plan import plan
 from elicit.experiment.run_folder import RunFolder
 from elicit.files import read_json, read_rows, shards
 from elicit.ledger import load_rows
+from elicit.policy.checkpoint import Checkpoint
 from tests.test_run import GREEDY, SMALL, elicit
 
 PROMPTS = ["eval.prompts=[few_shot,check]", "eval.prompt_limit=12", "eval.prompt_n=1"]
@@ -93,15 +98,21 @@ def test_an_unknown_prompt_of_rung_b1_is_named_with_the_known_ones(
     assert "eval.prompts='chekc': did you mean check?" in capsys.readouterr().err
 
 
-def test_the_prompt_chat_is_refused_by_name_if_the_tokenizer_has_no_template(tmp_path: Path) -> None:
-    file = tmp_path / "mine.jsonl"
-    rows = [{"question": f"{i} + 1?", "answer": str(i + 1)} for i in range(30)]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = [*GREEDY, *SMALL, "task=jsonl", f"task.path={file}", "eval.prompt_limit=2", "eval.prompt_n=1"]
-    code, result = elicit(*words, "eval.prompts=[bare,chat]", cwd=tmp_path)
-    error = read_json(tmp_path / result["runs"][0]["run"] / "error.json")
-    assert code != 0 and "eval.prompts='chat'" in error["message"] and "no chat template" in error["message"]
-    code, result = elicit(*words, "eval.prompts=null", "root=all", "eval.own_prompts=false", cwd=tmp_path)
-    assert code == 0 and list((tmp_path / "all" / "store" / "samples").iterdir())
-    code, result = elicit(*words, "fit.prompt=chat", "root=fit", cwd=tmp_path)
-    assert code == 2 and "fit.prompt='chat'" in read_json(tmp_path / result["runs"][0]["run"] / "error.json")["message"]
+@pytest.mark.parametrize("template", [None, "{{ messages }}"])
+def test_the_prompt_chat_is_refused_by_name_if_the_tokenizer_has_no_template(template: str | None) -> None:
+    def bench(*overrides: str) -> Bench:
+        (comparison,) = plan([["task=gsm8k", "tracker=none", *overrides]])
+        tokenizer = SimpleNamespace(chat_template=template)
+        return Bench(comparison, cast(Checkpoint, SimpleNamespace(name="twin", tokenizer=tokenizer)), console)
+
+    printed: list[str] = []
+    console = cast(Console, SimpleNamespace(say_once=printed.append))
+    if template:
+        assert {"raw", "chat"} <= set(bench().prompts) and set(bench("eval.prompts=[chat]").prompts) == {"bare", "chat"}
+    else:
+        assert "raw" in bench().prompts and "chat" not in bench().prompts
+        assert printed[0] == "prompt chat is refused: the tokenizer of twin has no chat template"
+        with pytest.raises(ConfigError, match=r"eval\.prompts='chat': the tokenizer of twin has no chat template"):
+            assert bench("eval.prompts=[chat]").prompts
+    with pytest.raises(ConfigError, match=r"fit\.prompt='chat'"):
+        bench().fitted_on("chat")
