@@ -35,7 +35,7 @@ class Decoding(MethodBase):
 
     def __post_init__(self) -> None:
         if not self.name:
-            object.__setattr__(self, "name", getattr(self.strategy, "name", "decoding"))
+            object.__setattr__(self, "name", self.strategy.name)
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The strategy. Reads nothing; books the verifier of a strategy that asks one: its most calls per answer."""
@@ -73,4 +73,4 @@ class Decoding(MethodBase):
 
 def asks_verifier(strategy: DecodingStrategy) -> bool:
     """Whether a strategy asks a verifier while it answers (class L)."""
-    return getattr(strategy, "needs_verifier", False)
+    return strategy.needs_verifier
