@@ -98,7 +98,8 @@ def _rows(samples: Path, grades: Path, place: Mapping[str, int]) -> list[Sample]
 
     def table(folder: Path, columns: list[str]) -> Any:
         try:
-            return pa.concat_tables([pq.read_table(path, columns=columns) for path in shards(folder)]).to_pandas()
+            tables = [pq.read_table(path, columns=columns) for path in shards(folder)]
+            return pa.concat_tables(tables, promote_options="default").to_pandas()  # a shard may hold nulls only
         except (OSError, ValueError) as fault:
             raise DataError(f"{folder}: not readable Parquet ({fault}); delete the broken shard and resume") from None
 
