@@ -125,7 +125,7 @@ def test_a_gap_of_zero_refuses_the_ratio_and_keeps_the_difference(tmp_path: Path
     same = replace(base, role="ceiling", name="C4")
     m = entry(tmp_path, "method", "m", found, 0.5)
     own = line(compared(tmp_path, [base, m, same], found), "m")
-    assert "gap too small: 0.000 [0.000, 0.000]" in str(own.values["ef/B0/C4"].refused)
+    assert "gap too small: 0.000 [" in str(own.values["ef/B0/C4"].refused)
     assert own.number("ef/B0/C4") is None and own.values["gain/B0"].point > 0.1
 
 

@@ -151,7 +151,7 @@ def test_the_line_of_c1_holds_raw_coverage_and_guessing(tmp_path: Path) -> None:
     assert out.c1 is not None and raw.point == pytest.approx(out.c1.coverage) and g == out.c1.guessing
     assert raw.lo < raw.point < raw.hi
     assert out.ceilings["C1"].point == pytest.approx((raw.point - g) / (1 - g))
-    assert own.notes["C1/kind"] == "coverage net of guessing"
+    assert own.notes["C1/kind"] == "coverage net of guessing, of lenient grades"
 
 
 # ---- equal tokens ----
