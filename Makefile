@@ -1,6 +1,6 @@
 # make        the environment: .venv, under the pins of constraints.txt
 # make test   the tests          make demo   the demonstration          make lint   style and types
-# make example                   runs the five methods (or takes up what is there) and renders docs/example again
+# make example                   runs the demonstration (or reuses what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
 # CUDA build of torch is chosen with them, see "CPU or CUDA" in README.md. PYTHON=... chooses the interpreter.
@@ -29,9 +29,9 @@ demo: env
 	$(BIN)/elicit experiment=demo
 
 example: env
-	$(BIN)/elicit experiment=five_methods root=runs tracker=none
-	$(BIN)/elicit report five_methods root=runs out=docs/example
-	sed "s|$(CURDIR)/||g" runs/comparisons/five_methods/comparison.json > docs/example/comparison.json
+	$(BIN)/elicit experiment=demo root=runs tracker=none
+	$(BIN)/elicit report demo root=runs out=docs/example
+	sed "s|$(CURDIR)/||g" runs/comparisons/demo/comparison.json > docs/example/comparison.json
 	rm -f docs/example/notes.md
 
 lint: env
