@@ -2,11 +2,12 @@
 
     ctrl/lenient    as ctrl/gain, of lenient grades
     ctrl/any        as ctrl/gain, read by any declaration; refused if first declarations were not graded
-    p/lenient       one-sided sign flips against the base and every placebo, the largest p of both readings;
-                    p/lenient_holm: after Holm's correction over the methods
+    p/lenient       sign flips against the base and every placebo, the largest p of both readings, two-sided as the
+                    intervals are; p/lenient_holm: after Holm's correction over the methods
 
 A placebo may hold the same ability without declaring it, so the remainder over the base's rungs is not enough. The
-correction keeps many methods that differ from their placebos in form only from being claimed one by one.
+correction keeps many methods that differ from their placebos in form only from being claimed one by one: of four such
+methods at once some one is claimed in 4.4 % of 500 simulated comparisons with one-sided p values (2.9 to 6.5 %).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _of_method(table: Table, arm: Arm, line: Line) -> None:
         if any(len(one.entries) > 1 for one in [arm, *placebos]):  # sign flips can't see the spread over seeds
             bar_B = np.max([base[1], *(draws_B for _, draws_B in bars.values())], axis=0)
             p_values.append(float((1 + (own[1] <= bar_B + NO_SPREAD).sum()) / (1 + len(bar_B))))
-    put(line, "p/lenient", max(p_values) if placebos else None)
+    put(line, "p/lenient", min(1.0, 2 * max(p_values)) if placebos else None)
 
 
 def _p(table: Table, arm: Arm, other: Arm, column: str) -> float:
