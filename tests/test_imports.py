@@ -87,6 +87,22 @@ def test_imports_go_down(name: str, path: Path) -> None:
         assert below is None or below <= own, f"{name} (floor {own}) imports {target} (floor {below})"
 
 
+def test_no_module_imports_itself_through_others() -> None:
+    """Imports inside functions count; imports for type checking do not, they are never run."""
+    names = dict(MODULES)
+
+    def module_of(target: str) -> str | None:
+        while target and target not in names:
+            target = target.rpartition(".")[0]
+        return target or None
+
+    graph = {name: {module_of(target) for target in imported(path)} - {name, None} for name, path in MODULES}
+    done: set[str] = set()
+    while ready := [name for name, targets in graph.items() if name not in done and targets <= done]:
+        done.update(ready)  # modules whose imports are all placed below them
+    assert done == set(graph), f"circles among {sorted(set(graph) - done)}"
+
+
 @pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
 def test_wings_have_no_door_between_them(name: str, path: Path) -> None:
     home = next((wing for wing in WINGS if f"{name}.".startswith(f"{wing}.")), None)
