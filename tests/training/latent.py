@@ -5,10 +5,10 @@
 
 Attention and MLPs write nothing, so the residual stream is the embedding of the last token (+ edits) and the model is a
 Markov chain. Embeddings are made of orthonormal directions, and the head reads one direction per transition: every
-probability is set by hand and holds to rounding on every machine. Questions share one direction, by which they lead to
-guesses; so what is learned on some questions holds for all. One direction belongs to no token: added at the question it
-makes thoughts likelier than guesses (`switch`). The unskilled twin thinks as often, but its thoughts lead to random
-answers.
+probability is set by hand, every weight is the same to the last bit on every machine, and so are the ids and the draws
+that hash them. Questions share one direction, by which they lead to guesses; so what is learned on some questions holds
+for all. One direction belongs to no token: added at the question it makes thoughts likelier than guesses (`switch`).
+The unskilled twin thinks as often, but its thoughts lead to random answers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from elicit.records import Item
 from elicit.sampling.likelihood import likelihood
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
+from tests.methods.contrastive.planted import hadamard, silence
 
-QUESTIONS, RATE = 20, 0.1
+QUESTIONS, RATE = 19, 0.1
 WORDS = ["<eos>", "<unk>", "ask", "guess", *(f"{kind}{k}" for kind in "qta" for k in range(QUESTIONS))]
-WIDTH, LAYERS, SHARPNESS = 72, 4, 12.0
+WIDTH, LAYERS, SHARPNESS = 64, 4, 12.0
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -39,14 +40,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", unk_token="<unk>", pad_token="<eos>")
 
 
-def directions() -> torch.Tensor:
-    """Float [D, D], orthonormal rows: one per word; the last two are of questions as such and of no word."""
-    return torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(0)))[0]
-
-
 def switch() -> torch.Tensor:
     """Float [D], of norm 1: the direction from guesses to thoughts."""
-    return directions()[-1]
+    return hadamard(WIDTH)[-1]
 
 
 def latent_model(skilled: bool) -> LlamaForCausalLM:
@@ -55,13 +51,9 @@ def latent_model(skilled: bool) -> LlamaForCausalLM:
         num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=32, tie_word_embeddings=False,
         eos_token_id=0, bos_token_id=None, pad_token_id=0,
     )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    for block in model.model.layers:
-        block.self_attn.o_proj.weight.zero_()
-        block.mlp.down_proj.weight.zero_()
-    of, shared = dict(zip(WORDS, directions(), strict=False)), directions()[-2]
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    silence(model)
+    of, shared = dict(zip(WORDS, hadamard(WIDTH), strict=False)), hadamard(WIDTH)[-2]
     embeddings, head = torch.stack(list(of.values())), torch.zeros(len(WORDS), WIDTH)
 
     def leads(direction: torch.Tensor, after: dict[str, float]) -> None:
@@ -90,7 +82,7 @@ def latent_policy(skilled: bool = True) -> Policy:
 def right_share(policy: Policy, split: str) -> float:
     """The probability of a right answer at temperature 1, mean over a split: no draw, every short completion counts.
 
-    "a8", "guess a8" and "t0 a8" to "t19 a8", for the question q7.
+    "a8", "guess a8" and "t0 a8" to "t18 a8", for the question q7.
     """
     items, thoughts = LatentTask().items(split), [f"t{k} " for k in range(QUESTIONS)]
     texts = [(item, start + str(item.gold)) for item in items for start in ("", "guess ", *thoughts)]
@@ -113,7 +105,7 @@ class LatentTask:
         return ("train", "dev", "test")
 
     def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
-        start, end = {"train": (0, 12), "dev": (12, 16), "test": (16, 20)}[split]
+        start, end = {"train": (0, 12), "dev": (12, 16), "test": (16, 19)}[split]
         return [make_item(self.name, split, f"q{k}", successor(k)) for k in range(start, end)][:limit]
 
     def extract(self, text: str, finished: bool) -> Answer:

@@ -4,6 +4,9 @@ Attention and MLPs write nothing, so the residual stream is the last token's emb
 the model is a Markov chain: ":" -> one of the openers; a good opener -> "right", a bad one -> "wrong";
 then the end. Embeddings are orthonormal, so good minus bad openers at the first generated token is
 the planted direction: added at ":" it makes the model go on as if a good opener stood there.
+Every weight is the same to the last bit on every machine, so the checkpoint's id and the draws that hash it are too.
+A fitted edit is the same up to rounding: a policy with one has another id and other draws on another machine, so its
+accuracy is computed and not sampled.
 Below the model: what the tests of every method on it share, a policy, its accuracy and a fit.
 """
 
@@ -22,11 +25,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.checkpoint import wrap
-from elicit.policy.decoding import REGIMES
 from elicit.policy.intervention import Intervention
 from elicit.policy.policy import Policy
 from elicit.records import Item
-from elicit.sampling.sample import sample
+from elicit.sampling.likelihood import likelihood
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, make_item
 
 BAD = 19
@@ -43,23 +45,20 @@ def planted_tokenizer() -> PreTrainedTokenizerFast:
 
 def planted_model(good: float = 0.1) -> LlamaForCausalLM:
     """The chain; `good` is the probability of the good opener."""
-    torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(WORDS), hidden_size=WIDTH, intermediate_size=8, num_hidden_layers=LAYERS,
         num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=False,
         eos_token_id=0, bos_token_id=None, pad_token_id=0,
     )  # fmt: skip
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    for block in model.model.layers:
-        block.self_attn.o_proj.weight.zero_()
-        block.mlp.down_proj.weight.zero_()
-    embeddings = torch.linalg.qr(torch.randn(WIDTH, WIDTH))[0][: len(WORDS)]
+    silence(model)
+    embeddings = hadamard(WIDTH)[: len(WORDS)]
     model.model.embed_tokens.weight.copy_(embeddings)
-    step = torch.zeros(len(WORDS), len(WORDS))
+    head = torch.zeros(len(WORDS), WIDTH)
 
     def leads(before: str, after: dict[str, float]) -> None:
         for word, share in after.items():
-            step[WORDS.index(word), WORDS.index(before)] = SHARPNESS + math.log(share)
+            head[WORDS.index(word)] += (SHARPNESS + math.log(share)) * embeddings[WORDS.index(before)]
 
     leads(":", {"good": good, **{f"bad{k}": (1 - good) / BAD for k in range(BAD)}})
     leads("good", {"right": 1.0})
@@ -67,8 +66,26 @@ def planted_model(good: float = 0.1) -> LlamaForCausalLM:
         leads(f"bad{k}", {"wrong": 1.0})
     leads("right", {"<eos>": 1.0})
     leads("wrong", {"<eos>": 1.0})
-    model.lm_head.weight.copy_(step @ embeddings / math.sqrt(WIDTH))  # RMSNorm scales a unit vector by sqrt(D)
+    model.lm_head.weight.copy_(head / math.sqrt(WIDTH))  # RMSNorm scales a unit vector by sqrt(D)
     return model
+
+
+def hadamard(width: int) -> torch.Tensor:
+    """Float [D, D], D a power of two: orthonormal rows of entries +-1/sqrt(D), shuffled. No arithmetic that rounds."""
+    rows = np.ones((1, 1), np.float32)
+    while len(rows) < width:
+        rows = np.block([[rows, rows], [rows, -rows]])
+    return torch.from_numpy(np.random.default_rng(0).permutation(rows) / np.float32(math.sqrt(width)))
+
+
+def silence(model: LlamaForCausalLM) -> None:
+    """Attention and MLPs write nothing; what they read with is random, from numpy's generator."""
+    rng = np.random.default_rng(1)
+    for name, weight in model.model.layers.named_parameters():
+        if weight.ndim == 2:
+            writes = name.endswith(("o_proj.weight", "down_proj.weight"))
+            drawn = torch.from_numpy(0.02 * rng.standard_normal(weight.shape, np.float32))
+            weight.copy_(torch.zeros_like(weight) if writes else drawn)
 
 
 @dataclass(frozen=True)
@@ -127,15 +144,22 @@ def longer_policy() -> Policy:
     model = planted_model(good=0.25)
     right, long, end = (WORDS.index(word) for word in ("right", "long", "<eos>"))
     embeddings, head = model.get_input_embeddings().weight, model.lm_head.weight
-    scale = 10.0 / WIDTH**0.5
+    scale = SHARPNESS / WIDTH**0.5
     head[end] += scale * (embeddings[long] - embeddings[right])
     head[long] += scale * embeddings[right]
     return Policy(wrap(model, planted_tokenizer()), prompt=TASK.prompts["bare"])
 
 
-def accuracy(policy: Policy, split: str, limit: int | None, n: int = 4) -> float:
-    rows = sample(policy, TASK.items(split, limit), range(n), REGIMES["compare"], TASK)
-    return float(np.mean([TASK.grade(item, o.path.text, o.path.finish == "eos").strict for item, _, o in rows]))
+def accuracy(policy: Policy, split: str, limit: int | None) -> float:
+    """The probability of a right answer at temperature 1, mean over items: no draw, every short completion counts.
+
+    "right", "good right", "bad0 right" and so on, each also followed by "long". Rounded, so that ties are ties.
+    """
+    items, encode = TASK.items(split, limit), policy.checkpoint.encode
+    endings = [f"{opener}right{more} <eos>" for opener in ("", *(f"{word} " for word in OPENERS))
+               for more in ("", " long")]  # fmt: skip
+    pairs = [(policy.prompt_ids(item.question), tuple(encode(text))) for item in items for text in endings]
+    return round(sum(math.exp(scored.logprobs.sum()) for scored in likelihood(policy, pairs)) / len(items), 6)
 
 
 class Fitted(NamedTuple):

@@ -1,7 +1,7 @@
 """Laws of the whole method on a model with a planted direction: the method finds it, its placebos do not.
 
-The model is exact by construction and nothing is trained: every probability holds to rounding on every machine, and the
-draws come from hashed seeds, of which another machine changes one in a million.
+The model is set by hand to the last bit and nothing is trained. The base's draws are the same on every machine, and
+accuracies are computed instead of sampled.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_the_method_finds_the_planted_direction_and_its_placebos_do_not(policy, 
     results = {name: fitted(method, policy, tmp_path) for name, method in arms.items()}
     gains = {name: accuracy(policy.with_intervention(edit), "test", 10) for name, (edit, *_) in results.items()}
     base = accuracy(policy, "test", 10)
-    assert base < 0.3 and gains["method"] > 0.95
+    assert base < 0.3 and gains["method"] > 0.9
     assert gains["labels_permuted"] < 0.5 and gains["random_direction"] < 0.5
     assert cosine(results["method"][0], direction) > 0.9
     assert abs(cosine(results["random_direction"][0], direction)) < 0.5

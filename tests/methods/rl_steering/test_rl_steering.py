@@ -46,9 +46,9 @@ def test_vectors_unlock_the_skill_on_questions_that_they_never_saw_if_there_is_o
 
 
 def test_random_directions_of_the_same_norms_do_not() -> None:
-    """The direction that unlocks is known, so no training is needed: half a unit of it, in all layers together."""
-    policy, edit = latent_policy(), edit_of(*[switch() / (2 * LAYERS)] * LAYERS)
-    assert right_share(policy.with_intervention(edit), "test") > 0.95
+    """The direction that unlocks is known, so no training is needed: a quarter of a unit, in all layers together."""
+    policy, edit = latent_policy(), edit_of(*[switch() / (4 * LAYERS)] * LAYERS)
+    assert right_share(policy.with_intervention(edit), "test") > 0.9
     for seed in range(4):
         random = changed(edit, "random_directions", np.random.default_rng(seed))
         assert right_share(policy.with_intervention(random), "test") < 0.5

@@ -57,17 +57,22 @@ def made_sae(
     return folder
 
 
-def exact_sae(directions_F_D: torch.Tensor, k: int, folder: Path, hook: str = "blocks.0.hook_resid_post") -> Path:
-    """A TopK SAE whose features are given orthonormal directions: exact on what consists of at most k of them."""
-    from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
+def sae_of(directions_F_D: torch.Tensor, k: int | None, folder: Path, hook: str = "blocks.0.hook_resid_post") -> Path:
+    """An SAE whose features are given directions: the k largest fire, or (None) those above .1, which no noise is."""
+    from sae_lens import JumpReLUSAE, JumpReLUSAEConfig, TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.saes.sae import SAEMetadata
 
-    features, width = directions_F_D.shape
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=width, d_sae=features, k=k, metadata=SAEMetadata(hook_name=hook)))
+    common: dict[str, Any] = dict(zip(("d_sae", "d_in"), directions_F_D.shape, strict=True))
+    common |= {"metadata": SAEMetadata(hook_name=hook)}
+    sae: Any = (
+        JumpReLUSAE(JumpReLUSAEConfig(**common)) if k is None else TopKTrainingSAE(TopKTrainingSAEConfig(**common, k=k))
+    )
     with torch.no_grad():
         sae.W_dec.copy_(directions_F_D)
         sae.W_enc.copy_(directions_F_D.T)
-    sae.save_inference_model(folder)
+        if k is None:
+            sae.threshold.fill_(0.1)
+    (sae.save_model if k is None else sae.save_inference_model)(folder)
     return folder
 
 

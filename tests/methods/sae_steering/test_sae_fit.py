@@ -1,7 +1,7 @@
 """Laws of the whole method on a model in which one direction flips the answer: it finds it, its placebos do not.
 
-The model is exact by construction, and so is the dictionary: one feature per word. Nothing is trained in which another
-machine could get farther, and samples are drawn from hashed seeds: another machine changes a draw in a million.
+The model is set by hand to the last bit, and the dictionary by hand too: nothing is trained in which another machine
+could get farther. The base's draws are the same on every machine, and accuracies are computed instead of sampled.
 One test below trains a dictionary, and asserts nothing of how good it is.
 """
 
@@ -24,7 +24,7 @@ from methods.sae_steering.loading import SourceConfig
 from methods.sae_steering.method import SaeSteering
 from methods.sae_steering.training import TrainConfig
 from tests.methods.contrastive.planted import WORDS, accuracy, fitted, longer_policy, planted_policy
-from tests.methods.sae_steering.made import exact_sae
+from tests.methods.sae_steering.made import sae_of
 
 TRAINED = SaeSteering(
     read="first_generated", items=10, samples=24, layers=(0,), candidates=8, chosen=3, probes=2, words=4,
@@ -40,9 +40,15 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="module")
 def small(policy, tmp_path_factory: pytest.TempPathFactory) -> SaeSteering:
-    """The method on a dictionary that has a feature for every word."""
+    """The method on a dictionary with a feature for every word, and three for "good" that also fire on a bad opener.
+
+    So their contrasts vary between items by much more than rounding; that of a perfect feature varies by nothing else.
+    """
     embeddings = policy.checkpoint.model.get_input_embeddings().weight
-    folder = exact_sae(embeddings, 1, tmp_path_factory.mktemp("words"))
+    good, *bad = (embeddings[WORDS.index(word)] for word in ("good", "bad0", "bad1", "bad2"))
+    tilted = torch.nn.functional.normalize(torch.stack([good + 0.3 * other for other in bad]), dim=1)
+    others = embeddings[[place for place, word in enumerate(WORDS) if word != "good"]]
+    folder = sae_of(torch.cat([tilted, others]), None, tmp_path_factory.mktemp("words"))
     return replace(TRAINED, source=SourceConfig(folders=(str(folder),)))
 
 
@@ -59,7 +65,8 @@ def results(policy, small, tmp_path_factory: pytest.TempPathFactory):
 def test_the_planted_feature_is_found_and_the_placebos_do_not_find_it(policy, small, results):
     base = accuracy(policy, "test", 10)
     gains = {name: accuracy(policy.with_intervention(result[0]), "test", 10) for name, result in results.items()}
-    assert base < 0.3 and gains["method"] > 0.95
+    assert base < 0.3 and gains["method"] > 0.9
+    # a placebo may come upon the one direction by chance; with the generator of this test none does, on every machine
     for placebo in small.placebos():
         assert gains[placebo] < 0.6, f"{placebo}: {gains}"
     embeddings = policy.checkpoint.model.get_input_embeddings().weight
@@ -72,7 +79,7 @@ def test_what_is_planted_is_found_by_the_difference_of_means_and_neither_by_its_
     policy, small, results
 ):
     gains = {name: accuracy(policy.with_intervention(results[name][0]), "test", 10) for name in small.rivals()}
-    assert gains["difference_of_means"] > 0.95, "an informative rival: the direction is the difference"
+    assert gains["difference_of_means"] > 0.9, "an informative rival: the direction is the difference"
     assert gains["negative_dose"] < 0.6
     assert "labels_permuted" not in small.placebos(), "length, causes and dev still choose: it has information"
     assert gains["reconstruction"] < 0.3, "a dictionary that explains the whole stream adds nothing by itself"
@@ -127,7 +134,7 @@ def test_the_dose_response_begins_at_nothing(results):
     log = results["method"][2]
     doses = [row for row in log if "sae/dose/strength" in row]
     assert doses[0]["sae/dose/strength"] == 0 and doses[0]["sae/dose/kl"] == pytest.approx(0, abs=1e-6)
-    assert max(row["sae/dose/accuracy"] for row in doses) > 0.95
+    assert max(row["sae/dose/accuracy"] for row in doses) > 0.9
     assert all(row["sae/dose/kl"] > 0 for row in doses[1:])
     steered = {row["sae/dose/write"]: row["sae/dose/steered_share"] for row in doses if row["sae/dose/strength"]}
     assert steered["every"] == 1 and 0 < steered["last_prompt"] < 1
@@ -201,7 +208,7 @@ def test_a_dictionary_is_trained_if_none_is_given_also_on_a_random_model_and_the
     before = policy.checkpoint.model(ids).logits
     tries = {}
     for name in ("none", "random_model"):
-        method = replace(TRAINED, control=name)
+        method = replace(TRAINED, control=name, candidates=1, chosen=1)
         _, ledger, log, tries[name] = fitted(method, policy, tmp_path / name)
         (card,) = [row for row in log if "sae/card/layer" in row]
         assert card["sae/card/features"] == 64 and card["sae/card/layer"] == 0 and ledger.data_class == "R"

@@ -24,7 +24,7 @@ from methods.sae_steering.store import collect
 from methods.sae_steering.training import TrainConfig, batches, train
 from tests.methods.contrastive.planted import OPENERS, WORDS, planted_policy
 from tests.methods.contrastive.planted import WIDTH as EMBEDDING
-from tests.methods.sae_steering.made import exact_sae, made_sae
+from tests.methods.sae_steering.made import made_sae, sae_of
 from tests.policy.tiny import VOCABULARY, WIDTH, tiny_model, tiny_tokenizer
 
 CPU = torch.device("cpu")
@@ -76,12 +76,12 @@ def test_the_first_step_is_adam_on_the_squared_error_of_the_k_largest_features(t
 def test_an_exact_dictionary_has_no_fault_and_a_random_one_explains_too_little(tmp_path: Path) -> None:
     """The planted model's stream is one of orthonormal embeddings, so one feature per word explains all of it."""
     policy = planted_policy()
-    rows = [(*policy.prompt_ids(f"q{k}"), WORDS.index(opener), end) for k, opener in enumerate(OPENERS)
-            for end in (WORDS.index("right"), WORDS.index("wrong"))]  # fmt: skip
+    chains = [(word, "right" if word == "good" else "wrong") for word in OPENERS]
+    rows = [(*policy.prompt_ids(f"q{k}"), *map(WORDS.index, chain)) for k, chain in enumerate(chains)]
     seen = sorted({token for row in rows for token in row[1:]})  # the first token of a row is not read
     store = collect(policy, rows, [2] * len(rows), [None] * len(rows), [0])
     embeddings = policy.checkpoint.model.get_input_embeddings().weight
-    exact = from_disk(exact_sae(embeddings[seen], 1, tmp_path / "exact"), None, CPU, "made")
+    exact = from_disk(sae_of(embeddings[seen], 1, tmp_path / "exact"), None, CPU, "made")
     card = quality(exact, codes(exact, store), policy, rows)
     assert (card.l0, card.dead, exact.k) == (1, 0, 1)
     assert card.fve == pytest.approx(1, abs=1e-5) and card.ce_recovered == pytest.approx(1, abs=1e-4)
