@@ -1,5 +1,6 @@
 # make        the environment: .venv, under the pins of constraints.txt
 # make test   the tests          make demo   the demonstration          make lint   style and types
+# make gpu-check                         does everything run on this accelerator (device=cpu small=true: on any machine)
 # make example                   runs the demonstration (or reuses what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 BIN := .venv/bin
 STAMP := .venv/.made
 
-.PHONY: env test demo example lint clean
+.PHONY: env test demo example gpu-check lint clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -33,6 +34,10 @@ example: env
 	$(BIN)/elicit report demo root=runs out=docs/example
 	sed "s|$(CURDIR)/||g" runs/comparisons/demo/comparison.json > docs/example/comparison.json
 	rm -f docs/example/notes.md
+
+gpu-check: env
+	$(BIN)/python benchmarks/gpu_check.py $(if $(device),--device $(device)) $(if $(small),--small) \
+		$(if $(gguf),--gguf $(gguf)) $(if $(name),--name $(name))
 
 lint: env
 	$(BIN)/ruff check .
