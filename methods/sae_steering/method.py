@@ -187,6 +187,8 @@ class SaeSteering(MethodBase):
         # 8) what a report shows
         dashboard.write(context, shown, directions, tries, doses, edit, best_direction)
         kept = edit.edits[0]
+        if any(card["layer"] == kept.layer and card["faults"] for card in shown.cards):
+            context.warn(f"the edit is of layer {kept.layer}, whose dictionary misses the gate")
         context.say(
             f"sae: layer {kept.layer}, feature {best_direction.feature}, strength {kept.strength:g} at {kept.write}; "
             f"{len(tries)} + {len(doses)} dev tries"

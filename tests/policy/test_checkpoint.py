@@ -60,9 +60,9 @@ def test_what_was_chosen_is_said(folder: Path) -> None:
 def test_soft_capping_of_attention_logits_acts_whatever_attention_was_asked_for(tmp_path: Path) -> None:
     """transformers' sdpa leaves it out without a word."""
     model = tiny_model("gemma2")
+    model.config.attn_logit_softcapping = 0.01
     for layer in model.model.layers:
-        layer.self_attn.attn_logit_softcapping = 0.5
-    model.config.attn_logit_softcapping = 0.5
+        layer.self_attn.attn_logit_softcapping = model.config.attn_logit_softcapping
     ids, capped = random_ids(2, 12), []
     for attention in ("eager", "sdpa"):
         model.set_attn_implementation(attention)
