@@ -73,6 +73,8 @@ class Context:
     """takes one flat dict of curves or tables; it never fails a fit"""
     say: Callable[[str], None] = field(default=lambda line: None)
     """takes one line for the terminal"""
+    warn: Callable[[str], None] = field(default=lambda line: None)
+    """takes one line about a weakness of this fit: shown on the terminal, and kept with the row of the comparison"""
     seed: int = 0
     """the run's seed, for draws that a method shares with its placebos; `rng` belongs to this fit alone"""
 

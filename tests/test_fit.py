@@ -15,8 +15,14 @@ from elicit.experiment import fit
 from elicit.experiment.forecast.forecast import describe
 from elicit.experiment.forecast.memory import limit_of
 from elicit.experiment.plan import Job, plan
+from elicit.experiment.run_folder import RunFolder
 from elicit.ledger import Ledger
+from elicit.method import Context
 from elicit.policy.policy import Policy
+from elicit.tasks.task import PromptFormat
+from elicit.track import NoTracker
+from methods.decoding.method import Decoding
+from methods.decoding.plain import Greedy
 from tests.toy import ToyTask
 
 POLICY = cast(Policy, SimpleNamespace(id="policy"))
@@ -70,6 +76,28 @@ def test_a_fit_samples_under_the_limit_of_the_evaluation(monkeypatch: pytest.Mon
     fit.dev_score(ToyTask(), ledger)(POLICY, 4)
     assert limits == [5] and ledger.task_view.stop.max_new_tokens == 5
     assert Ledger(ToyTask(), "toy").task_view.stop.max_new_tokens == ToyTask().stop.max_new_tokens
+
+
+def test_a_warning_of_a_fit_stays_with_its_run_and_with_every_run_that_takes_the_fit_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weak(self: Decoding, policy: Policy, ledger: Ledger, context: Context) -> Greedy:
+        for _ in range(2):
+            context.warn("dictionary of layer 3 not good enough")
+        return Greedy()
+
+    monkeypatch.setattr(Decoding, "fit", weak)
+    policy: Any = SimpleNamespace(
+        id="policy",
+        prompt=PromptFormat("bare"),
+        checkpoint=SimpleNamespace(config=SimpleNamespace(path=str(tmp_path)), facts={}),
+    )
+    one, said = job("method=decoding", f"root={tmp_path}"), []
+    for _ in range(2):
+        run = RunFolder.create(tmp_path, "m", "chain", one.settings.node, {})
+        fit.fit_job(one, run, policy, said.append, NoTracker().start(run.path, "fit", "m", "g", {}, said.append))
+        assert run.manifest["fit_warnings"] == ["dictionary of layer 3 not good enough"]
+    assert "fit_from" in run.manifest and any("warning: dictionary" in line for line in said)
 
 
 @pytest.mark.parametrize("preset", [name for name in choices("experiment") if name != "real_smoke"])

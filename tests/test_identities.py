@@ -23,6 +23,7 @@ from elicit.files import read_json
 from elicit.names import current_name, published_name, published_node
 from elicit.policy.policy import load_intervention
 from elicit.results import SCHEMA, read_comparison
+from methods.decoding.chains import Voter
 
 ROOT = Path(__file__).parents[1]
 YESTERDAY = Path(__file__).parent / "fixtures" / "yesterday"
@@ -77,7 +78,15 @@ def test_a_class_is_hashed_under_its_published_name(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "identity"), STRATEGIES.items(), ids=list(STRATEGIES))
 def test_a_strategy_has_the_id_that_its_samples_were_stored_under(name: str, identity: str) -> None:
-    assert found(name)().id == identity
+    kind = found(name)
+    reads = {"extraction": "strict"} if issubclass(kind, Voter) else {}
+    assert kind(**reads).id == identity
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_that_reads_answers_loosely_since_then_has_another_id_and_no_other_strategy_has(name: str) -> None:
+    strategy = found(name)()
+    assert (strategy.id != STRATEGIES[name]) is (isinstance(strategy, Voter) and strategy.reads_answers)
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,8 @@ class Entry:
     """label_bits, select_bits, foreign_tokens, own_activations"""
     used_items: tuple[str, ...] = ()
     fit_seconds: float | None = None
+    fit_warnings: tuple[str, ...] = ()
+    """what the method said of its own fit, e.g. that a dictionary misses its gate"""
     run: str | None = None
     edit: dict[str, float] | None = None
 
@@ -85,7 +87,8 @@ class Entry:
             name: located(Path(plain[name]), root) for name in FOLDERS if plain.get(name) is not None
         }
         run = None if plain.get("run") is None else str(located(Path(plain["run"]), root))
-        return Entry(**{**plain, **folders, "run": run, "used_items": tuple(plain.get("used_items", ()))})
+        tuples = {name: tuple(plain.get(name, ())) for name in ("used_items", "fit_warnings")}
+        return Entry(**{**plain, **folders, **tuples, "run": run})
 
 
 def located(recorded: Path, root: Path | None) -> Path:

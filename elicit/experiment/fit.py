@@ -51,7 +51,10 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         say(f"{job.name}: fitted before in {before.path.name}, taken over")
         shutil.copytree(before.intervention, run.intervention, dirs_exist_ok=True)
         shutil.copyfile(before.ledger, run.ledger)
-        kept = {key: before.manifest.get(key) for key in ("fit_seconds", "data_class", "used_items", "spent")}
+        kept = {
+            key: before.manifest.get(key)
+            for key in ("fit_seconds", "data_class", "used_items", "spent", "fit_warnings")
+        }
         run.update(fit=now, fit_from=before.path.name, status=FITTED, **kept)
         return load_intervention(run.intervention, policy.checkpoint)
     # 2) a new ledger, with what was read before the fit began
@@ -63,7 +66,8 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
     for text in (part for exemplar in policy.prompt.exemplars for part in exemplar):
         ledger.foreign(text, f"exemplars of {policy.prompt.name}", "-", stage="prompt")
     # 3) fit, under the audit hook
-    context = _context(job, run, ledger, say, track)
+    warnings: list[str] = []
+    context = _context(job, run, ledger, say, track, warnings)
     allowed = [run.path, *own_places(), *_checkpoint_files(policy)]
     started = time.monotonic()
     try:
@@ -84,6 +88,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         data_class=ledger.data_class,
         used_items=ledger.used,
         spent=vars(ledger.spent),
+        fit_warnings=list(dict.fromkeys(warnings)),
         status=FITTED,
     )
     return intervention
@@ -150,7 +155,7 @@ def ledger_rows(run: RunFolder) -> list[LedgerRow]:
     return load_rows(run.ledger) if run.ledger.exists() else []
 
 
-def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run) -> Context:
+def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run, warnings: list[str]) -> Context:
     settings, started = job.settings, time.monotonic()
 
     def log(row: Mapping[str, Any]) -> None:
@@ -160,6 +165,10 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run) -> 
         run.log({**row, **spent})
         track.log({**row, **spent})
 
+    def warn(line: str) -> None:
+        warnings.append(line)
+        say(f"{job.name}: warning: {line}")
+
     folder = run.path / "fit"
     folder.mkdir(exist_ok=True)
     return Context(
@@ -168,6 +177,7 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run) -> 
         seed=settings.seed,
         dev_score=dev_score(settings.task, ledger),
         log=log,
+        warn=warn,
         say=say if job.twin is None else lambda line: say(f"{job.name}: {line}"),
     )
 

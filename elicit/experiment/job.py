@@ -159,6 +159,7 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
         ledger=summary(rows),
         used_items=tuple(used),
         fit_seconds=run.manifest.get("fit_seconds"),
+        fit_warnings=tuple(run.manifest.get("fit_warnings") or ()),
         run=str(run.path),
         edit=edit,
     )

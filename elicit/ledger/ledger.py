@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from elicit.errors import LedgerError
 from elicit.files import content_hash, read_jsonl, write_text
@@ -140,13 +140,15 @@ class Ledger:
         return self._task.validate(known, text) is None
 
     def grades(
-        self, items: Sequence[Item], texts: Sequence[str], finished: Sequence[bool], stage: str = "train"
-    ) -> list[bool | None]:
-        """The strict grades of many completions at once, one label bit each."""
+        self, items: Sequence[Item], texts: Sequence[str], finished: Sequence[bool], stage: str = "train",
+        reading: Literal["strict", "lenient"] = "strict",
+    ) -> list[bool | None]:  # fmt: skip
+        """The grades of many completions at once, by one reading of their answers: one label bit each."""
         known = [self._known(item) for item in items]
         self._book_labels(known, stage)
         jobs = [Job(item, text, end) for item, text, end in zip(known, texts, finished, strict=True)]
-        return [judgement.strict for judgement in self.judge(jobs)]
+        judged = self.judge(jobs)
+        return [judgement.strict if reading == "strict" else judgement.lenient for judgement in judged]
 
     def violations(self, items: Sequence[Item], texts: Sequence[str], stage: str = "train") -> list[Violation | None]:
         """The first violation of each trace, None for a valid one: a label bit each, and its words are foreign text.

@@ -59,7 +59,7 @@ class CheckpointConfig:
     dtype: str = "auto"
     """auto (bfloat16 on a GPU that has it, else float32), float32, bfloat16, float16 or float64"""
     attention: str = "auto"
-    """auto (transformers' choice), sdpa or eager"""
+    """auto (transformers' choice), sdpa or eager; a model that soft-caps its attention logits gets eager for sdpa"""
     threads: int = 0
     """CPU threads. 0: one for a model below `TINY` parameters (with more, waiting for each other can cost 30 times as
     much as they gain on a busy machine), for others the default of torch or OMP_NUM_THREADS"""
@@ -209,6 +209,10 @@ def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos
     eos_ids, notes = end_ids(model, tokenizer)
     identity = content_hash({"parameters": parameters_hash(model), "tokenizer": tokenizer_hash(tokenizer)})
     bos_id = tokenizer.bos_token_id if (_prepends_bos(tokenizer) if bos is None else bos) else None
+    # transformers' sdpa drops the soft-capping of attention logits without a word (Gemma 2)
+    if getattr(model.config, "attn_logit_softcapping", None) and model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation("eager")
+        notes.append("attention=eager: sdpa would drop the soft-capping of attention logits (attn_logit_softcapping)")
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token

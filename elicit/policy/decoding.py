@@ -246,6 +246,11 @@ class DecodingStrategy(Protocol):
         strategy has no such chains (one chain, a forced start, a cut that depends on other chains)."""
         ...
 
+    @property
+    def verifier_calls(self) -> int:
+        """Most verdicts that one answer asks for; 0 without `needs_verifier`."""
+        ...
+
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests. `task` has stop rules and readers of answers; never gold."""
         ...
@@ -267,6 +272,17 @@ class StrategyBase:
     @property
     def chain_rule(self) -> PickRule | None:
         return None
+
+    @property
+    def verifier_calls(self) -> int:
+        """One, if it asks a verifier at all."""
+        return int(self.needs_verifier)
+
+    @classmethod
+    def saved_fields(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a saved spec, with those that it lacks because they are newer and mean something else by
+        default."""
+        return fields
 
     @property
     def name(self) -> str:

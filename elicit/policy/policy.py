@@ -22,7 +22,7 @@ from elicit.errors import ConfigError, DataError, MethodError
 from elicit.files import content_hash, read_json
 from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import Checkpoint
-from elicit.policy.decoding import DecodingStrategy
+from elicit.policy.decoding import DecodingStrategy, StrategyBase
 from elicit.policy.intervention import ORDER, Intervention
 from elicit.policy.weights import WeightEdit
 from elicit.tasks.task import PromptFormat
@@ -159,6 +159,8 @@ def _strategy(folder: Path, fields: dict[str, Any]) -> Intervention:
     kind = _class(builder, folder, "strategy", name)
     if getattr(kind, "kind", None) != "decoding":
         raise ConfigError(f"{folder}: {name!r} is not a decoding strategy")
+    if issubclass(kind, StrategyBase):
+        fields = kind.saved_fields(fields)
     strategy = builder.instance(kind, fields, str(folder / "spec.json"))
     if builder.faults:
         raise DataError(f"{'; '.join(builder.faults)}; was it saved by another version?")

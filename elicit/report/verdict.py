@@ -177,6 +177,9 @@ def verdicts(comparison: Comparison) -> list[Verdict]:
     if coins := gains_on_a_coin(rows(comparison)):
         aside = f" Gains on a coin ({_names(coins)}, rewarded at random): suspect contamination."
         answers = ((answers[0][0], answers[0][1] + aside), *answers[1:])
+    if marked := [row for row in methods if row.line.notes.get("fit/warnings")]:
+        aside = " Fits with warnings: " + ". ".join(f"{r.name}: {r.line.notes['fit/warnings']}" for r in marked) + "."
+        answers = ((answers[0][0], answers[0][1] + aside), *answers[1:])
     return [Verdict(question, *answer, rule) for (question, rule), answer in zip(RULES.items(), answers, strict=True)]
 
 
@@ -318,7 +321,12 @@ REFERENCES = {"base": "reference", "prompt": "reference", "ceiling": "ceiling"}
 
 
 def verdict_label(row: TableRow) -> str:
-    """The trust verdict of one row, in one to three words.
+    """The trust verdict of one row, in one to three words; "(see warnings)" follows if the fit of a method warns."""
+    return _label(row) + (" (see warnings)" if row.role == "method" and row.line.notes.get("fit/warnings") else "")
+
+
+def _label(row: TableRow) -> str:
+    """The words alone.
 
     Methods: withheld (unaccounted data), harms, no gain (inside +-MARGIN), placebo as good, format (above its placebo
     strictly, but not clearly under every looser reading: it learned to declare or to stop), prompt as good (more than

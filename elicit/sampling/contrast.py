@@ -3,6 +3,10 @@
     right_minus_wrong     by the verifier: one label bit per completion        (class R)
     traced_minus_direct   by the completion's own length, no label             (class V)
 
+The first is about answers, not about form: a right answer is right whether it is declared or only mentioned, and what
+was cut, or holds no answer at all, is on neither side. Otherwise "right minus wrong" of a base that declares four
+answers of ten would mostly be "declared minus undeclared"; the declared share of both sides is reported.
+
 The second contrast assumes that the two modes of a base, writing a trace and answering directly, differ in length. It
 cuts the log-length at the threshold that minimises the variance within both groups (two-means in one dimension, Otsu
 1979), over all items at once. If lengths have one mode only, the contrast is long minus short: look at `share`, the
@@ -12,27 +16,67 @@ part of the variance that the cut explains (about .64 for a normal distribution)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from elicit.errors import MethodError
+from elicit.sampling.own import Completion, written
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.policy.policy import Policy
-    from elicit.sampling.own import Completion
+    from elicit.records import Item
 
 CONTRASTS = ("right_minus_wrong", "traced_minus_direct")
 PAGE_BREAK = "\n\n"
 
 
-def by_verdict(completions: Sequence[Completion], ledger: Ledger) -> list[bool | None]:
-    """True: right, False: wrong, None: ungraded (on neither side). Books one label bit per completion."""
-    return [
-        ledger.grade(completion.item, completion.text, finished=completion.finished, stage="train")
-        for completion in completions
+class Sample(Protocol):
+    """One text about one item: an own completion, or a response from elsewhere."""
+
+    @property
+    def item(self) -> Item: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def finished(self) -> bool: ...
+
+
+def by_verdict(samples: Sequence[Sample], ledger: Ledger) -> tuple[list[bool | None], dict[str, float]]:
+    """(per sample: True right, False wrong, None neither; numbers to log: `declared_right` and `declared_wrong`, the
+    shares of both sides that declare their answer, and `left_out`, the number of samples on neither side).
+
+    Neither: cut, without a readable answer, or ungraded. Books one label bit per sample that is graded.
+    """
+    answers = [ledger.task_view.extract(sample.text, sample.finished) for sample in samples]
+    readable = [
+        place
+        for place, (sample, answer) in enumerate(zip(samples, answers, strict=True))
+        if sample.finished and answer.lenient is not None
     ]
+    asked = [samples[place] for place in readable]
+    grades = ledger.grades([s.item for s in asked], [s.text for s in asked], [True] * len(asked), reading="lenient")
+    sides: list[bool | None] = [None] * len(samples)
+    for place, grade in zip(readable, grades, strict=True):
+        sides[place] = grade
+    about = {"left_out": float(sides.count(None))}
+    for name, side in (("declared_right", True), ("declared_wrong", False)):
+        declared = [answer.strict is not None for answer, of in zip(answers, sides, strict=True) if of is side]
+        if declared:
+            about[name] = sum(declared) / len(declared)
+    return sides, about
+
+
+def permuted(sides: Sequence[bool | None], items: Sequence[str], rng: np.random.Generator) -> list[bool | None]:
+    """The N sides, shuffled within each item (a placebo, or a rival); a sample on neither side stays there."""
+    out = list(sides)
+    for item in dict.fromkeys(items):
+        members = [i for i, name in enumerate(items) if name == item and sides[i] is not None]
+        shuffled = [sides[i] for i in rng.permutation(members)]
+        for i, side in zip(members, shuffled, strict=True):
+            out[i] = side
+    return out
 
 
 def by_length(completions: Sequence[Completion]) -> tuple[list[bool | None], float]:
@@ -82,10 +126,8 @@ def in_context_rows(
     joint = tuple(checkpoint.tokenizer(PAGE_BREAK, add_special_tokens=False)["input_ids"])
     rows = []
     for completion in completions:
-        ids = completion.token_ids
-        written = ids[:-1] if ids[-1] in checkpoint.eos_ids else ids
         prompt = following[completion.item.id]
         prompt = prompt[1:] if checkpoint.bos_id is not None else prompt
-        rows.append(completion.prompt_ids + written + joint + prompt)
+        rows.append(completion.prompt_ids + written(checkpoint, completion) + joint + prompt)
     lengths = [len(row) for row in rows]
     return rows, lengths, [(length - 1, length) for length in lengths]

@@ -19,6 +19,7 @@ from elicit.sampling.sample import sample
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
+    from elicit.policy.checkpoint import Checkpoint
     from elicit.policy.policy import Policy
     from elicit.records import Item
 
@@ -45,6 +46,22 @@ def own_completions(
         out.append(Completion(item, prompt, tuple(path.token_ids), path.text, path.finish in FINISHED))
     ledger.rollouts(len(out), sum(len(completion.token_ids) for completion in out))
     return out
+
+
+def written(checkpoint: Checkpoint, completion: Completion) -> tuple[int, ...]:
+    """The ids of the completion's text: without EOS, and without the stop string that ended it.
+
+    They are its own tokens, except if a token holds both the end of the text and the beginning of the stop string: then
+    the text is tokenised again.
+    """
+    ids = list(completion.token_ids)
+    if ids and ids[-1] in checkpoint.eos_ids:
+        ids.pop()
+    while ids and len(checkpoint.decode(ids)) > len(completion.text):
+        ids.pop()
+    if checkpoint.decode(ids) == completion.text:
+        return tuple(ids)
+    return tuple(checkpoint.tokenizer(completion.text, add_special_tokens=False)["input_ids"])
 
 
 def last_prompt_residuals(policy: Policy, ledger: Ledger, items: Sequence[Item], layers: Sequence[int]) -> torch.Tensor:

@@ -29,17 +29,6 @@ if TYPE_CHECKING:
     from elicit.records import Item
 
 
-def permuted(sides: Sequence[bool | None], items: Sequence[str], rng: np.random.Generator) -> list[bool | None]:
-    """The N sides, shuffled within each item; a reading on neither side stays there."""
-    out = list(sides)
-    for item in dict.fromkeys(items):
-        members = [i for i, name in enumerate(items) if name == item and sides[i] is not None]
-        shuffled = [sides[i] for i in rng.permutation(members)]
-        for i, side in zip(members, shuffled, strict=True):
-            out[i] = side
-    return out
-
-
 def random_directions(policy: Policy, layers: Sequence[int], rng: np.random.Generator) -> torch.Tensor:
     """One random direction per layer, float32 [L, D]."""
     shape = (len(layers), width(policy.checkpoint.model))

@@ -31,7 +31,7 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.policy import refuse_strategy
 from elicit.policy.positions import check_write
 from elicit.policy.residuals import layer_numbers, read_residuals
-from elicit.sampling.contrast import by_length, by_verdict, in_context_rows
+from elicit.sampling.contrast import by_length, by_verdict, in_context_rows, permuted
 from elicit.sampling.dose import dose_meter
 from elicit.sampling.own import last_prompt_residuals, own_completions, residual_norms
 from elicit.training.halving import halving
@@ -165,7 +165,8 @@ class Contrastive(MethodBase):
         completions = own_completions(policy, ledger, items, self.samples, draw)
         completions = [completion for completion in completions if completion.token_ids]
         if self.contrast == "right_minus_wrong":
-            sides = by_verdict(completions, ledger)
+            sides, about = by_verdict(completions, ledger)
+            context.log({f"contrastive/{name}": value for name, value in about.items()})
         else:
             sides, share = by_length(completions)
             context.log({"contrastive/length_share": share})
@@ -201,7 +202,7 @@ class Contrastive(MethodBase):
         """One direction per layer [L, D], of any length; the share that the first token explains is logged."""
         sides, values_N_L_D = readings.sides, readings.values_N_L_D
         if self.control == "labels_permuted":
-            sides = controls.permuted(sides, readings.items, context.rng)
+            sides = permuted(sides, readings.items, context.rng)
         directions_L_D = aggregated(values_N_L_D, sides, readings.items, self.aggregator)
         if readings.first_tokens is not None:
             shares_L = token_share(values_N_L_D, sides, readings.items, readings.first_tokens)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError
 from elicit.method import MethodBase, Work
+from elicit.sampling.contrast import by_verdict
 from elicit.sampling.own import own_completions
 from elicit.training.sft.dev_curve import DevCurve
 from elicit.training.sft.rows import Row, encode, own_row, steps_of
@@ -196,11 +197,11 @@ def loss_tokens(policy: Policy, rows: Sequence[Row]) -> list[int]:
 def own_traces(
     policy: Policy, ledger: Ledger, rng: np.random.Generator, items: Sequence[Item], right: bool, samples: int = 8
 ) -> list[Row]:
-    """Own completions of the plain question that are graded right, or wrong. Raises MethodError if there is none."""
+    """Own completions of the plain question whose answer is right, or wrong. Raises MethodError if there is none."""
     drawn = own_completions(policy, ledger, items, samples, int(rng.integers(2**31)), "critique_ft-traces")
     drawn = [each for each in drawn if each.finished and each.text.strip()]
-    grades = ledger.grades([each.item for each in drawn], [each.text for each in drawn], [True] * len(drawn))
-    rows = [own_row(policy, each) for each, grade in zip(drawn, grades, strict=True) if grade is right]
+    sides, _ = by_verdict(drawn, ledger)
+    rows = [own_row(policy, each) for each, side in zip(drawn, sides, strict=True) if side is right]
     if not rows:
         raise MethodError(f"none of {len(drawn)} own completions is {'right' if right else 'wrong'}: take more items")
     return rows

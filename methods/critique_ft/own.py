@@ -4,6 +4,9 @@
                graded right                                                                              class R
     majority   the same with the vote of the item's own responses instead of the grade                   class V
 
+A response has the answer that it declares, else the last one that it mentions; without any it has no verdict, and a cut
+one has none either. A review states what it declares.
+
 A review is what the base writes after "Question: ...\\nProposed: ...\\nReview:" at temperature 1. The organism knows
 that form; another base may need `shots`, whose verdict sentences are written here (foreign text: class T).
 """
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError
 from elicit.records import Item
+from elicit.sampling.contrast import by_verdict
 from elicit.sampling.own import own_completions
 from elicit.tasks.review import REVIEW, proposal, read_verdict, verdict_sentence
 from methods.critique_ft.program import AUTHOR
@@ -49,7 +53,11 @@ class SelfCritic(Critic):
     ) -> list[Example]:
         """One kept review per response. Raises MethodError if no review states a verdict, or none is kept."""
         votes = majority(ledger.task_view, responses) if self.keep == "majority" else None
-        verdicts = verdicts_of(ledger, responses, votes)
+        if votes is None:
+            verdicts, about = by_verdict(responses, ledger)
+            context.log({f"critique_ft/{name}": value for name, value in about.items()})
+        else:
+            verdicts = votes_of(ledger.task_view, responses, votes)
         chosen = balanced(verdicts, rows + self.shots, context.rng)
         shots = [(responses[place], bool(verdicts[place])) for place in chosen[: self.shots]]
         picked = [responses[place] for place in chosen[self.shots :]]
@@ -98,26 +106,22 @@ def majority(task: TaskView, responses: Sequence[Response]) -> Votes:
     """The vote of each item's own responses; of equals the one that came first."""
     stated: dict[str, list[str]] = defaultdict(list)
     for response in responses:
-        answer = answer_of(task, response.text, response.finished)
+        answer = answer_of(task, response)
         stated[response.item.id] += [] if answer is None else [answer]
     return {item: Counter(answers).most_common(1)[0][0] if answers else None for item, answers in stated.items()}
 
 
-def answer_of(task: TaskView, text: str, finished: bool) -> str | None:
-    """The class of the answer that a text states; None if it states none."""
-    answer = task.extract(text, finished).strict
+def answer_of(task: TaskView, response: Response) -> str | None:
+    """The class of a response's answer, declared or mentioned; None if it has none, or was cut."""
+    answer = task.extract(response.text, response.finished).lenient if response.finished else None
     return None if answer is None else task.answer_class(answer)
 
 
-def verdicts_of(ledger: Ledger, responses: Sequence[Response], votes: Votes | None) -> list[bool | None]:
-    """The grade of each response; with `votes` whether it states the most frequent answer of its item's responses."""
-    if votes is None:
-        return ledger.grades([r.item for r in responses], [r.text for r in responses], [r.finished for r in responses])
-    task, out = ledger.task_view, []
-    for response in responses:
-        vote = votes[response.item.id]
-        out.append(None if vote is None else answer_of(task, response.text, response.finished) == vote)
-    return out
+def votes_of(task: TaskView, responses: Sequence[Response], votes: Votes) -> list[bool | None]:
+    """Whether each response has the most frequent answer of its item's responses; None if it has no answer."""
+    answers = [answer_of(task, response) for response in responses]
+    pairs = zip(responses, answers, strict=True)
+    return [None if answer is None else answer == votes[response.item.id] for response, answer in pairs]
 
 
 def agreeing(
@@ -146,7 +150,8 @@ def agreeing(
 def answers_agree(ledger: Ledger, reviews: Sequence[tuple[Response, str]], votes: Votes | None) -> list[bool]:
     """Whether the answer that each review states is right, or the majority's; True if it states none."""
     task = ledger.task_view
-    stated = [answer_of(task, text, True) for _, text in reviews]
+    declared = [task.extract(text, True).strict for _, text in reviews]
+    stated = [None if answer is None else task.answer_class(answer) for answer in declared]
     if votes is not None:
         pairs = zip(stated, reviews, strict=True)
         return [answer is None or answer == votes[response.item.id] for answer, (response, _) in pairs]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import MethodError
+from elicit.sampling.contrast import by_verdict
 from elicit.tasks.formal.family import CONCLUSION
 from elicit.tasks.review import correction, finding, recomputed, verdict_sentence
 from methods.critique_ft.records import Critic, Example, Response, balanced
@@ -42,12 +43,13 @@ class ProgramCritic(Critic):
     def examples(
         self, policy: Policy, ledger: Ledger, context: Context, responses: Sequence[Response], rows: int
     ) -> list[Example]:
-        """Grades all responses (a label bit each), chooses a balanced set, writes its critiques."""
-        grades = ledger.grades(
-            [r.item for r in responses], [r.text for r in responses], [r.finished for r in responses]
-        )
-        right = sum(grade is True for grade in grades)
-        context.log({"critique_ft/responses": len(responses), "critique_ft/responses_right": right})
+        """Grades the responses that hold an answer (a label bit each), chooses a balanced set, writes its critiques.
+
+        A right answer is right whether it is declared or only mentioned; a response without one has no verdict.
+        """
+        grades, about = by_verdict(responses, ledger)
+        about |= {"responses": len(responses), "responses_right": sum(grade is True for grade in grades)}
+        context.log({f"critique_ft/{name}": value for name, value in about.items()})
         chosen = balanced(grades, rows, context.rng)
         picked = [responses[place] for place in chosen]
         verdicts = [bool(grades[place]) for place in chosen]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, DataError, MethodError
+from elicit.sampling.contrast import by_verdict
 from elicit.sampling.own import own_completions
 from elicit.tasks.formal.family import CONCLUSION, split_trace
 from elicit.tasks.review import inject_error, inject_wrong_result
@@ -83,8 +84,8 @@ class CorruptResponses(Responder):
             texts = ledger.solutions(items)
             return [(item, text) for item, text in zip(items, texts, strict=True) for _ in range(self.samples)]
         own = SelfResponses(self.samples).responses(policy, ledger, context, items)
-        grades = ledger.grades([r.item for r in own], [r.text for r in own], [r.finished for r in own])
-        return [(response.item, response.text) for response, grade in zip(own, grades, strict=True) if grade]
+        sides, _ = by_verdict(own, ledger)
+        return [(response.item, response.text) for response, side in zip(own, sides, strict=True) if side]
 
 
 def corrupted(task: TaskView, text: str, answers: Sequence[str], rng: random.Random) -> str | None:

@@ -5,8 +5,12 @@ path. Everything that is generated is counted, as if each strategy had run alone
 that want the same chains of the same policy get them from one pool (`elicit/sampling/pool.py`). Every strategy also
 marks the chain that the plain majority would have returned (scalar `majority`).
 
-Votes (self-consistency, arXiv 2203.11171) are over answer classes: the task's canonical form of the strictly extracted
-answer, so "1,000", "1000" and "1000.0" are one vote. A chain without an answer, or a truncated one, never votes.
+Votes (self-consistency, arXiv 2203.11171) are over answer classes: the task's canonical form of a chain's answer, so
+"1,000", "1000" and "1000.0" are one vote. The answer is the declared one; if a finished chain declares none, the last
+one that it mentions (`extraction=loose`, the default), because a base often writes "so she makes 18 dollars" and stops.
+`extraction=strict` leaves such chains without a vote. A chain without an answer, or a truncated one, never votes. Of
+the winning class a chain that declares the answer is returned, if there is one: the vote is about the class, and its
+text should say so.
 
 Rules of one chain are in `plain.py`.
 """
@@ -15,12 +19,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from elicit.files import seed_of
+from elicit.errors import ConfigError, near
+from elicit.files import content_hash, seed_of
 from elicit.policy.decoding import Candidate, Loop, Outcome, Path, PathJob, PickRule, Request, StrategyBase
 from elicit.records import FINISHED, Finish
 from elicit.tasks.task import StopRules
@@ -29,8 +34,44 @@ if TYPE_CHECKING:
     from elicit.tasks.task import Reader
 
 
+EXTRACTIONS = ("loose", "strict")
+
+
 @dataclass(frozen=True)
-class ChainStrategy(StrategyBase, ABC):
+class Voter(StrategyBase):
+    """A strategy whose choice may depend on the answers of its chains.
+
+    Its identity: strategies read strictly before there was the field `extraction`. So a strict one, and one whose
+    samples do not depend on the reading, has the id under which its samples were stored then; a loose one has another.
+    """
+
+    extraction: str = field(default="loose", kw_only=True)
+    """`loose`: the declared answer of a finished chain, else the last one that it mentions; `strict`: declared only"""
+
+    def __post_init__(self) -> None:
+        if self.extraction not in EXTRACTIONS:
+            raise ConfigError(f"{self.name}.extraction={self.extraction!r}: {near(self.extraction, EXTRACTIONS)}")
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether the completion depends on the answers of the chains."""
+        return True
+
+    @property
+    def id(self) -> str:
+        spec = self.spec()
+        if self.extraction == "strict" or not self.reads_answers:
+            del spec["extraction"]
+        return content_hash({"kind": self.kind, **spec})
+
+    @classmethod
+    def saved_fields(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """A saved strategy without the field read strictly."""
+        return {"extraction": "strict", **fields}
+
+
+@dataclass(frozen=True)
+class ChainStrategy(Voter, ABC):
     """Several chains per request, one of them returned."""
 
     pooled: ClassVar[bool] = True
@@ -49,7 +90,8 @@ class ChainStrategy(StrategyBase, ABC):
 
     def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
         """Index of the chain that becomes the completion."""
-        return elect(classes, [candidate.weight for candidate in candidates], request.seed)
+        weights = [candidate.weight for candidate in candidates]
+        return elect(classes, weights, request.seed, declared(candidates))
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests in one call of the loop.
@@ -76,8 +118,11 @@ class ChainStrategy(StrategyBase, ABC):
     def outcome(self, loop: Loop, request: Request, paths: Sequence[Path], task: Reader) -> Outcome:
         """Weigh the paths of one request and return one."""
         candidates = [self.weigh(loop, path, task) for path in paths]
-        classes = [answer_class(path, task) for path in paths]
-        majority = elect(classes, [1.0] * len(classes), request.seed)
+        votes = [vote_of(path, task, self.extraction) for path in paths]
+        for candidate, vote in zip(candidates, votes, strict=True):
+            candidate.scalars["declared"] = float(vote.declared)
+        classes = [vote.answer_class for vote in votes]
+        majority = elect(classes, [1.0] * len(classes), request.seed, declared(candidates))
         for index, candidate in enumerate(candidates):
             candidate.scalars["majority"] = float(index == majority)
         winner = self.choose(candidates, classes, request)
@@ -85,14 +130,34 @@ class ChainStrategy(StrategyBase, ABC):
         return Outcome(paths[winner], chains=candidates, winner=winner, total_tokens=tokens)
 
 
-def answer_class(path: Path, task: Reader) -> str | None:
-    """The class of the answer that `path` states; None if it states none or did not finish."""
-    answer = task.extract(path.text, path.finish in FINISHED).strict
-    return None if answer is None else task.answer_class(answer)
+class Vote(NamedTuple):
+    """What a path votes for."""
+
+    answer_class: str | None
+    """None: the path has no answer, or did not finish"""
+    declared: bool
+    """whether it declares the answer"""
 
 
-def elect(classes: Sequence[str | None], weights: Sequence[float], seed: int) -> int:
-    """Index of the chain to return: the heaviest chain of the class with the largest summed weight.
+def vote_of(path: Path, task: Reader, extraction: str = "loose") -> Vote:
+    """The vote of one path by a reading of `EXTRACTIONS`."""
+    finished = path.finish in FINISHED
+    answer = task.extract(path.text, finished)
+    if answer.strict is not None:
+        return Vote(task.answer_class(answer.strict), True)
+    if extraction == "strict" or not finished or answer.lenient is None:
+        return Vote(None, False)
+    return Vote(task.answer_class(answer.lenient), False)
+
+
+def declared(candidates: Sequence[Candidate]) -> list[bool]:
+    """Whether each candidate declares its answer."""
+    return [bool(candidate.scalars.get("declared")) for candidate in candidates]
+
+
+def elect(classes: Sequence[str | None], weights: Sequence[float], seed: int, declared: Sequence[bool] = ()) -> int:
+    """Index of the chain to return: the heaviest chain of the class with the largest summed weight, among those that
+    declare the answer if there are any.
 
     Ties between classes are broken uniformly by the request's own stream, ties within the class by the lowest index.
     If no chain votes, the first chain is returned (it has no answer either).
@@ -107,6 +172,7 @@ def elect(classes: Sequence[str | None], weights: Sequence[float], seed: int) ->
     leaders = [name for name, weight in sums.items() if weight == best]
     winner = leaders[int(own_rng(seed, "tie").integers(len(leaders)))] if len(leaders) > 1 else leaders[0]
     members = [index for index, name in enumerate(classes) if name == winner]
+    members = [index for index in members if declared and declared[index]] or members
     return max(members, key=lambda index: (weights[index], -index))
 
 

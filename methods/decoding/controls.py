@@ -17,14 +17,14 @@ A placebo that belongs to one strategy (`RandomContinuation`, `RandomVerdict`) i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from elicit.method import MethodBase, Work
 from elicit.policy.decoding import REGIMES, Candidate, DecodingStrategy, Path, Request
-from methods.decoding.chains import own_rng
+from methods.decoding.chains import Voter, own_rng
 from methods.decoding.cot_decoding import CotDecoding, RandomFirstTokens
 from methods.decoding.deepconf_online import DeepConfOnline
 from methods.decoding.plain import Temperature
@@ -45,6 +45,11 @@ class RandomPick:
 
     deterministic: ClassVar[bool] = False
 
+    @property
+    def reads_answers(self) -> bool:
+        """No: its samples are those that were stored before answers were read loosely."""
+        return False
+
     def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
         return int(own_rng(request.seed, "random pick").integers(len(candidates)))
 
@@ -62,6 +67,11 @@ class RandomPickSamples(RandomPick, SampledChains):
 @dataclass(frozen=True)
 class RandomPickDeepConfOnline(RandomPick, DeepConfOnline):
     """The chains of `DeepConfOnline`, finished and cut ones, one at random."""
+
+    @property
+    def reads_answers(self) -> bool:
+        """Yes: agreement decides how many chains are drawn."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -127,8 +137,17 @@ def peers(strategy: DecodingStrategy) -> dict[str, DecodingStrategy]:
     the strategy's own rivals."""
     out: dict[str, DecodingStrategy] = {}
     if isinstance(strategy, SampledChains | DeepConfOnline) and not isinstance(strategy, SelfConsistency):
-        out["majority"] = SelfConsistency(strategy.n, strategy.temperature, strategy.top_p, strategy.min_p)
+        out["majority"] = SelfConsistency(
+            strategy.n, strategy.temperature, strategy.top_p, strategy.min_p, extraction=strategy.extraction
+        )
     return out | (strategy.peers() if isinstance(strategy, WithPeers) else {})
+
+
+def strict(strategy: DecodingStrategy) -> dict[str, DecodingStrategy]:
+    """The strategy without the votes of chains that declare no answer: the effect of the loose reading, as a rival."""
+    if isinstance(strategy, Voter) and strategy.reads_answers and strategy.extraction != "strict":
+        return {"strict_extraction": replace(strategy, extraction="strict")}
+    return {}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """CoT-decoding (arXiv 2402.10200): branch on the first token, go on greedily, trust the certain answers.
 
     path_r   = (token of rank r at the first step, then greedy), r = 0..k-1
-    Delta_r  = mean over the tokens of the stated answer of  p(top 1) - p(top 2),  raw softmax
+    Delta_r  = mean over the tokens of the answer of  p(top 1) - p(top 2),  raw softmax
     answer   = argmax_c  sum_r Delta_r [class(answer(path_r)) = c]     (aggregate), or that of argmax_r Delta_r
 
-Corrected here against published code: Delta over the whole path, an invented gap of 0 for a first token that is already
-the answer, votes over raw strings. Left out: branching at later steps.
+The answer's tokens are those of the number, option or formula alone, without its unit or the rest of the sentence: as
+in the paper, which reads the last number. Corrected here against published code: Delta over the whole path, an invented
+gap of 0 for a first token that is already the answer, votes over raw strings. Left out: branching at later steps.
 
 Rival `RandomFirstTokens`: k first tokens drawn uniformly from the vocabulary, greedy after, the same vote. It tests
 whether the *ranking* of first tokens does anything beyond leaving the default one (on the prototype organism ten random
@@ -43,6 +44,7 @@ class CotDecoding(ChainStrategy):
     """`aggregate`: Delta summed by answer class; `best_path`: the one path of largest Delta"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise ConfigError(f"cot_decoding.k={self.k}: at least one first token")
         if self.pick not in PICKS:
@@ -96,7 +98,7 @@ class RandomFirstTokens(CotDecoding):
 
 
 def answer_gap(loop: Loop, path: Path, task: Reader) -> float | None:
-    """Delta: mean p(top 1) - p(top 2) over the tokens that overlap the stated answer; None without an answer.
+    """Delta: mean p(top 1) - p(top 2) over the tokens that overlap the answer; None without an answer.
 
     Raises ConfigError if the task can't locate the answer in a text.
     """

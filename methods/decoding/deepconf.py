@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from elicit.errors import ConfigError, near
 from elicit.policy.decoding import Candidate, Loop, Path, Request
 from elicit.sampling import confidence
-from methods.decoding.chains import elect
+from methods.decoding.chains import declared, elect
 from methods.decoding.sampled import SampledChains, scores
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def elect_kept(
         winner = max(range(len(candidates)), key=lambda index: (candidates[index].weight, -index))
     else:
         voters = [name if keep else None for name, keep in zip(classes, kept, strict=True)]
-        winner = elect(voters, [candidate.weight for candidate in candidates], request.seed)
+        winner = elect(voters, [candidate.weight for candidate in candidates], request.seed, declared(candidates))
     for candidate, keep in zip(candidates, kept, strict=True):
         candidate.scalars["kept"] = float(keep)
         candidate.weight *= keep

@@ -25,7 +25,7 @@ from elicit.errors import ConfigError
 from elicit.policy.decoding import Candidate, Loop, Outcome, Path, PathJob, PickRule, Request, chain_seed
 from elicit.sampling import confidence
 from elicit.sampling.loop.rules import ConfidenceCut
-from methods.decoding.chains import ChainStrategy, answer_class
+from methods.decoding.chains import ChainStrategy, vote_of
 from methods.decoding.deepconf import check_filter, elect_kept
 from methods.decoding.sampled import scores
 
@@ -60,6 +60,7 @@ class DeepConfOnline(ChainStrategy):
         return "deepconf_online"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_filter(self.name, self.eta, self.window)
         if not 1 <= self.warmup <= self.n:
             raise ConfigError(f"{self.name}.warmup={self.warmup}, n={self.n}: need 1 <= warmup <= n")
@@ -84,7 +85,7 @@ class DeepConfOnline(ChainStrategy):
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests; those that go on draw their waves together."""
-        polls = [Poll(request, self.jobs(loop, request)) for request in requests]
+        polls = [Poll(request, self.jobs(loop, request), self.extraction) for request in requests]
         # 1) warm-up: complete chains of all requests in one run, and from them each request's threshold
         drawn = loop.run([job for poll in polls for job in poll.jobs[: self.warmup]], self.rule(), task.stop)
         for place, poll in enumerate(polls):
@@ -129,6 +130,7 @@ class Poll:
 
     request: Request
     jobs: list[PathJob]
+    extraction: str
     paths: list[Path] = field(default_factory=list)
     classes: list[str | None] = field(default_factory=list)
     threshold: float = -np.inf
@@ -136,4 +138,4 @@ class Poll:
     def add(self, paths: Sequence[Path], task: Reader) -> None:
         """Take in the chains that were drawn next."""
         self.paths += paths
-        self.classes += [answer_class(path, task) for path in paths]
+        self.classes += [vote_of(path, task, self.extraction).answer_class for path in paths]

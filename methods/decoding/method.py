@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from elicit.method import MethodBase, Work
 from elicit.policy.decoding import DecodingStrategy, Sampling
-from methods.decoding.controls import EntropyMatched, peers, twins
+from methods.decoding.controls import EntropyMatched, peers, strict, twins
 from methods.decoding.cot_decoding import CotDecoding, RandomFirstTokens
 from methods.decoding.plain import Greedy, Temperature
 
@@ -39,8 +39,8 @@ class Decoding(MethodBase):
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The strategy. Reads nothing; books the verifier of a strategy that asks one: its most calls per answer."""
-        if asks_verifier(self.strategy):
-            ledger.teacher(calls=getattr(self.strategy, "rounds", 1), stage="infer")
+        if self.strategy.needs_verifier:
+            ledger.teacher(calls=self.strategy.verifier_calls, stage="infer")
         return cast("Intervention", self.strategy)
 
     def work(self, items: int, tokens: float) -> Work:
@@ -54,23 +54,21 @@ class Decoding(MethodBase):
         """
         out: dict[str, Method] = {name: replace(self, strategy=twin) for name, twin in twins(self.strategy).items()}
         plain = isinstance(self.strategy, Greedy | Temperature | Sampling)
-        if not plain and not asks_verifier(self.strategy):
+        if not plain and not self.strategy.needs_verifier:
             out["entropy_matched"] = EntropyMatched(self.strategy, name=self.name)
         return out
 
     def rivals(self) -> dict[str, Method]:
         """The plain majority of the same chains and a strategy's own rivals first; then random first tokens (with the
-        same number of branches), greedy, low temperature."""
-        branches = RandomFirstTokens(self.strategy.k) if isinstance(self.strategy, CotDecoding) else RandomFirstTokens()
+        same number of branches), greedy, low temperature, and the same strategy with declared answers only."""
+        branches = RandomFirstTokens()
+        if isinstance(self.strategy, CotDecoding):
+            branches = RandomFirstTokens(self.strategy.k, extraction=self.strategy.extraction)
         others: dict[str, DecodingStrategy] = {
             **peers(self.strategy),
             "random_first_tokens": branches,
             "greedy": Greedy(),
             "low_temperature": Temperature(0.25),
+            **strict(self.strategy),
         }
         return {name: replace(self, strategy=s) for name, s in others.items() if s != self.strategy}
-
-
-def asks_verifier(strategy: DecodingStrategy) -> bool:
-    """Whether a strategy asks a verifier while it answers (class L)."""
-    return strategy.needs_verifier

@@ -61,6 +61,11 @@ class Modulo(StrategyBase):
             raise ConfigError(f"{self.name}.feedback={self.feedback!r}: it holds {{finding}} once")
         self.sampling_rule()
 
+    @property
+    def verifier_calls(self) -> int:
+        """One per proposal."""
+        return self.rounds if self.needs_verifier else 0
+
     def sampling_rule(self) -> PickRule:
         """The loop's rule. Raises ConfigError for values out of range."""
         return PickRule(temperature=self.temperature, top_p=self.top_p, min_p=self.min_p)

@@ -5,8 +5,10 @@
              x' = x_<m + suffix from q
              log A = sum_{t>=m} log w_t(x') - sum_{t>=m} log w_t(x);   x <- x' with probability min(1, A)
 
-The sums run over the whole suffixes, however long each is. With `blocks` > 1 the horizon grows in stages, H/blocks at
-a time, as published; within a stage it is fixed, so every stage leaves its own law invariant. Published code draws m
+The sums run over the whole suffixes, however long each is. As published, the horizon grows in stages, `block` tokens at
+a time, with `steps` moves in each (192 and 10 in the paper, and in the preset). Within a stage it is fixed, so every
+stage leaves its own law invariant. With one stage over a long horizon most moves are in the padding: at H = 3072 about
+2 of 10 are inside a completion of 600 tokens. Published code draws m
 below the *current* length, lets no proposal grow beyond it and sums the current suffix only as far as the proposal
 reaches: its horizon depends on the state, and more steps lead away from p^alpha (tests/reference/power.py).
 
@@ -24,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError
 from elicit.files import seed_of
@@ -51,12 +53,23 @@ class PowerMH(PowerLaw):
     steps: int = 10
     """moves per block, those after the ending included"""
     blocks: int = 1
-    """stages in which the horizon grows"""
+    """stages in which the horizon grows, if `block` is not set: equal parts of it"""
+    block: int | None = None
+    """tokens by which the horizon grows in each stage (the last one may be shorter); None: `blocks` decides"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.steps < 0 or self.blocks < 1:
             raise ConfigError(f"{self.name}: steps={self.steps}, blocks={self.blocks}: at least 0 and 1")
+        if self.block is not None and (self.block < 1 or self.blocks != 1):
+            raise ConfigError(
+                f"{self.name}: block={self.block}, blocks={self.blocks}: at least 1 token per stage, or a number of "
+                "stages, not both"
+            )
+
+    def spec(self) -> dict[str, Any]:
+        """Without `block` if it is not set: ids from before there was the field stay."""
+        return {name: value for name, value in super().spec().items() if name != "block" or value is not None}
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests."""
@@ -67,12 +80,14 @@ class PowerMH(PowerLaw):
 
     def horizons(self, horizon: int) -> list[int]:
         """The fixed horizon of each block. Raises ConfigError if there are more blocks than tokens."""
+        if self.block is not None:
+            return [*range(self.block, horizon, self.block), horizon]
         if self.blocks > horizon:
             raise ConfigError(f"{self.name}.blocks={self.blocks}: the horizon has only {horizon} tokens; take fewer")
         return [-(-horizon * block // self.blocks) for block in range(1, self.blocks + 1)]
 
     def _portion(self, loop: Loop, requests: Sequence[Request], task: Reader, horizons: Sequence[int]) -> list[Outcome]:
-        chains = [MarkovChain(self, request) for request in requests]
+        chains = [MarkovChain(self, request, len(horizons)) for request in requests]
         for block, horizon in enumerate(horizons):
             # 1) the block's first states: unfinished paths grow to its horizon
             stop = replace(task.stop, max_new_tokens=horizon)
@@ -117,9 +132,9 @@ def cut_of(uniform: float, horizon: int) -> int:
 class MarkovChain:
     """One Metropolis-Hastings chain: its state, its position in its moves, and its history."""
 
-    def __init__(self, settings: PowerMH, request: Request) -> None:
+    def __init__(self, settings: PowerMH, request: Request, blocks: int) -> None:
         self.settings, self.request = settings, request
-        self.numbers = uniforms(seed_of(request.seed, "power mh"), 0, 0, 2 * settings.steps * settings.blocks)
+        self.numbers = uniforms(seed_of(request.seed, "power mh"), 0, 0, 2 * settings.steps * blocks)
         """two per move of each block: for its cut and for its acceptance"""
         self.path: Path | None = None
         self.chains: list[Candidate] = []

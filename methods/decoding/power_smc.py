@@ -29,7 +29,7 @@ from elicit.files import seed_of
 from elicit.policy.decoding import Candidate, Loop, Outcome, Path, Request
 from elicit.records import Finish
 from elicit.sampling.loop.uniforms import uniforms
-from methods.decoding.chains import answer_class, elect
+from methods.decoding.chains import Voter, declared, elect, vote_of
 from methods.decoding.power import PowerLaw, computed_again, go_on, portions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ PICKS = ("draw", "vote")
 
 
 @dataclass(frozen=True)
-class PowerSMC(PowerLaw):
+class PowerSMC(PowerLaw, Voter):
     """N particles per completion.
 
     `Outcome.chains`: the particles at the end. Weight: the normalised W. Scalars: `log_weight` (log W since the last
@@ -57,12 +57,18 @@ class PowerSMC(PowerLaw):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        Voter.__post_init__(self)
         if self.n < 1 or self.block < 1:
             raise ConfigError(f"{self.name}: n={self.n}, block={self.block}: at least 1 each")
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"{self.name}.threshold={self.threshold}: a share of n, in [0, 1]")
         if self.pick not in PICKS:
             raise ConfigError(f"{self.name}.pick={self.pick!r}: {near(self.pick, PICKS)}")
+
+    @property
+    def reads_answers(self) -> bool:
+        """Only for a vote: a draw has the law."""
+        return self.pick == "vote"
 
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Complete all requests."""
@@ -90,7 +96,7 @@ class PowerSMC(PowerLaw):
         """Index of the particle that is returned."""
         weights = [candidate.weight for candidate in candidates]
         if self.pick == "vote":
-            return elect(classes, weights, request.seed)
+            return elect(classes, weights, request.seed, declared(candidates))
         uniform = uniforms(seed_of(request.seed, "power smc draw"), 0, 0, 1)[0]
         return int(systematic(np.array(weights), uniform, 1)[0])
 
@@ -179,7 +185,11 @@ class Cloud:
             length = float(len(path.token_ids))
             own = {"log_weight": float(log_w), "length": length, "mean_logprob": float(np.mean(path.logprobs))}
             candidates.append(Candidate(self.settings.returned(path), own | shared, float(weight)))
-        voting = self.settings.pick == "vote"
-        classes = [answer_class(candidate.path, task) if voting else None for candidate in candidates]
+        classes: list[str | None] = [None] * len(candidates)
+        if self.settings.reads_answers:
+            votes = [vote_of(candidate.path, task, self.settings.extraction) for candidate in candidates]
+            for candidate, vote in zip(candidates, votes, strict=True):
+                candidate.scalars["declared"] = float(vote.declared)
+            classes = [vote.answer_class for vote in votes]
         winner = self.settings.choose(candidates, classes, self.request)
         return Outcome(candidates[winner].path, candidates, winner, self.tokens, self.again)

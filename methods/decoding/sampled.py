@@ -50,6 +50,7 @@ class SampledChains(ChainStrategy, ABC):
     """tokens with p < min_p * p_max are dropped"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n < 1:
             raise ConfigError(f"{self.name}.n={self.n}: at least one chain")
         if self.temperature == 0:

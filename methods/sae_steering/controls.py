@@ -152,17 +152,6 @@ def shuffled_decoder(made: Material, rng: np.random.Generator) -> Material:
     return replace(made, dictionaries=shuffled)
 
 
-def permuted(sides: Sequence[bool | None], items: Sequence[str], rng: np.random.Generator) -> list[bool | None]:
-    """The sides, shuffled within each item; a completion on neither side stays there."""
-    out = list(sides)
-    for item in dict.fromkeys(items):
-        members = [i for i, name in enumerate(items) if name == item and sides[i] is not None]
-        shuffled = [sides[i] for i in rng.permutation(members)]
-        for i, side in zip(members, shuffled, strict=True):
-            out[i] = side
-    return out
-
-
 def reconstruction(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -> Reconstruction:
     """The most accurate reconstruction on dev, over layers and positions. Raises the errors of `Reconstruction.of`."""
     policy, context = inputs.policy, inputs.context

@@ -1,14 +1,16 @@
 """What SAE steering starts from: own samples on pages, their activations, dictionaries, codes, quality cards.
 
-Placebos of the same command need the same material, so the process keeps it under the hash of everything that it
-depends on. Using it again is booked in the ledger like making it. Knows nothing of scores or strengths.
+A method and its placebos need the same material. It is kept on the shelf of its checkpoint, under the hash of
+everything that it depends on, and goes when the checkpoint goes: the command holds the checkpoint until its last job.
+Using it again is booked in the ledger like making it. Knows nothing of scores or strengths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 from elicit.files import content_hash, write_json
 from elicit.policy.residuals import layer_numbers
@@ -23,6 +25,7 @@ from methods.sae_steering.training import train
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.method import Context
+    from elicit.policy.checkpoint import Checkpoint
     from elicit.policy.policy import Policy
     from elicit.records import Item
     from methods.sae_steering.method import SaeSteering
@@ -31,7 +34,8 @@ READS = ("in_context", "first_generated")
 CARD_ROWS = 32
 """pages on which a quality card measures cross-entropy, at most"""
 KEPT = 2
-"""materials kept in the process"""
+"""pages, and materials, kept per checkpoint"""
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,29 @@ class Material:
     cards: dict[int, QualityCard]
 
 
-_pages: dict[str, Pages] = {}
-_materials: dict[str, Material] = {}
+@dataclass(eq=False)
+class Shelf:
+    """What the fits on one checkpoint share, the `KEPT` newest of each kind."""
+
+    pages: dict[str, Pages] = field(default_factory=dict)
+    materials: dict[str, Material] = field(default_factory=dict)
+
+    @staticmethod
+    def keep(kind: dict[str, Value], key: str, value: Value) -> Value:
+        """Put `value` on the shelf and take the oldest of its kind off."""
+        kind[key] = value
+        while len(kind) > KEPT:
+            del kind[next(iter(kind))]
+        return value
+
+
+_SHELVES: WeakKeyDictionary[Checkpoint, Shelf] = WeakKeyDictionary()
+"""checkpoint -> its shelf, for as long as the checkpoint lives"""
+
+
+def shelf_of(policy: Policy) -> Shelf:
+    """The shelf of the policy's checkpoint."""
+    return _SHELVES.setdefault(policy.checkpoint, Shelf())
 
 
 def own_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -> Pages:
@@ -80,8 +105,9 @@ def own_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -
     policy, ledger = inputs.policy, inputs.ledger
     samples, seed = settings.samples, settings.train.seed
     key = content_hash([policy.id, [item.id for item in items], samples, settings.read, seed])
-    if key in _pages:
-        pages = _pages[key]
+    shelf = shelf_of(policy)
+    if key in shelf.pages:
+        pages = shelf.pages[key]
         ledger.rollouts(len(items) * samples, sum(len(completion.token_ids) for completion in pages.completions))
         return pages
     drawn = own_completions(policy, ledger, items, samples, seed, name="sae")
@@ -93,7 +119,7 @@ def own_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -
         rows = [completion.prompt_ids + completion.token_ids for completion in completions]
         lengths = [len(completion.prompt_ids) for completion in completions]
         reads = list(lengths)
-    return _keep(_pages, key, Pages(tuple(completions), tuple(rows), tuple(lengths), tuple(reads)))
+    return shelf.keep(shelf.pages, key, Pages(tuple(completions), tuple(rows), tuple(lengths), tuple(reads)))
 
 
 def material(
@@ -106,8 +132,9 @@ def material(
     policy, ledger, context = inputs.policy, inputs.ledger, inputs.context
     source, layers = settings.source, layer_numbers(policy, settings.layers)
     key = content_hash([policy.id, reader.id, pages.rows, list(layers), source, settings.train])
-    if key in _materials:
-        kept = _materials[key]
+    shelf = shelf_of(policy)
+    if key in shelf.materials:
+        kept = shelf.materials[key]
         made = replace(kept, store=kept.store.labelled(sides))
         ledger.activations(len(made.store), stage="train")
         if source.given:
@@ -129,26 +156,19 @@ def material(
         rows = pages.rows[:: max(1, len(pages.rows) // CARD_ROWS)][:CARD_ROWS]
         coded = {layer: codes(dictionary, store) for layer, dictionary in dictionaries.items()}
         cards = {layer: quality(dictionaries[layer], coded[layer], policy, rows) for layer in dictionaries}
-        made = _keep(_materials, key, Material(key, pages, store, dictionaries, coded, cards))
+        made = shelf.keep(shelf.materials, key, Material(key, pages, store, dictionaries, coded, cards))
     report(made, settings.quality, context)
     return made
 
 
 def report(made: Material, gate: Gate, context: Context) -> None:
-    """Log and save the quality cards; report which dictionary is not good enough, and why."""
+    """Log and save the quality cards; warn of each dictionary that is not good enough, with the reasons."""
     for layer, card in made.cards.items():
         plain = card.plain(gate)
         numbers = {f"sae/card/{name}": value for name, value in plain.items() if isinstance(value, (int, float))}
         context.log({"sae/card/layer": layer, **numbers, "sae/card/good": not plain["faults"]})
         if plain["faults"]:
-            context.say(f"sae: dictionary of layer {layer} not good enough: {'; '.join(plain['faults'])}")
+            context.warn(f"dictionary of layer {layer} not good enough: {'; '.join(plain['faults'])}")
     folder = context.folder / f"sae-{made.id}"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "quality.json", [card.plain(gate) for card in made.cards.values()])
-
-
-def _keep(shelf: dict[str, Any], key: str, value: Any) -> Any:
-    shelf[key] = value
-    while len(shelf) > KEPT:
-        del shelf[next(iter(shelf))]
-    return value

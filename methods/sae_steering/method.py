@@ -25,7 +25,7 @@ from elicit.method import MethodBase, Work
 from elicit.policy.activations import OPERATORS, Edit
 from elicit.policy.policy import refuse_strategy
 from elicit.policy.positions import check_write
-from elicit.sampling.contrast import CONTRASTS, by_length, by_verdict
+from elicit.sampling.contrast import CONTRASTS, by_length, by_verdict, permuted
 from elicit.sampling.own import residual_norms
 from methods.sae_steering import controls, dashboard
 from methods.sae_steering.candidates import (
@@ -187,6 +187,8 @@ class SaeSteering(MethodBase):
         # 8) what a report shows
         dashboard.write(context, shown, directions, tries, doses, edit, best_direction)
         kept = edit.edits[0]
+        if any(card["layer"] == kept.layer and card["faults"] for card in shown.cards):
+            context.warn(f"the edit is of layer {kept.layer}, whose dictionary misses the gate")
         context.say(
             f"sae: layer {kept.layer}, feature {best_direction.feature}, strength {kept.strength:g} at {kept.write}; "
             f"{len(tries)} + {len(doses)} dev tries"
@@ -221,12 +223,13 @@ class SaeSteering(MethodBase):
     def sides(self, inputs: FitInputs, pages: Pages) -> list[bool | None]:
         """The side of each completion: True positive, False negative, None neither."""
         if self.contrast == "right_minus_wrong":
-            sides = by_verdict(pages.completions, inputs.ledger)
+            sides, about = by_verdict(pages.completions, inputs.ledger)
+            inputs.context.log({f"sae/{name}": value for name, value in about.items()})
         else:
             sides, share = by_length(pages.completions)
             inputs.context.log({"sae/length_share": share})
         if self.control == "labels_permuted":
-            return controls.permuted(sides, pages.items, inputs.context.rng)
+            return permuted(sides, pages.items, inputs.context.rng)
         return sides
 
     def edit(self, direction: Direction, strength: float, write: str, norms: dict[int, float]) -> Edit:

@@ -6,8 +6,9 @@
     ce_recovered   (CE_zero - CE_sae) / (CE_zero - CE_base)      next-token cross-entropy on own text, the block output
                    replaced at every ordinary token by 0 or by its reconstruction
 
-A dictionary without a single live feature is refused; one that misses a limit is marked and still used, because its
-placebos are marked in the same way. Knows nothing of how candidates are scored. B rows, T tokens, D width.
+A dictionary without a single live feature is refused; one that misses a limit is still used, because its placebos use
+it too, and the row of the comparison carries a warning. Knows nothing of how candidates are scored. B rows, T tokens,
+D width.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class TrainConfig:
     k: int = 0
     """active features per token; 0: max(8, D / 8)"""
     tokens: int = 160_000
-    """activations seen in total; repeated if fewer were collected (20 M for a real base)"""
+    """activations seen in total; repeated if fewer were collected. Enough for the organisms; a base of 1 B parameters
+    or more takes 20 M (configs/method/sae_base.yaml)"""
     batch: int = 1024
     """activations per step"""
     lr: float = 1e-3

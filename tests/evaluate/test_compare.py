@@ -66,6 +66,21 @@ def test_base_against_itself_gains_nothing(tmp_path: Path) -> None:
     assert any("EF B0/C4 refused" in warning for warning in out.warnings)
 
 
+def test_a_warning_of_a_fit_is_a_note_of_its_row_and_a_warning_of_the_comparison(tmp_path: Path) -> None:
+    found = items(120)
+    base = entry(tmp_path, "base", "base", found, 0.1)
+    weak = [
+        entry(tmp_path, "method", "m", found, 0.9, seed=s, seed_=s, arm="m", fit_warnings=said)
+        for s, said in enumerate([("layer 3 is not good enough",), (), ("layer 3 is not good enough", "layer 2")])
+    ]
+    stored = [Entry.of(one.plain()) for one in (base, *weak)]
+    assert stored[1:] == weak
+    out = compare(stored, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    assert line(out, "m").notes["fit/warnings"] == "layer 3 is not good enough; layer 2"
+    assert "m: its fit warns: layer 3 is not good enough; layer 2" in out.warnings
+    assert "fit/warnings" not in line(out, "base").notes
+
+
 def test_a_placebo_that_is_a_lottery_widens_the_control_adjusted_gain(tmp_path: Path) -> None:
     found = items(120)
     base, method = entry(tmp_path, "base", "base", found, 0.1), entry(tmp_path, "method", "m", found, 0.9)

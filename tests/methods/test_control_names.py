@@ -70,6 +70,7 @@ ARMS = {
         "rival random_first_tokens": "bbdbf8b6f00ef9c4",
         "rival greedy": "06bdd7ff68b9093d",
         "rival low_temperature": "64501718e28710fa",
+        "rival strict_extraction": "ef56e17771faa1f7",
     },
 }
 """preset -> role and name of each control, in the order in which they are run -> its arm"""

@@ -13,7 +13,7 @@ import torch
 from elicit.errors import CheckpointError
 from elicit.policy import gguf
 from elicit.policy.checkpoint import CheckpointConfig, end_ids, is_base, load_checkpoint, wrap
-from tests.policy.tiny import CONFIGS, tiny_model, tiny_tokenizer
+from tests.policy.tiny import CONFIGS, random_ids, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture
@@ -55,6 +55,27 @@ def test_what_was_chosen_is_said(folder: Path) -> None:
     assert info["example"]["tokens"][:3] == ["Q", "u", "e"]
     assert info["attention"] == "sdpa"
     assert load_checkpoint(cpu(folder, attention="eager")).info()["attention"] == "eager"
+
+
+def test_soft_capping_of_attention_logits_acts_whatever_attention_was_asked_for(tmp_path: Path) -> None:
+    """transformers' sdpa leaves it out without a word."""
+    model = tiny_model("gemma2")
+    model.config.attn_logit_softcapping = 0.01
+    for layer in model.model.layers:
+        layer.self_attn.attn_logit_softcapping = model.config.attn_logit_softcapping
+    ids, capped = random_ids(2, 12), []
+    for attention in ("eager", "sdpa"):
+        model.set_attn_implementation(attention)
+        capped.append(model(ids).logits)
+    assert not torch.allclose(*capped, atol=1e-2), "the fault: sdpa is another model"
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    for attention, said in (("auto", True), ("sdpa", True), ("eager", False)):
+        checkpoint = load_checkpoint(cpu(tmp_path, attention=attention))
+        assert torch.allclose(checkpoint.model(ids).logits, capped[0], atol=1e-5)
+        assert checkpoint.info()["attention"] == "eager"
+        assert any("attn_logit_softcapping" in note for note in checkpoint.notes) is said
+    assert wrap(tiny_model(), tiny_tokenizer()).info()["attention"] == "sdpa"
 
 
 def test_text_and_ids_go_there_and_back(folder: Path) -> None:

@@ -69,6 +69,16 @@ def test_no_gap_is_not_decidable_and_the_reason_is_given():
     assert first.answer == "not decidable" and "gap too small" in first.sentence
 
 
+def test_a_warning_of_a_fit_is_in_the_words_of_the_verdict_and_changes_none_of_its_answers():
+    weak = method(notes={"fit/warnings": "dictionary of layer 3 not good enough"})
+    given, sound = made(weak), made(method())
+    assert answers(given) == answers(sound)
+    assert verdict_label(rows(given)[-1]) == f"{verdict_label(rows(sound)[-1])} (see warnings)"
+    assert verdicts(given)[0].sentence.endswith("Fits with warnings: m: dictionary of layer 3 not good enough.")
+    placebo = policy("p", "placebo", 0.2, notes={"fit/warnings": "x"}, parent="m")
+    assert verdict_label(rows(made(method(), placebo))[-1]).endswith("warnings)") is False
+
+
 def test_a_missing_control_is_not_decidable():
     first = verdicts(made(method(ctrl=refused("no placebo was run"))))[0]
     assert first.answer == "not decidable" and "control" in first.sentence

@@ -44,6 +44,8 @@ def _identity(table: Table, arm: Arm) -> Line:
         ledger=dict(first.ledger),
         run=first.run,
     )
+    if said := dict.fromkeys(text for entry in arm.entries for text in entry.fit_warnings):
+        line.notes["fit/warnings"] = "; ".join(said)
     for name, value in (first.edit or {}).items():
         if name == "relative_norm":
             line.values["edit/relative_norm"] = Estimate(value)

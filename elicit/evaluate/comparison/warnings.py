@@ -76,6 +76,8 @@ def _of_line(table: Table, line: Line) -> list[str]:
         out.append(f"{name}: {missing:.2%} of the samples are missing and count as not right; elicit resume")
     if (unanswered := line.number("noanswer") or 0.0) > UNANSWERED:
         out.append(f"{name}: {unanswered:.1%} of its samples hold no declared answer; see its lenient accuracy")
+    if line.prompt == "bare" and (said := line.notes.get("fit/warnings")):
+        out.append(f"{name}: its fit warns: {said}")
     if line.role != "method" or line.prompt != "bare":
         return out
     truncated_base = float(np.mean([endings(m)["truncated"] for m in table.base.measures]))

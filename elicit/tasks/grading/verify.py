@@ -208,6 +208,9 @@ def _by_sympy(pair: Pair) -> bool | None:
 
 
 def answer_span(kind: str, text: str) -> tuple[int, int] | None:
-    """Span of the declared number, option or formula; without a declaration, of the last one of the own part."""
-    declared = declaration.last(kind, text, True)
-    return (declared.start, declared.end) if declared else loose.last_span(kind, extract.own_part(text)[0])
+    """Span of the number, option or formula that is read: the declared one, else that of the lenient reading."""
+    if declared := declaration.last(kind, text, True):
+        return declared.start, declared.end
+    tail = extract.tail(text)
+    at, found = len(extract.own_part(text)[0]) - len(tail), loose.read(kind, tail)
+    return (at + found.start, at + found.end) if found else None

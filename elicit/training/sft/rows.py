@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elicit.errors import ConfigError, MethodError
+from elicit.sampling.own import Completion, written
 
 if TYPE_CHECKING:
     from elicit.policy.checkpoint import Checkpoint
     from elicit.policy.policy import Policy
-    from elicit.sampling.own import Completion
 
 IGNORED = -100
 """label of a token that is not in the loss"""
@@ -75,10 +75,7 @@ def encode(checkpoint: Checkpoint, row: Row) -> Tokens:
 
 def own_row(policy: Policy, completion: Completion) -> Row:
     """An own completion after the prompt that it answered, in its own tokens without the ending."""
-    checkpoint = policy.checkpoint
-    ids = completion.token_ids[:-1] if completion.token_ids[-1] in checkpoint.eos_ids else completion.token_ids
-    if checkpoint.decode(ids) != completion.text:  # cut before a stop string, which the tokens contain
-        ids = tuple(checkpoint.tokenizer(completion.text, add_special_tokens=False)["input_ids"])
+    ids = written(policy.checkpoint, completion)
     return Row(policy.prompt.render(completion.item.question), completion.text, completion_ids=ids)
 
 

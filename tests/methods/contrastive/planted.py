@@ -13,6 +13,7 @@ Below the model: what the tests of every method on it share, a policy, its accur
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -170,12 +171,14 @@ class Fitted(NamedTuple):
     """dev items of every try"""
 
 
-def fitted(method: Any, policy: Policy, folder: Path, seed: int = 0) -> Fitted:
+def fitted(
+    method: Any, policy: Policy, folder: Path, seed: int = 0, warn: Callable[[str], None] = lambda line: None
+) -> Fitted:
     ledger, log, limits = Ledger(TASK, method.name), [], []
 
     def dev_score(tried: Policy, limit: int | None) -> float:
         limits.append(limit)
         return accuracy(tried, "dev", limit)
 
-    context = Context(np.random.default_rng(seed), folder, dev_score, log=log.append)
+    context = Context(np.random.default_rng(seed), folder, dev_score, log=log.append, warn=warn)
     return Fitted(method.fit(policy, ledger, context), ledger, log, limits)

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from elicit.errors import ConfigError, MethodError
-from elicit.sampling.contrast import two_means
+from elicit.sampling.contrast import permuted, two_means
 from elicit.training.halving import halving
-from methods.contrastive.controls import permuted
 from methods.contrastive.direction import items_with_both, paired_difference, token_share, units
 from methods.contrastive.method import Contrastive
 

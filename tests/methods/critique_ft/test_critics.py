@@ -152,7 +152,7 @@ def test_the_majority_is_what_an_items_own_responses_say_most_often():
     said = [Response(one, f" The answer is {a}.") for a in (3, 4, 4)] + [Response(two, " Hm.")]
     votes = majority(ledger.task_view, said)
     assert votes == {one.id: "4", two.id: None}
-    assert own.verdicts_of(ledger, said, votes) == [False, True, True, None]
+    assert own.votes_of(ledger.task_view, said, votes) == [False, True, True, None]
     assert ledger.data_class == "Z"
 
 

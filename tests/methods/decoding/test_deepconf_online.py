@@ -13,7 +13,7 @@ from elicit.policy.decoding import Path, PickRule, Request, StepRule
 from elicit.records import Finish
 from elicit.sampling.confidence import first_below, lowest
 from elicit.sampling.loop.step_loop import StepLoop
-from methods.decoding.chains import answer_class, elect
+from methods.decoding.chains import elect, vote_of
 from methods.decoding.deepconf_online import DeepConfOnline
 from methods.decoding.method import Decoding
 from methods.decoding.sampled import SelfConsistency
@@ -48,7 +48,9 @@ def test_the_online_vote_is_the_offline_vote_over_the_kept_chains(checkpoint, re
         whole_ones = [first_below(path.confidences, bar, 3) is None for _, path in late]
         assert [c.path.finish != Finish.CUT for c, _ in late] == whole_ones
         cut += whole_ones.count(False)
-        classes = [answer_class(path, LastDigit()) if keep else None for path, keep in zip(chains, kept, strict=True)]
+        classes = [
+            vote_of(path, LastDigit()).answer_class if keep else None for path, keep in zip(chains, kept, strict=True)
+        ]
         weights = [lowest(path.confidences, 3) for path in chains]
         if any(classes):
             assert outcome.winner == elect(classes, weights, request.seed)

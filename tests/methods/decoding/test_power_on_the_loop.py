@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path as File
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from elicit.config.build import build
 from elicit.errors import ConfigError
 from elicit.files import seed_of
-from elicit.policy.decoding import DecodingStrategy, Outcome, Request
+from elicit.policy.decoding import DecodingStrategy, Outcome, Path, Request
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
 from elicit.sampling.loop.step_loop import StepLoop
@@ -23,6 +25,7 @@ from tests.methods.decoding.power_toy import Texts
 from tests.methods.decoding.test_power_law import transitions
 from tests.reference import power as reference
 
+PRESET = File(__file__).parents[3] / "configs" / "method" / "strategy" / "power_mh.yaml"
 H = 3
 WORDS = ["<eos>", "a", "b"]
 PROMPT = (1, 2, 2)
@@ -93,7 +96,11 @@ def plain(outcomes: list[Outcome]) -> list[tuple]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("strategy", [MH, PowerMH(alpha=3.0, steps=3, blocks=2), SMC], ids=["mh", "blocks", "smc"])
+@pytest.mark.parametrize(
+    "strategy",
+    [MH, PowerMH(alpha=3.0, steps=3, blocks=2), PowerMH(alpha=3.0, steps=3, block=4), SMC],
+    ids=["mh", "blocks", "block", "smc"],
+)
 def test_the_same_seed_gives_the_same_tokens_in_any_batch(loop_of, strategy):
     wanted = requests(12)
     together = strategy.run(loop_of(slots=64), wanted, Texts(6))
@@ -153,7 +160,7 @@ def test_a_vote_returns_the_heaviest_class(loop_of):
             assert sums[outcome.path.text] == max(sums.values())
 
 
-@pytest.mark.parametrize("strategy", [MH, SMC, PowerSMC(proposal=1.0, min_length=2)])
+@pytest.mark.parametrize("strategy", [MH, PowerMH(block=64), SMC, PowerSMC(proposal=1.0, min_length=2)])
 def test_a_power_strategy_is_saved_and_loaded_by_its_name(strategy, tmp_path):
     checked: DecodingStrategy = strategy
     save(checked, tmp_path)
@@ -167,6 +174,8 @@ def test_a_power_strategy_is_saved_and_loaded_by_its_name(strategy, tmp_path):
     (PowerMH, {"horizon": 3, "min_length": 5}, "horizon=3: .* min_length=5"),
     (PowerMH, {"min_length": -1}, "min_length=-1"),
     (PowerMH, {"blocks": 0}, "blocks=0"),
+    (PowerMH, {"block": 0}, "block=0"),
+    (PowerMH, {"block": 64, "blocks": 2}, "block=64, blocks=2: .* not both"),
     (PowerSMC, {"n": 0}, "n=0"),
     (PowerSMC, {"threshold": 1.5}, "threshold=1.5"),
     (PowerSMC, {"pick": "vot"}, "did you mean vote"),
@@ -192,3 +201,40 @@ def test_there_is_no_truncation_of_proposals(name, truncation):
     (setting,) = truncation
     with pytest.raises(ConfigError, match=f"{setting}: Power.* has no such setting"):
         build({"_class_": f"methods.decoding.{name}", **truncation})
+
+
+class Ending:
+    """A loop whose completions all end after 600 tokens; it records the cut of each job."""
+
+    rows = 1000
+
+    def __init__(self) -> None:
+        self.cuts: list[int] = []
+
+    def run(self, jobs, rule, stop, step_rule=None):
+        self.cuts += [len(job.forced) for job in jobs]
+        length = min(600, stop.max_new_tokens)
+        zeros = [0.0] * length
+        path = Path([1] * length, zeros, zeros, zeros, zeros, "eos" if length == 600 else "length", "")
+        return [path for _ in jobs]
+
+
+def test_the_preset_makes_ten_moves_in_each_block_that_a_completion_reaches_whatever_the_horizon():
+    preset = build(yaml.safe_load(PRESET.read_text()))
+    assert preset.horizons(600) == [192, 384, 576, 600] and preset.horizons(100) == [100]
+    count, one = 50, PowerMH()
+    moves = {}
+    for name, strategy in {"preset": preset, "one block": one}.items():
+        loop = Ending()
+        outcomes = strategy.run(loop, requests(count), Texts(3072))
+        moves[name] = [
+            sum(outcome.chains[0].scalars["earlier_proposals"] for outcome in outcomes) / count,
+            sum("log_ratio" in chain.scalars for outcome in outcomes for chain in outcome.chains) / count,
+        ]
+        assert {len(outcome.path.token_ids) for outcome in outcomes} == {600}
+    assert moves["one block"][0] == 0 and 1 < moves["one block"][1] < 3, "10 * 600 / 3072 are inside of the completion"
+    assert moves["preset"][0] > 3 * 10, "all moves of the first three blocks, and some of the later ones"
+
+
+def test_a_block_is_a_part_of_the_identity_only_if_it_is_set():
+    assert "block" not in PowerMH().spec() and PowerMH(block=192).id != PowerMH().id

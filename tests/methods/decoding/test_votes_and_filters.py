@@ -10,7 +10,7 @@ import pytest
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Candidate, Path, Request, chain_seed
 from elicit.tasks.natural.gsm8k import Gsm8k
-from methods.decoding.chains import answer_class, elect
+from methods.decoding.chains import elect, vote_of
 from methods.decoding.controls import RandomPickSamples, random_pick
 from methods.decoding.deepconf import DeepConf, confidence_of, elect_kept
 from methods.decoding.method import Decoding
@@ -48,7 +48,7 @@ def tally(outcome, task, weight) -> dict[str, float]:
     """Summed weights by class, restated."""
     sums: dict[str, float] = {}
     for candidate in outcome.chains:
-        name = answer_class(candidate.path, task)
+        name = vote_of(candidate.path, task).answer_class
         if name is not None:
             sums[name] = sums.get(name, 0.0) + weight(candidate.path)
     return sums
@@ -61,7 +61,9 @@ def test_spellings_of_one_number_are_one_vote_in_a_real_task() -> None:
         text = f" So it costs that much. The answer is {answer}."
         return Path([1], [0.0], [0.0], [1.0], [0.0], "eos", text)
 
-    classes = [answer_class(path(answer), task) for answer in ("1,000", "1000", "1000.0", "$1,000", "999", "999")]
+    classes = [
+        vote_of(path(answer), task).answer_class for answer in ("1,000", "1000", "1000.0", "$1,000", "999", "999")
+    ]
     assert len(set(classes[:4])) == 1 and classes[4] != classes[0]
     assert all(elect(classes, [1.0] * 6, seed) == 0 for seed in range(10))
 
@@ -74,7 +76,7 @@ def test_weighted_votes_elect_the_heaviest_class(loop, number_task, requests, we
     }[weight]
     for outcome in WeightedVotes(n=9, weight=weight).run(loop, requests, number_task):
         sums = tally(outcome, number_task, restated)
-        assert sums[answer_class(outcome.path, number_task)] == pytest.approx(max(sums.values()))
+        assert sums[vote_of(outcome.path, number_task).answer_class] == pytest.approx(max(sums.values()))
         assert [c.weight for c in outcome.chains] == pytest.approx([restated(c.path) for c in outcome.chains])
 
 
@@ -113,7 +115,7 @@ def test_the_majority_of_the_same_chains_stands_beside_every_choice(loop, number
     for outcome in DeepConf(n=9, window=2).run(loop, requests, number_task):
         (flagged,) = [c for c in outcome.chains if c.scalars["majority"]]
         sums = tally(outcome, number_task, lambda path: 1.0)
-        assert sums[answer_class(flagged.path, number_task)] == max(sums.values())
+        assert sums[vote_of(flagged.path, number_task).answer_class] == max(sums.values())
     rivals = Decoding(DeepConf(n=9)).rivals()
     assert next(iter(rivals)) == "majority" and rivals["majority"].strategy == SelfConsistency(n=9)
 
@@ -146,9 +148,9 @@ def test_deepconf_keeps_the_surest_share_and_weighs_it(loop, number_task, reques
         assert all(c.weight == c.scalars["confidence"] * c.scalars["kept"] for c in outcome.chains)
         sums: dict[str, float] = {}
         for c in kept:
-            name = answer_class(c.path, number_task)
+            name = vote_of(c.path, number_task).answer_class
             sums[name] = sums.get(name, 0.0) + c.scalars["confidence"]
-        assert sums[answer_class(outcome.path, number_task)] == pytest.approx(max(sums.values()))
+        assert sums[vote_of(outcome.path, number_task).answer_class] == pytest.approx(max(sums.values()))
 
 
 def test_the_weighted_vote_is_not_the_plain_majority() -> None:

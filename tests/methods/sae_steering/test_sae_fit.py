@@ -7,7 +7,9 @@ One test below trains a dictionary, and asserts nothing of how good it is.
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from elicit.policy.activations import ActivationEdit
 from elicit.policy.intervention import save
 from elicit.policy.policy import Policy, load_intervention
 from methods.sae_steering.loading import SourceConfig
+from methods.sae_steering.material import shelf_of
 from methods.sae_steering.method import SaeSteering
+from methods.sae_steering.quality import Gate
 from methods.sae_steering.training import TrainConfig
 from tests.methods.contrastive.planted import WORDS, accuracy, fitted, longer_policy, planted_policy
 from tests.methods.sae_steering.made import sae_of
@@ -190,6 +194,27 @@ def test_a_model_without_a_positive_side_stops_the_fit(tmp_path):
     hopeless = planted_policy(good=1e-6)
     with pytest.raises(MethodError, match=r"more samples"):
         fitted(TRAINED, hopeless, tmp_path)
+
+
+def test_a_dictionary_that_misses_its_gate_is_a_warning_of_the_fit_and_a_good_one_is_none(policy, small, tmp_path):
+    strict, open_ = Gate(fve=1.1), Gate(fve=-9.0, dead=2.0, l0=9.0, ce_recovered=-9.0)
+    for name, gate, warnings in (("strict", strict, 2), ("open", open_, 0)):
+        said: list[str] = []
+        method = replace(small, quality=gate, candidates=1, chosen=1, strengths=(1.0,), writes=("last_prompt",))
+        fitted(method, policy, tmp_path / name, warn=said.append)
+        assert len(said) == warnings
+    fitted(replace(method, quality=strict, control="reconstruction"), policy, tmp_path / "alone", warn=said.append)
+    assert "dictionary of layer 0 not good enough" in said[0] and "1.1 wanted" in said[0]
+
+
+def test_the_material_lives_as_long_as_its_checkpoint_and_no_longer(small, tmp_path):
+    policy = planted_policy()
+    fitted(replace(small, candidates=1, chosen=1), policy, tmp_path)
+    shelf, model = weakref.ref(shelf_of(policy)), weakref.ref(policy.checkpoint)
+    assert shelf_of(policy).materials and shelf_of(policy).pages
+    del policy
+    gc.collect()
+    assert model() is None and shelf() is None
 
 
 def test_a_seed_is_other_samples_and_another_dictionary_which_its_placebos_share():
