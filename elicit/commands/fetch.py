@@ -29,7 +29,8 @@ def fetch(words: list[str]) -> int:
     # 2) the weights, once
     from elicit.policy.gguf import dequantised
 
-    with console.progress(f"{name}: tensors dequantised") as progress:
+    console.say(f"{name}: checking the tokenizer, then writing the weights as float32 ...")
+    with console.progress(f"{name}: MB written") as progress:
         folder = dequantised(file, None, progress)[0]
     console.say(f"{name}: {folder}\nuse it with model={name}; it needs no network any more")
     console.result({"name": name, "file": str(file), "folder": str(folder), "sha256": model.sha256})

@@ -19,7 +19,10 @@ from elicit.policy.gguf.header import GgufFile, Tensor
 
 
 def write_weights(file: GgufFile, kind: Architecture, config: Any, target: Path, progress: Progress) -> None:
-    """Write `target`. Raises CheckpointError if the tensors are not those of the model, OSError if the disk is full."""
+    """Write `target`; `progress` counts megabytes.
+
+    Raises CheckpointError if the tensors are not those of the model, OSError if the disk is full.
+    """
     tensors = matched(file, kind, parameter_shapes(config))
     # 1) the header: names and where their values are
     offsets, end = {}, 0
@@ -34,11 +37,11 @@ def write_weights(file: GgufFile, kind: Architecture, config: Any, target: Path,
     # 2) the values, in that order
     with target.open("wb") as handle:
         handle.write(len(header).to_bytes(8, "little") + header)
-        for done, tensor in enumerate(tensors.values(), 1):
+        for name, tensor in tensors.items():
             values = file.values(tensor)
             change = value_change(kind, tensor.name, config)
             handle.write((values if change is None else change(values)).astype("<f4", copy=False).tobytes())
-            progress(done, len(tensors))
+            progress(offsets[name]["data_offsets"][1] // 10**6, end // 10**6)
 
 
 def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
