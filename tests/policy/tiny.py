@@ -10,6 +10,7 @@ from tokenizers.decoders import Fuse
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
@@ -28,6 +29,7 @@ CONFIGS: dict[str, Any] = {
     "qwen2": lambda: Qwen2Config(**GATED),
     "qwen3": lambda: Qwen3Config(**GATED, head_dim=8),
     "gemma2": lambda: Gemma2Config(**GATED, head_dim=8),
+    "gemma3": lambda: Gemma3TextConfig(**GATED, head_dim=8),
     "olmo2": lambda: Olmo2Config(**GATED),
     "gpt_neox": lambda: GPTNeoXConfig(**SHARED, **IDS, intermediate_size=32, max_position_embeddings=64),
     "gpt2": lambda: GPT2Config(vocab_size=VOCABULARY, n_embd=WIDTH, n_layer=LAYERS, n_head=2, n_positions=64, **IDS),

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import elicit
+from elicit.errors import CheckpointError
+from elicit.policy import fetched, gguf
 from elicit.policy.checkpoint import ORGANISMS
 
 if TYPE_CHECKING:
@@ -72,12 +74,24 @@ def parameters(model: Any) -> int:
 def _config(config: CheckpointConfig) -> Any | None:
     from transformers import AutoConfig
 
-    source, options = _source(config)
     try:
+        if file := _gguf_file(config):
+            return gguf.shape(file)
+        source, options = _source(config)
         return AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False, **options)
+    except CheckpointError:
+        return None
     except (OSError, ValueError, KeyError, ImportError):
         shape = dict(SHAPES.get(config.path, {}))
         return AutoConfig.for_model(shape.pop("model_type"), **shape) if shape else None
+
+
+def _gguf_file(config: CheckpointConfig) -> Path | None:
+    """The GGUF file of a checkpoint that has one. Raises CheckpointError if it was not fetched."""
+    if config.path.startswith(fetched.PREFIX):
+        return fetched.installed(config.path.removeprefix(fetched.PREFIX), config.cache)
+    path = Path(config.path).expanduser()
+    return path if path.suffix.lower() == ".gguf" and path.is_file() else None
 
 
 def _source(config: CheckpointConfig) -> tuple[str, dict[str, Any]]:
@@ -85,6 +99,4 @@ def _source(config: CheckpointConfig) -> tuple[str, dict[str, Any]]:
     if config.path in ORGANISMS:
         return str(Path(elicit.__file__).parent / "organisms" / "checkpoints" / ORGANISMS[config.path]), {}
     path = Path(config.path).expanduser()
-    if config.path.lower().endswith(".gguf"):
-        return str(path.parent), {"gguf_file": path.name}
     return (str(path), {}) if path.exists() else (config.path, {"revision": config.revision})
