@@ -24,7 +24,7 @@ from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
 
-GRADER_VERSION = 2
+GRADER_VERSION = 3
 """raised by whoever changes a verdict of any task; the golden file shows which"""
 
 _COLUMNS = ["policy", "regime", "item", "j", "text", "finish"]
