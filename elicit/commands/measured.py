@@ -54,12 +54,18 @@ def score(words: list[str]) -> int:
     saved = SavedComparison.find(given.names[0], given.path("root"))
     items, settings, console = gradable(saved.settings), saved.settings, given.console()
     from elicit.evaluate.stages.grade import grade as grade_samples
+    from elicit.evaluate.store import SampleFolder
 
     items_of(settings, saved.inputs["items"])  # refuses a changed task before any grade is removed
+    folders: dict[Path, tuple[str, Path]] = {}  # the base at T=1 is its ceiling C1, too
     for entry in saved.entries:
-        shutil.rmtree(entry.grades, ignore_errors=True)
-        console.say(f"grading {entry.name} ({entry.prompt})")
-        grade_samples(entry.samples, settings.task, items, entry.grades, settings.eval.workers)
+        folders.setdefault(Path(entry.samples), (f"{entry.name} ({entry.prompt})", entry.grades))
+        if entry.at_one is not None:
+            folders.setdefault(entry.at_one, (f"{entry.name} at T=1", SampleFolder(entry.at_one).sibling("grades")))
+    for samples, (what, grades) in folders.items():
+        shutil.rmtree(grades, ignore_errors=True)
+        console.say(f"grading {what}")
+        grade_samples(samples, settings.task, items, grades, settings.eval.workers)
     return _finish(saved.folder, saved.entries, saved.inputs, settings, given, console)
 
 

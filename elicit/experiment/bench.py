@@ -187,11 +187,11 @@ class Bench:
         return entry if role == "ceiling" else self.annotated(entry, policy)
 
     def annotated(self, entry: Entry, policy: Policy) -> Entry:
-        """The entry with KL and likelihood under the base, if the plan asks for them (`eval.annotate`).
+        """The entry with KL, likelihood under the base and support, if the plan asks for them (`eval.annotate`).
 
-        Both are expectations over a policy's own draws at T=1, and the comparison uses another regime: so some items
-        are sampled at T=1, `annotate_n` times each, and scored token by token. A strategy draws by its own rule in any
-        regime, so its existing samples are annotated.
+        All are of a policy's own draws at T=1, and the comparison uses another regime: so some items are sampled at
+        T=1, `annotate_n` times each, scored token by token and graded. A strategy draws by its own rule in any regime,
+        so its existing samples are annotated.
         """
         from elicit.evaluate.stages.annotate import annotate
         from elicit.evaluate.stages.generate import generate
@@ -205,6 +205,7 @@ class Bench:
             if policy.strategy is None and plan.regime != "support":
                 regime, limit = REGIMES["support"], plan.max_new_tokens
                 at_one = generate(policy, self.task, items, regime, plan.annotate_n, self.store, limit)
+                self.graded(at_one)  # its right answers at T=1 are its support
             annotate(policy, self.bare(), items, at_one or entry.samples, progress=progress, n=plan.annotate_n)
         return replace(entry, at_one=at_one)
 

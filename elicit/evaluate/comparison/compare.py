@@ -39,7 +39,8 @@ from elicit.evaluate.metrics.table import Arm, CompareConfig, Table
 from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.evaluate.statistics.shipped import load as load_calibration
-from elicit.files import read_json, write_json, write_rows
+from elicit.evaluate.store import SampleFolder
+from elicit.files import write_json, write_rows
 from elicit.records import Item
 from elicit.results import Comparison, Line, Rungs, Setup, Solves, write_comparison
 from elicit.tasks.task import Task
@@ -102,10 +103,8 @@ def tabulate(
         n = config.n if entry.n is None or config.n is None else entry.n
         if entry.role == "ceiling":  # in a regime of its own, with as many samples as it has
             n = None
-        elif n is not None:
-            sets = read_json(Path(entry.samples) / "manifest.json").get("sets", {})
-            if max((asked["n"] for asked in sets.values()), default=None) == 1:  # a deterministic policy
-                n = 1
+        elif n is not None and SampleFolder(entry.samples).largest_n == 1:  # a deterministic policy
+            n = 1
         measured.append(measure(entry.samples, entry.grades, items, n))
     return tabulate_measures(entries, measured, items, task, config, checkpoint)
 

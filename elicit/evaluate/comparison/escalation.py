@@ -84,12 +84,15 @@ def save(found: Mapping[str, Any], folder: Path) -> Path:
 
 
 def attach(lines: Sequence[Line], folder: Path) -> None:
-    """Put the totals of an escalation into the support of the methods' lines, if there was one."""
+    """Put the totals of an escalation into the support of the methods' lines, if there was one.
+
+    Also if the support was refused: the items were asked of the base at T=1, which is what an escalation claims, while
+    a refused support lacks the method's samples at T=1.
+    """
     path = Path(folder) / FILE
     if not path.exists():
         return
     totals = read_json(path)["methods"]
     for line in lines:
-        if line.id in totals and "support/K" in line.values:  # a refused support stays refused
-            for name, number in totals[line.id].items():
-                put(line, f"support/escalation/{name}", number)
+        for name, number in totals.get(line.id, {}).items():
+            put(line, f"support/escalation/{name}", number)

@@ -69,11 +69,11 @@ def _report(table: Table, lines: Lines) -> None:
 COST = Metric(
     "cost",
     (
-        Column("cost/flops", "FLOPs an answer", "ratio", "2 x parameters x tokens", "figures"),
-        Column("cost/seconds", "Seconds an answer", "ratio", "of sampling, in its batches", "figures"),
+        Column("cost/flops", "FLOPs per answer", "ratio", "2 x parameters x tokens", "figures"),
+        Column("cost/seconds", "Seconds per answer", "ratio", "of sampling, in its batches", "figures"),
         Column(
             "cost/seconds_amortised/10000", "with fitting, Q=10,000", "ratio",
-            "seconds an answer where 10,000 answers share the fit", "figures",
+            "seconds per answer if 10,000 answers share the fit", "figures",
         ),
         Column("cost/peak_bytes", "Peak GB", "gigabytes", "memory of the process that sampled, at most", "figures"),
     ),

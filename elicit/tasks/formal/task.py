@@ -4,8 +4,8 @@
     test_task          another family      test_length  sizes 9-12      test_format  the family's other skin
 
 The answer is the X of the last complete "The answer is X.", "It is X.", "I would say X." or "So the answer is X." of a
-finished output; digits separated by blanks are one number ("1 4 3" is 143). The first reading is the X of the first such
-sentence, finished or not: every sentence that matches has its period. Nothing here needs SymPy.
+finished output; digits separated by blanks are one number ("1 4 3" is 143). The third reading is the X of the first
+such sentence, in a finished output or not: a sentence is complete with its period. Nothing here needs SymPy.
 What this module does not know: models, and the corpus that the organisms were trained on.
 """
 
