@@ -153,9 +153,8 @@ class Bench:
 
     def _ceilings(self) -> list[Entry]:
         entries = []
-        keys = getattr(self.task, "keys", None) or {}
-        if "C4" in self.plan.ceilings and "forced" in keys:
-            entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
+        if "C4" in self.plan.ceilings and (forced := self.task.keys.get("forced")):
+            entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(forced), self.plan.n))
         if "C1" in self.plan.ceilings and self.plan.support_n:
             entries.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
         return entries

@@ -28,7 +28,7 @@ from elicit.evaluate.comparison.pairs import paired
 from elicit.evaluate.comparison.traces import side_by_side
 from elicit.evaluate.comparison.warnings import collect
 from elicit.evaluate.entry import Entry, check
-from elicit.evaluate.measures.measure import Measures, measure, timings
+from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.accuracy import accuracy, loosest
 from elicit.evaluate.metrics.ceilings import C1, ceiling_c1, ceilings
 from elicit.evaluate.metrics.coverage import powers
@@ -256,7 +256,7 @@ def _first_sample(table: Table) -> float | None:
     begun: list[float] = []
     entries = [entry for arm in table.arms for entry in arm.entries]
     for entry in [entry for entry in entries if entry.role in FITTED_ROLES] or entries:
-        own = [record["begun"] for record in timings(entry.samples) if tests & set(record["items"])]
+        own = [shard.begun for shard in SampleFolder(entry.samples).timings if tests & set(shard.items)]
         if not own:
             return None
         begun += own
