@@ -23,6 +23,7 @@ import numpy as np
 from elicit.errors import DataError
 from elicit.evaluate import metrics
 from elicit.evaluate.comparison import escalation, prereg
+from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.comparison.pairs import paired
 from elicit.evaluate.comparison.traces import side_by_side
@@ -45,7 +46,6 @@ from elicit.records import Item
 from elicit.results import Comparison, Line, Rungs, Setup, Solves, write_comparison
 from elicit.tasks.task import Task
 
-INPUTS_SCHEMA = 1
 FITTED_ROLES = ("method", "placebo", "rival")
 OWN_BEST = "own best"
 """the prompt of an arm that holds each seed of a method at the dev-best prompt of that seed"""
@@ -69,16 +69,8 @@ def compare(
     folder, checkpoint = Path(folder), dict(checkpoint or {})
     shared = check(entries, items)
     # 2) write down what is needed to compute this again
-    inputs = {
-        "schema": INPUTS_SCHEMA,
-        "entries": [entry.plain() for entry in entries],
-        "items": [item.id for item in items],
-        "config": config,
-        "checkpoint": checkpoint,
-        "commands": list(commands),
-        "provenance": dict(provenance or {}),
-    }
-    write_json(folder / "inputs.json", inputs)
+    ids = [item.id for item in items]
+    Inputs(entries, ids, config, checkpoint, list(commands), dict(provenance or {})).write(folder)
     # 3) measure all entries on their common items, and bootstrap the columns of all metrics at once
     table = tabulate(entries, items, task, config, checkpoint)
     table.settings = shared
