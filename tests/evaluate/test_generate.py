@@ -29,6 +29,7 @@ class FakeTask:
     name: str = "chain"
     stop: StopRules = field(default_factory=lambda: StopRules(max_new_tokens=24))
     prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare")})
+    keys: dict[str, PromptFormat] = field(default_factory=dict)
 
 
 @dataclass
