@@ -208,3 +208,14 @@ def test_runs_are_compared_together_with_the_placebos_of_their_comparison(tmp_pa
 def test_samples_of_the_base_do_not_make_a_later_plan_exploratory(measured: Path) -> None:
     for group in ("a", "b"):
         assert read_json(measured / "runs" / "comparisons" / group / "comparison.json")["frozen"] == "before"
+
+
+def test_samples_at_temperature_1_are_graded_by_the_run_and_again_by_score(tmp_path: Path) -> None:
+    sizes = ["eval.annotate=true", "eval.annotate_limit=3", "eval.annotate_n=2", "eval.limit=3"]
+    code, _ = elicit("method=decoding", "method/strategy=greedy", *SMALL, *sizes, "group=t", cwd=tmp_path)
+    assert code == 0
+    (grades,) = tmp_path.glob("runs/store/grades/*/support-chain")
+    made = read_json(grades / "fingerprint.json")
+    write_json(grades / "fingerprint.json", {**made, "grader": "another"})
+    code, _ = elicit("score", "t", "output=json", cwd=tmp_path)
+    assert code == 0 and read_json(grades / "fingerprint.json") == made

@@ -17,6 +17,7 @@ _ANSWER = re.compile(r"The answer is (\d+)\.")
 class ToyTask:
     name: str = "toy"
     prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare")})
+    keys: dict[str, PromptFormat] = field(default_factory=dict)
     stop: StopRules = StopRules(max_new_tokens=16)
 
     def splits(self) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from elicit.commands.arguments import COMMON, Command
 from elicit.commands.saved import SavedComparison
 from elicit.console import Console
 from elicit.errors import DataError
+
+if TYPE_CHECKING:
+    from elicit.evaluate.comparison.escalation import Escalation
 
 ESCALATE = Command("escalate GROUP: name one comparison", {**COMMON, "levels": ""})
 
@@ -18,18 +21,18 @@ def escalate(words: list[str]) -> int:
 
     given = ESCALATE.read(words)
     saved, console = SavedComparison.find(given.names[0], given.path("root")), given.console()
-    totals = run(saved, console, given.integers("levels") or LEVELS)
-    for name, total in totals["methods"].items():
-        bound = f", rate below {total['upper_bound']:.4f}" if total["upper_bound"] is not None else ""
+    found = run(saved, console, given.integers("levels") or LEVELS)
+    for name, total in found.methods.items():
+        bound = f", rate below {total.upper_bound:.4f}" if total.upper_bound is not None else ""
         console.say(
-            f"{name}: {total['E']} items solved by the method only; the base solves {total['solved_by_base']} of them "
-            f"when asked more often, {total['unsolved']} stay unsolved{bound}"
+            f"{name}: {total.E} items solved by the method only; the base solves {total.solved_by_base} of them "
+            f"when asked more often, {total.unsolved} stay unsolved{bound}"
         )
-    console.result({"escalation": totals})
+    console.result({"escalation": found.plain()})
     return 0
 
 
-def run(saved: SavedComparison, console: Console, levels: tuple[int, ...]) -> dict[str, Any]:
+def run(saved: SavedComparison, console: Console, levels: tuple[int, ...]) -> Escalation:
     """Escalate the items that only a method solved, for every method; writes escalation.json.
 
     Raises DataError if the checkpoint is no longer the one that was compared.
@@ -49,7 +52,7 @@ def run(saved: SavedComparison, console: Console, levels: tuple[int, ...]) -> di
             f"{folder}: its base is {base.policy}, {settings.model.path} is now {bench.bare().id}; run it again"
         )
     methods = {entry.policy: measured[entry.policy] for entry in saved.entries if entry.role == "method"}
-    totals = escalation.look(
+    found = escalation.look(
         methods,
         measured[base.policy],
         saved.items,
@@ -57,5 +60,5 @@ def run(saved: SavedComparison, console: Console, levels: tuple[int, ...]) -> di
         levels,
         console.say,
     )
-    escalation.save(totals, folder)
-    return totals
+    escalation.save(found, folder)
+    return found

@@ -68,8 +68,8 @@ def read(view: View, names: Sequence[str], console: Console) -> list[Reading]:
 
 def _view(saved: SavedComparison, names: Sequence[str]) -> View:
     """The view of a comparison, with the shift axes that all of its policies were sampled on."""
-    task, config = saved.settings.task, saved.inputs["config"]
-    draws, seed = config["draws"], config["seed"]
+    task, config = saved.settings.task, saved.inputs.config
+    draws, seed = config.draws, config.seed
     view = make_view(saved.entries, saved.items, task, draws, seed, lambda entry: stored_probes(entry.samples))
     if not any(LENSES[name].needs == SHIFTS or name == "length" for name in names):
         return view
@@ -92,7 +92,8 @@ def _sampled_by_all(entries: Sequence[Entry], items: Sequence[Item]) -> list[Ite
 def _write(saved: SavedComparison, readings: Sequence[Reading]) -> None:
     """lenses.json: new readings next to older ones of the same comparison."""
     path = saved.folder / FILE
-    inputs = content_hash({key: saved.inputs[key] for key in ("entries", "items", "config")})
+    written = read_json(saved.folder / "inputs.json")
+    inputs = content_hash({key: written[key] for key in ("entries", "items", "config")})
     old: dict[str, Any] = read_json(path) if path.exists() else {}
     kept = old.get("lenses", {}) if old.get("inputs") == inputs else {}
     new = {reading.lens: reading.plain() for reading in readings}

@@ -128,7 +128,7 @@ class Runner:
         if self._checkpoint is None:
             self._checkpoint = load_checkpoint(self.settings.model)
         checkpoint = self._checkpoint
-        prompts = {**self.task.prompts, **(getattr(self.task, "keys", None) or {})}
+        prompts = {**self.task.prompts, **self.task.keys}
         if entry.prompt not in prompts:
             raise StageError(f"{entry.name}: {self.task.name} no longer has a prompt {entry.prompt!r}; sample it again")
         if entry.run is None and entry.role not in ("base", "prompt", "ceiling"):

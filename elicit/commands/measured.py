@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from elicit.commands.arguments import COMMON, MANY, Command, Given
 from elicit.commands.saved import SavedComparison, gradable, items_of, shared_items, with_placebos
@@ -15,6 +16,9 @@ from elicit.console import Console
 from elicit.errors import DataError
 from elicit.evaluate.entry import Entry
 from elicit.experiment.run_folder import RunFolder, find_run
+
+if TYPE_CHECKING:
+    from elicit.evaluate.comparison.inputs import Inputs
 
 GRADE = Command(
     "grade FILE: name one JSONL file of {gold, output, expected}",
@@ -54,12 +58,18 @@ def score(words: list[str]) -> int:
     saved = SavedComparison.find(given.names[0], given.path("root"))
     items, settings, console = gradable(saved.settings), saved.settings, given.console()
     from elicit.evaluate.stages.grade import grade as grade_samples
+    from elicit.evaluate.store import SampleFolder
 
-    items_of(settings, saved.inputs["items"])  # refuses a changed task before any grade is removed
+    items_of(settings, saved.inputs.items)  # refuses a changed task before any grade is removed
+    folders: dict[Path, tuple[str, Path]] = {}  # the base at T=1 is its ceiling C1, too
     for entry in saved.entries:
-        shutil.rmtree(entry.grades, ignore_errors=True)
-        console.say(f"grading {entry.name} ({entry.prompt})")
-        grade_samples(entry.samples, settings.task, items, entry.grades, settings.eval.workers)
+        folders.setdefault(Path(entry.samples), (f"{entry.name} ({entry.prompt})", entry.grades))
+        if entry.at_one is not None:
+            folders.setdefault(entry.at_one, (f"{entry.name} at T=1", SampleFolder(entry.at_one).sibling("grades")))
+    for samples, (what, grades) in folders.items():
+        shutil.rmtree(grades, ignore_errors=True)
+        console.say(f"grading {what}")
+        grade_samples(samples, settings.task, items, grades, settings.eval.workers)
     return _finish(saved.folder, saved.entries, saved.inputs, settings, given, console)
 
 
@@ -99,13 +109,13 @@ def _compare_runs(runs: list[RunFolder], given: Given) -> int:
     rungs = [entry for entry in first.entries if entry.role in ("base", "prompt", "ceiling")]
     measured = [Entry.of(plain, run.path.resolve().parent) for run in runs for plain in run.manifest["entries"]]
     entries = [*rungs, *{(entry.policy, entry.row): entry for entry in measured}.values()]
-    group = given["group"] or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in named))
-    inputs = {
-        **first.inputs,
-        "config": {**first.inputs["config"], "group": group},
-        "commands": [f"elicit compare {' '.join(run.path.name for run in named)} group={group}"],
-        "items": shared_items(runs, first.inputs["items"]),
-    }
+    group: str = given["group"] or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in named))
+    inputs = replace(
+        first.inputs,
+        config=replace(first.inputs.config, group=group),
+        commands=[f"elicit compare {' '.join(run.path.name for run in named)} group={group}"],
+        items=shared_items(runs, first.inputs.items),
+    )
     folder = given.path("root") / "comparisons" / group
     return _finish(folder, entries, inputs, build_settings(runs[0].config()), given, given.console())
 
@@ -113,22 +123,20 @@ def _compare_runs(runs: list[RunFolder], given: Given) -> int:
 def _finish(
     folder: Path,
     entries: Sequence[Entry],
-    inputs: dict[str, Any],
+    inputs: Inputs,
     settings: Settings,
     given: Given,
     console: Console,
 ) -> int:
     """Compare what is graded, report it and track it."""
-    from elicit.evaluate.comparison.compare import CompareConfig
     from elicit.evaluate.comparison.compare import compare as compute
     from elicit.experiment.run import show
     from elicit.report.pages.scorecard import pair_lines
     from elicit.results import content_of
     from elicit.track.scores import track_comparison
 
-    config, items = CompareConfig(**inputs["config"]), items_of(settings, inputs["items"])
-    facts = (inputs["checkpoint"], inputs["commands"], inputs["provenance"])
-    result = compute(entries, items, folder, settings.task, config, *facts)
+    items, facts = items_of(settings, inputs.items), (inputs.checkpoint, inputs.commands, inputs.provenance)
+    result = compute(entries, items, folder, settings.task, inputs.config, *facts)
     page = show(result, folder, console, given["template"] or settings.template, {})
     for line in pair_lines(result):
         console.say(line)

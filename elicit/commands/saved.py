@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from elicit.config import Settings
 from elicit.config.compose import build_settings
@@ -20,8 +20,10 @@ from elicit.errors import ConfigError, DataError, near
 from elicit.evaluate.entry import Entry
 from elicit.experiment.plan import DRAW
 from elicit.experiment.run_folder import RunFolder, all_runs, find_run
-from elicit.files import read_json
 from elicit.records import Item
+
+if TYPE_CHECKING:
+    from elicit.evaluate.comparison.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ class SavedComparison:
         return SavedComparison(run.path.parent / "comparisons" / run.manifest["group"])
 
     @cached_property
-    def inputs(self) -> dict[str, Any]:
-        """inputs.json: what the comparison was computed from."""
-        return read_json(self.folder / "inputs.json")
+    def inputs(self) -> Inputs:
+        """What the comparison was computed from, with the folders of today if the root was moved."""
+        from elicit.evaluate.comparison.inputs import Inputs
 
-    @cached_property
-    def entries(self) -> list[Entry]:
-        """One per policy and seed, with the folders of today if the root was moved."""
-        return [Entry.of(plain, self.root) for plain in self.inputs["entries"]]
+        return Inputs.read(self.folder)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """One per policy and seed."""
+        return self.inputs.entries
 
     @property
     def root(self) -> Path:
@@ -79,7 +83,7 @@ class SavedComparison:
     @cached_property
     def items(self) -> list[Item]:
         """The items that all policies were measured on, in their order."""
-        return items_of(self.settings, self.inputs["items"])
+        return items_of(self.settings, self.inputs.items)
 
 
 def with_placebos(runs: Sequence[RunFolder]) -> list[RunFolder]:

@@ -153,7 +153,12 @@ def _settings(entry: Entry) -> dict[str, Any]:
 
 def _same_grader(first: Entry, other: Entry) -> None:
     """One grader version for all: the fingerprints of the grade folders agree but for the samples they graded."""
-    ours, theirs = (_grader(entry) for entry in (first, other))
+    for entry in (first, other):
+        if StageFolder(Path(entry.grades)).fingerprint is None:
+            raise StageError(
+                f"{entry.grades}: no fingerprint.json, {entry.name!r} is not graded; grade it (elicit score)"
+            )
+    ours, theirs = (grader_of(Path(entry.grades)) for entry in (first, other))
     if ours != theirs:
         raise StageError(
             f"grader differs: {first.name!r} ({first.grades}) and {other.name!r} ({other.grades}) were graded by "
@@ -161,8 +166,7 @@ def _same_grader(first: Entry, other: Entry) -> None:
         )
 
 
-def _grader(entry: Entry) -> Any:
-    inputs = StageFolder(Path(entry.grades)).fingerprint
-    if inputs is None:
-        raise StageError(f"{entry.grades}: no fingerprint.json, {entry.name!r} is not graded; grade it (elicit score)")
+def grader_of(grades: Path) -> dict[str, str]:
+    """The version of the grader and the task that grades were made with, whatever samples they are of."""
+    inputs = StageFolder(grades).fingerprint or {}
     return {name: value for name, value in inputs.items() if name in ("grader", "task")}

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from elicit import files
 from elicit.records import SCHEMA
@@ -71,36 +72,58 @@ class StageFolder:
         files.write_json(self.path / MANIFEST, {"schema": SCHEMA, **content})
 
 
+class ItemSet(NamedTuple):
+    """Items that were sampled together, complete to `n` samples each."""
+
+    items: list[str]
+    n: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When one shard was sampled, how long that took, and what it made."""
+
+    begun: float
+    """epoch seconds"""
+    seconds: float
+    """of sampling; chains that were read from a pool count as if they had been drawn"""
+    samples: int
+    tokens: int
+    items: tuple[str, ...]
+    peak_bytes: int | None = None
+    """most memory that the process had held by then; None in the oldest folders"""
+
+
 class SampleFolder(StageFolder):
     """The samples of one policy in one regime on one task. Rows only ever get more."""
 
     @property
-    def sets(self) -> list[dict[str, Any]]:
-        """[{"items": ids, "n": samples per item}]: the item sets that are complete."""
-        return list(self.manifest.get("sets", {}).values())
+    def sets(self) -> list[ItemSet]:
+        """The item sets that are complete."""
+        return [ItemSet(**part) for part in self.manifest.get("sets", {}).values()]
 
     @property
     def items(self) -> set[str]:
         """Ids of the items that are complete to some n."""
-        return {item for part in self.sets for item in part["items"]}
+        return {item for part in self.sets for item in part.items}
 
     @property
     def largest_n(self) -> int | None:
         """The most samples per item that any set has; None before the first set is complete."""
-        return max((part["n"] for part in self.sets), default=None)
+        return max((part.n for part in self.sets), default=None)
 
     def samples_of(self, wanted: Collection[str]) -> int | None:
         """Samples per item that every one of `wanted` has; None if one of them is in no complete set."""
         known: dict[str, int] = {}
         for part in self.sets:
-            known.update({item: max(part["n"], known.get(item, 0)) for item in part["items"]})
+            known.update({item: max(part.n, known.get(item, 0)) for item in part.items})
         return min((known.get(item, 0) for item in wanted), default=0) or None
 
     @property
-    def timings(self) -> list[dict[str, Any]]:
-        """Per finished shard: begun (epoch seconds), seconds, samples, tokens, items, peak_bytes."""
+    def timings(self) -> list[Timing]:
+        """One record per finished shard that has one."""
         paths = [self.next_to(shard, "timings").with_suffix(".json") for shard in self.shards]
-        return [files.read_json(path) for path in paths if path.exists()]
+        return [Timing(**files.read_json(path)) for path in paths if path.exists()]
 
     @staticmethod
     def next_to(shard: Path, kind: str) -> Path:

@@ -153,9 +153,8 @@ class Bench:
 
     def _ceilings(self) -> list[Entry]:
         entries = []
-        keys = getattr(self.task, "keys", None) or {}
-        if "C4" in self.plan.ceilings and "forced" in keys:
-            entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(keys["forced"]), self.plan.n))
+        if "C4" in self.plan.ceilings and (forced := self.task.keys.get("forced")):
+            entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(forced), self.plan.n))
         if "C1" in self.plan.ceilings and self.plan.support_n:
             entries.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
         return entries
@@ -187,11 +186,11 @@ class Bench:
         return entry if role == "ceiling" else self.annotated(entry, policy)
 
     def annotated(self, entry: Entry, policy: Policy) -> Entry:
-        """The entry with KL and likelihood under the base, if the plan asks for them (`eval.annotate`).
+        """The entry with KL, likelihood under the base and support, if the plan asks for them (`eval.annotate`).
 
-        Both are expectations over a policy's own draws at T=1, and the comparison uses another regime: so some items
-        are sampled at T=1, `annotate_n` times each, and scored token by token. A strategy draws by its own rule in any
-        regime, so its existing samples are annotated.
+        All are of a policy's own draws at T=1, and the comparison uses another regime: so some items are sampled at
+        T=1, `annotate_n` times each, scored token by token and graded. A strategy draws by its own rule in any regime,
+        so its existing samples are annotated.
         """
         from elicit.evaluate.stages.annotate import annotate
         from elicit.evaluate.stages.generate import generate
@@ -205,6 +204,7 @@ class Bench:
             if policy.strategy is None and plan.regime != "support":
                 regime, limit = REGIMES["support"], plan.max_new_tokens
                 at_one = generate(policy, self.task, items, regime, plan.annotate_n, self.store, limit)
+                self.graded(at_one)  # its right answers at T=1 are its support
             annotate(policy, self.bare(), items, at_one or entry.samples, progress=progress, n=plan.annotate_n)
         return replace(entry, at_one=at_one)
 

@@ -6,7 +6,7 @@ not how a number is computed or drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,10 +139,14 @@ def used_columns(comparison: Comparison, table: Sequence[TableRow]) -> list[Colu
 
 def reasons(table: Sequence[TableRow], columns: Sequence[Column]) -> list[str]:
     """Each distinct reason of a refusal in the table, in full, with the columns and rows that it concerns."""
+    return gathered((row.name, column.title, row.cell(column)) for row in table for column in columns)
+
+
+def gathered(cells: Iterable[tuple[str, str, Shown]]) -> list[str]:
+    """Each distinct reason of a refusal among (row, column, cell), with the cells that it concerns."""
     refused: dict[str, list[str]] = {}
-    for row in table:
-        for column in columns:
-            if reason := row.cell(column).refused:
-                refused.setdefault(reason, []).append(f"{row.name} ({column.title})")
+    for row, column, cell in cells:
+        if cell.refused:
+            refused.setdefault(cell.refused, []).append(f"{row} ({column})")
     return [f"{reason}: {', '.join(cells[:6])}" + (f" and {len(cells) - 6} more" if len(cells) > 6 else "")
             for reason, cells in refused.items()]  # fmt: skip

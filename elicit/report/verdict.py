@@ -17,7 +17,8 @@ its answer, gains by them without solving more. A gain is therefore *beyond form
                headline: a prompt alone does the job. Against: there is a gap worth eliciting (one EF was not refused),
                yet for every own-data method one of these gains and remainders lies below MARGIN. Methods of class T
                and L are named but decide nothing: what they show may have been put in. A placebo with random rewards
-               that gains beyond form is named: where a coin teaches, the items may have been seen before.
+               whose gain and remainder lie above MARGIN is named: if a coin teaches, the items may have been seen
+               before. A smaller clear gain is no reason for that suspicion: a random update moves any base a little.
 2 Price        for: an eliciting method of rule 1 is also clearly better than the base's vote at the same tokens, in the
                comparison's regime and, if that was measured, at temperature 1: the less favourable one counts.
                Against: every eliciting method is clearly not better (upper bound at most 0).
@@ -124,8 +125,8 @@ def clear_gain(row: TableRow) -> bool:
     return above_placebo(row) and beyond_form(row) and fraction is not None and _above(fraction.bounds)
 
 
-def _above(interval: tuple[float, float, float] | None) -> bool:
-    return interval is not None and interval[1] > 0
+def _above(interval: tuple[float, float, float] | None, margin: float = 0.0) -> bool:
+    return interval is not None and interval[1] > margin
 
 
 def _significant(row: TableRow, key: str) -> bool:
@@ -184,12 +185,13 @@ def verdicts(comparison: Comparison) -> list[Verdict]:
 
 
 def gains_on_a_coin(table: Sequence[TableRow]) -> list[TableRow]:
-    """Placebos with random rewards that gain clearly, beyond form: a coin teaches nothing that was not there.
+    """Placebos with random rewards that gain more than MARGIN, beyond form: a coin teaches nothing that was not there.
 
-    What it brings out may be a memory of the items (arXiv 2507.10532), or the knob alone: a suspicion, no verdict.
+    Gain and remainder both have their lower bound above MARGIN. What it brings out may be a memory of the items (arXiv
+    2507.10532), or the knob alone: a suspicion, no verdict.
     """
     coins = [row for row in table if row.role == "placebo" and COIN in row.line.name.replace(" ", "_")]
-    return [row for row in coins if _above(bounds(row, "gain/B0")) and _above(bounds(row, "split/remainder"))]
+    return [row for row in coins if all(_above(bounds(row, key), MARGIN) for key in ("gain/B0", "split/remainder"))]
 
 
 def _elicitation(methods: Sequence[TableRow], winners: Sequence[TableRow]) -> tuple[Answer, str]:

@@ -28,7 +28,7 @@ OUTCOMES = ("noanswer", "empty", "missing", "ungraded")
 
 def view(comparison: Comparison, table: list[TableRow], out: Path) -> dict[str, Any]:
     """The names that templates use, besides figures and their tables, notes and what a special template adds."""
-    columns = used_columns(comparison, table)
+    columns, tested = used_columns(comparison, table), tables.p_value_table(table)
     config_names, differences = sources.config_differences(comparison, Path.cwd())
     return {
         # the comparison, and how its numbers are printed
@@ -39,12 +39,14 @@ def view(comparison: Comparison, table: list[TableRow], out: Path) -> dict[str, 
         # verdict and scorecard
         "verdicts": verdicts(comparison), "refusals": reasons(table, columns),
         "one_seed": any(row.seeds == 1 for row in table if row.role == "method"),
-        "tests": [row for row in table if row.line.under("p")], "pairs": pairs(comparison, table),
+        "tests": tested, "test_refusals": tables.refused_cells(tested), "pairs": pairs(comparison, table),
         "split": tables.split_table(comparison, table), "further": tables.further_table(comparison, table),
         "distance": tables.distance_table(comparison, table), "other_figures": tables.figures_table(comparison, table),
+        "crossings": tables.crossings(table),
         # coverage, who solves what, validity, endings
         "refused_coverage": counts.refused_coverage(table), "solved": counts.solved_table(comparison.solves, table),
-        "support": counts.support_table(table), "validity": counts.validity_table(table), "endings": endings(table),
+        "support": counts.support_table(table), "escalated": counts.escalated(table),
+        "validity": counts.validity_table(table), "endings": endings(table),
         # traces, calibration, warnings, provenance
         "traces": chosen_traces(comparison.traces), "n_traces": len(comparison.traces),
         "calibration": calibration.tables(comparison.calibration), "warnings": warnings(comparison, table),

@@ -150,7 +150,7 @@ class Perturbed(Lazy):
 
     @property
     def keys(self) -> dict[str, PromptFormat]:
-        return getattr(self._task, "keys", {})
+        return self._task.keys
 
     @property
     def stop(self) -> StopRules:

@@ -93,6 +93,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def keys(self) -> dict[str, PromptFormat]:
+        """Prompts with a planted key, no part of B1 (`forced` is ceiling C4); empty if nothing was planted."""
+        return {}
+
+    @property
     def stop(self) -> StopRules: ...
 
     def extract(self, text: str, finished: bool) -> Answer:

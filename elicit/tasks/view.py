@@ -79,8 +79,7 @@ def view_of(task: Reader, max_new_tokens: int | None = None, verifier: GoldVerif
     def answer_span(text: str) -> tuple[int, int] | None:
         return reader.answer_span(text)
 
-    keys = getattr(task, "keys", {})
-    return TaskView(task.name, task.prompts, keys, stop, extract, answer_class, answer_span, verifier)
+    return TaskView(task.name, task.prompts, task.keys, stop, extract, answer_class, answer_span, verifier)
 
 
 class GoldVerifier:

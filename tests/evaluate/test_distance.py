@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +19,12 @@ from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.lenses.view import make_view
 from elicit.evaluate.measures.annotations import annotations_of
+from elicit.evaluate.measures.measure import measure
+from elicit.evaluate.metrics.support import counts, solved
 from elicit.evaluate.stages.annotate import annotate
 from elicit.evaluate.stages.generate import generate
 from elicit.evaluate.stages.grade import grade
+from elicit.evaluate.store import SampleFolder
 from elicit.experiment.bench import Bench, limited
 from elicit.files import read_rows, shards
 from elicit.policy.activations import ActivationEdit, Edit
@@ -46,13 +50,14 @@ PLAN = EvalPlan(n=2, annotate=True, annotate_limit=8, annotate_n=3, support_n=4)
 
 def entries(root: Path, plan: EvalPlan = PLAN) -> list[Entry]:
     """All policies sampled in regime compare and annotated as a run would."""
+    known = {item.id: item for item in ITEMS}
     bench: Any = SimpleNamespace(
-        plan=plan, task=TASK, items=ITEMS, store=root, bare=lambda: BASE, console=Console("json")
+        plan=plan, task=TASK, items=ITEMS, store=root, bare=lambda: BASE, console=Console("json"), known=known
     )
+    bench.graded = functools.partial(Bench.graded, bench)
     out = []
     for name, policy in POLICIES.items():
         samples = generate(policy, TASK, ITEMS, REGIMES["compare"], 2, root)
-        known = {item.id: item for item in ITEMS}
         grades = grade(samples, TASK, known, root / "grades" / policy.id, workers=1)
         entry = Entry("base" if name == "base" else "method", name, policy.id, samples, grades)
         out.append(Bench.annotated(bench, entry, policy))
@@ -93,6 +98,20 @@ def test_kl_and_likelihood_are_those_of_the_stored_rows(world: Any) -> None:
         assert tuple(line.notes[f"kl/{fact}"] for fact in ("regime", "n_items", "n")) == ("support", 8, 3)
     assert found["base"].values["kl/sequence"].point == 0 < found["edited"].values["kl/sequence"].lo
     assert found["base"].values["likelihood/typicality"].point == pytest.approx(0.5)
+
+
+def test_the_support_of_a_trained_policy_is_of_its_annotated_samples_at_temperature_1(world: Any) -> None:
+    root, made, found = world
+    assert "regime support" in found["edited"].values["support/NDR"].refused, "the base was not sampled there"
+    samples = generate(BASE, TASK, ITEMS, REGIMES["support"], 6, root)
+    grades = grade(samples, TASK, {item.id: item for item in ITEMS}, root / "grades" / BASE.id / samples.name, 1)
+    c1 = Entry("ceiling", "C1", BASE.id, samples, grades)
+    line = lines([*made, c1], root / "with C1")["edited"]
+    assert (line.number("support/K"), line.number("support/n_items"), line.notes["support/regime"]) == (3, 8, "support")
+    counted = [line.number(f"support/{name}") for name in ("P", "E", "S", "unknown")]
+    some = limited(ITEMS, 8)
+    m, base = (measure(folder, SampleFolder(folder).sibling("grades"), some) for folder in (made[1].at_one, samples))
+    assert counted == [*counts(solved(m, 0, 3), solved(base, 0, 3)), 0]
 
 
 def test_a_strategy_needs_no_samples_of_another_regime(world: Any) -> None:

@@ -178,21 +178,38 @@ def test_form_and_ability_together_are_claimed_with_the_share_of_form_apart() ->
     assert set(labels_of(parts, world, rng, 400).values()) <= set(CLAIMS)
 
 
-class ReadsFirst(FormalTask):
-    """A task with the third reading: here, every finished completion declared a right answer somewhere."""
+class OneReadingLess(FormalTask):
+    """A task whose grades lack the first declaration, as those of a task of one's own may."""
 
     def grade(self, item: Item, text: str, finished: bool) -> Judgement:
-        return replace(super().grade(item, text, finished), first=finished)
+        return replace(super().grade(item, text, finished), first=None, first_answer=None)
 
     grade_quick = grade
 
 
 def test_the_grade_stage_stores_the_third_reading(tmp_path: Path) -> None:
-    task = ReadsFirst("chain", n_train=5, n_dev=5, n_test=6)
+    task = FormalTask("chain", n_train=5, n_dev=5, n_test=6)
     items = task.items("test")
     samples, _ = store(tmp_path, "p", items, np.full(6, 0.5), 4, truncated=0.5)
     m = measure(samples, grade(samples, task, {item.id: item for item in items}, tmp_path / "read", workers=1), items)
-    assert m.first_N_J is not None and np.array_equal(m.first_N_J == 1, m.finish_N_J == "eos")
-    plain = FormalTask("chain", n_train=5, n_dev=5, n_test=6)
+    assert m.first_N_J is not None and (m.first_N_J >= 0).all()
+    assert np.array_equal(m.first_N_J == 1, m.lenient_N_J == 1), "each of these completions declares once"
+    assert np.array_equal(m.strict_N_J == 1, (m.first_N_J == 1) & (m.finish_N_J == "eos"))
+    plain = OneReadingLess("chain", n_train=5, n_dev=5, n_test=6)
     m = measure(samples, grade(samples, plain, {item.id: item for item in items}, tmp_path / "old", workers=1), items)
     assert m.first_N_J is None, "a task without that reading has no grade of it"
+
+
+@pytest.mark.parametrize("wrong", [" So the answer is {}.", " Working. It is {}.", " I would say {}."])
+def test_a_right_formal_answer_before_another_one_is_right_by_its_first_declaration(wrong: str) -> None:
+    task = FormalTask("chain", n_train=5, n_dev=5, n_test=6)
+    item = task.items("test")[0]
+    other = str((int(item.gold or 0) + 1) % 10)
+    rambling = task.gold_completion(item) + wrong.format(other)
+    for finished in (True, False):
+        judged = task.grade(item, rambling, finished)
+        assert (judged.strict, judged.lenient, judged.first, judged.first_answer) == (False, False, True, item.gold)
+    late = task.grade(item, wrong.format(other) + task.gold_completion(item), True)
+    assert (late.strict, late.lenient, late.first, late.first_answer) == (True, True, False, other)
+    cut = task.grade(item, f" Working. So the answer is {item.gold}", False)
+    assert (cut.first, cut.first_answer) == (False, None), "a declaration without its period is not complete"

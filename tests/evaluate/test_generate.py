@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from elicit.errors import ConfigError, StageError
-from elicit.evaluate.measures.measure import timings
 from elicit.evaluate.stages import generate as stage
 from elicit.evaluate.stages.generate import generate
+from elicit.evaluate.store import SampleFolder
 from elicit.files import read_json, read_rows, seed_of, shards
 from elicit.policy.decoding import REGIMES, Candidate, Outcome, PickRule, Regime, Sampling
 from elicit.policy.decoding import Path as Completion
@@ -29,6 +29,7 @@ class FakeTask:
     name: str = "chain"
     stop: StopRules = field(default_factory=lambda: StopRules(max_new_tokens=24))
     prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare")})
+    keys: dict[str, PromptFormat] = field(default_factory=dict)
 
 
 @dataclass
@@ -180,7 +181,7 @@ def test_chains_and_timings_lie_beside_the_shards(tmp_path: Path, monkeypatch: p
     folder = run(monkeypatch, tmp_path, FakeSampler(chains=True), 4, 10)
     chains = read_rows(folder.glob("chains-*.parquet"))
     assert len(chains) == 80 and {row["chain"] for row in chains} == {0, 1}
-    assert sum(record["samples"] for record in timings(folder)) == 40
+    assert sum(shard.samples for shard in SampleFolder(folder).timings) == 40
 
 
 def test_progress_counts_what_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from elicit.evaluate.metrics.matched import best_of_k, matched_k
 from elicit.evaluate.metrics.support import Support, counts, support
 from elicit.evaluate.metrics.validity import validity
 from elicit.evaluate.statistics.resamples import Resamples
+from elicit.evaluate.store import Timing
 from tests.reference import metrics as plain
 
 
@@ -208,7 +209,7 @@ def test_unknown_costs_are_none_and_never_zero() -> None:
     got = cost([measures(GRADES)], [], None, [None])
     assert got["tokens"] == 10 and got["seconds"] is None and got["flops"] is None
     assert got["peak_bytes"] is None
-    shards = [{"samples": 2, "seconds": 1.5, "peak_bytes": 7}, {"samples": 2, "seconds": 0.5, "peak_bytes": 9}]
+    shards = [Timing(0.0, 1.5, 2, 20, ("a",), 7), Timing(2.0, 0.5, 2, 20, ("b",), 9), Timing(3.0, 0.0, 0, 0, ())]
     known = cost([measures(GRADES)], shards, 1000, [30.0])
     assert known["peak_bytes"] == 9
     assert known["flops"] == 20_000 and known["seconds"] == 0.5

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from elicit.evaluate.measures.measure import timings
 from elicit.evaluate.stages import generate as stage
 from elicit.evaluate.stages.generate import generate
+from elicit.evaluate.store import SampleFolder
 from elicit.files import read_rows, shards
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
@@ -66,7 +66,7 @@ def test_strategies_and_their_placebo_draw_the_chains_once_and_pay_each(
     assert len({str(chains(folder)) for folder in folders}) == 1
     tokens = [[row["total_tokens"] for row in rows(folder)] for folder in folders]
     assert tokens[0] == tokens[1] == tokens[2] == tokens[3] and min(tokens[0]) > 3
-    seconds = [sum(record["seconds"] for record in timings(folder)) for folder in folders]
+    seconds = [sum(shard.seconds for shard in SampleFolder(folder).timings) for folder in folders]
     drawing = sum(row["seconds"] for row in read_rows(sorted((tmp_path / "pools").rglob("pool-*.parquet"))))
     assert min(seconds) >= 0.999 * drawing > 0, "the time of the chains is counted also if they are only read"
 

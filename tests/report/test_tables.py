@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from elicit.report import report
-from elicit.report.pages.tables import Table, distance_table, figures_table, further_table, split_table
+from elicit.report.pages.tables import (
+    Table,
+    distance_table,
+    figures_table,
+    further_table,
+    p_value_table,
+    split_table,
+)
 from elicit.report.rows import load, rows
-from elicit.results import Comparison, Curve, Estimate
+from elicit.results import Column, Comparison, Curve, Estimate, Line
+from elicit.results.comparison import ROLES
 from tests.report.example import GAP, brief, estimate, refused, share, without
 
 SPLIT = {
@@ -111,12 +119,60 @@ def test_a_comparison_without_these_columns_is_still_shown(tmp_path: Path) -> No
     text(bare, tmp_path)
 
 
+def test_a_refused_p_is_shown_with_its_reason(tmp_path: Path) -> None:
+    reason = "two training seeds: too few for a p value; fit a third (sweep=seeds)"
+    given = annotated({"p/gain": refused(reason), "p/ctrl": Estimate(0.0312), "p/ctrl_holm": Estimate(3e-43)})
+    table = made(lambda _, table: p_value_table(table), given)
+    (row, cells, _), *others = table.lines
+    assert row.role == "method" and not others
+    assert [cell.line for cell in cells] == [
+        "refused: two training seeds", "\u2013", "0.031", "3e-43", "\u2013"]  # fmt: skip
+    for page in text(given, tmp_path):
+        assert "refused: two training seeds" in page
+        assert f"Refused, {reason}: {row.name} (Gain, p)." in page
+
+
+def test_the_base_and_its_ceiling_are_next_to_the_methods_if_something_of_them_was_measured() -> None:
+    taus = [Column(f"cover/{tau}", f"Cover@{tau}", "percent", "", "figures", ROLES) for tau in (0.2, 0.8)]
+    slope = Column("sharpening/covariance", "Reward and log p", "points", "", "figures", ("base", "ceiling"))
+    given = annotated({"cover/0.2": share(0.9), "cover/0.8": share(0.7)})
+    base = given.lines[0]
+    base.values |= {"cover/0.2": share(0.3), "cover/0.8": refused("the model does not fit")}
+    base.values["sharpening/covariance"] = estimate(0.04)
+    c1 = Line("c1", "C1", "ceiling", values={"cover/0.2": share(0.5), "sharpening/covariance": estimate(0.05)})
+    silent = Line("c2", "C2", "ceiling", values={"cover/0.2": refused("n = 1")})
+    given = replace(given, columns=(*taus, slope), lines=[base, c1, silent, *given.lines[1:]])
+    table = made(figures_table, given)
+    shown = {row.name: [cell.line for cell in cells] for row, cells, _ in table.lines}
+    assert [row.role for row, _, _ in table.lines] == ["base", "ceiling", "method", "placebo", "rival"]
+    assert shown[base.name] == ["30.0 [27.0, 33.0]", "refused: the model does not fit", "+4.0 [+1.0, +7.0]"]
+    assert shown["C1"] == ["50.0 [47.0, 53.0]", "\u2013", "+5.0 [+2.0, +8.0]"]
+    assert shown[given.lines[3].name] == ["90.0 [87.0, 93.0]", "70.0 [67.0, 73.0]", "\u2013"]
+
+
+def test_where_the_cover_of_a_method_crosses_that_of_the_base_is_in_the_page(tmp_path: Path) -> None:
+    given = annotated()
+    given.lines[1].notes["cover/crossing"] = "above the base at every tau"
+    for page in text(given, tmp_path):
+        assert f"Cover@tau: {given.lines[1].name} above the base at every tau." in page.replace("\\_", "_")
+
+
+def test_what_the_base_solves_if_it_is_asked_more_often_is_a_sentence_of_the_page(tmp_path: Path) -> None:
+    asked = {"E": 30, "asked": 30, "solved_by_base": 12, "unsolved": 18, "upper_bound": 0.0029}
+    given = annotated({f"support/escalation/{key}": Estimate(x) for key, x in asked.items()})
+    given.lines[1].values["support/NDR"] = refused("regime compare")
+    for page in text(given, tmp_path):
+        assert "30 items were solved by it and by no sample of the base" in page
+        assert "solves 12 of them; 18 stay unsolved, each with a rate below 0.3 % (95 % bound)" in page
+
+
 def test_every_other_column_is_in_the_page_and_costs_have_no_interval(pages: tuple[str, str]) -> None:
     costs = {"cost/flops": Estimate(7.5e7), "cost/seconds_amortised/10000": Estimate(0.031), "support/SRR": share(0.9)}
     given = annotated(costs)
     given.lines[1].curves["cov"] = Curve((1, 2), (0.5, 0.7), (0.4, 0.6), (0.6, 0.8))
     table = made(figures_table, given)
-    shown = {column.key: cell for column, cell in zip(table.columns, table.lines[0][1], strict=True)}
+    method = next(cells for row, cells, _ in table.lines if row.role == "method")
+    shown = {column.key: cell for column, cell in zip(table.columns, method, strict=True)}
     assert [shown[key].point for key in ("cov", "support/SRR", "ctrl/specificity")] == ["70.0", "90.0", "90.0"]
     assert shown["cost/flops"].point == "75,000,000" and shown["cost/flops"].interval == ""
     assert "Specificity" in pages[0] and "Specificity" in pages[1]

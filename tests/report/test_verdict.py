@@ -194,9 +194,15 @@ def test_what_lenient_coverage_holds_is_compared_with_lenient_accuracy():
     assert answers(below)[2] == "against"
 
 
-@pytest.mark.parametrize(("gain", "remainder", "named"), [(0.1, 0.08, True), (0.1, 0.0, False), (0.0, 0.1, False)])
-def test_a_placebo_that_gains_on_a_coin_is_named_unless_it_is_form(gain, remainder, named):
-    values = {"gain/B0": estimate(gain), "split/remainder": estimate(remainder)}
+@pytest.mark.parametrize(("gain", "remainder", "named"), [
+    ((0.1, 0.03), (0.09, 0.03), True),
+    ((0.1, 0.03), (0.0, 0.03), False),  # form, or a better prompt
+    ((0.0, 0.03), (0.1, 0.03), False),
+    ((0.022, 0.014), (0.022, 0.014), False),  # clear, but inside of five points: +2.2 [+0.8, +3.6]
+    ((0.1, 0.06), (0.1, 0.03), False),  # large, but it may be less than five points
+])  # fmt: skip
+def test_a_placebo_that_gains_on_a_coin_is_named_if_more_than_five_points_are_no_form(gain, remainder, named):
+    values = {"gain/B0": estimate(*gain), "split/remainder": estimate(*remainder)}
     coin = policy("m/random_reward", "placebo", 0.3, values, parent="m")
     given = made(method(), coin)
     sentence = verdicts(given)[0].sentence

@@ -97,6 +97,7 @@ class LatentTask:
 
     name: str = "latent"
     prompts: dict[str, PromptFormat] = field(default_factory=lambda: {"bare": PromptFormat("bare", "ask {question}")})
+    keys: dict[str, PromptFormat] = field(default_factory=dict)
     stop: StopRules = field(default_factory=lambda: StopRules(strings=(), max_new_tokens=4))
     licence: str = "-"
     has_validator: bool = True

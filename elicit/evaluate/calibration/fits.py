@@ -16,11 +16,9 @@ import numpy as np
 
 from elicit.errors import DataError
 from elicit.evaluate.comparison.compare import tabulate
+from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.lines import lines_of
-from elicit.evaluate.entry import Entry
-from elicit.evaluate.metrics.table import CompareConfig
 from elicit.evaluate.statistics.resamples import jeffreys
-from elicit.files import read_json
 from elicit.records import Item
 from elicit.results import Estimate
 from elicit.tasks.task import Task
@@ -68,13 +66,12 @@ class Total:
 
 def each_fit(folder: Path, items: Iterable[Item], task: Task) -> list[Fit]:
     """The fits of the comparison in `folder`. Raises DataError if its items are no longer in the task."""
-    saved = read_json(Path(folder) / "inputs.json")
+    saved = Inputs.read(folder)
     known = {item.id: item for item in items}
-    if lost := [name for name in saved["items"] if name not in known]:
+    if lost := [name for name in saved.items if name not in known]:
         raise DataError(f"{folder}: {len(lost)} of its items are no longer in {task.name} ({lost[0]})")
-    ordered = [known[name] for name in saved["items"]]
-    entries = [Entry.of(plain, Path(folder).resolve().parent.parent) for plain in saved["entries"]]
-    config = replace(CompareConfig(**saved["config"]), b1=None)
+    ordered = [known[name] for name in saved.items]
+    entries, config = saved.entries, replace(saved.config, b1=None)
     rungs = [entry for entry in entries if entry.role in RUNGS]
     bare = next(entry.prompt for entry in entries if entry.role == "base")  # controls are measured at the bare prompt
     fitted = [entry for entry in entries if entry.prompt == bare]
@@ -82,7 +79,7 @@ def each_fit(folder: Path, items: Iterable[Item], task: Task) -> list[Fit]:
     for method in (entry for entry in fitted if entry.role == "method"):
         placebos = [e for e in fitted if e.role == "placebo" and e.parent == method.name]
         own = [e for e in placebos if e.seed == method.seed] or placebos
-        table = tabulate([*rungs, method, *own], ordered, task, config, saved["checkpoint"])
+        table = tabulate([*rungs, method, *own], ordered, task, config, saved.checkpoint)
         values = next(line for line in lines_of(table) if line.role == "method").values
         no_c4 = Estimate(refused="no C4")
         fits.append(

@@ -23,12 +23,13 @@ import numpy as np
 from elicit.errors import DataError
 from elicit.evaluate import metrics
 from elicit.evaluate.comparison import escalation, prereg
+from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.comparison.pairs import paired
 from elicit.evaluate.comparison.traces import side_by_side
 from elicit.evaluate.comparison.warnings import collect
 from elicit.evaluate.entry import Entry, check
-from elicit.evaluate.measures.measure import Measures, measure, timings
+from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.accuracy import accuracy, loosest
 from elicit.evaluate.metrics.ceilings import C1, ceiling_c1, ceilings
 from elicit.evaluate.metrics.coverage import powers
@@ -39,12 +40,12 @@ from elicit.evaluate.metrics.table import Arm, CompareConfig, Table
 from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.evaluate.statistics.shipped import load as load_calibration
-from elicit.files import read_json, write_json, write_rows
+from elicit.evaluate.store import SampleFolder
+from elicit.files import write_json, write_rows
 from elicit.records import Item
 from elicit.results import Comparison, Line, Rungs, Setup, Solves, write_comparison
 from elicit.tasks.task import Task
 
-INPUTS_SCHEMA = 1
 FITTED_ROLES = ("method", "placebo", "rival")
 OWN_BEST = "own best"
 """the prompt of an arm that holds each seed of a method at the dev-best prompt of that seed"""
@@ -68,16 +69,8 @@ def compare(
     folder, checkpoint = Path(folder), dict(checkpoint or {})
     shared = check(entries, items)
     # 2) write down what is needed to compute this again
-    inputs = {
-        "schema": INPUTS_SCHEMA,
-        "entries": [entry.plain() for entry in entries],
-        "items": [item.id for item in items],
-        "config": config,
-        "checkpoint": checkpoint,
-        "commands": list(commands),
-        "provenance": dict(provenance or {}),
-    }
-    write_json(folder / "inputs.json", inputs)
+    ids = [item.id for item in items]
+    Inputs(entries, ids, config, checkpoint, list(commands), dict(provenance or {})).write(folder)
     # 3) measure all entries on their common items, and bootstrap the columns of all metrics at once
     table = tabulate(entries, items, task, config, checkpoint)
     table.settings = shared
@@ -102,10 +95,8 @@ def tabulate(
         n = config.n if entry.n is None or config.n is None else entry.n
         if entry.role == "ceiling":  # in a regime of its own, with as many samples as it has
             n = None
-        elif n is not None:
-            sets = read_json(Path(entry.samples) / "manifest.json").get("sets", {})
-            if max((asked["n"] for asked in sets.values()), default=None) == 1:  # a deterministic policy
-                n = 1
+        elif n is not None and SampleFolder(entry.samples).largest_n == 1:  # a deterministic policy
+            n = 1
         measured.append(measure(entry.samples, entry.grades, items, n))
     return tabulate_measures(entries, measured, items, task, config, checkpoint)
 
@@ -257,7 +248,7 @@ def _first_sample(table: Table) -> float | None:
     begun: list[float] = []
     entries = [entry for arm in table.arms for entry in arm.entries]
     for entry in [entry for entry in entries if entry.role in FITTED_ROLES] or entries:
-        own = [record["begun"] for record in timings(entry.samples) if tests & set(record["items"])]
+        own = [shard.begun for shard in SampleFolder(entry.samples).timings if tests & set(shard.items)]
         if not own:
             return None
         begun += own

@@ -30,6 +30,7 @@ from elicit.tasks.formal.family import KINDS, Family, WholeTrace, split_trace
 from elicit.tasks.formal.task import FORMAL
 from elicit.tasks.grading.extract import own_part
 from elicit.tasks.natural import arithmetic
+from elicit.tasks.task import Task
 
 TYPES = {
     "wrong_result": "wrong arithmetic",
@@ -89,7 +90,7 @@ class Coherence:
         return out
 
 
-def checkable(task: Any, item: Item) -> bool:
+def checkable(task: Task, item: Item) -> bool:
     """Whether single steps can be judged."""
     return item.facts.get("family") in FORMAL or task.name == "gsm8k"
 

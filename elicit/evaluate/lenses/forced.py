@@ -18,6 +18,7 @@ from elicit.evaluate.lenses.reflection import STATED
 from elicit.evaluate.lenses.sentences import spans
 from elicit.evaluate.lenses.view import Side, View
 from elicit.tasks.grading.extract import own_part
+from elicit.tasks.task import Reader
 
 STUB = " So the answer is"
 _PIECE = re.compile(r"(?<=[.!?])(?=\s|$)|\n")
@@ -63,7 +64,7 @@ def traced_samples(
         items += taken > 0
 
 
-def trace_ends(task: Any, text: str) -> tuple[int, ...]:
+def trace_ends(task: Reader, text: str) -> tuple[int, ...]:
     """Ends of the sentences before the last one that states an answer to the task (all of them if none does)."""
     part = own_part(text)[0]
     sentences = spans(part)
@@ -75,7 +76,7 @@ def trace_ends(task: Any, text: str) -> tuple[int, ...]:
     return tuple(end for _, end in (sentences[: stating[-1]] if stating else sentences))
 
 
-def forced_answer(task: Any, continuation: str) -> str | None:
+def forced_answer(task: Reader, continuation: str) -> str | None:
     """Class of the answer that a policy wrote after `STUB`; None if the task reads none."""
     piece = _PIECE.split(continuation)[0].rstrip().rstrip(".")
     answer = task.extract(f"{STUB.strip()}{piece}.", True).strict if piece.strip() else None

@@ -24,6 +24,7 @@ from elicit.evaluate.lenses.sentences import spans
 from elicit.evaluate.lenses.view import Side, View
 from elicit.results import Estimate
 from elicit.tasks.grading.extract import own_part
+from elicit.tasks.task import Reader
 
 STATED = re.compile(r"answer\b|\\boxed|\\fbox|####|\bIt is\b|\bI would say\b", re.IGNORECASE)
 """matches a sentence that states an answer"""
@@ -86,7 +87,7 @@ def counted(side: Side, view: View) -> dict[str, NDArray]:
     return out
 
 
-def candidates(task: Any, text: str) -> list[str]:
+def candidates(task: Reader, text: str) -> list[str]:
     """Classes of the answers that a trace states, in order, as the task reads them from each such sentence.
 
     Each is read from its sentence alone: an earlier answer is not counted again if a later one can't be read.

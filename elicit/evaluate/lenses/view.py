@@ -24,6 +24,7 @@ from elicit.evaluate.statistics.resamples import DRAWS, Resamples
 from elicit.evaluate.store import StageFolder
 from elicit.files import shards
 from elicit.records import FINISHED, Item
+from elicit.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class View:
 
     sides: Sequence[Side]
     items: Sequence[Item]
-    task: Any
+    task: Task
     draws: int = DRAWS
     seed: int = 0
     support: Side | None = None
@@ -101,7 +102,7 @@ class View:
 def make_view(
     entries: Sequence[Entry],
     items: Sequence[Item],
-    task: Any,
+    task: Task,
     draws: int = DRAWS,
     seed: int = 0,
     probes: Callable[[Entry], Mapping[str, list[dict[str, Any]]]] = lambda entry: {},

@@ -140,11 +140,6 @@ def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = 
     return _arrays(rows, items, order, n, *owners[0])
 
 
-def timings(samples: Path) -> list[dict[str, Any]]:
-    """The timing records of the finished sample shards: begun (epoch seconds), seconds, samples, tokens, items."""
-    return SampleFolder(samples).timings
-
-
 def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, policy: str, regime: str) -> Measures:
     at = (rows["item"].map(order).to_numpy(), rows["j"].to_numpy(int))
     shape = (len(items), n)

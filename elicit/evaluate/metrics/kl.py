@@ -97,12 +97,12 @@ def _selecting(notes_S: Sequence[Annotations], bootstrap: Bootstrap) -> dict[str
 
 
 KL_COLUMNS = (
-    Column("kl/sequence", "KL, nats an answer", "nats", "KL to the base, full vocabulary, at T=1", "distance", ROLES),
+    Column("kl/sequence", "KL, nats per answer", "nats", "KL to the base, full vocabulary, at T=1", "distance", ROLES),
     Column(
         "kl/sequence_compare", "KL, regime compare", "nats",
         "mean over samples of regime compare: no estimate of the KL", "distance", ROLES,
     ),
-    Column("kl/token", "KL, nats a token", "nats", "the same, a token", "distance", ROLES),
+    Column("kl/token", "KL, nats per token", "nats", "the same per token", "distance", ROLES),
     Column(
         "kl/top_share", "In the top 5 %", "percent", "share of the KL that the 5 % of positions with most of it carry",
         "distance", ROLES,

@@ -63,7 +63,7 @@ def likelihood_columns(
 
 
 LIKELIHOOD_COLUMNS = (
-    Column("likelihood/nll", "NLL, nats a token", "nats", "of the traces under the base", "distance", ROLES),
+    Column("likelihood/nll", "NLL, nats per token", "nats", "of the traces under the base", "distance", ROLES),
     Column("likelihood/worst_window", "Worst 32 tokens", "nats", "largest mean NLL of 32 tokens", "distance", ROLES),
     Column("likelihood/rank_1", "Rank > 1", "percent", "tokens other than the base's first choice", "distance", ROLES),
     Column("likelihood/rank_10", "Rank > 10", "percent", "tokens not among its first 10", "distance", ROLES),

@@ -85,8 +85,8 @@ SHARPENING = Metric(
             "log-probability of the base's own samples", "figures", ("base", "ceiling"),
         ),
         Column(
-            KEYS[1], "correlation", "ratio", "the same as a correlation, over items with right and wrong samples",
-            "figures", ("base", "ceiling"),
+            KEYS[1], "Reward and log p, correlation", "ratio",
+            "the same as a correlation, over items with right and wrong samples", "figures", ("base", "ceiling"),
         ),
     ),
     report=_report,

@@ -108,11 +108,11 @@ SPLIT = Metric(
     "split",
     (
         Column("split/gain", "Gain over B0", "points", "strict, the method as it is asked best", "split"),
-        Column("split/format", "Format", "points", "what goes when both are read leniently", "split"),
+        Column("split/format", "Format", "points", "the part that disappears if both are read leniently", "split"),
         Column(
             "split/termination", "Termination", "points",
-            "what goes when both are also read by their first declaration; the parts after it are of the loosest "
-            "reading", "split",
+            "the part that disappears if both are also read by their first declaration; the parts after it are of "
+            "the loosest reading", "split",
         ),
         Column("split/prompt", "Prompt, B1 \u2212 B0", "points", "the best fixed prompt alone, at least 0", "split"),
         Column(

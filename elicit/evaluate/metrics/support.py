@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from elicit.evaluate.entry import Entry
+from elicit.evaluate.entry import Entry, grader_of
 from elicit.evaluate.measures.annotations import annotations_of
 from elicit.evaluate.measures.measure import UNGRADED, Measures, measure
 from elicit.evaluate.metrics.metric import TWO_SEEDS, Lines, Metric, put
@@ -286,7 +286,7 @@ def drawn_at_one(table: Table, arm: Arm) -> Drawn | Estimate:
         grades = samples.sibling("grades")
         if not StageFolder(grades).finished:
             return Estimate(refused=f"{TRUNCATED.refused}; its samples at T=1 were not graded")
-        if StageFolder(grades).fingerprint != StageFolder(Path(entry.grades)).fingerprint:
+        if grader_of(grades) != grader_of(Path(entry.grades)):
             return Estimate(refused="its samples at T=1 were graded by another version; elicit score grades them again")
         seeds.append(measure(samples.path, grades, items))
     return Drawn(tuple(seeds), index_N)

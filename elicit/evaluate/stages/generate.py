@@ -22,10 +22,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError
+from elicit.evaluate.store import Timing
 from elicit.files import (
     check_fingerprint,
     content_hash,
@@ -176,9 +178,8 @@ def _shard(folder: Path, samples: Sampler, items: list[Item], js: list[int], poo
     key = content_hash([[item.id for item in items], js])
     if chains:
         write_rows(folder / f"chains-{key}.parquet", chains)
-    timing = {"begun": begun, "seconds": seconds, "samples": len(rows), "tokens": sum(row.total_tokens for row in rows)}
-    more = {"peak_bytes": peak_bytes(), "items": [item.id for item in items]}
-    write_json(folder / f"timings-{key}.json", timing | more)
+    tokens, ids = sum(row.total_tokens for row in rows), tuple(item.id for item in items)
+    write_json(folder / f"timings-{key}.json", asdict(Timing(begun, seconds, len(rows), tokens, ids, peak_bytes())))
     write_rows(folder / f"shard-{key}.parquet", rows)
 
 

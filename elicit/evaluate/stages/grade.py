@@ -12,6 +12,7 @@ What this module does not know: how an answer is judged.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,23 @@ from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import Job, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
 
-GRADER_VERSION = 2
+GRADER_VERSION = 3
 """raised by whoever changes a verdict of any task; the golden file shows which"""
 
 _COLUMNS = ["policy", "regime", "item", "j", "text", "finish"]
+
+
+@dataclass(frozen=True)
+class ShardLine:
+    """What the manifest records of one graded shard."""
+
+    rows: int = 0
+    """0: it holds no sample of the items in question"""
+    ungraded: int = 0
+    retry: int = 0
+    """grades that ran out of time or crashed: they are tried again"""
+    content: str | None = None
+    """hash of the graded rows"""
 
 
 def grade(
@@ -45,28 +59,29 @@ def grade(
     # the samples may grow (more per item) without becoming others: their fingerprint names what they were made with
     inputs = {"grader": GRADER_VERSION, "task": [published_name(type(task)), task.name], "samples": source.fingerprint}
     with folder.writing(f"delete {out} and run elicit score again", **inputs) as before:
-        done: dict[str, Any] = before.get("shards", {})
+        done = {name: ShardLine(**line) for name, line in before.get("shards", {}).items()}
         with Grader(task, workers, timeout_s) as grader:
             summary = {
                 shard.name: _shard(shard, folder.path / shard.name, done.get(shard.name), items, grader)
                 for shard in source.shards
             }
-        rows = sum(part["rows"] for part in summary.values())
+        rows = sum(part.rows for part in summary.values())
         if not rows:
             raise DataError(f"{samples}: no sample of these {len(items)} {task.name} items; another task's folder?")
         if summary != done:
-            ungraded = sum(part["ungraded"] for part in summary.values())
-            folder.finish(grader_version=GRADER_VERSION, task=task.name, rows=rows, ungraded=ungraded, shards=summary)
+            ungraded = sum(part.ungraded for part in summary.values())
+            shards = {name: asdict(part) for name, part in summary.items()}
+            folder.finish(grader_version=GRADER_VERSION, task=task.name, rows=rows, ungraded=ungraded, shards=shards)
     return folder.path
 
 
-def _shard(shard: Path, target: Path, done: dict[str, Any] | None, items: dict[str, Item], grader: Grader) -> dict:
+def _shard(shard: Path, target: Path, done: ShardLine | None, items: dict[str, Item], grader: Grader) -> ShardLine:
     """Grade one shard unless `target` already holds its grades; returns its line of the manifest."""
     rows = [row for row in files.read_rows([shard], _COLUMNS) if row["item"] in items]
     if not rows:  # a store shared with other tasks or splits
-        return {"rows": 0, "ungraded": 0, "retry": 0, "content": None}
+        return ShardLine()
     content = files.content_hash(rows)
-    if done and done["rows"] and done["content"] == content and not done["retry"] and target.exists():
+    if done and done.rows and done.content == content and not done.retry and target.exists():
         return done
     if done is None and target.exists():  # a run was killed before its manifest
         grades = [Grade(**row) for row in files.read_rows([target])]
@@ -110,13 +125,9 @@ def _retry(grade: Grade) -> bool:
     return grade.ungraded is not None and grade.ungraded.removeprefix("lenient: ").startswith(("timeout", "crash"))
 
 
-def _line(grades: list[Grade], content: str) -> dict[str, Any]:
-    return {
-        "rows": len(grades),
-        "ungraded": sum(grade.strict is None for grade in grades),
-        "retry": sum(_retry(grade) for grade in grades),
-        "content": content,
-    }
+def _line(grades: list[Grade], content: str) -> ShardLine:
+    ungraded = sum(grade.strict is None for grade in grades)
+    return ShardLine(len(grades), ungraded, sum(_retry(grade) for grade in grades), content)
 
 
 def grade_file(path: Path, task: Task, workers: int = 2, timeout_s: float = 5.0) -> dict[str, int | float | None]:

@@ -22,7 +22,8 @@ HERE = EVALUATE / "calibration"
 _CODE = (
     *("statistics/resamples.py", "statistics/significance.py", "statistics/joint.py"),
     *("metrics/elicitation.py", "metrics/control.py", "metrics/coverage.py", "metrics/accuracy.py", "metrics/split.py"),
-    *("metrics/beyond_form.py", "metrics/ceilings.py", "measures/measure.py", "../report/verdict.py"),
+    *("metrics/beyond_form.py", "metrics/p_values.py", "metrics/ceilings.py", "measures/measure.py"),
+    "../report/verdict.py",
     *("calibration/worlds.py", "calibration/coverage.py", "calibration/nulls.py"),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elicit.report.numbers import Shown, figure, show
+from elicit.report.numbers import Shown, figure, plain, show
 from elicit.report.rows import FITTED, TableRow
 from elicit.results import Solves
 
@@ -66,6 +66,23 @@ def support_table(table: Sequence[TableRow]) -> list[SupportRow]:
         reason = next((value.refused for value in values.values() if value.refused), "") if "K" not in values else ""
         counts = [row.line.number(f"support/{key}") for key in ("K", "P", "E", "null/E", "S", "null/S")]
         out.append(SupportRow(row, reason or "", counts))
+    return out
+
+
+def escalated(table: Sequence[TableRow]) -> list[str]:
+    """One sentence per method whose new items the base was asked more often (`elicit escalate`)."""
+    out = []
+    for row in table:
+        total = {key: value.number for key, value in row.line.under("support/escalation").items()}
+        if not total.get("E"):
+            continue
+        bound = total.get("upper_bound")
+        below = "" if bound is None else f", each with a rate below {figure(bound, 'percent')} % (95 % bound)"
+        out.append(
+            f"{row.name}: {plain(total['E'])} items were solved by it and by no sample of the base. Asked more often "
+            f"at temperature 1, the base solves {plain(total.get('solved_by_base'))} of them; "
+            f"{plain(total.get('unsolved'))} stay unsolved{below}."
+        )
     return out
 
 

@@ -1,6 +1,7 @@
-"""The tables next to the scorecard: split of a gain, further ceilings, distance from the base, other figures.
+"""The tables next to the scorecard: split of a gain, further ceilings, distance from the base, tests, other figures.
 
-Each lists the columns that the comparison puts into it; a column that no row fills is left out. Computes nothing.
+Each but that of the tests lists the columns that the comparison puts into it; a column that no row fills is left out.
+Computes nothing.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from elicit.report.numbers import Shown
-from elicit.report.rows import FITTED, TableRow
+from elicit.report.numbers import Shown, plain, share
+from elicit.report.rows import FITTED, TableRow, gathered
 from elicit.results import Column, Comparison
 
 
@@ -46,8 +47,52 @@ def distance_table(comparison: Comparison, table: Sequence[TableRow]) -> Table:
 
 
 def figures_table(comparison: Comparison, table: Sequence[TableRow]) -> Table:
-    """Every other reported number of the fitted policies."""
-    return _table(comparison.table("figures"), [row for row in table if row.role in FITTED])
+    """Every other reported number of the fitted policies, and of the base's rungs and ceilings what these have.
+
+    A reference is a line if a number of it was measured (Cover@tau, coverage at large k, the covariance of reward and
+    log-probability): what a method adds can be read only next to it.
+    """
+    columns = comparison.table("figures")
+    measured = {row.line.id for row in _measured(table, columns)}
+    return _table(columns, [row for row in table if row.role in FITTED or row.line.id in measured])
+
+
+P_COLUMNS = (
+    Column("p/gain", "Gain, p", "ratio", "sign-flip permutation of the paired gain over clusters"),
+    Column("p/gain_holm", "after Holm", "ratio", "corrected over the primary family"),
+    Column("p/ctrl", "Control-adjusted, p", "ratio", "one-sided, against the base and every placebo: the largest"),
+    Column("p/ctrl_holm", "after Holm", "ratio", "corrected over the primary family"),
+    Column("p/detectable", "Detectable, points", "points", "smallest gain that this number of items would have shown"),
+)
+
+
+def p_value_table(table: Sequence[TableRow]) -> Table:
+    """The p values of the primary family; one that was refused is given with its reason."""
+
+    def cell(row: TableRow, column: Column) -> Shown:
+        value = row.line.get(column.key)
+        if value is None or value.refused is not None:
+            return Shown(refused=value.refused or "") if value is not None else Shown()
+        return Shown(share(value.number) if column.unit == "points" else plain(value.number, 2))
+
+    tested = [row for row in table if row.line.under("p")]
+    lines = [(row, [cell(row, column) for column in P_COLUMNS], row.sample_size) for row in tested]
+    return Table(list(P_COLUMNS), lines)
+
+
+def refused_cells(table: Table) -> list[str]:
+    """Each distinct reason of a refusal in a table, in full, with the cells that it concerns."""
+    return gathered(
+        (row.name, column.title, cell)
+        for row, cells, _ in table.lines
+        for column, cell in zip(table.columns, cells, strict=True)
+    )
+
+
+def crossings(table: Sequence[TableRow]) -> list[str]:
+    """By policy, the tau at which its Cover@tau crosses the base's, in words."""
+    noted = ((row.name, row.line.notes.get("cover/crossing")) for row in table)
+    return [f"{name} {words}" for name, words in noted if words]
 
 
 def _measured(table: Sequence[TableRow], columns: Sequence[Column]) -> list[TableRow]:

@@ -4,7 +4,8 @@
     test_task          another family      test_length  sizes 9-12      test_format  the family's other skin
 
 The answer is the X of the last complete "The answer is X.", "It is X.", "I would say X." or "So the answer is X." of a
-finished output; digits separated by blanks are one number ("1 4 3" is 143). Nothing here needs SymPy.
+finished output; digits separated by blanks are one number ("1 4 3" is 143). The third reading is the X of the first
+such sentence, in a finished output or not: a sentence is complete with its period. Nothing here needs SymPy.
 What this module does not know: models, and the corpus that the organisms were trained on.
 """
 
@@ -156,7 +157,11 @@ class FormalTask(Lazy):
         right, answer = self.answer_class(item.gold or ""), self.extract(text, finished)
         given = None if answer.strict is None else self.answer_class(answer.strict)
         lenient = answer.lenient is not None and self.answer_class(answer.lenient) == right
-        return Judgement(given == right, lenient, answer.strict, given)
+        stated = _STATED.search(own_part(text)[0])
+        first = stated is not None and self.answer_class(stated[1]) == right
+        return Judgement(
+            given == right, lenient, answer.strict, given, first=first, first_answer=stated[1] if stated else None
+        )
 
     grade_quick = grade
 

@@ -54,6 +54,11 @@ class NaturalTask(Lazy):
         return natural_prompts(self.kind)
 
     @property
+    def keys(self) -> dict[str, PromptFormat]:
+        """None: nothing was planted."""
+        return {}
+
+    @property
     def stop(self) -> StopRules:
         return StopRules(extract.STOP_STRINGS, self.max_new_tokens)
 

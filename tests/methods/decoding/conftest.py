@@ -10,7 +10,7 @@ import pytest
 
 from elicit.files import seed_of
 from elicit.policy.decoding import Path, PathJob, PickRule, Request, StepRule
-from elicit.tasks.task import Answer, StopRules
+from elicit.tasks.task import Answer, PromptFormat, StopRules
 
 END = 0
 
@@ -87,6 +87,7 @@ class NumberTask:
     """The answer is the number behind "is "; "1,000", "1000" and "1000.0" are one class."""
 
     name = "numbers"
+    keys: dict[str, PromptFormat] = {}  # noqa: RUF012
     stop = StopRules(strings=(), max_new_tokens=8)
 
     def extract(self, text: str, finished: bool) -> Answer:

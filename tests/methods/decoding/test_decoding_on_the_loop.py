@@ -35,6 +35,7 @@ class LastDigit:
 
     name = "last digit"
     prompts = ToyTask().prompts
+    keys = ToyTask().keys
     stop = StopRules(strings=(), max_new_tokens=MAX_NEW)
 
     def extract(self, text: str, finished: bool) -> Answer:

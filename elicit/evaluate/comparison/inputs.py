@@ -1,0 +1,47 @@
+"""inputs.json: what a comparison was computed from, enough to compute it again offline.
+
+    {"schema", "entries", "items", "config", "checkpoint", "commands", "provenance"}
+
+Written by `compare` before it measures anything, read by the commands that compare again. Knows no metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elicit.evaluate.entry import Entry
+from elicit.evaluate.metrics.table import CompareConfig
+from elicit.files import read_json, write_json
+
+FILE = "inputs.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The entries and settings of one comparison."""
+
+    entries: Sequence[Entry]
+    items: Sequence[str]
+    """ids of the test items, in their order"""
+    config: CompareConfig
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+    """facts about the model, as `Checkpoint.info` lists them"""
+    commands: Sequence[str] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write inputs.json into the folder of a comparison."""
+        plain = {**vars(self), "entries": [entry.plain() for entry in self.entries]}
+        write_json(Path(folder) / FILE, {"schema": SCHEMA, **plain})
+
+    @staticmethod
+    def read(folder: Path) -> Inputs:
+        """The inputs of <root>/comparisons/GROUP, with the folders of today if the root was moved."""
+        root, saved = Path(folder).resolve().parent.parent, read_json(Path(folder) / FILE)
+        saved.pop("schema", None)
+        entries = [Entry.of(plain, root) for plain in saved.pop("entries")]
+        return Inputs(**{**saved, "entries": entries, "config": CompareConfig(**saved["config"])})
