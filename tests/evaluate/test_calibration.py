@@ -17,6 +17,7 @@ from elicit.evaluate.calibration.coverage import one_policy
 from elicit.evaluate.calibration.simulated import SimulatedCalibration, calibrate_simulated, lines, size_of
 from elicit.evaluate.calibration.worlds import Beta, draw_world, simulated_items, simulated_measures
 from elicit.evaluate.comparison.compare import CompareConfig, compare
+from elicit.evaluate.metrics import METRICS
 from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage
 from elicit.evaluate.statistics import shipped
@@ -38,6 +39,18 @@ def test_the_closed_forms_are_what_simulation_gives() -> None:
     right_N = rng.binomial(8, drawn["method"][0])
     assert coverage(right_N, np.full(60_000, 8), 4).mean() == pytest.approx(world.pass_at(4), abs=0.008)
     assert Beta.of(0.3, 2).misses(1) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("kind", nulls.KINDS)
+def test_a_label_rests_on_no_metric_that_a_null_leaves_out(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def labels() -> dict[str, str]:
+        rng = np.random.default_rng(7)
+        world = draw_world(rng, 60, 8, 1, nulls.SEEDS)
+        return nulls.labels_of(nulls.KINDS[kind](world, rng), world, rng, 200)
+
+    few = labels()
+    monkeypatch.setattr(nulls, "JUDGED", METRICS)
+    assert few == labels() and few
 
 
 def test_seed_effects_have_the_stated_mean_and_fractions_the_stated_truth() -> None:

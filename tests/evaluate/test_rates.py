@@ -47,7 +47,7 @@ def test_coverage_of_the_model_is_the_integral_over_its_rates(k: int) -> None:
 @pytest.mark.parametrize("tau", TAUS)
 def test_cover_is_the_posterior_probability_of_a_rate_of_tau_or_more(tau: float) -> None:
     found, m = fit(RIGHT, TOTAL), measures([[1] * c + [0] * (8 - c) for c in RIGHT])
-    by_item = cover(m, tau)
+    by_item = cover(m, (tau,))[0]
     for i in range(5):
         wanted = plain.beta_mean(found.a + RIGHT[i], found.b + 8 - RIGHT[i], lambda p: float(p >= tau))
         assert by_item[i] == pytest.approx(wanted, abs=0.01)

@@ -39,6 +39,7 @@ from elicit.evaluate.calibration.worlds import (
 from elicit.evaluate.comparison.compare import tabulate_measures
 from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.entry import Entry
+from elicit.evaluate.metrics import JUDGED
 from elicit.evaluate.metrics.table import CompareConfig
 from elicit.files import seed_of
 from elicit.report.rows import TableRow
@@ -79,7 +80,10 @@ def claims(parts: list[Part], world: World, rng: np.random.Generator, draws: int
 
 
 def labels_of(parts: list[Part], world: World, rng: np.random.Generator, draws: int) -> dict[str, str]:
-    """The label of every method of a simulated comparison. C1 has eight times as many samples, at temperature 1."""
+    """The label of every method of a simulated comparison. C1 has eight times as many samples, at temperature 1.
+
+    Of the metrics only those that a claim rests on are computed; a price at equal tokens turns no label into a claim.
+    """
     items = simulated_items(world, rng)
     measured = []
     for part in parts:
@@ -88,8 +92,8 @@ def labels_of(parts: list[Part], world: World, rng: np.random.Generator, draws: 
     b1 = next((part.entry.prompt for part in parts if part.entry.role == "prompt"), None)
     config = CompareConfig("simulated", b1=b1, draws=draws, seed=int(rng.integers(2**31)))
     entries = [part.entry for part in parts]
-    table = tabulate_measures(entries, measured, items, SimulatedTask(), config, {})  # type: ignore[arg-type]
-    methods = [line for line in lines_of(table) if line.role == "method"]
+    table = tabulate_measures(entries, measured, items, SimulatedTask(), config, {}, JUDGED)  # type: ignore[arg-type]
+    methods = [line for line in lines_of(table, JUDGED) if line.role == "method"]
     return {line.name: verdict_label(TableRow(line, line.name, "Methods", 0, "method")) for line in methods}
 
 

@@ -33,7 +33,7 @@ from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.accuracy import accuracy, loosest
 from elicit.evaluate.metrics.ceilings import C1, ceiling_c1, ceilings
 from elicit.evaluate.metrics.coverage import powers
-from elicit.evaluate.metrics.metric import columns_of
+from elicit.evaluate.metrics.metric import Metric, columns_of
 from elicit.evaluate.metrics.p_values import family
 from elicit.evaluate.metrics.rungs import B2
 from elicit.evaluate.metrics.table import Arm, CompareConfig, Table
@@ -108,8 +108,9 @@ def tabulate_measures(
     task: Task,
     config: CompareConfig,
     checkpoint: Mapping[str, Any],
+    chosen: Sequence[Metric] = metrics.METRICS,
 ) -> Table:
-    """`tabulate` of given measures: a simulation has no folders."""
+    """`tabulate` of given measures, for these metrics: a simulation has no folders."""
     # 1) the items on which every policy has a graded sample
     known_N = np.all([np.isfinite(accuracy(m, "lenient")) for m in measured], axis=0)
     if not known_N.any():
@@ -135,7 +136,7 @@ def tabulate_measures(
     )
     table.c1 = _c1(table)
     # 3) the columns of all metrics under the same resampled clusters
-    for metric in metrics.METRICS:
+    for metric in chosen:
         metric.add(table)
     table.joint.solve()
     return table

@@ -5,16 +5,19 @@ This module writes what an arm *is*; every number comes from a metric (`elicit.e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from elicit.evaluate import metrics
 from elicit.evaluate.metrics.accuracy import accuracy
+from elicit.evaluate.metrics.metric import Metric
 from elicit.evaluate.metrics.table import Arm, Table
 from elicit.results import Estimate, Line, Member
 
 
-def lines_of(table: Table) -> list[Line]:
-    """All lines, in the order of the arms, filled by every metric. The table's bootstrap has to be solved."""
+def lines_of(table: Table, chosen: Sequence[Metric] = metrics.METRICS) -> list[Line]:
+    """All lines, in the order of the arms, filled by these metrics. The table's bootstrap has to be solved."""
     filled = [(arm, _identity(table, arm)) for arm in table.arms]
-    for metric in metrics.METRICS:
+    for metric in chosen:
         metric.report(table, filled)
     return [line for _, line in filled]
 

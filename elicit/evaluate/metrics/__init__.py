@@ -32,4 +32,7 @@ METRICS: tuple[Metric, ...] = (
     SPLIT, COST, DISTANCE, SHARPENING, ENDINGS, VALIDITY, P_VALUES, BEYOND_FORM,
 )  # fmt: skip
 
-__all__ = ["METRICS", "Metric"]
+JUDGED: tuple[Metric, ...] = (ACCURACY, ELICITATION, CONTROL, SPLIT, P_VALUES, BEYOND_FORM)
+"""what the verdict claims by (`report.verdict`), in the order of `METRICS`: a simulation of claims computes no more"""
+
+__all__ = ["JUDGED", "METRICS", "Metric"]

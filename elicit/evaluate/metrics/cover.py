@@ -13,6 +13,7 @@ policy's own samples.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,10 +34,10 @@ CLEAR = 0.01
 """curves that differ by less do not cross"""
 
 
-def cover(m: Measures, tau: float) -> NDArray:
-    """P(p_i >= tau) by item [N]; its mean is Cover@tau."""
+def cover(m: Measures, taus: Sequence[float]) -> NDArray:
+    """P(p_i >= tau) by tau and item [T, N]; the means over items are Cover@tau. The model is fitted once."""
     found = fit(m.right_N, m.total_N)
-    return rate_at_least(tau)(found.a, found.b, found.right_N, found.total_N)
+    return np.array([rate_at_least(tau)(found.a, found.b, found.right_N, found.total_N) for tau in taus])
 
 
 def crossing(own_T: NDArray, base_T: NDArray, taus: tuple[float, ...] = GRID) -> str:
@@ -60,7 +61,7 @@ def crossing(own_T: NDArray, base_T: NDArray, taus: tuple[float, ...] = GRID) ->
 
 def _curve(arm: Arm) -> NDArray:
     """Cover@tau over `GRID`, mean over the seeds."""
-    return np.mean([[cover(m, tau).mean() for tau in GRID] for m in arm.measures], axis=0)
+    return np.mean([cover(m, GRID).mean(axis=1) for m in arm.measures], axis=0)
 
 
 def _add(table: Table) -> None:
