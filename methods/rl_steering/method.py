@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError
-from elicit.method import MethodBase, Work
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ LAST = 1.0
 
 
 @dataclass(frozen=True)
-class RLSteering(GRPOSettings, MethodBase):
+class RLSteering(GRPOSettings):
     """One trained vector per layer. The defaults are for a base of 0.5 to 1.5 B."""
 
     samples: int = 16
@@ -87,12 +86,6 @@ class RLSteering(GRPOSettings, MethodBase):
         rms_L = residual_rms(policy, prompts, numbers)
         context.log({f"vectors/residual_rms/{layer}": rms for layer, rms in zip(numbers, rms_L, strict=True)})
         return Vectors(numbers, width(policy.checkpoint.model), rms_L, self.write)
-
-    def work(self, items: int, tokens: float) -> Work:
-        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
-        rollouts = self.steps * self.batch
-        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
-        return Work(rollouts + scores, rollouts)
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin; random directions with the norms of the trained vectors."""

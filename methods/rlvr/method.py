@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError
-from elicit.method import MethodBase, Work
 from elicit.training.rl.settings import GRPOSettings
 from methods.rlvr import controls
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RLVR(GRPOSettings, MethodBase):
+class RLVR(GRPOSettings):
     """Reinforcement learning from verifiable rewards. The defaults are full fine-tuning of a base of 0.5 to 1.5 B."""
 
     parameters: Literal["full", "lora"] = "full"
@@ -60,12 +59,6 @@ class RLVR(GRPOSettings, MethodBase):
         if self.parameters == "full":
             return FullWeights()
         return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
-
-    def work(self, items: int, tokens: float) -> Work:
-        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
-        rollouts = self.steps * self.batch
-        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
-        return Work(rollouts + scores, rollouts)
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin."""

@@ -106,10 +106,15 @@ def announce_memory(run: Run) -> None:
     trained = run.trainable.size(checkpoint.model)
     prompts = [run.policy.prompt_ids(item.question) for item in list(run.items.values())[:64]]
     longest = run.limit + max(map(len, prompts))
-    needed = memory.estimate(
-        checkpoint.model, trained, settings.micro_batch, longest, settings.batch,
-        settings.gradient_checkpointing, checkpoint.dtype,
-    )  # fmt: skip
+    needed = memory.estimate_rl(
+        checkpoint.model,
+        settings,
+        trained,
+        run.trainable.write is not None,
+        longest,
+        checkpoint.device,
+        checkpoint.dtype,
+    )
     if run.trainable.write is None and trained > LARGE and settings.learning_rate > TINY_MODELS_RATE:
         say(
             f"{run.name}: learning_rate={settings.learning_rate:g} is that of tiny models; {trained:,} trained weights "

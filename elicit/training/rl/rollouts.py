@@ -73,7 +73,10 @@ class LoopEngine:
         self.loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids)
 
     def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
-        return self.loop.run(jobs, rule, stop)
+        try:
+            return self.loop.run(jobs, rule, stop)
+        finally:
+            self.loop.engine.reset()  # the backward pass that follows needs the memory of the keys and values
 
 
 class GenerateEngine:

@@ -126,7 +126,13 @@ def train(
     say(f"sft: {config.update}, {len(encoded)} rows, {steps} steps of {config.batch} rows at {config.rate:g}")
     trained = parameters.size(model)
     needed = memory.estimate(
-        model, trained, config.micro_rows, max(lengths), 0, config.gradient_checkpointing, policy.checkpoint.dtype
+        model,
+        trained,
+        micro_batch=config.micro_rows,
+        tokens=max(lengths),
+        rows=0,
+        checkpointing=config.gradient_checkpointing,
+        dtype=policy.checkpoint.dtype,
     )
     advice = "use sft.update=lora" if config.update == "full" else "use a smaller base"
     memory.announce(needed, trained, policy.checkpoint, "sft", advice, say)
