@@ -10,7 +10,7 @@ A method asks here and every use becomes a row; the data class of its claim foll
     R       any verifier or label bit at stage train
     T       any foreign text
     L       a teacher or verifier at inference
-    unaccounted   something was opened behind the ledger's back (`watch.py`)
+    unaccounted   something was opened without the ledger (`elicit.watch`)
 
 Dev tries of a search are bits of stage `select`: their own column, not part of the class. Foreign text is compared
 with the evaluation items when it is booked (whole questions, runs of 13 words): the row says which items it holds.
@@ -30,7 +30,7 @@ from elicit.ledger.overlap import Overlap, OverlapIndex
 from elicit.records import Item, LedgerRow
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job
+from elicit.tasks.grading.pool import GradeRequest
 from elicit.tasks.task import Judgement, PromptFormat, Task
 from elicit.tasks.view import TaskView, view_of
 from elicit.watch import Sealed, door
@@ -120,9 +120,9 @@ class Ledger:
         known = self._known(item)
         self._spend(labels=1)
         self._book(stage, known.split, _licence(self._task), label_bits=1, items=[item.id])
-        return self.judge([Job(known, text, finished)])[0].strict
+        return self.judge([GradeRequest(known, text, finished)])[0].strict
 
-    def judge(self, jobs: Sequence[Job]) -> list[Judgement]:
+    def judge(self, jobs: Sequence[GradeRequest]) -> list[Judgement]:
         """Judgements by the evaluator's own grader, unbooked: for `grade` and for dev scores. A hang is ungraded."""
         with door():
             verdicts = self._grader.judge(jobs)
@@ -145,7 +145,7 @@ class Ledger:
         """The strict grades of many completions at once, one label bit each."""
         known = [self._known(item) for item in items]
         self._book_labels(known, stage)
-        jobs = [Job(item, text, end) for item, text, end in zip(known, texts, finished, strict=True)]
+        jobs = [GradeRequest(item, text, end) for item, text, end in zip(known, texts, finished, strict=True)]
         return [judgement.strict for judgement in self.judge(jobs)]
 
     def violations(self, items: Sequence[Item], texts: Sequence[str], stage: str = "train") -> list[Violation | None]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from elicit.errors import LedgerError
 from elicit.records import Item
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job
+from elicit.tasks.grading.pool import GradeRequest
 from elicit.tasks.task import Answer, PromptFormat, Reader, StopRules, Task
 
 
@@ -107,7 +107,7 @@ class GoldVerifier:
     def judge(self, item: str, text: str, finished: bool) -> Judged:
         """The judgement of one completion of an admitted item."""
         self.calls += 1
-        (verdict,) = self._grader.judge([Job(self._items[item], text, finished)])
+        (verdict,) = self._grader.judge([GradeRequest(self._items[item], text, finished)])
         if verdict.judgement is not None and verdict.judgement.strict:
             return Judged(True)
         return Judged(False, verdict.violation.message if verdict.violation else "")

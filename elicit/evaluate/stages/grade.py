@@ -21,7 +21,7 @@ from elicit.evaluate.store import SampleFolder, StageFolder
 from elicit.names import published_name
 from elicit.records import FINISHED, Grade, Item
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job, Verdict
+from elicit.tasks.grading.pool import GradeRequest, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
 
 GRADER_VERSION = 2
@@ -79,7 +79,7 @@ def _shard(shard: Path, target: Path, done: dict[str, Any] | None, items: dict[s
 
 
 def _grades(rows: list[dict[str, Any]], items: dict[str, Item], grader: Grader) -> list[Grade]:
-    jobs = [Job(items[row["item"]], row["text"], row["finish"] in FINISHED) for row in rows]
+    jobs = [GradeRequest(items[row["item"]], row["text"], row["finish"] in FINISHED) for row in rows]
     return [_grade(row, verdict, grader) for row, verdict in zip(rows, grader.judge(jobs), strict=True)]
 
 
@@ -127,7 +127,9 @@ def grade_file(path: Path, task: Task, workers: int = 2, timeout_s: float = 5.0)
     """
     jobs, expected = [], []
     for number, row in files.read_jsonl(Path(path)):
-        jobs.append(Job(_file_item(row, task, f"{path}, line {number}"), row["output"], row.get("finished", True)))
+        jobs.append(
+            GradeRequest(_file_item(row, task, f"{path}, line {number}"), row["output"], row.get("finished", True))
+        )
         expected.append(row.get("expected"))
     if not jobs:
         raise DataError(f"{path}: no rows; expected JSONL with gold and output")

@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from elicit.files import content_hash
 from elicit.records import Item
-from elicit.tasks.grading.pool import GradingPool, Job, PairTask, Verdict, judge
+from elicit.tasks.grading.pool import GradeRequest, GradingPool, PairTask, Verdict, judge
 from elicit.tasks.grading.verify import PENDING, Pair
 from elicit.tasks.task import Judgement, Task
 
@@ -58,7 +58,7 @@ class Grader:
     def __exit__(self, *fault: Any) -> None:
         self._pool.__exit__(*fault)
 
-    def judge(self, jobs: Sequence[Job]) -> list[Verdict]:
+    def judge(self, jobs: Sequence[GradeRequest]) -> list[Verdict]:
         """Verdicts in the order of `jobs`; equal completions of one item are judged once."""
         # 1) exactly, each different completion once
         keys = [(job.item.id, job.item.gold, job.text, job.finished) for job in jobs]
@@ -73,10 +73,10 @@ class Grader:
             out[key] = self._completed(job, out[key], [(question, answers[question]) for question in asked[key]])
         return [out[key] for key in keys]
 
-    def _first(self, job: Job) -> Verdict:
+    def _first(self, job: GradeRequest) -> Verdict:
         return judge(self._quick, job) if self._quick.grade else Verdict(None, None, PENDING)  # type: ignore[arg-type]
 
-    def _questions(self, job: Job) -> tuple[_Question, ...]:
+    def _questions(self, job: GradeRequest) -> tuple[_Question, ...]:
         found = self._paired.pairs(*job) if self._paired else ()
         return tuple(_Question(pair, pair) for pair in found) or (_Question(_job_key(job), job),)
 
@@ -87,7 +87,7 @@ class Grader:
         self._cache |= {key: answer for key, answer in answers.items() if _lasting(answer)}
         return [answers.get(question.key) or self._cache[question.key] for question in questions]
 
-    def _completed(self, job: Job, first: Verdict, found: Iterable[tuple[_Question, Verdict]]) -> Verdict:
+    def _completed(self, job: GradeRequest, first: Verdict, found: Iterable[tuple[_Question, Verdict]]) -> Verdict:
         """The whole verdict; if the pool failed, what was known before with the reason."""
         graded = {}
         for question, answer in found:
@@ -102,7 +102,7 @@ class Grader:
 class _Question:
     """What is asked of the pool, and its key in the cache. Equal if the keys are."""
 
-    def __init__(self, key: Pair | str, ask: Job | Pair) -> None:
+    def __init__(self, key: Pair | str, ask: GradeRequest | Pair) -> None:
         self.key, self.ask = key, ask
 
     def __eq__(self, other: object) -> bool:
@@ -112,7 +112,7 @@ class _Question:
         return hash(self.key)
 
 
-def _job_key(job: Job) -> str:
+def _job_key(job: GradeRequest) -> str:
     return content_hash([job.item.id, job.item.gold, job.text, job.finished])
 
 

@@ -33,7 +33,7 @@ MEMORY_BYTES = 4 * 2**30
 START_SECONDS = 60.0
 
 
-class Job(NamedTuple):
+class GradeRequest(NamedTuple):
     """One completion to be judged."""
 
     item: Item
@@ -60,7 +60,7 @@ class PairTask(Protocol):
     def completed(self, item: Item, text: str, finished: bool, found: Mapping[Pair, Judgement]) -> Judgement: ...
 
 
-def judge(task: Task, job: Job | Pair) -> Verdict:
+def judge(task: Task, job: GradeRequest | Pair) -> Verdict:
     """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row.
 
     An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against;
@@ -109,7 +109,7 @@ class GradingPool:
             worker.kill()
         self._workers.clear()
 
-    def judge(self, jobs: Sequence[Job | Pair]) -> list[Verdict]:
+    def judge(self, jobs: Sequence[GradeRequest | Pair]) -> list[Verdict]:
         """Verdicts in the order of `jobs`. Raises DataError if the task can't be sent to a worker."""
         out: dict[int, Verdict] = {}
         again: set[int] = set()
@@ -136,7 +136,7 @@ class GradingPool:
         ours.send_bytes(task)
         return _Worker(process, ours)
 
-    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job | Pair], again: set[int]) -> None:
+    def _give(self, worker: _Worker, index: int, jobs: Sequence[GradeRequest | Pair], again: set[int]) -> None:
         worker.job = index
         worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
         worker.pipe.send(jobs[index])

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from elicit.native_readers import announced
+from elicit.watch.native_readers import announced
 
 GOLD_EVENT = "elicit.gold"
 OPENED = ("open", "sqlite3.connect")
@@ -112,7 +112,7 @@ def installed_places() -> list[Path]:
     """The folders of Python, the installed packages, the workbench itself and the devices."""
     folders = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *site.getsitepackages()]
     system = ["/dev", "/proc", "/sys", "/etc", "/usr/lib", "/usr/share", "/lib"]
-    return [*(Path(folder) for folder in (*folders, *system)), Path(__file__).resolve().parent]
+    return [*(Path(folder) for folder in (*folders, *system)), Path(__file__).resolve().parents[1]]
 
 
 @contextmanager
