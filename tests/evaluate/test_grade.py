@@ -15,7 +15,7 @@ from elicit.ledger import Ledger
 from elicit.records import Finish, Sample
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import GradingPool, GradeRequest
+from elicit.tasks.grading.pool import GradeRequest, GradingPool
 from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
 

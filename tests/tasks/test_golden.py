@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from elicit.tasks.formal.task import FormalTask
-from elicit.tasks.grading.pool import GradingPool, GradeRequest
+from elicit.tasks.grading.pool import GradeRequest, GradingPool
 from elicit.tasks.grading.verify import PENDING
 from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
