@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from elicit.errors import ConfigError
+from elicit.errors import checked
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class RLSteering(GRPOSettings):
 
         super().__post_init__()
         check_write(self.write)
-        if self.rms_prompts < 1:
-            raise ConfigError(f"rms_prompts={self.rms_prompts}: at least 1")
+        checked(self, at_least={"rms_prompts": 1})
 
     @property
     def parameters(self) -> Parameters:

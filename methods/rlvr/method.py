@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from elicit.errors import ConfigError
+from elicit.errors import checked
 from elicit.training.rl.settings import GRPOSettings
 from methods.rlvr import controls
 
@@ -44,8 +44,7 @@ class RLVR(GRPOSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lora_rank < 1 or self.lora_alpha <= 0:
-            raise ConfigError(f"lora_rank={self.lora_rank}, lora_alpha={self.lora_alpha}: both above 0")
+        checked(self, at_least={"lora_rank": 1}, above={"lora_alpha": 0})
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
         """The trained difference, or the trained pairs. Raises what `elicit.training.rl.fit.fit` raises."""

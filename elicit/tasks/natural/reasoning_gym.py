@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from elicit.errors import ConfigError, near
+from elicit.errors import ConfigError, checked
 from elicit.files import seed_of
 from elicit.records import Item
 from elicit.tasks.grading import declaration, extract, verify
@@ -61,8 +61,7 @@ class ReasoningGym(NaturalTask):
     generator_seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ConfigError(f"family={self.family!r} is not whitelisted; {near(self.family, FAMILIES)}")
+        checked(self, one_of={"family": FAMILIES})
 
     @property
     def name(self) -> str:

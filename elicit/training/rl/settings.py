@@ -58,7 +58,8 @@ class GRPOSettings(MethodBase):
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "prompts": 1, "samples": 2, "micro_batch": 1, "dev_items": 1, "kl_rows": 1}
         at_least |= {"save_every": 1, "max_empty_steps": 1, "dev_every": 0, "kl_every": 0, "max_new_tokens": 1}
-        checked(self, at_least=at_least, one_of={"rollouts": ROLLOUTS})
+        above = {"learning_rate": 0, "max_grad_norm": 0}
+        checked(self, at_least=at_least, above=above, one_of={"rollouts": ROLLOUTS})
         if self.batch % self.micro_batch:
             sizes = range(1, min(self.batch, self.micro_batch) + 1)
             raise ConfigError(
@@ -66,8 +67,6 @@ class GRPOSettings(MethodBase):
                 f"(prompts={self.prompts} x samples={self.samples}); "
                 f"use {max(size for size in sizes if self.batch % size == 0)}"
             )
-        if not (self.learning_rate > 0 and self.max_grad_norm > 0):
-            raise ConfigError(f"learning_rate={self.learning_rate}, max_grad_norm={self.max_grad_norm}: above 0")
         if self.train_items is not None and self.train_items < self.prompts:
             raise ConfigError(f"train_items={self.train_items}: at least prompts={self.prompts}")
         if not self.rewards:

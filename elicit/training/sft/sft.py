@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from elicit.errors import ConfigError, MethodError
+from elicit.errors import MethodError, checked
 from elicit.files import content_hash, remove_tree
 from elicit.policy.weights import WeightEdit
 from elicit.training import checkpoints, memory
@@ -68,13 +68,10 @@ class SftConfig:
     """steps between checkpoints for resuming; 0: none"""
 
     def __post_init__(self) -> None:
-        low = [n for n in ("batch", "micro_rows", "max_tokens", "lora_rank") if getattr(self, n) < 1]
-        low += [n for n in ("warmup", "weight_decay", "save_every") if getattr(self, n) < 0]
-        low += [n for n in ("epochs", "max_grad_norm", "lora_alpha") if not getattr(self, n) > 0]
-        low += [n for n in ("steps", "learning_rate") if getattr(self, n) is not None and not getattr(self, n) > 0]
-        if low:
-            shown = ", ".join(f"{name}={getattr(self, name)}" for name in low)
-            raise ConfigError(f"sft: {shown}: too small")
+        at_least = dict.fromkeys(("batch", "micro_rows", "max_tokens", "lora_rank", "steps"), 1)
+        at_least |= dict.fromkeys(("warmup", "weight_decay", "save_every"), 0)
+        above = dict.fromkeys(("epochs", "max_grad_norm", "lora_alpha", "learning_rate"), 0)
+        checked(self, at_least=at_least, above=above, label="sft")
 
     @property
     def rate(self) -> float:
