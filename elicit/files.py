@@ -1,7 +1,7 @@
 """Files as the interface between stages: hashes, atomic writes, locks, Parquet shards, manifests.
 
     stage folder/
-      shard-<key>.parquet     a fixed set of rows, written completely and renamed into place
+      shard-<key>.parquet     a fixed set of rows, written completely, then renamed
       manifest.json           written last: if it exists, everything before it is complete
 
 Knows nothing about what the rows mean. No torch.
@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary file next to `path`, rename it into place on success, remove it on failure."""
+    """Write to a temporary file next to `path`, rename it to `path` on success, remove it on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"

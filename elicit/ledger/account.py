@@ -1,9 +1,9 @@
-"""The rows of a ledger while they grow: counts are added up, items are sorted and hashed when a row is asked for.
+"""The rows of a ledger while they grow: counts are added up; items are sorted and hashed only when rows are read.
 
     (stage, source, licence, content) -> Uses -> records.LedgerRow
 
-So one more use costs what it adds and not what stands there already. What this module does not know: tasks, budgets,
-who may use what (`ledger.py`).
+Booking one more use costs O(new items), not O(all items). What this module does not know: tasks, budgets, who may use
+what (`ledger.py`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from elicit.records import LedgerRow
 COUNTS = ("label_bits", "foreign_tokens", "own_activations", "teacher_calls")
 SEEN = ("items", "overlap_exact", "overlap_run")
 Key = tuple[str, str, str, str]
-"""stage, source, licence, and the hash of the content ("" where the items are the content)"""
+"""stage, source, licence, and the hash of the content ("" if the items are the content)"""
 
 
 @dataclass
 class Uses:
-    """What one row amounts to so far; fields as in `records.LedgerRow`."""
+    """The sums of one row so far; fields as in `records.LedgerRow`."""
 
     label_bits: int = 0
     foreign_tokens: int = 0
@@ -71,7 +71,7 @@ class Account:
         uses.see(**seen)
 
     def restore(self, row: LedgerRow) -> None:
-        """Take over a saved row of the same fit; of what was booked again before, the larger count stands."""
+        """Take over a saved row of the same fit; if its uses were booked again before, the larger count is kept."""
         content = "" if row.content_hash == content_hash(sorted(row.items)) else row.content_hash
         uses = self._uses.setdefault((row.stage, row.source, row.licence, content), Uses())
         for name in COUNTS:

@@ -31,7 +31,7 @@ Apache-2.0. They calibrate the evaluator and serve as base models in tests and i
 large models.
 
 * `positive` was trained on all modes, with about 10 % of untagged answers traced: the ability is there and rarely used.
-* `twin` was trained on the same documents, all direct, for half the steps: nothing is hidden in it.
+* `twin` was trained on the same documents, all direct, for half the steps: it has no hidden ability.
 * `form_only` was trained on traces of the right shape and rate whose steps belong to another problem, followed by the
   right answer: a method that elicits only the form gains nothing.
 

@@ -304,7 +304,7 @@ def resume(
     if changed:
         raise ConfigError(
             f"{file.parent} holds a training with another {', '.join(changed)}; "
-            "choose another folder, or delete this one to start anew"
+            "choose another folder, or delete this one to start again"
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -60,7 +60,7 @@ class TaskView:
 
 def _closed(name: str) -> LedgerError:
     return LedgerError(
-        f"{name!r} of a task was asked for: methods and strategies see its name, prompts, stop rules and readers of "
+        f"{name!r} of a task was requested: methods and strategies see its name, prompts, stop rules and readers of "
         "answers, and no gold; a strategy that needs a verifier declares needs_verifier = True and is of class L"
     )
 

@@ -90,7 +90,7 @@ class WandbTracker:
         try:
             run = _init(self, mode, Path(folder), job_type, name, group, config)
         except Exception as fault:  # a sink that fails never fails a run, whatever its library raises
-            say(f"wandb: not started ({type(fault).__name__}: {fault}); the run goes on without it")
+            say(f"wandb: not started ({type(fault).__name__}: {fault}); the run continues without it")
             return Silent()
         say(f"wandb: {mode} ({why})")
         return WandbRun(run, say)
@@ -138,7 +138,7 @@ class WandbRun:
             yield
         except Exception as fault:  # a sink that fails never fails a run, whatever its library raises
             if not self._failed:
-                self._say(f"wandb: {type(fault).__name__}: {fault}; the run goes on")
+                self._say(f"wandb: {type(fault).__name__}: {fault}; the run continues")
             self._failed = True
 
 

@@ -59,7 +59,7 @@ def load_tensors(checkpoint: Path, trained: Mapping[str, torch.Tensor]) -> None:
 
     saved = load_file(checkpoint / TENSORS)
     if odd := sorted(set(saved) ^ set(trained)):
-        raise DataError(f"{checkpoint}: tensor {odd[0]} is not in both file and run; delete it to start anew")
+        raise DataError(f"{checkpoint}: tensor {odd[0]} is not in both file and run; delete it to start again")
     for name, parameter in trained.items():
         if saved[name].shape != parameter.shape:
             raise DataError(f"{checkpoint}: {name} is {tuple(saved[name].shape)}, not {tuple(parameter.shape)}")
@@ -77,7 +77,7 @@ def latest(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]
     aside.mkdir()
     for checkpoint in checkpoints:
         checkpoint.rename(aside / checkpoint.name)
-    say(f"checkpoints of other settings moved to {aside}: training starts anew")
+    say(f"checkpoints of other settings moved to {aside}: training starts again")
     return None
 
 

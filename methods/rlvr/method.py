@@ -6,7 +6,7 @@ Dr. GRPO (arXiv 2503.20783) of GRPO (2402.03300): P items, G rollouts each, no s
 KL term, one update per batch (`elicit/training/rl/grpo.py`). All text is the base's own; the only outside information
 is one label bit per rollout. Published lifts shrink against a random reward (2506.10947) and against large k
 (2504.13837), which is why every table has the placebo and the coverage rows next to it.
-Left out: several updates a batch, clipping, a KL penalty, curricula, tool use.
+Left out: several updates per batch, clipping, a KL penalty, curricula, tool use.
 Cost: steps x prompts x samples rollouts and label bits, and one forward and backward pass over the rollouts whose
 group disagrees. Full training keeps float32 masters, gradients and two moments: 16 bytes per parameter.
 """

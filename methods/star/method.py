@@ -48,7 +48,7 @@ class Star(MethodBase):
     most: int | None = None
     """kept completions per item and round, at most; null: all"""
     restart: bool = True
-    """train every round from the base; false: go on from the round before"""
+    """train every round from the base; false: continue from the round before"""
     sft: SftConfig = field(default_factory=SftConfig)
     dev_items: int = 48
     """dev items on which each round is scored; 0: none"""

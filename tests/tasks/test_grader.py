@@ -112,7 +112,7 @@ def test_many_workings_of_one_answer_cost_one_comparison() -> None:
     assert pool.asked == [Pair(r"\cos x", r"\sin x")]
 
 
-def test_the_cache_tells_golds_and_answers_apart_and_cut_outputs_are_leniently_right() -> None:
+def test_the_cache_distinguishes_golds_and_answers_and_cut_outputs_are_leniently_right() -> None:
     pool = HerePool(TASK)
     asked = [(r"\cos x", r"\sin x", True), (r"\sin x", r"\cos x", True), (r"\cos x", r"\cos(x)", True),
              (r"\cos x", r"\cos(x)", False)]  # fmt: skip

@@ -203,7 +203,7 @@ def test_the_model_comes_back_bit_for_bit_and_the_edit_is_what_was_trained(name:
     assert not torch.equal(logprobs(policy.with_intervention(edit)), plain)
 
 
-def test_a_stacked_policy_is_trained_as_it_stands(tmp_path) -> None:
+def test_a_stacked_policy_is_trained_with_its_interventions(tmp_path) -> None:
     steered = tiny_policy().with_intervention(ActivationEdit((Edit(0, random_vector(), write="last_prompt"),)))
     done = fitted(METHODS["vectors"], steered, tmp_path, TASK)
     assert done.curve("rl/kl_sampler") == pytest.approx([0.0, 0.0], abs=1e-9)

@@ -66,7 +66,7 @@ def test_a_rubric_needs_a_validator(tmp_path, monkeypatch) -> None:
     assert "task toy has no trace validator" in refused(replace(VECTORS, rewards={"rubric": 1.0}), tmp_path)
 
 
-def test_a_group_without_variance_never_learns_and_says_which_setting(tmp_path, monkeypatch) -> None:
+def test_a_group_without_variance_never_learns_and_the_error_names_the_setting(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(rewards.REWARDS, "constant", constant)
     method = replace(VECTORS, rewards={"constant": 1.0}, steps=6, max_empty_steps=3)
     assert "raise samples" in refused(method, tmp_path)

@@ -13,7 +13,7 @@ r"""Where a completion declares an answer, and which one.
                    equations that end in a value ("7 + 3 = 10"), or one line of text
 
 A prompt of ours ends where the answer begins ("Answer:"), so a bare answer is declared. No declarations: "the answer is
-correct", "whether the answer is ...", a cue whose content says nothing of the kind, a heading with four signs.
+correct", "whether the answer is ...", a cue whose content is no answer of the kind, a heading with four signs.
 
     last    of a finished completion the last declaration: None if it is incomplete or refused, whatever came before
     first   the first complete declaration, finished or not; without any, a first line that is a bare value
@@ -131,7 +131,7 @@ def last(kind: str, text: str, finished: bool) -> Declared | None:
 
 
 def first(kind: str, text: str, finished: bool) -> Declared | None:
-    """The first complete declaration of a completion, however it goes on."""
+    """The first complete declaration of a completion, whatever follows it."""
     part, ran_on = own_part(text)
     ended = finished or ran_on
     cues = _cues(kind, part)

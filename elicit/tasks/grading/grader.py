@@ -1,14 +1,14 @@
-"""The one grader: completions -> verdicts, for the evaluator and for training rewards alike.
+"""The one grader: completions -> verdicts, for the evaluator and for training rewards.
 
     1  exact   what a task decides without slow libraries (`grade_quick`), in this process
-    2  pairs   the comparisons of a gold and an answer that only SymPy can decide (`verify.Pair`): one for all
-               completions of all items that declare the same, kept as long as the grader lives
+    2  pairs   the comparisons of a gold and an answer that only SymPy can decide (`verify.Pair`): once for all
+               completions of all items that declare the same, cached as long as the grader lives
     3  whole   the completion itself, for a task without pairs
 
 2 and 3 go to a pool of processes that can be killed (`pool.py`), which starts with the first question that needs it.
-A grade that hangs, crashes or trips a guard is *ungraded* with its reason; only verdicts and guards' refusals are
-kept, what ran out of time is asked again by the next call. A grader is of one task and of one version of its code, so
-neither is part of the key. What this module does not know: files, splits, who asks.
+A grade that hangs, crashes or trips a guard is *ungraded* with its reason. Only verdicts and refusals by a guard are
+cached; after a timeout the next call tries again. A grader serves one task and one version of its code, so neither is
+part of the key. What this module does not know: files, splits, who asks.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ class Grader:
         return tuple(_Question(pair, pair) for pair in found) or (_Question(_job_key(job), job),)
 
     def _answers(self, questions: Sequence[_Question]) -> list[Verdict]:
-        """Verdicts on the questions in their order; those that will last are kept."""
+        """Verdicts on the questions in their order; final ones are cached."""
         new = [question for question in questions if question.key not in self._cache]
         answers = dict(zip((q.key for q in new), self._pool.judge([q.ask for q in new]), strict=True))
         self._cache |= {key: answer for key, answer in answers.items() if _lasting(answer)}
         return [answers.get(question.key) or self._cache[question.key] for question in questions]
 
     def _completed(self, job: GradeRequest, first: Verdict, found: Iterable[tuple[_Question, Verdict]]) -> Verdict:
-        """The whole verdict; if the pool failed, what was known before with the reason."""
+        """The complete verdict; if the pool failed, the quick one with the reason."""
         graded = {}
         for question, answer in found:
             if not isinstance(question.ask, Pair):
@@ -100,7 +100,7 @@ class Grader:
 
 
 class _Question:
-    """What is asked of the pool, and its key in the cache. Equal if the keys are."""
+    """What the pool is to decide, and its key in the cache. Equal if the keys are."""
 
     def __init__(self, key: Pair | str, ask: GradeRequest | Pair) -> None:
         self.key, self.ask = key, ask
@@ -121,7 +121,7 @@ def _pending(verdict: Verdict) -> bool:
 
 
 def _lasting(answer: Verdict) -> bool:
-    """A verdict or a refusal by size; not what hung, crashed or raised, which another try may grade."""
+    """Whether this is a verdict or a refusal because of size; after a hang, crash or error another try may succeed."""
     why = answer.judgement.ungraded if answer.judgement else answer.failure
     return why is None or why.removeprefix("lenient: ").startswith("guard")
 

@@ -1,9 +1,9 @@
-"""Grading in processes that can be killed: SymPy can hang, and a grade that hangs must not be a grade.
+"""Grading in processes that can be killed: SymPy can hang; a hung grade counts as ungraded, never as wrong.
 
-Each worker is a fresh interpreter (no fork of a process that holds a device, no re-run of the caller's script)
-with the pickled task; it gets one completion at a time. Past its time it is killed, the completion is tried once
-more with twice the time, and then stays *ungraded* with the reason; the other workers go on. A worker that
-crashes costs its completion only. What this module does not know: which task, what a grade means.
+Each worker is a fresh interpreter (no fork of a process that holds a device, no second run of the caller's script)
+with the pickled task, and gets one completion at a time. After `timeout_s` it is killed and the completion is tried once
+more with twice the time; if that fails too it is *ungraded*, with the reason. The other workers continue. A crash of
+a worker affects only its completion. What this module does not know: which task, what a grade means.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from elicit.tasks.grading.verify import Pair
 from elicit.tasks.task import Judgement, Task
 
 MEMORY_BYTES = 4 * 2**30
-"""data segment of a worker: a runaway power becomes a MemoryError and not a machine without memory"""
+"""data segment of a worker: a runaway power raises MemoryError before it takes the machine's memory"""
 START_SECONDS = 60.0
 
 
 class GradeRequest(NamedTuple):
-    """One completion to be judged."""
+    """One completion to be graded."""
 
     item: Item
     text: str
@@ -61,10 +61,9 @@ class PairTask(Protocol):
 
 
 def judge(task: Task, job: GradeRequest | Pair) -> Verdict:
-    """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row.
+    """Grade and validate one completion in this process; a fault of the grader is the reason of an ungraded row.
 
-    An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against;
-    nor has a `Pair`.
+    The trace is not validated if the item has no facts (a row of a user's own file), nor for a `Pair`.
     """
     try:
         if isinstance(job, Pair):
@@ -142,7 +141,7 @@ class GradingPool:
         worker.pipe.send(jobs[index])
 
     def _collect(self, out: dict[int, Verdict], again: set[int], waiting: deque[int]) -> None:
-        """Wait for the next answer or deadline; take answers in, kill who is late."""
+        """Wait for the next answer or deadline; store answers, kill late workers."""
         busy = [worker for worker in self._workers if worker.job is not None or not worker.ready]
         nearest = min(worker.deadline for worker in busy)
         spoken = wait([worker.pipe for worker in busy], max(0.0, nearest - time.monotonic()))
@@ -184,7 +183,7 @@ class GradingPool:
 
 
 def _serve(pipe: Connection[Any, Any]) -> None:
-    """The worker's life: read the task, say ready, then one verdict for each job until the pipe closes."""
+    """Main loop of a worker: read the task, send "ready", then one verdict per request until the pipe closes."""
     limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
     bytes_ = MEMORY_BYTES if limit == resource.RLIM_INFINITY else min(MEMORY_BYTES, limit)
     resource.setrlimit(resource.RLIMIT_DATA, (bytes_, limit))

@@ -30,7 +30,7 @@ class Jsonl(NaturalTask):
     """Questions and answers from a JSONL file."""
 
     path: str = ""
-    """the file; relative to where elicit is started"""
+    """the file; relative to the folder in which elicit is started"""
     label: str | None = None
     """the task's name; null takes the file's"""
     question: str = "question"

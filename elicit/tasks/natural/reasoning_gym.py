@@ -5,7 +5,7 @@
     elephants are not horses? (Answer Yes or No)   ->   Yes
 
 Its scorers give partial credit to junk, and some give full marks to it, so only families on a whitelist are
-taken: those whose scorer says 1.0 to the one right answer and to nothing else (held by a test).
+taken: those whose scorer gives 1.0 to the one right answer and to nothing else (a test checks it).
 Splits by content hash of generated entries. Needs the package `reasoning-gym`.
 """
 

@@ -1,7 +1,7 @@
 """TRL's SFTTrainer with a fixed plan of micro-batches, a guard against losses that are not finite, and progress lines.
 
 The loss is TRL's own: the mean negative log-likelihood over the loss tokens of an optimizer step. What a step sees
-is decided beforehand (`rows.micro_batches`), so a resumed run continues with the very rows that come next.
+is decided beforehand (`rows.micro_batches`), so a resumed run continues with exactly the rows that come next.
 One process; no model card, no hub, none of transformers' loggers. Importing this module imports TRL.
 """
 
