@@ -51,8 +51,8 @@ def choices(group: str) -> dict[str, Path]:
 class Composer:
     """The configurations of one command. Overrides with the same group choices share one hydra composition.
 
-    Hydra merges the YAML files that the group choices name, then sets the values in the order given. Merging takes a few
-    tenths of a second and is kept; values are set here on a copy, by the call that hydra itself makes. So seeds,
+    Hydra merges the YAML files that the group choices name, then sets the values in the order given. Merging takes a
+    few tenths of a second and is kept; values are set here on a copy, by the call that hydra itself makes. So seeds,
     placebos, rivals and sweeps over fields cost no second composition.
     """
 

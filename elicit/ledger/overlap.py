@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Overlap(NamedTuple):
-    """Sorted ids of evaluation items: those whose whole question is in a text, those that share a run of words with it."""
+    """Sorted ids of evaluation items: those whose whole question is in a text, those that share a run with it."""
 
     exact: list[str]
     run: list[str]

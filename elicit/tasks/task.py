@@ -34,8 +34,8 @@ class Judgement:
     """A grade before it is a row. `strict=None`: ungraded, and `ungraded` gives the reason.
 
     `first` is a third reading next to strict and lenient: the verdict on the first complete declaration anywhere in the
-    completion, whatever follows it (a right answer followed by rambling), and `first_answer` is that answer. None if the
-    task has no such reading, or if the verdict is open.
+    completion, whatever follows it (a right answer followed by rambling), and `first_answer` is that answer. None if
+    the task has no such reading, or if the verdict is open.
     """
 
     strict: bool | None

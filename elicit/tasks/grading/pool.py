@@ -1,9 +1,9 @@
 """Grading in processes that can be killed: SymPy can hang; a hung grade counts as ungraded, never as wrong.
 
 Each worker is a fresh interpreter (no fork of a process that holds a device, no second run of the caller's script)
-with the pickled task, and gets one completion at a time. After `timeout_s` it is killed and the completion is tried once
-more with twice the time; if that fails too it is *ungraded*, with the reason. The other workers continue. A crash of
-a worker affects only its completion. What this module does not know: which task, what a grade means.
+with the pickled task, and gets one completion at a time. After `timeout_s` it is killed and the completion is tried
+once more with twice the time; if that fails too it is *ungraded*, with the reason. The other workers continue. A crash
+of a worker affects only its completion. What this module does not know: which task, what a grade means.
 """
 
 from __future__ import annotations

@@ -208,6 +208,6 @@ def _by_sympy(pair: Pair) -> bool | None:
 
 
 def answer_span(kind: str, text: str) -> tuple[int, int] | None:
-    """Span of the declared number, option or formula; without a declaration, of the last one before the text runs on."""
+    """Span of the declared number, option or formula; without a declaration, the last before the text runs on."""
     declared = declaration.last(kind, text, True)
     return (declared.start, declared.end) if declared else loose.last_span(kind, extract.own_part(text)[0])
