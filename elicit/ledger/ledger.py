@@ -306,23 +306,24 @@ class Ledger:
     ) -> None:
         """Add to the row of (stage, source, licence, content): uses of one kind are one row."""
         _check_stage(stage)
-        counts = {
-            "label_bits": label_bits, "foreign_tokens": foreign_tokens,
-            "own_activations": own_activations, "teacher_calls": teacher_calls,
-        }  # fmt: skip
-        overlap = self._overlap(texts)
-        key = (stage, source, licence, content)
-        self._account.book(key, counts, items=items, overlap_exact=overlap.exact, overlap_run=overlap.run)
-
-    def _overlap(self, texts: Sequence[str]) -> Overlap:
-        """What foreign texts share with the items of closed splits; the result goes to the row, not to the method."""
-        if not any(text.strip() for text in texts):
-            return Overlap([], [])
-        if self._index is None:
-            closed = [split for split in self._task.splits() if split not in OPEN_SPLITS]
-            with door():
-                self._index = OverlapIndex(item for split in closed for item in self._task.items(split))
-        return self._index.of(texts)
+        # what foreign texts share with the items of closed splits goes to the row, not to the method
+        overlap = Overlap([], [])
+        if any(text.strip() for text in texts):
+            if self._index is None:
+                closed = [split for split in self._task.splits() if split not in OPEN_SPLITS]
+                with door():
+                    self._index = OverlapIndex(item for split in closed for item in self._task.items(split))
+            overlap = self._index.of(texts)
+        self._account.book(
+            (stage, source, licence, content),
+            label_bits=label_bits,
+            foreign_tokens=foreign_tokens,
+            own_activations=own_activations,
+            teacher_calls=teacher_calls,
+            items=items,
+            overlap_exact=overlap.exact,
+            overlap_run=overlap.run,
+        )
 
 
 def data_class(rows: Sequence[LedgerRow]) -> str:

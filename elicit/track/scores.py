@@ -36,6 +36,7 @@ GROUPS = ("support", "valid", "likelihood", "kl", "split", "edit")
 COSTS = ("tokens", "aux_tokens", "flops", "fit_seconds", "seconds", "seconds_amortised", "peak_bytes")
 NAMED = ("acc", "cov", "maj", "gain", "ef", "ctrl", "matched", "matched_support", *GROUPS, "cost", "p")
 """first parts of the keys that `flat` logs by name"""
+ITEM_COLUMNS = ("item", "cluster", "seed", "right", "n", "tokens")
 LATER = ("cov_net", "pass_hat", "support/excess")
 """keys that the report shows and wandb does not: the summary keeps the keys of the first version"""
 
@@ -62,14 +63,16 @@ def track_comparison(source: Source, folder: Path, tracker: Tracker, say: Callab
     items = read_rows([items_path]) if items_path.exists() else []
     for score in score_runs(comparison):
         own, line = folder / "tracked" / score.folder, score.line
-        logged, fingerprint = own / "wandb" / "told.txt", _fingerprint(score)
+        logged = own / "wandb" / "told.txt"
+        fingerprint = content_hash({key: str(value) for key, value in score.values.items()})
         if logged.exists() and logged.read_text(encoding="utf-8").strip() == fingerprint:
             continue
         about = config | {"policy": line.id, "role": line.role, "prompt": line.prompt}
         run = tracker.start(own, "score", score.name, group, about, say)
         _log_curves(run, line)
         ids = {line.id, *(member.id for member in line.members)}
-        _log_items(run, [row for row in items if row["policy"] in ids and row["role"] == line.role])
+        if own_items := [row for row in items if row["policy"] in ids and row["role"] == line.role]:
+            run.table("items", ITEM_COLUMNS, [[row.get(column) for column in ITEM_COLUMNS] for row in own_items])
         run.summary(score.values)
         run.finish()
         if (own / "wandb").is_dir():
@@ -88,17 +91,15 @@ def _read(source: Source) -> Comparison:
     return source if isinstance(source, Comparison) else read_comparison(source)
 
 
-def _fingerprint(score: Score) -> str:
-    return content_hash({key: str(value) for key, value in score.values.items()})
-
-
 def score_runs(source: Source) -> list[Score]:
     """One score per policy (base rungs and ceilings included), all with the same summary keys."""
     comparison = _read(source)
     lines = comparison.lines
     flats = [flat(line, comparison.columns) for line in lines]
     keys = sorted({key for values in flats for key in values})
-    unmeasured = {key: _unmeasured(key) for key in keys}
+    unmeasured = {
+        key: NOT_MEASURED if key.rsplit("/", 1)[-1] in ("why", "class", "verdict") else MISSING for key in keys
+    }
     filled = [unmeasured | values for values in flats]
     prompts = sorted({line.prompt for line in lines})
     out = []
@@ -121,10 +122,6 @@ def score_runs(source: Source) -> list[Score]:
 def _arm(line: Line) -> tuple[str | None, ...]:
     """What the lines of one arm at several prompts share; the rungs of the base are one arm."""
     return ("base",) if line.role in ("base", "prompt") else (line.role, line.name, line.arm)
-
-
-def _unmeasured(key: str) -> str:
-    return NOT_MEASURED if key.rsplit("/", 1)[-1] in ("why", "class", "verdict") else MISSING
 
 
 def flat(line: Line, columns: Sequence[Column] = ()) -> Values:
@@ -212,12 +209,6 @@ def _log_curves(run: Run, line: Line) -> None:
     for k, row in sorted(rows.items()):
         values = {"tokens": k * tokens if tokens else None, "label_bits": bits, **row}
         run.log({"step": k, "k": k} | {key: value for key, value in values.items() if value is not None})
-
-
-def _log_items(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = ["item", "cluster", "seed", "right", "n", "tokens"]
-    if rows:
-        run.table("items", columns, [[row.get(column) for column in columns] for row in rows])
 
 
 def tables(source: Source) -> list[tuple[str, list[str], list[list[Any]]]]:

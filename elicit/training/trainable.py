@@ -146,11 +146,21 @@ class Lora:
 
     @contextmanager
     def attached(self, model: Any) -> Iterator[None]:
+        from peft import LoraConfig, inject_adapter_in_model
+
         self._model = model
         plain = self._targeted(model)
         flags = {name: p.requires_grad for name, p in model.named_parameters()}
+        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(plain), task_type="CAUSAL_LM")
         try:
-            self._inject(model)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                inject_adapter_in_model(config, model)
+            for name, parameter in model.named_parameters():
+                trained = ".lora_" in name
+                parameter.requires_grad_(trained)
+                if trained:
+                    parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
             self._swaps = {name: (module, model.get_submodule(name)) for name, module in plain.items()}
             yield
         finally:
@@ -172,20 +182,6 @@ class Lora:
             hint = near(missing[0], set(last_names.values()))
             raise ConfigError(f"lora_targets: {type(model).__name__} has no linear layer {missing[0]!r}; {hint}")
         return {name: module for name, module in inner.items() if last_names[name] in self.targets}
-
-    def _inject(self, model: Any) -> None:
-        from peft import LoraConfig, inject_adapter_in_model
-
-        names = list(self._targeted(model))
-        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=names, task_type="CAUSAL_LM")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            inject_adapter_in_model(config, model)
-        for name, parameter in model.named_parameters():
-            trained = ".lora_" in name
-            parameter.requires_grad_(trained)
-            if trained:
-                parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
 
     def trained(self) -> dict[str, nn.Parameter]:
         return {

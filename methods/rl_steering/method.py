@@ -15,7 +15,7 @@ optimizer state for the vectors alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import checked
 from elicit.training.rl.settings import GRPOSettings
@@ -65,26 +65,22 @@ class RLSteering(GRPOSettings):
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> ActivationEdit:
         """The trained vectors. Raises what `elicit.training.rl.fit.fit` raises."""
-        from elicit.training.rl.fit import fit
-        from methods.rl_steering.controls import changed
-
-        def trainable(items: list[Item], seed: int) -> Trainable:
-            return self._vectors(policy, ledger, context, items)
-
-        edit: Any = fit(self, self.name, policy, ledger, context, trainable)
-        return changed(edit, self.after, context.rng)
-
-    def _vectors(self, policy: Policy, ledger: Ledger, context: Context, items: list[Item]) -> Trainable:
         from elicit.policy.layers import width
         from elicit.policy.residuals import layer_numbers
+        from elicit.training.rl.fit import fit
         from elicit.training.rl.vectors import Vectors, residual_rms
+        from methods.rl_steering.controls import changed
 
-        numbers = layer_numbers(policy, self.layers)
-        prompts = [policy.prompt_ids(item.question) for item in items[: self.rms_prompts]]
-        ledger.activations(sum(map(len, prompts)))
-        rms_L = residual_rms(policy, prompts, numbers)
-        context.log({f"vectors/residual_rms/{layer}": rms for layer, rms in zip(numbers, rms_L, strict=True)})
-        return Vectors(numbers, width(policy.checkpoint.model), rms_L, self.write)
+        def vectors(items: list[Item], seed: int) -> Trainable:
+            numbers = layer_numbers(policy, self.layers)
+            prompts = [policy.prompt_ids(item.question) for item in items[: self.rms_prompts]]
+            ledger.activations(sum(map(len, prompts)))
+            rms_L = residual_rms(policy, prompts, numbers)
+            context.log({f"vectors/residual_rms/{layer}": rms for layer, rms in zip(numbers, rms_L, strict=True)})
+            return Vectors(numbers, width(policy.checkpoint.model), rms_L, self.write)
+
+        edit = fit(self, self.name, policy, ledger, context, vectors)
+        return changed(edit, self.after, context.rng)  # type: ignore[arg-type]
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin; random directions with the norms of the trained vectors."""

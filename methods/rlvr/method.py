@@ -49,15 +49,14 @@ class RLVR(GRPOSettings):
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
         """The trained difference, or the trained pairs. Raises what `elicit.training.rl.fit.fit` raises."""
         from elicit.training.rl.fit import fit
-
-        return fit(self, self.name, policy, ledger, context, self._trainable)  # type: ignore[return-value]
-
-    def _trainable(self, items: list[Item], seed: int) -> Trainable:
         from elicit.training.trainable import FullWeights, Lora
 
-        if self.parameters == "full":
-            return FullWeights()
-        return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
+        def trainable(items: list[Item], seed: int) -> Trainable:
+            if self.parameters == "full":
+                return FullWeights()
+            return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
+
+        return fit(self, self.name, policy, ledger, context, trainable)  # type: ignore[return-value]
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin."""

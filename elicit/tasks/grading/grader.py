@@ -13,7 +13,7 @@ part of the key. What this module does not know: files, splits, who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -63,70 +63,44 @@ class Grader:
         # 1) exactly, each different completion once
         keys = [(job.item.id, job.item.gold, job.text, job.finished) for job in jobs]
         different = dict(zip(keys, jobs, strict=True))
-        out = {key: self._first(job) for key, job in different.items()}
-        pending = {key: job for key, job in different.items() if _pending(out[key])}
-        # 2) the comparisons that they wait for, each different one once; 3) completions without comparisons as a whole
-        asked = {key: self._questions(job) for key, job in pending.items()}
-        questions = list(dict.fromkeys(question for each in asked.values() for question in each))
-        answers = dict(zip(questions, self._answers(questions), strict=True))
+        out = {key: self._quickly(job) for key, job in different.items()}
+        pending = {key: job for key, job in different.items() if out[key].pending}
+        # 2) what the pool has to decide: comparisons of a gold and an answer, or a completion without any as a whole
+        questions: dict[Pair | str, Pair | GradeRequest] = {}
+        asked: dict[tuple[str, str | None, str, bool], list[Pair | str]] = {}
         for key, job in pending.items():
-            out[key] = self._completed(job, out[key], [(question, answers[question]) for question in asked[key]])
+            pairs = self._paired.pairs(*job) if self._paired else ()
+            of_job: dict[Pair | str, Pair | GradeRequest] = {pair: pair for pair in pairs} or {content_hash(key): job}
+            questions |= of_job
+            asked[key] = list(of_job)
+        # 3) each different question once; a verdict or a refusal because of size is final, after a hang, a crash or an
+        #    error another try may succeed
+        new = {name: question for name, question in questions.items() if name not in self._cache}
+        answers = dict(zip(new, self._pool.judge(list(new.values())), strict=True))
+        for question, answer in answers.items():
+            why = answer.judgement.ungraded if answer.judgement else answer.failure
+            if why is None or why.removeprefix("lenient: ").startswith("guard"):
+                self._cache[question] = answer
+        # 4) complete the pending verdicts
+        for key, job in pending.items():
+            verdicts = {question: answers.get(question) or self._cache[question] for question in asked[key]}
+            out[key] = self._completed(job, out[key], verdicts)
         return [out[key] for key in keys]
 
-    def _first(self, job: GradeRequest) -> Verdict:
+    def _quickly(self, job: GradeRequest) -> Verdict:
         return judge(self._quick, job) if self._quick.grade else Verdict(None, None, PENDING)  # type: ignore[arg-type]
 
-    def _questions(self, job: GradeRequest) -> tuple[_Question, ...]:
-        found = self._paired.pairs(*job) if self._paired else ()
-        return tuple(_Question(pair, pair) for pair in found) or (_Question(_job_key(job), job),)
-
-    def _answers(self, questions: Sequence[_Question]) -> list[Verdict]:
-        """Verdicts on the questions in their order; final ones are cached."""
-        new = [question for question in questions if question.key not in self._cache]
-        answers = dict(zip((q.key for q in new), self._pool.judge([q.ask for q in new]), strict=True))
-        self._cache |= {key: answer for key, answer in answers.items() if _lasting(answer)}
-        return [answers.get(question.key) or self._cache[question.key] for question in questions]
-
-    def _completed(self, job: GradeRequest, first: Verdict, found: Iterable[tuple[_Question, Verdict]]) -> Verdict:
+    def _completed(self, job: GradeRequest, first: Verdict, verdicts: Mapping[Pair | str, Verdict]) -> Verdict:
         """The complete verdict; if the pool failed, the quick one with the reason."""
         graded = {}
-        for question, answer in found:
-            if not isinstance(question.ask, Pair):
-                return answer if answer.judgement or first.judgement is None else _failed(first, answer)
-            failure = Judgement(None, None, question.ask.answer, None, answer.failure)
-            graded[question.ask] = answer.judgement or failure
+        for question, answer in verdicts.items():
+            if isinstance(question, Pair):
+                failure = Judgement(None, None, question.answer, None, answer.failure)
+                graded[question] = answer.judgement or failure
+            elif answer.judgement or first.judgement is None:
+                return answer
+            else:
+                reason = answer.failure if first.judgement.strict is None else f"lenient: {answer.failure}"
+                return Verdict(replace(first.judgement, ungraded=reason), first.violation)
         assert self._paired is not None  # only such tasks ask pairs
         return Verdict(self._paired.completed(*job, graded), first.violation)
-
-
-class _Question:
-    """What the pool is to decide, and its key in the cache. Equal if the keys are."""
-
-    def __init__(self, key: Pair | str, ask: GradeRequest | Pair) -> None:
-        self.key, self.ask = key, ask
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-def _job_key(job: GradeRequest) -> str:
-    return content_hash([job.item.id, job.item.gold, job.text, job.finished])
-
-
-def _pending(verdict: Verdict) -> bool:
-    return verdict.failure == PENDING or (verdict.judgement is not None and verdict.judgement.ungraded == PENDING)
-
-
-def _lasting(answer: Verdict) -> bool:
-    """Whether this is a verdict or a refusal because of size; after a hang, crash or error another try may succeed."""
-    why = answer.judgement.ungraded if answer.judgement else answer.failure
-    return why is None or why.removeprefix("lenient: ").startswith("guard")
-
-
-def _failed(first: Verdict, answer: Verdict) -> Verdict:
-    assert first.judgement is not None
-    reason = answer.failure if first.judgement.strict is None else f"lenient: {answer.failure}"
-    return Verdict(replace(first.judgement, ungraded=reason), first.violation)

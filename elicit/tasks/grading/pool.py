@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 from elicit.errors import ConfigError, DataError
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
-from elicit.tasks.grading.verify import Pair
+from elicit.tasks.grading.verify import PENDING, Pair
 from elicit.tasks.task import Judgement, Task
 
 MEMORY_BYTES = 4 * 2**30
@@ -47,6 +47,11 @@ class Verdict(NamedTuple):
     judgement: Judgement | None
     violation: Violation | None
     failure: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the judgement waits for comparisons in the pool."""
+        return PENDING in (self.failure, self.judgement.ungraded if self.judgement else None)
 
 
 @runtime_checkable
@@ -118,7 +123,9 @@ class GradingPool:
                 self._workers.append(self._start())
             for worker in self._workers:
                 if worker.ready and worker.job is None and waiting:
-                    self._give(worker, waiting.popleft(), jobs, again)
+                    worker.job = index = waiting.popleft()
+                    worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
+                    worker.pipe.send(jobs[index])
             self._collect(out, again, waiting)
         return [out[index] for index in range(len(jobs))]
 
@@ -134,11 +141,6 @@ class GradingPool:
         theirs.close()
         ours.send_bytes(task)
         return _Worker(process, ours)
-
-    def _give(self, worker: _Worker, index: int, jobs: Sequence[GradeRequest | Pair], again: set[int]) -> None:
-        worker.job = index
-        worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
-        worker.pipe.send(jobs[index])
 
     def _collect(self, out: dict[int, Verdict], again: set[int], waiting: deque[int]) -> None:
         """Wait for the next answer or deadline; store answers, kill late workers."""

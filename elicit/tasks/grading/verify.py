@@ -115,19 +115,17 @@ def _judgement(kind: str, answers: Readings, compare: Callable[[str], bool | Non
                 verdicts[answer], why[answer] = None, f"guard: {fault}"
             except _Failed as fault:
                 verdicts[answer], why[answer] = None, str(fault)
+    # why the strict or the lenient verdict is open; an open first verdict is not reported
+    ungraded = None
+    if any(verdict is None and answer not in why for answer, verdict in verdicts.items()):
+        ungraded = PENDING
+    elif answers.strict in why:
+        ungraded = why[answers.strict or ""]
+    elif answers.lenient in why:
+        ungraded = f"lenient: {why[answers.lenient or '']}"
     strict, lenient, first = (False if answer is None else verdicts[answer] for answer in answers)
     named = None if answers.strict is None else answer_class(kind, answers.strict)
-    return Judgement(strict, lenient, answers.strict, named, _ungraded(answers, verdicts, why), first, answers.first)
-
-
-def _ungraded(answers: Readings, verdicts: Mapping[str, bool | None], why: Mapping[str, str]) -> str | None:
-    """Why the strict or the lenient verdict is open, None if neither is; an open first verdict is not reported."""
-    open_answers = [answer for answer in answers if answer is not None and verdicts[answer] is None]
-    if any(answer not in why for answer in open_answers):
-        return PENDING
-    if answers.strict in why:
-        return why[answers.strict or ""]
-    return f"lenient: {why[answers.lenient or '']}" if answers.lenient in why else None
+    return Judgement(strict, lenient, answers.strict, named, ungraded, first, answers.first)
 
 
 class _Failed(Exception):
@@ -146,14 +144,9 @@ def exact(kind: str, gold: str, answer: str) -> bool | None:
 
 def _math(gold: Answer, answer: Answer, decide: equivalence.Decide) -> bool | None:
     same = equivalence.same(gold, answer, decide)
-    if same is False and gold.kind == "expression" and answer.kind == "number" and not answer.unit:
-        return _worked_out(gold, answer, decide)
-    return same
-
-
-def _worked_out(gold: Answer, answer: Answer, decide: equivalence.Decide) -> bool | None:
-    """Whether a number is the value of a gold that is an unevaluated expression, such as 10!."""
-    form = normal.form(gold.text)
+    if same is not False or gold.kind != "expression" or answer.kind != "number" or answer.unit:
+        return same
+    form = normal.form(gold.text)  # an unevaluated expression, such as 10!: is the number its value?
     if form is not None:
         return normal.constant(form) == answer.value
     return False if equivalence.letters_of(gold.text) else decide("expression", gold.text, answer.text)
