@@ -128,10 +128,14 @@ def flat(line: Line, columns: Sequence[Column] = ()) -> Values:
     """The summary keys of one line: the documented names, then every other column under its own key."""
     finish = line.under("finish")
     out: Values = {
-        "class": line.data_class or "unaccounted", "seeds": line.seeds, "n": line.n, "n_items": line.n_items,
+        "class": line.data_class or "unaccounted",
+        "seeds": line.seeds,
+        "n": line.n,
+        "n_items": line.n_items,
         "trunc/rate": (line.number("finish/length") or 0.0) if finish else None,
-        "noans/rate": line.number("noanswer"), "ungraded/rate": line.number("ungraded"),
-    }  # fmt: skip
+        "noans/rate": line.number("noanswer"),
+        "ungraded/rate": line.number("ungraded"),
+    }
     out |= _estimate("acc/strict", line.get("acc/strict")) | _estimate("acc/lenient", line.get("acc/lenient"))
     for name in ("cov", "maj"):
         out |= _curve(name, line.curves.get(name))
@@ -215,22 +219,29 @@ def tables(source: Source) -> list[tuple[str, list[str], list[list[Any]]]]:
     """(name, columns, rows) of the compare run: the scorecard, who solves what, traces side by side."""
     comparison = _read(source)
     scores = score_runs(comparison)
-    shown = ["policy", "role", "prompt", "class", "acc/strict", "acc/strict/lo", "acc/strict/hi", "ef/B1/C4/point",
-             "ef/B1/C4/lo", "ef/B1/C4/hi", "ef/B1/C4/why", "ctrl/gain", "ctrl/lo", "ctrl/hi", "ctrl/why", "n",
-             "n_items", "seeds"]  # fmt: skip
+    shown = [
+        *("policy", "role", "prompt", "class", "acc/strict", "acc/strict/lo", "acc/strict/hi"),
+        *("ef/B1/C4/point", "ef/B1/C4/lo", "ef/B1/C4/hi", "ef/B1/C4/why"),
+        *("ctrl/gain", "ctrl/lo", "ctrl/hi", "ctrl/why", "n", "n_items", "seeds"),
+    ]
     # the column of a table holds one type: a missing number is None there
     cells = [[None if score.values[key] == MISSING else score.values[key] for key in shown] for score in scores]
     out: list[tuple[str, list[str], list[list[Any]]]] = [("scorecard", shown, cells)]
     by_policy = comparison.solves.by_policy
-    solved = {score.name: by_policy[score.line.id] for score in scores
-              if score.line.role != "ceiling" and by_policy.get(score.line.id)}  # fmt: skip
+    solved = {
+        score.name: by_policy[score.line.id]
+        for score in scores
+        if score.line.role != "ceiling" and by_policy.get(score.line.id)
+    }
     if solved:
         rows = [[item, *(shares[i] for shares in solved.values())] for i, item in enumerate(comparison.solves.items)]
         out.append(("solves", ["item", *solved], rows))
     if comparison.traces:
         names: dict[str | None, str] = {line.id: line.name for line in comparison.lines}
-        out.append(("traces", ["item", "kind", "question", "gold", "base", "policy", "method"], [
-            [trace.item, trace.kind, trace.question, trace.gold, trace.base.text,
-             names.get(trace.method.policy, trace.method.policy), trace.method.text]
-            for trace in comparison.traces]))  # fmt: skip
+        rows = []
+        for trace in comparison.traces:
+            policy = names.get(trace.method.policy, trace.method.policy)
+            about = [trace.item, trace.kind, trace.question, trace.gold]
+            rows.append([*about, trace.base.text, policy, trace.method.text])
+        out.append(("traces", ["item", "kind", "question", "gold", "base", "policy", "method"], rows))
     return out

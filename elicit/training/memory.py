@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,6 +27,8 @@ from elicit.sampling.loop.step_loop import SLOTS
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from elicit.policy.checkpoint import Checkpoint
 
 GB = 1e9
@@ -66,7 +68,7 @@ class Memory:
 
 
 def estimate(
-    model: Any,
+    model: PreTrainedModel,
     trained: int,
     *,
     micro_batch: int,
@@ -108,7 +110,7 @@ def estimate(
 
 
 def estimate_rl(
-    model: Any,
+    model: PreTrainedModel,
     settings: GRPOSettings,
     trained: int,
     vectors: bool,
@@ -139,7 +141,7 @@ def estimate_rl(
     )
 
 
-def kept_per_token(model: Any, size: int, vectors: bool) -> int:
+def kept_per_token(model: PreTrainedModel, size: int, vectors: bool) -> int:
     """Bytes that one block keeps per token for its backward pass, with an attention kernel that keeps no scores.
 
     Two norms keep their float32 input; attention keeps queries, keys, values and output; a gated MLP keeps gate, its
@@ -157,7 +159,7 @@ def kept_per_token(model: Any, size: int, vectors: bool) -> int:
     return 16 * width + size * (4 * width + 2 * heads * head + 4 * inner)
 
 
-def _heads(model: Any) -> tuple[int, int]:
+def _heads(model: PreTrainedModel) -> tuple[int, int]:
     """(heads of keys and values, their width)."""
     config = layers.text_config(model)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads

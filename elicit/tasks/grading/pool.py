@@ -83,7 +83,7 @@ def judge(task: Task, job: GradeRequest | Pair) -> Verdict:
 @dataclass
 class _Worker:
     process: subprocess.Popen[bytes]
-    pipe: Connection[Any, Any]
+    pipe: Connection[GradeRequest | Pair, Verdict]
     ready: bool = False
     job: int | None = None
     deadline: float = field(default_factory=lambda: time.monotonic() + START_SECONDS)

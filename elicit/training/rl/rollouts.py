@@ -121,9 +121,11 @@ class VllmEngine:
 
     def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         _, ids, logps, _ = trainer.vllm_generation.generate(
-            prompts=[list(job.prompt_ids) for job in jobs], images=None, num_generations=trainer.num_generations,
+            prompts=[list(job.prompt_ids) for job in jobs],
+            images=None,
+            num_generations=trainer.num_generations,
             profiler=nullcontext(),
-        )  # fmt: skip
+        )
         vocabulary = int(self.checkpoint.model.config.get_text_config().vocab_size)
         finder = StopFinder(self.decoder, stop.strings, vocabulary)
         # vLLM returns a log-prob, or a list whose first entry belongs to the drawn token

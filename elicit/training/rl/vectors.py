@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -25,6 +25,9 @@ from elicit.policy import layers, positions
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.policy import Policy
 from elicit.policy.residuals import block_outputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ATTRIBUTE = "elicit_vectors"
 """attribute of the model that holds the vectors while attached, so that gradient clipping includes them"""
@@ -42,12 +45,12 @@ class Vectors(nn.Module):
         self.on = True
         """False inside `base`"""
 
-    def size(self, model: Any) -> int:
+    def size(self, model: PreTrainedModel) -> int:
         """Layers times width."""
         return sum(parameter.numel() for parameter in self.relative.values())
 
     @contextmanager
-    def attached(self, model: Any) -> Iterator[None]:
+    def attached(self, model: PreTrainedModel) -> Iterator[None]:
         changes: dict[int, Callable[[torch.Tensor], torch.Tensor | None]]
         changes = {layer: partial(self._added, layer) for layer in self.numbers}
         self.to(next(model.parameters()).device)
