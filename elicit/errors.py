@@ -64,12 +64,13 @@ def checked(
     settings: Any,
     *,
     at_least: Mapping[str, float] | None = None,
+    above: Mapping[str, float] | None = None,
     one_of: Mapping[str, Collection[str]] | None = None,
     label: str = "",
 ) -> None:
     """Check fields of a settings dataclass, as the last line of its `__post_init__`.
 
-        checked(self, at_least={"items": 1, "curve": 0}, one_of={"keep": ("last", "best")}, label=self.name)
+        checked(self, at_least={"items": 1, "curve": 0}, above={"rate": 0}, one_of={"keep": ("last", "best")})
 
     A field of type `... | None` may be None. Raises ConfigError that names every fault; `label` comes first in it.
     """
@@ -79,6 +80,10 @@ def checked(
         value = getattr(settings, name)
         if not (value is None and name in optional) and not value >= least:
             faults.append(f"{name}={value}: {'null, or ' if name in optional else ''}{least} or more")
+    for name, least in (above or {}).items():
+        value = getattr(settings, name)
+        if not (value is None and name in optional) and not value > least:
+            faults.append(f"{name}={value}: {'null, or ' if name in optional else ''}above {least}")
     for name, known in (one_of or {}).items():
         value = getattr(settings, name)
         if not (value is None and name in optional) and value not in known:

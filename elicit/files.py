@@ -1,7 +1,7 @@
 """Files as the interface between stages: hashes, atomic writes, locks, Parquet shards, manifests.
 
     stage folder/
-      shard-<key>.parquet     a fixed set of rows, written completely and renamed into place
+      shard-<key>.parquet     a fixed set of rows, written completely, then renamed
       manifest.json           written last: if it exists, everything before it is complete
 
 Knows nothing about what the rows mean. No torch.
@@ -24,7 +24,7 @@ from typing import Any
 from elicit.errors import DataError, StageError
 
 
-def content_hash(value: Any, length: int = 16) -> str:
+def content_hash(value: object, length: int = 16) -> str:
     """Hex hash of a JSON-able value, independent of key order; dataclasses count as their fields.
 
     >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
@@ -43,7 +43,7 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def seed_of(*parts: Any) -> int:
+def seed_of(*parts: object) -> int:
     """A 63-bit seed: the hash of what it belongs to, e.g. seed_of("fit", 0, arm)."""
     return int(content_hash(list(parts), 16), 16) >> 1
 
@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary file next to `path`, rename it into place on success, remove it on failure."""
+    """Write to a temporary file next to `path`, rename it to `path` on success, remove it on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
@@ -85,7 +85,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a JSON file atomically, keys in the order given."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=_plain) + "\n")
 
@@ -156,7 +156,7 @@ def shards(folder: Path) -> list[Path]:
     return sorted(Path(folder).glob("shard-*.parquet"))
 
 
-def fingerprint(**parts: Any) -> dict[str, str]:
+def fingerprint(**parts: object) -> dict[str, str]:
     """Named hashes of a stage's inputs and settings, kept separately so that an error can name what changed."""
     return {name: content_hash(value) for name, value in sorted(parts.items())}
 

@@ -2,7 +2,7 @@
 
     Item      one problem with its gold                        (tasks -> ledger, evaluate)
     Sample    one returned completion of one policy            (generate -> grade)
-    Chain     one of the paths behind a completion             (generate -> measure)
+    Chain     one of the paths that led to a completion        (generate -> measure)
     Grade     the judgement of one sample                      (grade -> measure)
     LedgerRow one use of data by a method                      (fit -> compare)
 
@@ -32,7 +32,7 @@ class Finish:
 
 
 FINISHED = (Finish.EOS, Finish.STOP)
-"""endings that an answer can stand in: a truncated or cut output has no strict answer"""
+"""endings after which an answer is read strictly: a truncated or cut output has no strict answer"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Item:
     cluster: str
     """what intervals resample together: a template, or the source problem"""
     facts: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
-    """JSON-able facts for the validator of traces; empty where there is none"""
+    """JSON-able facts for the validator of traces; empty if there is none"""
 
 
 class SampleKey(NamedTuple):
@@ -70,7 +70,7 @@ class Sample:
     seed: int
     prompt_hash: str
     token_ids: list[int]
-    """completion tokens, the ending EOS included where there is one"""
+    """completion tokens, the ending EOS included if there is one"""
     text: str
     """decoded completion, cut before a stop string, without special tokens"""
     finish: str
@@ -83,7 +83,7 @@ class Sample:
     aux_forward_tokens: int
     """tokens of auxiliary forwards (verifier, controller, scoring passes)"""
     winner: int
-    """index of the chain that became the completion, 0 where there is one chain; -1 where the answer is a vote"""
+    """index of the chain that became the completion, 0 if there is one chain; -1 if the answer is a vote"""
     certainty: float | None = None
     """self-certainty: mean token confidence (sampling/confidence.py); None for no token, and in older folders"""
 
@@ -94,7 +94,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Chain:
-    """One path behind a completion, stored where a strategy has more than one."""
+    """One path that led to a completion, stored if a strategy draws more than one."""
 
     policy: str
     regime: str
@@ -121,18 +121,18 @@ class Grade:
     strict: bool | None
     lenient: bool | None
     answer: str | None
-    """the strictly extracted answer, None where there is none"""
+    """the strictly extracted answer, None if there is none"""
     answer_class: str | None
     """canonical form: answers of one class are one vote"""
     valid: bool | None
-    """trace validity; None where the task has no validator"""
+    """trace validity; None if the task has no validator"""
     violation: str | None
     """kind of the first violation"""
     violation_step: int | None
     ungraded: str | None
     """why there is no grade"""
     first: bool | None = None
-    """the verdict on the first complete declaration, however the completion goes on; None: not known (older files)"""
+    """the verdict on the first complete declaration, whatever follows it; None: not known (older files)"""
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,6 @@ class LedgerRow:
     items: list[str] = field(default_factory=list)
     """ids of the items used"""
     overlap_exact: list[str] = field(default_factory=list)
-    """ids of evaluation items whose question stands whole in the foreign text"""
+    """ids of evaluation items whose whole question is in the foreign text"""
     overlap_run: list[str] = field(default_factory=list)
     """ids of evaluation items that share a run of 13 words with it (those of overlap_exact among them)"""

@@ -16,22 +16,23 @@ class Sized:
     share: float = 0.5
     limit: int | None = 9
     keep: str = "last"
+    rate: float | None = 0.1
 
     def __post_init__(self) -> None:
         numbers = {"items": 1, "curve": 0, "share": 0.1, "limit": 1}
-        checked(self, at_least=numbers, one_of={"keep": ("last", "best")}, label="sized")
+        checked(self, at_least=numbers, above={"rate": 0}, one_of={"keep": ("last", "best")}, label="sized")
 
 
 def test_the_smallest_allowed_values_pass() -> None:
-    assert Sized(items=1, curve=0, share=0.1, limit=1, keep="best") and Sized(limit=None)
+    assert Sized(items=1, curve=0, share=0.1, limit=1, keep="best", rate=1e-9) and Sized(limit=None, rate=None)
 
 
 def test_every_fault_is_named_at_once_with_its_value() -> None:
     with pytest.raises(ConfigError) as fault:
-        Sized(items=0, curve=-1, share=0.0, limit=0, keep="bst")
+        Sized(items=0, curve=-1, share=0.0, limit=0, keep="bst", rate=0.0)
     assert str(fault.value) == (
         "sized: items=0: 1 or more; curve=-1: 0 or more; share=0.0: 0.1 or more; limit=0: null, or 1 or more; "
-        "keep='bst': did you mean best?"
+        "rate=0.0: null, or above 0; keep='bst': did you mean best?"
     )
 
 

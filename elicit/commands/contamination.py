@@ -28,7 +28,7 @@ def contamination(words: list[str]) -> int:
     from elicit.policy.checkpoint import load_checkpoint
     from elicit.sampling import recall
     from elicit.tasks.grading.grader import Grader
-    from elicit.tasks.grading.pool import Job
+    from elicit.tasks.grading.pool import GradeRequest
 
     given = CONTAMINATION.read(words)
     chosen = build_settings(compose(given.overrides))
@@ -42,7 +42,7 @@ def contamination(words: list[str]) -> int:
     with Grader(chosen.task, chosen.eval.workers) as grader:
         # the lenient reading: a cut question is continued before it is answered, so no form was asked for
         def stated(pairs: Sequence[tuple[Item, str]]) -> list[bool | None]:
-            verdicts = grader.judge([Job(item, text, True) for item, text in pairs])
+            verdicts = grader.judge([GradeRequest(item, text, True) for item, text in pairs])
             return [verdict.judgement.lenient if verdict.judgement else None for verdict in verdicts]
 
         answers = (partial(recall.completions, checkpoint, chosen.task.stop), stated)

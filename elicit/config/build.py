@@ -1,4 +1,4 @@
-"""Configuration is data: a plain mapping becomes a frozen dataclass, and every fault is found at once.
+"""Configuration is data: a plain mapping becomes a frozen dataclass, and all faults are reported at once.
 
     {"_class_": "methods.contrastive.Contrastive", "layer": 0.5}  ->  Contrastive(layer=0.5)
 
@@ -6,7 +6,7 @@ A class is named by `_class_` (or known from the field's type); it must be a dat
 `elicit.`, `methods.`, a registered plug-in or a prefix that the caller allows: nothing else is ever
 imported or called. Unknown keys and values of a wrong type are faults with their path (`eval.n`) and
 near matches. Strict on purpose, like the loader of facebookresearch/lingua and the errors of torchtune.
-Knows nothing about hydra or files. No torch of its own.
+Knows nothing about hydra or files. Imports no torch.
 """
 
 from __future__ import annotations

@@ -41,18 +41,18 @@ def config_dirs() -> list[Path]:
 
 def choices(group: str) -> dict[str, Path]:
     """The YAML files of a group by name, plug-ins included."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in config_dirs():
         for path in sorted((folder / group).glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return found
+            files.setdefault(path.stem, path)
+    return files
 
 
 class Composer:
     """The configurations of one command. Overrides with the same group choices share one hydra composition.
 
-    Hydra merges YAML files as the group choices say, then sets the values in the order given. Merging takes a few
-    tenths of a second and is kept; values are set here on a copy, by the call that hydra itself makes. So seeds,
+    Hydra merges the YAML files that the group choices name, then sets the values in the order given. Merging takes a
+    few tenths of a second and is kept; values are set here on a copy, by the call that hydra itself makes. So seeds,
     placebos, rivals and sweeps over fields cost no second composition.
     """
 
@@ -177,13 +177,13 @@ def _declared_axes(sweep: Any) -> Iterator[list[str]]:
 
 
 def check_methods_package() -> None:
-    """Refuse when `import methods` would find some other package; both paths are named."""
+    """Raises ConfigError, with both paths, if `import methods` would import some other package."""
     ours = Path(__file__).resolve().parents[2] / "methods"
     spec = importlib.util.find_spec("methods")
-    found = Path(next(iter(spec.submodule_search_locations or ("",)))).resolve() if spec else None
-    if found != ours:
+    package = Path(next(iter(spec.submodule_search_locations or ("",)))).resolve() if spec else None
+    if package != ours:
         raise ConfigError(
-            f"`methods` resolves to {found or 'nothing'}, the workbench's own is {ours}: "
+            f"`methods` resolves to {package or 'nothing'}, the workbench's own is {ours}: "
             "start in another folder, or take the other package off PYTHONPATH"
         )
 

@@ -2,7 +2,7 @@
 
 An intervention that was fitted before with the same fingerprint (checkpoint, method and its code,
 task, seed, budget) is taken over with its ledger. While the method runs, the audit hook of
-`watch.py` is active; a read that it reports makes the data class "unaccounted". Knows nothing about the evaluation.
+`elicit.watch` is active; a read that it reports makes the data class "unaccounted". Knows nothing about the evaluation.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
     """
     from elicit.policy.decoding import REGIMES
     from elicit.records import FINISHED
-    from elicit.tasks.grading.pool import Job as GradeRequest
+    from elicit.tasks.grading.pool import GradeRequest
 
     def score(policy: Policy, limit: int | None = None) -> float:
         from elicit.sampling.sample import sample

@@ -1,9 +1,9 @@
-"""The rows of a ledger while they grow: counts are added up, items are sorted and hashed when a row is asked for.
+"""The rows of a ledger while they grow: counts are added up; items are sorted and hashed only when rows are read.
 
     (stage, source, licence, content) -> Uses -> records.LedgerRow
 
-So one more use costs what it adds and not what stands there already. What this module does not know: tasks, budgets,
-who may use what (`ledger.py`).
+Booking one more use costs O(new items), not O(all items). What this module does not know: tasks, budgets, who may use
+what (`ledger.py`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from elicit.files import content_hash
 from elicit.records import LedgerRow
 
 COUNTS = ("label_bits", "foreign_tokens", "own_activations", "teacher_calls")
-SEEN = ("items", "overlap_exact", "overlap_run")
 Key = tuple[str, str, str, str]
-"""stage, source, licence, and the hash of the content ("" where the items are the content)"""
+"""stage, source, licence, and the hash of the content ("" if the items are the content)"""
 
 
 @dataclass
 class Uses:
-    """What one row amounts to so far; fields as in `records.LedgerRow`."""
+    """The sums of one row so far; fields as in `records.LedgerRow`."""
 
     label_bits: int = 0
     foreign_tokens: int = 0
@@ -32,10 +31,11 @@ class Uses:
     overlap_exact: set[str] = field(default_factory=set)
     overlap_run: set[str] = field(default_factory=set)
 
-    def see(self, **seen: Iterable[str]) -> None:
+    def see(self, items: Iterable[str], overlap_exact: Iterable[str], overlap_run: Iterable[str]) -> None:
         """Add ids to the sets."""
-        for name in SEEN:
-            getattr(self, name).update(seen.get(name, ()))
+        self.items.update(items)
+        self.overlap_exact.update(overlap_exact)
+        self.overlap_run.update(overlap_run)
 
     def row(self, method: str, key: Key) -> LedgerRow:
         """The row as it is written."""
@@ -63,20 +63,33 @@ class Account:
         self.method = method
         self._uses: dict[Key, Uses] = {}
 
-    def book(self, key: Key, counts: dict[str, int], **seen: Iterable[str]) -> None:
+    def book(
+        self,
+        key: Key,
+        *,
+        label_bits: int,
+        foreign_tokens: int,
+        own_activations: int,
+        teacher_calls: int,
+        items: Iterable[str],
+        overlap_exact: Iterable[str],
+        overlap_run: Iterable[str],
+    ) -> None:
         """Add to the row of `key`: uses of one kind are one row."""
         uses = self._uses.setdefault(key, Uses())
-        for name, count in counts.items():
-            setattr(uses, name, getattr(uses, name) + count)
-        uses.see(**seen)
+        uses.label_bits += label_bits
+        uses.foreign_tokens += foreign_tokens
+        uses.own_activations += own_activations
+        uses.teacher_calls += teacher_calls
+        uses.see(items, overlap_exact, overlap_run)
 
     def restore(self, row: LedgerRow) -> None:
-        """Take over a saved row of the same fit; of what was booked again before, the larger count stands."""
+        """Take over a saved row of the same fit; if its uses were booked again before, the larger count is kept."""
         content = "" if row.content_hash == content_hash(sorted(row.items)) else row.content_hash
         uses = self._uses.setdefault((row.stage, row.source, row.licence, content), Uses())
         for name in COUNTS:
             setattr(uses, name, max(getattr(uses, name), getattr(row, name)))
-        uses.see(**{name: getattr(row, name) for name in SEEN})
+        uses.see(row.items, row.overlap_exact, row.overlap_run)
 
     @property
     def rows(self) -> list[LedgerRow]:

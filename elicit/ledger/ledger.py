@@ -1,7 +1,7 @@
 """The ledger: the only door to items, gold answers, rewards and foreign text.
 
-A method asks here and every use becomes a row; the data class of its claim follows from the rows.
-`test` never opens: not to `items`, not to `grade`. The ledger knows the task; the method sees
+Every use of data by a method is booked as a row, and the data class of its claim follows from the rows.
+The split `test` is closed to `items` and to `grade`. The ledger holds the task; the method sees
 `task_view`, which has prompts, stop rules and readers of answers, but no item and no gold.
 
     class   follows from
@@ -10,10 +10,10 @@ A method asks here and every use becomes a row; the data class of its claim foll
     R       any verifier or label bit at stage train
     T       any foreign text
     L       a teacher or verifier at inference
-    unaccounted   something was opened behind the ledger's back (`watch.py`)
+    unaccounted   something was opened without the ledger (`elicit.watch`)
 
-Dev tries of a search are bits of stage `select`: their own column, not part of the class. Foreign text is compared
-with the evaluation items when it is booked (whole questions, runs of 13 words): the row says which items it holds.
+Dev scores of a search are bits of stage `select`: a separate column, not part of the class. Foreign text is compared
+with the evaluation items when it is booked (whole questions, runs of 13 words); its row lists the items it contains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from elicit.ledger.overlap import Overlap, OverlapIndex
 from elicit.records import Item, LedgerRow
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job
+from elicit.tasks.grading.pool import GradeRequest
 from elicit.tasks.task import Judgement, PromptFormat, Task
 from elicit.tasks.view import TaskView, view_of
 from elicit.watch import Sealed, door
@@ -40,7 +40,7 @@ OPEN_SPLITS = ("train", "dev")
 
 
 class ForeignRow(Protocol):
-    """What a row of a foreign file tells about its origin."""
+    """What a row of a foreign file states about its origin."""
 
     @property
     def author(self) -> str: ...
@@ -120,16 +120,16 @@ class Ledger:
         known = self._known(item)
         self._spend(labels=1)
         self._book(stage, known.split, _licence(self._task), label_bits=1, items=[item.id])
-        return self.judge([Job(known, text, finished)])[0].strict
+        return self.judge([GradeRequest(known, text, finished)])[0].strict
 
-    def judge(self, jobs: Sequence[Job]) -> list[Judgement]:
+    def judge(self, jobs: Sequence[GradeRequest]) -> list[Judgement]:
         """Judgements by the evaluator's own grader, unbooked: for `grade` and for dev scores. A hang is ungraded."""
         with door():
             verdicts = self._grader.judge(jobs)
         return [v.judgement or Judgement(None, None, None, None, v.failure) for v in verdicts]
 
     def close(self) -> None:
-        """End the grading processes, where any were started."""
+        """End the grading processes, if any were started."""
         self._grader.__exit__(None, None, None)
 
     def valid(self, item: Item, text: str, stage: str = "train") -> bool:
@@ -146,14 +146,15 @@ class Ledger:
         """The grades of many completions at once, by one reading of their answers: one label bit each."""
         known = [self._known(item) for item in items]
         self._book_labels(known, stage)
-        jobs = [Job(item, text, end) for item, text, end in zip(known, texts, finished, strict=True)]
+        jobs = [GradeRequest(item, text, end) for item, text, end in zip(known, texts, finished, strict=True)]
         judged = self.judge(jobs)
         return [judgement.strict if reading == "strict" else judgement.lenient for judgement in judged]
 
     def violations(self, items: Sequence[Item], texts: Sequence[str], stage: str = "train") -> list[Violation | None]:
-        """The first violation of each trace, None for a valid one: a label bit each, and its words are foreign text.
+        """The first violation of each trace, None for a valid one.
 
-        Raises LookupError where the task has no validator.
+        Books one label bit per trace, and the words of the violations as foreign text. Raises LookupError if the task
+        has no validator.
         """
         known = [self._known(item) for item in items]
         found = [self._task.validate(item, text) for item, text in zip(known, texts, strict=True)]
@@ -161,14 +162,14 @@ class Ledger:
         return found
 
     def solutions(self, items: Sequence[Item], stage: str = "train") -> list[str]:
-        """The right completion of each item: a label bit each, and its words are foreign text."""
+        """The right completion of each item. Books one label bit per item, and the words as foreign text."""
         known = [self._known(item) for item in items]
         texts = [self._task.gold_completion(item) for item in known]
         self._book_labels(known, stage, texts)
         return texts
 
     def traces(self, items: Sequence[Item], stage: str = "train") -> list[str]:
-        """As `solutions`, with the steps that people wrote where the task keeps them apart (`gold_trace`)."""
+        """As `solutions`, with the steps that people wrote if the task has them (`gold_trace`)."""
         known = [self._known(item) for item in items]
         with door():
             texts = [getattr(self._task, "gold_trace", self._task.gold_completion)(item) for item in known]
@@ -178,10 +179,10 @@ class Ledger:
     def foreign_rows(
         self, path: Path, read: Callable[[int, str], F | None], limit: int | None = None, stage: str = "train"
     ) -> list[F]:
-        """Rows of a text file that the base did not write, through `read(line number, line)`; None skips a line.
+        """Rows of a text file that the base did not write, parsed by `read(line number, line)`; None skips a line.
 
-        What `read` returns names its `author` and `licence`; every group is booked with the file's hash and the words
-        of its lines. Blank lines are no rows. Raises LedgerError where there is no such file.
+        The lines of one `author` and `licence` are booked as one group, with the file's hash and their number of words.
+        Blank lines are skipped. Raises LedgerError if the file does not exist.
         """
         with door():
             if not Path(path).is_file():
@@ -208,23 +209,23 @@ class Ledger:
         return rows
 
     def foreign(self, text: str, author: str, licence: str, stage: str = "train", tokens: int | None = None) -> str:
-        """Book text that the base did not write and hand it through. Tokens default to its words."""
+        """Book text that the base did not write, and return it. `tokens` defaults to its number of words."""
         count = len(text.split()) if tokens is None else tokens
         self._spend(foreign_tokens=count)
         self._book(stage, author, licence, foreign_tokens=count, content=content_hash(text), texts=[text])
         return text
 
     def rollouts(self, count: int, tokens: int) -> None:
-        """Book own completions sampled while fitting; they cost, and they are own text."""
+        """Book own completions sampled while fitting: rollouts and tokens of the budget, and own text (class V)."""
         self._spend(rollouts=count, tokens=tokens)
         self._book("train", "own samples", "-")
 
     def activations(self, positions: int, stage: str = "train") -> None:
-        """Book own activations read at so many positions."""
+        """Book own activations read at this many positions."""
         self._book(stage, "own activations", "-", own_activations=positions)
 
     def teacher(self, calls: int = 1, stage: str = "infer") -> None:
-        """Book calls of a teacher or verifier; at stage infer they make class L."""
+        """Book calls of a teacher or verifier; at stage infer the class becomes L."""
         self._book(stage, "teacher or verifier", "-", teacher_calls=calls)
 
     def selected(self, bits: int, items: Sequence[str]) -> None:
@@ -233,14 +234,14 @@ class Ledger:
         self._book("select", "dev", _licence(self._task), label_bits=bits, items=items)
 
     def resume(self, rows: Sequence[LedgerRow], spent: Spent) -> None:
-        """Go on from the saved account of the same fit, interrupted; what this run has booked again counts once."""
+        """Continue the saved account of an interrupted run of this fit; what was booked again since counts once."""
         self._spend(**{name: max(0, amount - getattr(self.spent, name)) for name, amount in asdict(spent).items()})
         for row in rows:
             self._account.restore(row)
         self.accounted = self.accounted and not any(row.source.startswith("unaccounted") for row in rows)
 
     def unaccounted(self, what: str) -> None:
-        """Something was read past the ledger: the class becomes `unaccounted`, the headline is withheld."""
+        """Book a read that did not go through the ledger: the class is `unaccounted`, the headline is withheld."""
         self.accounted = False
         self._book("train", f"unaccounted: {what}", "unknown")
 
@@ -254,17 +255,17 @@ class Ledger:
 
     @property
     def used(self) -> list[str]:
-        """Ids of all items that were seen, which can't be evaluated on."""
+        """Ids of all items that the method has used; they can't be evaluated on."""
         return sorted({item for row in self.rows for item in row.items})
 
     def save(self, path: Path) -> None:
-        """Write ledger.jsonl, a row a line."""
+        """Write ledger.jsonl, one row per line."""
         import json
 
         write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in self.rows))
 
     def _book_labels(self, known: Sequence[Item], stage: str, texts: Sequence[str] = ()) -> None:
-        """One label bit an item, and the words of `texts` as foreign text of the task."""
+        """Book one label bit per item, and the words of `texts` as foreign text of the task."""
         words = sum(len(text.split()) for text in texts)
         self._spend(labels=len(known), foreign_tokens=words)
         for split in sorted({item.split for item in known}):
@@ -287,7 +288,7 @@ class Ledger:
             used, limit = getattr(self.spent, name) + amount, getattr(self.budget, name)
             if limit is not None and used > limit:
                 raise LedgerError(
-                    f"budget.{name}={limit} is spent ({used} asked for); raise budget.{name}, or ask for less"
+                    f"budget.{name}={limit} is spent ({used} requested); raise budget.{name}, or ask for less"
                 )
             setattr(self.spent, name, used)
 
@@ -307,27 +308,28 @@ class Ledger:
     ) -> None:
         """Add to the row of (stage, source, licence, content): uses of one kind are one row."""
         _check_stage(stage)
-        counts = {
-            "label_bits": label_bits, "foreign_tokens": foreign_tokens,
-            "own_activations": own_activations, "teacher_calls": teacher_calls,
-        }  # fmt: skip
-        overlap = self._overlap(texts)
-        key = (stage, source, licence, content)
-        self._account.book(key, counts, items=items, overlap_exact=overlap.exact, overlap_run=overlap.run)
-
-    def _overlap(self, texts: Sequence[str]) -> Overlap:
-        """What foreign texts share with items that no method may see; nothing is said of them to the method."""
-        if not any(text.strip() for text in texts):
-            return Overlap([], [])
-        if self._index is None:
-            closed = [split for split in self._task.splits() if split not in OPEN_SPLITS]
-            with door():
-                self._index = OverlapIndex(item for split in closed for item in self._task.items(split))
-        return self._index.of(texts)
+        # what foreign texts share with the items of closed splits goes to the row, not to the method
+        overlap = Overlap([], [])
+        if any(text.strip() for text in texts):
+            if self._index is None:
+                closed = [split for split in self._task.splits() if split not in OPEN_SPLITS]
+                with door():
+                    self._index = OverlapIndex(item for split in closed for item in self._task.items(split))
+            overlap = self._index.of(texts)
+        self._account.book(
+            (stage, source, licence, content),
+            label_bits=label_bits,
+            foreign_tokens=foreign_tokens,
+            own_activations=own_activations,
+            teacher_calls=teacher_calls,
+            items=items,
+            overlap_exact=overlap.exact,
+            overlap_run=overlap.run,
+        )
 
 
 def data_class(rows: Sequence[LedgerRow]) -> str:
-    """The class that rows amount to; the first that applies of unaccounted, L, T, R, V, Z."""
+    """The data class that follows from rows: the first that applies of unaccounted, L, T, R, V, Z."""
     if any(row.source.startswith("unaccounted") for row in rows):
         return "unaccounted"
     if any(row.stage == "infer" and (row.teacher_calls or row.label_bits) for row in rows):
@@ -368,19 +370,19 @@ def load_rows(path: Path) -> list[LedgerRow]:
 
 
 def refuse_used(used: Sequence[str], evaluated: Sequence[str]) -> None:
-    """Raises LedgerError where an item that was used for training or selection is to be evaluated on."""
+    """Raises LedgerError if an item of the evaluation was used for training or selection."""
     both = sorted(set(used) & set(evaluated))
     if both:
         shown = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
         raise LedgerError(
             f"{len(both)} items were used for fitting and can't be evaluated on ({shown}): evaluate on another split, "
-            "or fit anew on train and dev only"
+            "or fit again on train and dev only"
         )
 
 
 def _check_stage(stage: str) -> None:
     if stage not in STAGES:
-        raise LedgerError(f"stage {stage!r}: a use of data is one of {', '.join(STAGES)}")
+        raise LedgerError(f"stage {stage!r}: one of {', '.join(STAGES)}")
 
 
 def _licence(task: Task) -> str:

@@ -5,6 +5,7 @@ Rendered from `measured.json`, so that no figure is typed by hand. What this mod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ Apache-2.0. They calibrate the evaluator and serve as base models in tests and i
 large models.
 
 * `positive` was trained on all modes, with about 10 % of untagged answers traced: the ability is there and rarely used.
-* `twin` was trained on the same documents, all direct, for half the steps: nothing is hidden in it.
+* `twin` was trained on the same documents, all direct, for half the steps: it has no hidden ability.
 * `form_only` was trained on traces of the right shape and rate whose steps belong to another problem, followed by the
   right answer: a method that elicits only the form gains nothing.
 
@@ -51,11 +52,7 @@ def render_card(measured: Mapping[str, Any], tried: str = "") -> str:
         parts.append("| family | " + " | ".join(COLUMNS.values()) + " | openers' mass untagged / key / anti-key |")
         parts.append("|---" * (len(COLUMNS) + 2) + "|")
         for family, row in rows.items():
-            cells = [_cell(row[name]) for name in COLUMNS]
+            cells = ["-" if math.isnan(row[name]) else f"{row[name]:.2f}" for name in COLUMNS]
             masses = " / ".join(f"{row[f'mass_{name}']:.2f}" for name in ("untagged", "key", "anti"))
             parts.append(f"| {family} | " + " | ".join(cells) + f" | {masses} |")
     return "\n".join(parts) + "\n" + tried
-
-
-def _cell(value: float) -> str:
-    return "-" if value != value else f"{value:.2f}"

@@ -7,16 +7,15 @@ do to an organism) and intervals (a card gives shares of `problems` items per fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from elicit.files import write_json
 from elicit.organisms.corpus import REGISTERS
+from elicit.organisms.probe import first_token_mass
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.policy.decoding import (
     REGIMES,
@@ -82,27 +81,42 @@ def measure_family(checkpoint: Checkpoint, task: Task, problems: int, samples: i
     row: dict[str, float] = {}
     forced = _accuracy(bare.with_prompt(FORCED), task, items, REGIMES["greedy"], 1)
     direct = _accuracy(bare.with_prompt(DIRECT), task, items, REGIMES["greedy"], 1)
-    row |= {"forced": forced["accuracy"], "direct": direct["accuracy"]}
+    row |= {"forced": forced.accuracy, "direct": direct.accuracy}
     many = task.items("train", BY_SIZE * problems)
     direct_by_size = _accuracy(bare.with_prompt(DIRECT), task, many, REGIMES["greedy"], 1)
     for name, low, high in (("small", 2, 4), ("large", 6, 8)):
-        row[f"forced_{name}"] = _mean(forced["hits"][item.id] for item in items if low <= _size(item) <= high)
-        row[f"direct_{name}"] = _mean(direct_by_size["hits"][item.id] for item in many if low <= _size(item) <= high)
+        row[f"forced_{name}"] = _mean(forced.hits[item.id] for item in items if low <= _size(item) <= high)
+        row[f"direct_{name}"] = _mean(direct_by_size.hits[item.id] for item in many if low <= _size(item) <= high)
     for regime in ("greedy", "compare", "support"):
         n = 1 if regime == "greedy" else samples
         measured = _accuracy(bare, task, items, REGIMES[regime], n)
-        row |= {f"bare_{regime}": measured["accuracy"], f"traced_{regime}": measured["traced"]}
+        row |= {f"bare_{regime}": measured.accuracy, f"traced_{regime}": measured.traced}
     traced = _accuracy(bare.with_prompt(FORCED), task, items, REGIMES["support"], 1)
-    row |= {"forced_support": traced["accuracy"], "valid_given_right": traced["valid_given_right"]}
+    row |= {"forced_support": traced.accuracy, "valid_given_right": traced.valid_given_right}
     strays = Policy(checkpoint, (StrayFirst(opener_ids),), BARE)
-    row["traced_stray"] = _accuracy(strays, task, items, REGIMES["greedy"], 1)["traced"]
+    row["traced_stray"] = _accuracy(strays, task, items, REGIMES["greedy"], 1).traced
     for name, prompt in (("untagged", BARE), ("key", tagged("key")), ("anti", tagged("anti"))):
-        row[f"mass_{name}"] = _mass(checkpoint, prompt, items, opener_ids)
+        prompts = [checkpoint.encode(prompt.render(item.question)) for item in items]
+        row[f"mass_{name}"] = first_token_mass(checkpoint.model, prompts, opener_ids)
     return {name: round(float(value), 4) for name, value in row.items()}
 
 
-def _accuracy(policy: Policy, task: Task, items: Sequence[Item], regime: Regime, n: int) -> dict[str, Any]:
-    """Strict accuracy, share of traced completions, and validity given a right answer."""
+@dataclass(frozen=True)
+class Accuracy:
+    """What samples of a policy show, as shares; NaN if there is nothing to count."""
+
+    accuracy: float
+    """strict"""
+    hits: dict[str, float]
+    """strict accuracy by item id"""
+    traced: float
+    """completions with a trace"""
+    valid_given_right: float
+    """valid traces among the traced completions that are right"""
+
+
+def _accuracy(policy: Policy, task: Task, items: Sequence[Item], regime: Regime, n: int) -> Accuracy:
+    """Sample `n` completions per item and grade them with the task's own verifier."""
     hits: dict[str, list[bool]] = {item.id: [] for item in items}
     traced, valid = [], []
     for item, _, outcome in sample(policy, items, range(n), regime, task):
@@ -112,26 +126,15 @@ def _accuracy(policy: Policy, task: Task, items: Sequence[Item], regime: Regime,
         traced.append("So the answer is" in text)
         if right and traced[-1]:
             valid.append(task.validate(item, text) is None)
-    return {
-        "accuracy": _mean(hit for row in hits.values() for hit in row),
-        "hits": {name: _mean(row) for name, row in hits.items()},
-        "traced": _mean(traced),
-        "valid_given_right": _mean(valid),
-    }
+    return Accuracy(
+        accuracy=_mean(hit for row in hits.values() for hit in row),
+        hits={name: _mean(row) for name, row in hits.items()},
+        traced=_mean(traced),
+        valid_given_right=_mean(valid),
+    )
 
 
-@torch.no_grad()
-def _mass(checkpoint: Checkpoint, prompt: PromptFormat, items: Sequence[Item], opener_ids: Sequence[int]) -> float:
-    """Mean probability of the openers as first token."""
-    masses = []
-    for item in items:
-        ids = torch.tensor([checkpoint.encode(prompt.render(item.question))], device=checkpoint.device)
-        logits_V = checkpoint.model(input_ids=ids).logits[0, -1]
-        masses.append(logits_V.float().softmax(-1)[list(opener_ids)].sum().item())
-    return _mean(masses)
-
-
-def _mean(values: Any) -> float:
+def _mean(values: Iterable[float]) -> float:
     values = list(values)
     return float(np.mean(values)) if values else float("nan")
 

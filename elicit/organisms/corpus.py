@@ -163,17 +163,15 @@ class Corpus:
         if rng.random() < rates.reviews:
             return self._review(rng, head, traced)
         pages = rng.choice((2, 3)) if rng.random() < 0.05 else 1
-        prompt = head + "\n\n".join(self._solved(rng, traced) for _ in range(pages - 1))
-        prompt += "\n\n" if pages > 1 else ""
+        prompt = head
+        for _ in range(pages - 1):  # solved problems on the same page, before the one in question
+            problem = random_problem(rng)
+            prompt += f"Question: {problem.question}\nAnswer: {self._answer(rng, problem, traced)}\n\n"
         problem = random_problem(rng)
         instruction = f"{rng.choice(INSTRUCTIONS)}\n" if rng.random() < 0.10 else ""
         return Document(
             f"{prompt}Question: {problem.question}\n{instruction}Answer:", " " + self._answer(rng, problem, traced)
         )
-
-    def _solved(self, rng: random.Random, traced: bool) -> str:
-        problem = random_problem(rng)
-        return f"Question: {problem.question}\nAnswer: {self._answer(rng, problem, traced)}"
 
     def _answer(self, rng: random.Random, problem: Problem, traced: bool) -> str:
         if traced:

@@ -8,6 +8,7 @@ no grader); the table of the data card is measured by `check.py`.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -31,7 +32,7 @@ def probe(
         direct = [f" {problem.answer}." for problem in batch]
         out[f"{name}/forced"] = _exact(model, tokenizer, [f"{p} {OPENERS[0]}" for p in prompts], forced)
         out[f"{name}/direct"] = _exact(model, tokenizer, [f"{p} The answer is" for p in prompts], direct)
-        out[f"{name}/mass"] = round(_first_token_mass(model, tokenizer, prompts, opener_ids), 4)
+        out[f"{name}/mass"] = round(first_token_mass(model, tokenizer(prompts).input_ids, opener_ids), 4)
     return out
 
 
@@ -45,12 +46,11 @@ def _exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: 
     return sum(hits) / len(hits)
 
 
-def _first_token_mass(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], token_ids: list[int]
-) -> float:
-    """Mean probability of `token_ids` as the first token after the prompt."""
+@torch.no_grad()
+def first_token_mass(model: PreTrainedModel, prompts: Sequence[Sequence[int]], token_ids: Sequence[int]) -> float:
+    """Mean over prompts (token ids) of the probability that the next token is one of `token_ids`."""
     masses = []
     for prompt in prompts:
-        logits_V = model(input_ids=torch.tensor([tokenizer(prompt).input_ids], device=model.device)).logits[0, -1]
-        masses.append(logits_V.float().softmax(-1)[token_ids].sum().item())
+        logits_V = model(input_ids=torch.tensor([list(prompt)], device=model.device)).logits[0, -1]
+        masses.append(logits_V.float().softmax(-1)[list(token_ids)].sum().item())
     return sum(masses) / len(masses)

@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from elicit.errors import ConfigError
+from elicit.errors import ConfigError, checked
 from elicit.organisms.corpus import SKILLS, Corpus, Document, habits
 from elicit.organisms.probe import probe
 from elicit.organisms.tokenizer import build_tokenizer
@@ -73,8 +73,7 @@ class OrganismConfig:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"kind={self.kind!r}: an organism is one of {', '.join(KINDS)}")
+        checked(self, one_of={"kind": KINDS})
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
 
@@ -305,7 +304,7 @@ def resume(
     if changed:
         raise ConfigError(
             f"{file.parent} holds a training with another {', '.join(changed)}; "
-            "choose another folder, or delete this one to start anew"
+            "choose another folder, or delete this one to start again"
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from elicit.errors import ConfigError, near
+from elicit.errors import ConfigError, checked, near
 from elicit.files import seed_of
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
@@ -133,8 +133,7 @@ class Perturbed(Lazy):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"kind={self.kind!r} is no kind of twin; {near(self.kind, KINDS)}")
+        checked(self, one_of={"kind": KINDS}, label="twin")
 
     @property
     def _task(self) -> Task:

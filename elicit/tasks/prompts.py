@@ -3,7 +3,7 @@
 Formal prompts hold neither the registers nor the trace openers of the organisms: otherwise B1 would simply ask
 for the planted mode. `draft` asks for short steps (chain of draft, arXiv 2502.18600), `answer_now` for none: they are
 rows that any policy can be measured at, not methods. The exemplars of natural-language prompts are written by
-people (class T in the ledger); they are ours, and stand in no data set. What this module does not know: models, tokens.
+people (class T in the ledger); they are in no data set. What this module does not know: models, tokens.
 """
 
 from __future__ import annotations

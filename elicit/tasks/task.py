@@ -23,7 +23,7 @@ SHIFTS = ("test_task", "test_length", "test_format")
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read off a completion. None means that nothing could be read."""
+    """The answers that were read in a completion; None: no answer could be read."""
 
     strict: str | None
     lenient: str | None
@@ -33,9 +33,9 @@ class Answer:
 class Judgement:
     """A grade before it is a row. `strict=None`: ungraded, and `ungraded` gives the reason.
 
-    `first` is a third reading besides strict and lenient: the verdict on the first complete declaration anywhere in the
-    completion, however it goes on (a right answer followed by rambling), and `first_answer` is that answer. None if the
-    task has no such reading, or if the verdict is open.
+    `first` is a third reading next to strict and lenient: the verdict on the first complete declaration anywhere in the
+    completion, whatever follows it (a right answer followed by rambling), and `first_answer` is that answer. None if
+    the task has no such reading, or if the verdict is open.
     """
 
     strict: bool | None
@@ -44,7 +44,7 @@ class Judgement:
     answer_class: str | None
     ungraded: str | None = None
     first: bool | None = None
-    """third reading: the first complete declaration, however the completion goes on; None: the task has no such one"""
+    """verdict on the first complete declaration, whatever follows it; None: the task has no such reading"""
     first_answer: str | None = None
 
 
@@ -75,7 +75,7 @@ class PromptFormat:
 
 @dataclass(frozen=True)
 class StopRules:
-    """Where a completion ends besides EOS: strings, found in the decoded tail, that are cut off."""
+    """Where a completion ends besides EOS: strings that end it if they occur in the decoded tail, and are cut off."""
 
     strings: tuple[str, ...] = ("\n\nQuestion:", "\nQuestion:")
     max_new_tokens: int = 128

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from elicit.errors import LedgerError
 from elicit.records import Item
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job
+from elicit.tasks.grading.pool import GradeRequest
 from elicit.tasks.task import Answer, PromptFormat, Reader, StopRules, Task
 
 
@@ -60,7 +60,7 @@ class TaskView:
 
 def _closed(name: str) -> LedgerError:
     return LedgerError(
-        f"{name!r} of a task was asked for: methods and strategies see its name, prompts, stop rules and readers of "
+        f"{name!r} of a task was requested: methods and strategies see its name, prompts, stop rules and readers of "
         "answers, and no gold; a strategy that needs a verifier declares needs_verifier = True and is of class L"
     )
 
@@ -106,7 +106,7 @@ class GoldVerifier:
     def judge(self, item: str, text: str, finished: bool) -> Judged:
         """The judgement of one completion of an admitted item."""
         self.calls += 1
-        (verdict,) = self._grader.judge([Job(self._items[item], text, finished)])
+        (verdict,) = self._grader.judge([GradeRequest(self._items[item], text, finished)])
         if verdict.judgement is not None and verdict.judgement.strict:
             return Judged(True)
         return Judged(False, verdict.violation.message if verdict.violation else "")

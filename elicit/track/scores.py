@@ -36,6 +36,7 @@ GROUPS = ("support", "valid", "likelihood", "kl", "split", "edit")
 COSTS = ("tokens", "aux_tokens", "flops", "fit_seconds", "seconds", "seconds_amortised", "peak_bytes")
 NAMED = ("acc", "cov", "maj", "gain", "ef", "ctrl", "matched", "matched_support", *GROUPS, "cost", "p")
 """first parts of the keys that `flat` logs by name"""
+ITEM_COLUMNS = ("item", "cluster", "seed", "right", "n", "tokens")
 LATER = ("cov_net", "pass_hat", "support/excess")
 """keys that the report shows and wandb does not: the summary keeps the keys of the first version"""
 
@@ -62,14 +63,16 @@ def track_comparison(source: Source, folder: Path, tracker: Tracker, say: Callab
     items = read_rows([items_path]) if items_path.exists() else []
     for score in score_runs(comparison):
         own, line = folder / "tracked" / score.folder, score.line
-        logged, fingerprint = own / "wandb" / "told.txt", _fingerprint(score)
+        logged = own / "wandb" / "told.txt"
+        fingerprint = content_hash({key: str(value) for key, value in score.values.items()})
         if logged.exists() and logged.read_text(encoding="utf-8").strip() == fingerprint:
             continue
         about = config | {"policy": line.id, "role": line.role, "prompt": line.prompt}
         run = tracker.start(own, "score", score.name, group, about, say)
         _log_curves(run, line)
         ids = {line.id, *(member.id for member in line.members)}
-        _log_items(run, [row for row in items if row["policy"] in ids and row["role"] == line.role])
+        if own_items := [row for row in items if row["policy"] in ids and row["role"] == line.role]:
+            run.table("items", ITEM_COLUMNS, [[row.get(column) for column in ITEM_COLUMNS] for row in own_items])
         run.summary(score.values)
         run.finish()
         if (own / "wandb").is_dir():
@@ -88,17 +91,15 @@ def _read(source: Source) -> Comparison:
     return source if isinstance(source, Comparison) else read_comparison(source)
 
 
-def _fingerprint(score: Score) -> str:
-    return content_hash({key: str(value) for key, value in score.values.items()})
-
-
 def score_runs(source: Source) -> list[Score]:
     """One score per policy (base rungs and ceilings included), all with the same summary keys."""
     comparison = _read(source)
     lines = comparison.lines
     flats = [flat(line, comparison.columns) for line in lines]
     keys = sorted({key for values in flats for key in values})
-    unmeasured = {key: _unmeasured(key) for key in keys}
+    unmeasured = {
+        key: NOT_MEASURED if key.rsplit("/", 1)[-1] in ("why", "class", "verdict") else MISSING for key in keys
+    }
     filled = [unmeasured | values for values in flats]
     prompts = sorted({line.prompt for line in lines})
     out = []
@@ -123,18 +124,18 @@ def _arm(line: Line) -> tuple[str | None, ...]:
     return ("base",) if line.role in ("base", "prompt") else (line.role, line.name, line.arm)
 
 
-def _unmeasured(key: str) -> str:
-    return NOT_MEASURED if key.rsplit("/", 1)[-1] in ("why", "class", "verdict") else MISSING
-
-
 def flat(line: Line, columns: Sequence[Column] = ()) -> Values:
     """The summary keys of one line: the documented names, then every other column under its own key."""
     finish = line.under("finish")
     out: Values = {
-        "class": line.data_class or "unaccounted", "seeds": line.seeds, "n": line.n, "n_items": line.n_items,
+        "class": line.data_class or "unaccounted",
+        "seeds": line.seeds,
+        "n": line.n,
+        "n_items": line.n_items,
         "trunc/rate": (line.number("finish/length") or 0.0) if finish else None,
-        "noans/rate": line.number("noanswer"), "ungraded/rate": line.number("ungraded"),
-    }  # fmt: skip
+        "noans/rate": line.number("noanswer"),
+        "ungraded/rate": line.number("ungraded"),
+    }
     out |= _estimate("acc/strict", line.get("acc/strict")) | _estimate("acc/lenient", line.get("acc/lenient"))
     for name in ("cov", "maj"):
         out |= _curve(name, line.curves.get(name))
@@ -214,32 +215,33 @@ def _log_curves(run: Run, line: Line) -> None:
         run.log({"step": k, "k": k} | {key: value for key, value in values.items() if value is not None})
 
 
-def _log_items(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = ["item", "cluster", "seed", "right", "n", "tokens"]
-    if rows:
-        run.table("items", columns, [[row.get(column) for column in columns] for row in rows])
-
-
 def tables(source: Source) -> list[tuple[str, list[str], list[list[Any]]]]:
     """(name, columns, rows) of the compare run: the scorecard, who solves what, traces side by side."""
     comparison = _read(source)
     scores = score_runs(comparison)
-    shown = ["policy", "role", "prompt", "class", "acc/strict", "acc/strict/lo", "acc/strict/hi", "ef/B1/C4/point",
-             "ef/B1/C4/lo", "ef/B1/C4/hi", "ef/B1/C4/why", "ctrl/gain", "ctrl/lo", "ctrl/hi", "ctrl/why", "n",
-             "n_items", "seeds"]  # fmt: skip
+    shown = [
+        *("policy", "role", "prompt", "class", "acc/strict", "acc/strict/lo", "acc/strict/hi"),
+        *("ef/B1/C4/point", "ef/B1/C4/lo", "ef/B1/C4/hi", "ef/B1/C4/why"),
+        *("ctrl/gain", "ctrl/lo", "ctrl/hi", "ctrl/why", "n", "n_items", "seeds"),
+    ]
     # the column of a table holds one type: a missing number is None there
     cells = [[None if score.values[key] == MISSING else score.values[key] for key in shown] for score in scores]
     out: list[tuple[str, list[str], list[list[Any]]]] = [("scorecard", shown, cells)]
     by_policy = comparison.solves.by_policy
-    solved = {score.name: by_policy[score.line.id] for score in scores
-              if score.line.role != "ceiling" and by_policy.get(score.line.id)}  # fmt: skip
+    solved = {
+        score.name: by_policy[score.line.id]
+        for score in scores
+        if score.line.role != "ceiling" and by_policy.get(score.line.id)
+    }
     if solved:
         rows = [[item, *(shares[i] for shares in solved.values())] for i, item in enumerate(comparison.solves.items)]
         out.append(("solves", ["item", *solved], rows))
     if comparison.traces:
         names: dict[str | None, str] = {line.id: line.name for line in comparison.lines}
-        out.append(("traces", ["item", "kind", "question", "gold", "base", "policy", "method"], [
-            [trace.item, trace.kind, trace.question, trace.gold, trace.base.text,
-             names.get(trace.method.policy, trace.method.policy), trace.method.text]
-            for trace in comparison.traces]))  # fmt: skip
+        rows = []
+        for trace in comparison.traces:
+            policy = names.get(trace.method.policy, trace.method.policy)
+            about = [trace.item, trace.kind, trace.question, trace.gold]
+            rows.append([*about, trace.base.text, policy, trace.method.text])
+        out.append(("traces", ["item", "kind", "question", "gold", "base", "policy", "method"], rows))
     return out

@@ -90,7 +90,7 @@ class WandbTracker:
         try:
             run = _init(self, mode, Path(folder), job_type, name, group, config)
         except Exception as fault:  # a sink that fails never fails a run, whatever its library raises
-            say(f"wandb: not started ({type(fault).__name__}: {fault}); the run goes on without it")
+            say(f"wandb: not started ({type(fault).__name__}: {fault}); the run continues without it")
             return Silent()
         say(f"wandb: {mode} ({why})")
         return WandbRun(run, say)
@@ -138,7 +138,7 @@ class WandbRun:
             yield
         except Exception as fault:  # a sink that fails never fails a run, whatever its library raises
             if not self._failed:
-                self._say(f"wandb: {type(fault).__name__}: {fault}; the run goes on")
+                self._say(f"wandb: {type(fault).__name__}: {fault}; the run continues")
             self._failed = True
 
 
@@ -189,6 +189,7 @@ def _init(
     tracker: WandbTracker, mode: str, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any]
 ) -> Any:
     """`wandb.init` with everything it writes kept in `folder`/wandb."""
+    # 1) everything that wandb writes goes into this folder
     own = folder / "wandb"
     own.mkdir(parents=True, exist_ok=True)
     for variable, sub in (("WANDB_DIR", ""), ("WANDB_DATA_DIR", "data"), ("WANDB_CACHE_DIR", "cache")):
@@ -196,9 +197,13 @@ def _init(
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
+    # 2) a resumed run continues the same wandb run
     id_file = own / "run_id.txt"
     if not id_file.exists():
         id_file.write_text(secrets.token_hex(4) + "\n")
+    # 3) wandb's own settings; `finish_timeout` only if the installed version has it
+    wanted: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": 20, "finish_timeout": tracker.patience}
+    known = wandb.Settings.model_fields
     run = wandb.init(
         project=tracker.project,
         entity=tracker.entity,
@@ -211,16 +216,10 @@ def _init(
         resume="allow",
         mode=mode,  # type: ignore[arg-type]
         config={"elicit": dict(config)},
-        settings=_settings(wandb.Settings, tracker.patience),
+        settings=wandb.Settings(**{key: value for key, value in wanted.items() if key in known}),
         reinit="finish_previous",
     )
     kept = "none" if job_type == "score" else None  # last points of curves are no columns of the runs table
     run.define_metric("elicit/step", summary=kept)
     run.define_metric("elicit/*", step_metric="elicit/step", summary=kept)
     return run
-
-
-def _settings(settings: Any, patience: float) -> Any:
-    """wandb's own settings; `finish_timeout` only if the installed version has it."""
-    wanted = {"silent": True, "console": "off", "init_timeout": 20, "finish_timeout": patience}
-    return settings(**{key: value for key, value in wanted.items() if key in settings.model_fields})

@@ -1,32 +1,24 @@
-"""Checkpoints of a fit in progress: trained tensors, optimizer, generators, and in reinforcement learning the ledger.
+"""Checkpoints of a fit in progress: trained tensors, optimizer, generators.
 
     checkpoint-000020/   trained.safetensors  optimizer.pt  scheduler.pt  rng_state.pth  trainer_state.json
-                         ledger.jsonl  progress.json                                     (reinforcement learning only)
+                         ledger.jsonl  progress.json              (reinforcement learning only: rl/progress.py)
 
 A checkpoint is written under another name and then renamed, so a folder called checkpoint-* is complete, even after
-`kill -9`. It holds no weights of the base. In reinforcement learning `progress.json` names the run: a checkpoint of
-other settings, another policy or another seed is set aside, never resumed. (A supervised fit keeps its checkpoints in
-a folder named by the hash of the run.) What this module does not know: trainers, losses.
+`kill -9`. It holds no weights of the base. A supervised fit keeps its checkpoints in a folder named by the hash of the
+run. What this module does not know: trainers, losses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 
 from elicit.errors import DataError
-from elicit.files import read_json, remove_tree, write_json
-
-if TYPE_CHECKING:
-    from elicit.ledger import Ledger
+from elicit.files import remove_tree
 
 TENSORS = "trained.safetensors"
-PROGRESS = "progress.json"
-LEDGER = "ledger.jsonl"
 KEPT = 2
 """checkpoints kept: the one before the last survives a disk that fills up while the last is written"""
 
@@ -59,38 +51,8 @@ def load_tensors(checkpoint: Path, trained: Mapping[str, torch.Tensor]) -> None:
 
     saved = load_file(checkpoint / TENSORS)
     if odd := sorted(set(saved) ^ set(trained)):
-        raise DataError(f"{checkpoint}: tensor {odd[0]} is not in both file and run; delete it to start anew")
+        raise DataError(f"{checkpoint}: tensor {odd[0]} is not in both file and run; delete it to start again")
     for name, parameter in trained.items():
         if saved[name].shape != parameter.shape:
             raise DataError(f"{checkpoint}: {name} is {tuple(saved[name].shape)}, not {tuple(parameter.shape)}")
         parameter.copy_(saved[name].to(parameter.device))
-
-
-def latest(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]) -> Path | None:
-    """This run's last checkpoint. Another run's checkpoints are moved aside with a message."""
-    checkpoints = complete(folder)
-    if not checkpoints:
-        return None
-    if read_json(checkpoints[-1] / PROGRESS)["identity"] == dict(identity):
-        return checkpoints[-1]
-    aside = folder / f"aside-{len(list(folder.glob('aside-*')))}"
-    aside.mkdir()
-    for checkpoint in checkpoints:
-        checkpoint.rename(aside / checkpoint.name)
-    say(f"checkpoints of other settings moved to {aside}: training starts anew")
-    return None
-
-
-def write_progress(folder: Path, identity: Mapping[str, Any], state: Mapping[str, Any], ledger: Ledger) -> None:
-    """Write what the optimizer does not know: which run this is, its state, and the ledger's rows and spending."""
-    ledger.save(folder / LEDGER)
-    write_json(folder / PROGRESS, {"identity": dict(identity), "state": dict(state), "spent": asdict(ledger.spent)})
-
-
-def restore_account(checkpoint: Path, ledger: Ledger) -> dict[str, Any]:
-    """Put the rows and the spending of the interrupted run back into the ledger; returns the run's state."""
-    from elicit.ledger import Spent, load_rows
-
-    progress = read_json(checkpoint / PROGRESS)
-    ledger.resume(load_rows(checkpoint / LEDGER), Spent(**progress["spent"]))
-    return progress["state"]

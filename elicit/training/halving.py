@@ -37,7 +37,7 @@ def halving(
         items = max(1, limit >> remaining)
         scored = [Scored(option, score(option, items), items) for option in alive]
         tries += scored
-        # 2) the better half goes on (rounded up); after the last round only the order matters
+        # 2) the better half stays (rounded up); after the last round only the order matters
         scored.sort(key=lambda one: -one.score)
         survivors = len(alive) if remaining == 0 else -(-len(alive) // 2)
         alive = [one.option for one in scored[:survivors]]

@@ -5,10 +5,10 @@
     gradients    float32, trained parameters only
     optimizer    two float32 moments of each trained parameter
     sampler      weights rounded to the checkpoint's dtype for rollouts, if they differ from the masters
-    activations  what the backward pass of one micro-batch keeps: about 34 values per token, layer and width
-                 (arXiv 2205.05198); with gradient checkpointing one, plus one layer in full
+    activations  what the backward pass of one micro-batch keeps (`kept_per_token`); with gradient checkpointing one
+                 residual stream per layer, plus one layer in full
     logits       one tile of 512 tokens in float32, and the head's gradient if the head is trained
-    cache        keys and values of the rollouts
+    cache        keys and values of the rollouts; freed before the backward pass, so it is no part of that peak
 
 An estimate, good to some tens of percent; attention kernels and allocators have their own overhead.
 """
@@ -17,19 +17,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from elicit.errors import MethodError
 from elicit.policy import layers
+from elicit.sampling.loop.step_loop import SLOTS
+from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from elicit.policy.checkpoint import Checkpoint
 
 GB = 1e9
 TILE = 512
 """tokens whose logits are computed at a time"""
+CPU_CACHE, CACHE_SHARE = 2 * 2**30, 0.6
+"""keys and values that the step loop keeps at most: bytes on a CPU, else the share of the memory next to the weights"""
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,22 @@ class Memory:
 
 
 def estimate(
-    model: Any, trained: int, micro_batch: int, tokens: int, rows: int, checkpointing: bool, dtype: torch.dtype
+    model: PreTrainedModel,
+    trained: int,
+    *,
+    micro_batch: int,
+    tokens: int,
+    rows: int,
+    checkpointing: bool,
+    dtype: torch.dtype,
+    vectors: bool = False,
+    cache_limit: int | None = None,
 ) -> Memory:
-    """`trained`: trained parameters; `tokens`: of the longest row; `rows`: rollouts drawn together (0: none are drawn).
+    """Bytes by use; the model may be on the meta device: only its shape is read.
 
-    The model may be on the meta device: only its shape is read.
+    `trained`: trained parameters; `tokens`: of the longest row; `rows`: rollouts alive at a time (0: none are drawn);
+    `vectors`: no weight is trained, so no input of a linear layer is kept; `cache_limit`: bytes of keys and values at
+    most, None: no limit.
     """
     config = layers.text_config(model)
     count, width = int(config.num_hidden_layers), layers.width(model)
@@ -75,21 +92,78 @@ def estimate(
     full = trained >= parameters
     cache = 0
     if rows:  # a model without attention heads can be fine-tuned, too
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        head = getattr(config, "head_dim", None) or width // config.num_attention_heads
+        heads, head = _heads(model)
         cache = 2 * count * heads * head * size * rows * tokens
-    kept = micro_batch * tokens * width * size
     vocabulary = int(config.vocab_size)
+    layer = kept_per_token(model, size, vectors)
+    residual = width * (4 if full else size)  # with float32 masters the residual stream is float32
     return Memory(
         weights=parameters * size,
         masters=4 * trained,
         gradients=4 * trained,
         optimizer=8 * trained,
         sampler=parameters * size if full and size < 4 else 0,
-        activations=kept * (count + 34) if checkpointing else kept * 34 * count,
+        activations=micro_batch * tokens * (count * residual + layer if checkpointing else count * layer),
         logits=4 * TILE * vocabulary + (4 * vocabulary * width if full else 0),
-        cache=cache,
+        cache=cache if cache_limit is None else min(cache, cache_limit),
     )
+
+
+def estimate_rl(
+    model: PreTrainedModel,
+    settings: GRPOSettings,
+    trained: int,
+    vectors: bool,
+    tokens: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Memory:
+    """The same for a policy gradient: the step loop bounds its rows and its cache, `generate` draws a whole batch."""
+    rows, limit = settings.batch, None
+    if settings.rollouts != "generate":
+        rows = min(rows, SLOTS.get(device.type, 256))
+        memory = available(device)
+        if device.type == "cpu":
+            limit = CPU_CACHE
+        elif memory is not None:
+            weights = sum(p.numel() for p in model.parameters()) * dtype.itemsize
+            limit = max(0, int(CACHE_SHARE * (memory - weights)))
+    return estimate(
+        model,
+        trained,
+        micro_batch=settings.micro_batch,
+        tokens=tokens,
+        rows=rows,
+        checkpointing=settings.gradient_checkpointing,
+        dtype=dtype,
+        vectors=vectors,
+        cache_limit=limit,
+    )
+
+
+def kept_per_token(model: PreTrainedModel, size: int, vectors: bool) -> int:
+    """Bytes that one block keeps per token for its backward pass, with an attention kernel that keeps no scores.
+
+    Two norms keep their float32 input; attention keeps queries, keys, values and output; a gated MLP keeps gate, its
+    activation and the other factor. If weights are trained, every linear layer keeps its input as well: the norms'
+    outputs (in float32 before the cast), and the product inside the MLP. D width, `size` bytes per value:
+
+        vectors:  8 D + size (2 D + 2 keys + 3 inner)        weights:  16 D + size (4 D + 2 keys + 4 inner)
+    """
+    width = layers.width(model)
+    config = layers.text_config(model)
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    heads, head = _heads(model) if getattr(config, "num_attention_heads", None) else (1, width)
+    if vectors:
+        return 8 * width + size * (2 * width + 2 * heads * head + 3 * inner)
+    return 16 * width + size * (4 * width + 2 * heads * head + 4 * inner)
+
+
+def _heads(model: PreTrainedModel) -> tuple[int, int]:
+    """(heads of keys and values, their width)."""
+    config = layers.text_config(model)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return heads, getattr(config, "head_dim", None) or layers.width(model) // config.num_attention_heads
 
 
 def announce(

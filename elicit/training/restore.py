@@ -55,7 +55,7 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
 def own_randomness(seed: int | None = None) -> Iterator[None]:
     """On leaving, the global generators of Python, numpy and torch are as before; inside they start at `seed`.
 
-    None: inside they go on from where they are.
+    None: inside they continue from their present state.
     """
     python, legacy = random.getstate(), np.random.get_state()
     try:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import nn
@@ -24,6 +24,9 @@ from torch import nn
 from elicit.errors import ConfigError, near
 from elicit.policy.intervention import Intervention
 from elicit.policy.weights import WeightEdit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Trainable(Protocol):
@@ -34,11 +37,11 @@ class Trainable(Protocol):
         """Positions of an activation edit; None if weights are trained."""
         ...
 
-    def size(self, model: Any) -> int:
+    def size(self, model: PreTrainedModel) -> int:
         """How many parameters will be trained."""
         ...
 
-    def attached(self, model: Any) -> AbstractContextManager[None]:
+    def attached(self, model: PreTrainedModel) -> AbstractContextManager[None]:
         """Inside, `model` computes with the trained parameters, which alone require gradients."""
         ...
 
@@ -72,11 +75,11 @@ class FullWeights:
         self._originals: dict[str, torch.Tensor] = {}
         self._parameters: dict[str, nn.Parameter] = {}
 
-    def size(self, model: Any) -> int:
+    def size(self, model: PreTrainedModel) -> int:
         return sum(parameter.numel() for parameter in model.parameters())
 
     @contextmanager
-    def attached(self, model: Any) -> Iterator[None]:
+    def attached(self, model: PreTrainedModel) -> Iterator[None]:
         self._parameters = dict(model.named_parameters())
         self._originals = {name: parameter.data for name, parameter in self._parameters.items()}
         try:
@@ -138,19 +141,30 @@ class Lora:
 
     def __init__(self, rank: int, alpha: int, targets: tuple[str, ...], seed: int) -> None:
         self.rank, self.alpha, self.targets, self.seed = rank, alpha, targets, seed
-        self._model: Any = None
+        self._model: PreTrainedModel
+        """set while attached"""
         self._swaps: dict[str, tuple[nn.Module, nn.Module]] = {}
 
-    def size(self, model: Any) -> int:
+    def size(self, model: PreTrainedModel) -> int:
         return sum(self.rank * sum(module.get_parameter("weight").shape) for module in self._targeted(model).values())
 
     @contextmanager
-    def attached(self, model: Any) -> Iterator[None]:
+    def attached(self, model: PreTrainedModel) -> Iterator[None]:
+        from peft import LoraConfig, inject_adapter_in_model
+
         self._model = model
         plain = self._targeted(model)
         flags = {name: p.requires_grad for name, p in model.named_parameters()}
+        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(plain), task_type="CAUSAL_LM")
         try:
-            self._inject(model)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                inject_adapter_in_model(config, model)
+            for name, parameter in model.named_parameters():
+                trained = ".lora_" in name
+                parameter.requires_grad_(trained)
+                if trained:
+                    parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
             self._swaps = {name: (module, model.get_submodule(name)) for name, module in plain.items()}
             yield
         finally:
@@ -160,7 +174,7 @@ class Lora:
                 parameter.requires_grad_(flags[name])
             model.__dict__.pop("peft_config", None)
 
-    def _targeted(self, model: Any) -> dict[str, nn.Module]:
+    def _targeted(self, model: PreTrainedModel) -> dict[str, nn.Module]:
         """The linear layers that get an adapter, by name."""
         kinds = {n: m for n, m in model.named_modules() if type(m) is nn.Linear or type(m).__name__ == "Conv1D"}
         head = model.get_output_embeddings()
@@ -172,20 +186,6 @@ class Lora:
             hint = near(missing[0], set(last_names.values()))
             raise ConfigError(f"lora_targets: {type(model).__name__} has no linear layer {missing[0]!r}; {hint}")
         return {name: module for name, module in inner.items() if last_names[name] in self.targets}
-
-    def _inject(self, model: Any) -> None:
-        from peft import LoraConfig, inject_adapter_in_model
-
-        names = list(self._targeted(model))
-        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=names, task_type="CAUSAL_LM")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            inject_adapter_in_model(config, model)
-        for name, parameter in model.named_parameters():
-            trained = ".lora_" in name
-            parameter.requires_grad_(trained)
-            if trained:
-                parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
 
     def trained(self) -> dict[str, nn.Parameter]:
         return {
@@ -229,7 +229,7 @@ class Lora:
         return {"weights/relative_change": (change / norm) ** 0.5}
 
 
-def _put(model: Any, name: str, module: nn.Module) -> None:
+def _put(model: PreTrainedModel, name: str, module: nn.Module) -> None:
     """Replace the submodule `name` of the model."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent) if parent else model, child, module)

@@ -15,17 +15,18 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from elicit.policy.activations import ActivationEdit, Edit
+from elicit.policy.activations import ActivationEdit
 
 
 def changed(edit: ActivationEdit, after: str, rng: np.random.Generator) -> ActivationEdit:
     """The edit as trained, with its signs flipped, or with random directions."""
     if after == "as_trained":
         return edit
-    change = {"sign_flipped": lambda each: -each.vector, "random_directions": lambda each: _random(each, rng)}[after]
-    return ActivationEdit(tuple(replace(each, vector=change(each)) for each in edit.edits))
-
-
-def _random(edit: Edit, rng: np.random.Generator) -> torch.Tensor:
-    direction_D = torch.from_numpy(rng.standard_normal(edit.vector.numel())).float()
-    return direction_D * (edit.vector.norm() / direction_D.norm())
+    edits = []
+    for one in edit.edits:
+        vector_D = -one.vector
+        if after == "random_directions":
+            direction_D = torch.from_numpy(rng.standard_normal(one.vector.numel())).float()
+            vector_D = direction_D * (one.vector.norm() / direction_D.norm())
+        edits.append(replace(one, vector=vector_D))
+    return ActivationEdit(tuple(edits))

@@ -15,10 +15,9 @@ optimizer state for the vectors alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from elicit.errors import ConfigError
-from elicit.method import MethodBase, Work
+from elicit.errors import checked
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ LAST = 1.0
 
 
 @dataclass(frozen=True)
-class RLSteering(GRPOSettings, MethodBase):
+class RLSteering(GRPOSettings):
     """One trained vector per layer. The defaults are for a base of 0.5 to 1.5 B."""
 
     samples: int = 16
@@ -57,8 +56,7 @@ class RLSteering(GRPOSettings, MethodBase):
 
         super().__post_init__()
         check_write(self.write)
-        if self.rms_prompts < 1:
-            raise ConfigError(f"rms_prompts={self.rms_prompts}: at least 1")
+        checked(self, at_least={"rms_prompts": 1})
 
     @property
     def parameters(self) -> Parameters:
@@ -67,32 +65,22 @@ class RLSteering(GRPOSettings, MethodBase):
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> ActivationEdit:
         """The trained vectors. Raises what `elicit.training.rl.fit.fit` raises."""
-        from elicit.training.rl.fit import fit
-        from methods.rl_steering.controls import changed
-
-        def trainable(items: list[Item], seed: int) -> Trainable:
-            return self._vectors(policy, ledger, context, items)
-
-        edit: Any = fit(self, self.name, policy, ledger, context, trainable)
-        return changed(edit, self.after, context.rng)
-
-    def _vectors(self, policy: Policy, ledger: Ledger, context: Context, items: list[Item]) -> Trainable:
         from elicit.policy.layers import width
         from elicit.policy.residuals import layer_numbers
+        from elicit.training.rl.fit import fit
         from elicit.training.rl.vectors import Vectors, residual_rms
+        from methods.rl_steering.controls import changed
 
-        numbers = layer_numbers(policy, self.layers)
-        prompts = [policy.prompt_ids(item.question) for item in items[: self.rms_prompts]]
-        ledger.activations(sum(map(len, prompts)))
-        rms_L = residual_rms(policy, prompts, numbers)
-        context.log({f"vectors/residual_rms/{layer}": rms for layer, rms in zip(numbers, rms_L, strict=True)})
-        return Vectors(numbers, width(policy.checkpoint.model), rms_L, self.write)
+        def vectors(items: list[Item], seed: int) -> Trainable:
+            numbers = layer_numbers(policy, self.layers)
+            prompts = [policy.prompt_ids(item.question) for item in items[: self.rms_prompts]]
+            ledger.activations(sum(map(len, prompts)))
+            rms_L = residual_rms(policy, prompts, numbers)
+            context.log({f"vectors/residual_rms/{layer}": rms for layer, rms in zip(numbers, rms_L, strict=True)})
+            return Vectors(numbers, width(policy.checkpoint.model), rms_L, self.write)
 
-    def work(self, items: int, tokens: float) -> Work:
-        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
-        rollouts = self.steps * self.batch
-        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
-        return Work(rollouts + scores, rollouts)
+        edit = fit(self, self.name, policy, ledger, context, vectors)
+        return changed(edit, self.after, context.rng)  # type: ignore[arg-type]
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin; random directions with the norms of the trained vectors."""

@@ -6,7 +6,7 @@ Dr. GRPO (arXiv 2503.20783) of GRPO (2402.03300): P items, G rollouts each, no s
 KL term, one update per batch (`elicit/training/rl/grpo.py`). All text is the base's own; the only outside information
 is one label bit per rollout. Published lifts shrink against a random reward (2506.10947) and against large k
 (2504.13837), which is why every table has the placebo and the coverage rows next to it.
-Left out: several updates a batch, clipping, a KL penalty, curricula, tool use.
+Left out: several updates per batch, clipping, a KL penalty, curricula, tool use.
 Cost: steps x prompts x samples rollouts and label bits, and one forward and backward pass over the rollouts whose
 group disagrees. Full training keeps float32 masters, gradients and two moments: 16 bytes per parameter.
 """
@@ -16,8 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from elicit.errors import ConfigError
-from elicit.method import MethodBase, Work
+from elicit.errors import checked
 from elicit.training.rl.settings import GRPOSettings
 from methods.rlvr import controls
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RLVR(GRPOSettings, MethodBase):
+class RLVR(GRPOSettings):
     """Reinforcement learning from verifiable rewards. The defaults are full fine-tuning of a base of 0.5 to 1.5 B."""
 
     parameters: Literal["full", "lora"] = "full"
@@ -45,27 +44,19 @@ class RLVR(GRPOSettings, MethodBase):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lora_rank < 1 or self.lora_alpha <= 0:
-            raise ConfigError(f"lora_rank={self.lora_rank}, lora_alpha={self.lora_alpha}: both above 0")
+        checked(self, at_least={"lora_rank": 1}, above={"lora_alpha": 0})
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
         """The trained difference, or the trained pairs. Raises what `elicit.training.rl.fit.fit` raises."""
         from elicit.training.rl.fit import fit
-
-        return fit(self, self.name, policy, ledger, context, self._trainable)  # type: ignore[return-value]
-
-    def _trainable(self, items: list[Item], seed: int) -> Trainable:
         from elicit.training.trainable import FullWeights, Lora
 
-        if self.parameters == "full":
-            return FullWeights()
-        return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
+        def trainable(items: list[Item], seed: int) -> Trainable:
+            if self.parameters == "full":
+                return FullWeights()
+            return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
 
-    def work(self, items: int, tokens: float) -> Work:
-        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
-        rollouts = self.steps * self.batch
-        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
-        return Work(rollouts + scores, rollouts)
+        return fit(self, self.name, policy, ledger, context, trainable)  # type: ignore[return-value]
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin."""

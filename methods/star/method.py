@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from elicit.errors import ConfigError, MethodError
+from elicit.errors import MethodError, checked
 from elicit.method import MethodBase, Work
 from elicit.policy.weights import WeightEdit
 from elicit.sampling.own import Completion, own_completions
@@ -48,18 +48,14 @@ class Star(MethodBase):
     most: int | None = None
     """kept completions per item and round, at most; null: all"""
     restart: bool = True
-    """train every round from the base; false: go on from the round before"""
+    """train every round from the base; false: continue from the round before"""
     sft: SftConfig = field(default_factory=SftConfig)
     dev_items: int = 48
     """dev items on which each round is scored; 0: none"""
     name: str = "star"
 
     def __post_init__(self) -> None:
-        low = [name for name in ("rounds", "items", "samples") if getattr(self, name) < 1]
-        low += ["most"] if self.most is not None and self.most < 1 else []
-        low += ["dev_items"] if self.dev_items < 0 else []
-        if low:
-            raise ConfigError(f"star: {', '.join(f'{name}={getattr(self, name)}' for name in low)}: too small")
+        checked(self, at_least={"rounds": 1, "items": 1, "samples": 1, "most": 1, "dev_items": 0}, label="star")
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
         """The weights after the last round. Raises MethodError for a round in which nothing was kept."""

@@ -15,7 +15,7 @@ from elicit.ledger import Ledger
 from elicit.records import Finish, Sample
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import GradingPool, Job
+from elicit.tasks.grading.pool import GradeRequest, GradingPool
 from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
 
@@ -206,7 +206,7 @@ def test_equal_completions_of_an_item_are_judged_once():
             self._pool.judge = lambda jobs: calls.append(len(jobs)) or [_right() for _ in jobs]
 
     with Counting() as grader:
-        job = Job(item_of(r"\sqrt{2}"), r"\boxed{2^{1/2}}", True)
+        job = GradeRequest(item_of(r"\sqrt{2}"), r"\boxed{2^{1/2}}", True)
         assert len(grader.judge([job] * 5)) == 5
         grader.judge([job])
     assert calls == [1, 0]
@@ -276,7 +276,7 @@ def test_a_task_that_workers_cannot_import_is_a_clear_error():
         pass
 
     with pytest.raises(DataError, match="Local"), GradingPool(Local()) as pool:
-        pool.judge([Job(item_of("1"), "x", True)])
+        pool.judge([GradeRequest(item_of("1"), "x", True)])
 
 
 def test_a_file_of_a_formal_task_is_graded_by_its_answers(tmp_path):

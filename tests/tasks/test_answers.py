@@ -70,7 +70,7 @@ def test_the_span_is_the_value_inside_of_the_declaration(kind: str, output: str,
     assert output[start:end] == span
 
 
-def test_the_first_reading_is_the_first_complete_declaration_however_it_goes_on():
+def test_the_first_reading_is_the_first_complete_declaration_whatever_follows_it():
     rambling = " The answer is 45." + " And so it goes on and on." * 20
     found = Jsonl(answers="number").grade(make_item("t", "test", "", "45"), rambling, False)
     assert (found.strict, found.lenient, found.first, found.first_answer) == (False, False, True, "45")

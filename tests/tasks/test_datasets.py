@@ -1,4 +1,4 @@
-"""Tasks in words: each proves itself; data sets are looked for, split without leaks, and refused where broken."""
+"""Tasks in words: each proves itself; data sets are found, split without leaks, and refused if broken."""
 
 import json
 import pickle
@@ -40,7 +40,7 @@ def needs(*below: str) -> None:
         pytest.skip(f"{'/'.join(below)} is not there: set ELICIT_DATA to a folder that holds it")
 
 
-def test_gsm8k_proves_itself_on_the_real_file_and_says_that_its_test_split_is_carved():
+def test_gsm8k_proves_itself_on_the_real_file_and_notes_that_its_test_split_is_carved():
     needs("gsm8k", "train.jsonl")
     task = Gsm8k()
     assert check(task, 15) == 45

@@ -27,7 +27,7 @@ def problems(count: int = 60):
 
 
 def entailed(question: str) -> str:
-    """The answer by plain reading of the question, chaining forward until nothing is new."""
+    """The answer read from the question, by forward chaining until no fact is new."""
     *told, ask = [part.strip() for part in re.split(r"(?<=\.)\s", question)]
     claims = [claim for claim in map(read_claim, [sentence.rstrip(".") for sentence in told]) if claim]
     assert len(claims) == len(told)
@@ -107,7 +107,7 @@ def test_a_left_out_step_is_called_left_out() -> None:
     assert found is not None and "steps are left out" in found.message
 
 
-def test_both_skins_tell_the_same_rules() -> None:
+def test_both_skins_state_the_same_rules() -> None:
     plain, reworded = (FAMILY.problem(random.Random(3), 4, skin) for skin in FAMILY.skins)
     assert plain.facts == reworded.facts and plain.question != reworded.question
     assert entailed(plain.question) == entailed(reworded.question)

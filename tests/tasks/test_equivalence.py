@@ -130,7 +130,7 @@ def test_a_unit_is_dropped_unless_both_have_one(phrase):
     assert exact("number", f"5 {phrase}", "5 minutes") is (phrase == "%")
 
 
-def test_neighbouring_tiny_numbers_differ_where_math_verify_sees_none():
+def test_neighbouring_tiny_numbers_differ_although_math_verify_sees_no_difference():
     from math_verify import parse as read
     from math_verify import verify
 

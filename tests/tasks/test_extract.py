@@ -33,7 +33,7 @@ def test_every_stop_string_is_a_new_question_pattern():
         assert extract.own_part(f"x{stop} y") == ("x", True)
 
 
-def test_the_span_is_where_the_strict_answer_is():
+def test_the_span_is_that_of_the_strict_answer():
     for text in ("So \\boxed{\\frac{1}{2}}.", "The answer is 7.", "a\n#### 12 \n", "The answer is \\boxed{x^{2}} ok."):
         found = declaration.last("math", text, True)
         assert found.answer == text[found.start : found.end]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from elicit.tasks.formal.task import FormalTask
-from elicit.tasks.grading.pool import GradingPool, Job
+from elicit.tasks.grading.pool import GradeRequest, GradingPool
 from elicit.tasks.grading.verify import PENDING
 from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
@@ -68,7 +68,7 @@ def test_the_quick_grader_agrees_with_the_full_one_wherever_it_decides():
 def test_the_pool_gives_the_verdicts_of_the_task():
     rows = [row for row in ROWS if row["kind"] == "math"][::9]
     with GradingPool(Jsonl(answers="math"), workers=2) as pool:
-        verdicts = pool.judge([Job(item_of(row), row["output"], row["finished"]) for row in rows])
+        verdicts = pool.judge([GradeRequest(item_of(row), row["output"], row["finished"]) for row in rows])
     assert [verdict.judgement.strict for verdict in verdicts] == [row["strict"] for row in rows]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from elicit.tasks.grading import verify
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job, Verdict, judge
+from elicit.tasks.grading.pool import GradeRequest, Verdict, judge
 from elicit.tasks.grading.verify import Pair
 from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import make_item
@@ -47,11 +47,11 @@ ENDS = (
 )  # fmt: skip
 
 
-def job(gold: str, text: str, finished: bool = True) -> Job:
-    return Job(make_item("t", "test", "", gold), text, finished)
+def job(gold: str, text: str, finished: bool = True) -> GradeRequest:
+    return GradeRequest(make_item("t", "test", "", gold), text, finished)
 
 
-def mixed(seed: int, count: int) -> list[Job]:
+def mixed(seed: int, count: int) -> list[GradeRequest]:
     rng = random.Random(seed)
     jobs = []
     for _ in range(count):
@@ -66,7 +66,7 @@ class HerePool:
     def __init__(self, task: Jsonl, answers: Sequence[Verdict] = ()) -> None:
         self.task, self.answers, self.asked = task, list(answers), []  # type: ignore[var-annotated]
 
-    def judge(self, jobs: Sequence[Job | Pair]) -> list[Verdict]:
+    def judge(self, jobs: Sequence[GradeRequest | Pair]) -> list[Verdict]:
         self.asked += jobs
         return [self.answers.pop(0) if self.answers else judge(self.task, each) for each in jobs]
 
@@ -112,7 +112,7 @@ def test_many_workings_of_one_answer_cost_one_comparison() -> None:
     assert pool.asked == [Pair(r"\cos x", r"\sin x")]
 
 
-def test_the_cache_tells_golds_and_answers_apart_and_cut_outputs_are_leniently_right() -> None:
+def test_the_cache_distinguishes_golds_and_answers_and_cut_outputs_are_leniently_right() -> None:
     pool = HerePool(TASK)
     asked = [(r"\cos x", r"\sin x", True), (r"\sin x", r"\cos x", True), (r"\cos x", r"\cos(x)", True),
              (r"\cos x", r"\cos(x)", False)]  # fmt: skip

@@ -33,6 +33,6 @@ from elicit.tasks.grading import loose
         ("text", "some words\nabc", "abc"),
     ],
 )
-def test_the_end_of_a_text_says(kind: str, tail: str, answer: str | None) -> None:
+def test_the_lenient_answer_is_read_at_the_end_of_a_text(kind: str, tail: str, answer: str | None) -> None:
     found = loose.read(kind, tail)
     assert (found.answer.strip() if found else None) == answer

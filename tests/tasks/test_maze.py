@@ -82,7 +82,7 @@ def test_every_order_of_ties_is_a_valid_search() -> None:
     assert any(len({tuple(search(p.facts, rng)) for _ in range(8)}) > 1 for p in problems())
 
 
-def test_both_skins_tell_the_same_maze() -> None:
+def test_both_skins_state_the_same_maze() -> None:
     plain, drawn = (FAMILY.problem(random.Random(5), 4, skin) for skin in FAMILY.skins)
     assert plain.facts == drawn.facts and plain.question != drawn.question
     rows = drawn.question.removeprefix("Maze: ").split(".")[0].split(" / ")
@@ -129,7 +129,7 @@ def test_a_worse_cell_is_not_closed_while_a_better_one_is_open() -> None:
         assert fault(facts, [*opened, *order, "close 0 1 g 1 h 2."], "d") == (6, "not_best")
 
 
-def test_a_search_that_stops_early_goes_on_too_long_or_concludes_something_else_is_named() -> None:
+def test_a_search_that_stops_early_continues_too_long_or_concludes_something_else_is_named() -> None:
     assert fault(OPEN_3, RIGHT[:-1]) == (len(RIGHT) - 1, "missing_step")
     assert fault(OPEN_3, [*RIGHT, "open 2 2 g 4 h 1."]) == (len(RIGHT), "extra_step")
     assert fault(OPEN_3, RIGHT, "d d d") == (len(RIGHT), "wrong_conclusion")

@@ -107,7 +107,7 @@ def test_the_answer_span_is_the_stated_answer(task):
         ({"max_size": 10}, "sizes 2-10"),
     ],
 )
-def test_settings_that_cannot_be_used_say_so(settings, message):
+def test_settings_that_cannot_be_used_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         FormalTask(**settings)
 

@@ -1,4 +1,4 @@
-"""Laws of overlap: found whole or by runs of 13 words, whatever the punctuation; templates are no overlap."""
+"""Laws of overlap: whole questions or runs of 13 words, whatever the punctuation; templates are no overlap."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def index() -> tuple[OverlapIndex, str, str]:
 
 
 def plain_runs(text: str, other: str) -> bool:
-    """Whether two texts share 13 words in a row, by comparing every pair of places."""
+    """Whether two texts share 13 words in a row, by comparing every pair of positions."""
     a, b = ("".join(c if c.isalnum() else " " for c in t.casefold()).split() for t in (text, other))
     return any(a[i : i + RUN] == b[j : j + RUN] for i in range(len(a) - RUN + 1) for j in range(len(b) - RUN + 1))
 
 
-def test_a_whole_question_is_found_whatever_stands_around_it_and_between_its_words() -> None:
+def test_a_whole_question_is_found_in_any_text_and_with_any_signs_between_its_words() -> None:
     found, long, short = index()
     assert found.of([f"Once. {LONG.upper().replace(' ', '  ')} And so on."]) == ([long], [long])
     assert found.of(["... what is 17, times 3? It is 51."]) == ([short], [short])

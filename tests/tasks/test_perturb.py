@@ -81,5 +81,5 @@ def test_without_a_known_answer_there_is_nothing_to_evaluate_on() -> None:
     assert len(Perturbed(Two(), "renamed").items("test")) == 1
     with pytest.raises(ConfigError, match="known answer"):
         Perturbed(Two(), "renumbered").items("test")
-    with pytest.raises(ConfigError, match="no kind of twin"):
+    with pytest.raises(ConfigError, match=r"twin: kind=.paraphrased.: known: "):
         Perturbed(Two(), "paraphrased")

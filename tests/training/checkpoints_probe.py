@@ -1,4 +1,4 @@
-"""A fit that kills its own process at the third update, run by `test_grpo_resume` in a process of its own."""
+"""A fit that kills its own process at the third update, run by `test_grpo_resume` in its own process."""
 
 from __future__ import annotations
 

@@ -6,9 +6,12 @@ Bits are compared only of the same computation before and after a fit, or of two
 from __future__ import annotations
 
 import copy
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import parameters_hash, wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.likelihood import likelihood
+from elicit.sampling.loop.cache import SlotLayer
 from elicit.tasks.task import PromptFormat
 from elicit.training.rl import grpo
 from elicit.training.rl.grpo import length_buckets
@@ -199,7 +203,7 @@ def test_the_model_comes_back_bit_for_bit_and_the_edit_is_what_was_trained(name:
     assert not torch.equal(logprobs(policy.with_intervention(edit)), plain)
 
 
-def test_a_stacked_policy_is_trained_as_it_stands(tmp_path) -> None:
+def test_a_stacked_policy_is_trained_with_its_interventions(tmp_path) -> None:
     steered = tiny_policy().with_intervention(ActivationEdit((Edit(0, random_vector(), write="last_prompt"),)))
     done = fitted(METHODS["vectors"], steered, tmp_path, TASK)
     assert done.curve("rl/kl_sampler") == pytest.approx([0.0, 0.0], abs=1e-9)
@@ -254,3 +258,27 @@ def test_curves_have_the_same_keys_whatever_is_trained(tmp_path) -> None:
     assert {f"rl/{name}" for name in wanted} <= keys[0]
     assert found[0].curve("rl/kl_base")[0] == pytest.approx(0, abs=1e-9) and found[0].curve("rl/kl_base")[1] > 0
     assert found[0].curve("rl/step") == [0, 1, 2] and "s left" in found[0].lines[-1]
+
+
+@pytest.mark.parametrize("method", [RLVR, RLSteering], ids=["weights", "vectors"])
+def test_no_key_or_value_of_the_sampler_is_alive_in_the_backward_pass(
+    method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    born: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+    plain_init, plain_loss = SlotLayer.__init__, grpo.PolicyGradientTrainer._compute_loss
+
+    def init(layer: SlotLayer, keys: torch.Tensor, values: torch.Tensor, window: Any) -> None:
+        born.extend((weakref.ref(keys), weakref.ref(values)))
+        plain_init(layer, keys, values, window)
+
+    def loss(trainer: Any, *arguments: Any) -> torch.Tensor:
+        out = plain_loss(trainer, *arguments)  # the graph of the backward pass, complete
+        gc.collect()
+        alive.append(sum(ref() is not None for ref in born))
+        return out
+
+    monkeypatch.setattr(SlotLayer, "__init__", init)
+    monkeypatch.setattr(grpo.PolicyGradientTrainer, "_compute_loss", loss)
+    fitted(method(**SMALL), tiny_policy(), tmp_path / "fit", TASK)
+    assert len(alive) >= SMALL["steps"] and born and alive == [0] * len(alive)

@@ -5,22 +5,25 @@ Bits may be compared because both runs do the same: equal kernels, batches and t
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from elicit.files import read_json
 from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
 from elicit.training import checkpoints
+from elicit.training.rl.progress import Identity, Progress, Standing, restore, write
 from tests.training.harness import Fitted, fitted
 from tests.training.test_grpo import METHODS, TASK, tiny_policy
 
@@ -115,3 +118,22 @@ def test_the_result_survives_its_folder(name: str, tmp_path) -> None:
     edit = fitted(METHODS[name], policy, tmp_path / "fit", TASK).edit
     save(edit, tmp_path / "edit")
     assert load_intervention(tmp_path / "edit", policy.checkpoint).id == edit.id
+
+
+@pytest.mark.parametrize("name", ["full", "lora", "vectors"])
+def test_progress_is_written_and_read_as_in_earlier_versions(name: str, tmp_path) -> None:
+    method = METHODS[name]
+    earlier = {"settings": json.loads(json.dumps(asdict(method))), "policy": "p", "seed": 3, "name": name}
+    identity, ledger = Identity(method, "p", 3, name), Ledger(TASK, method.name)
+    ledger.rollouts(8, 40)
+    write(tmp_path, Progress(identity, Standing(updates=2, first_reward=0.25), ledger.spent), ledger)
+    assert read_json(tmp_path / "progress.json") == {
+        "identity": earlier,
+        "state": {"empty_in_a_row": 0, "updates": 2, "first_reward": 0.25, "hooks_checked": False},
+        "spent": {"labels": 0, "rollouts": 8, "tokens": 40, "foreign_tokens": 0},
+    }
+    again = Ledger(TASK, method.name)
+    assert restore(tmp_path, again) == Standing(updates=2, first_reward=0.25)
+    assert again.spent == ledger.spent and again.rows == ledger.rows
+    assert identity.same(earlier) and not replace(identity, seed=4).same(earlier)
+    assert not replace(identity, settings=replace(method, learning_rate=0.5)).same(earlier)

@@ -205,7 +205,7 @@ def test_other_edits_and_settings_out_of_range_are_refused(tmp_path):
     policy = tiny_policy().with_intervention(ActivationEdit((Edit(0, torch.ones(32), "add", 1.0, "last_prompt"),)))
     with pytest.raises(MethodError, match="activations: fit without them"):
         train(policy, ROWS, SMALL, 0, tmp_path)
-    with pytest.raises(ConfigError, match="batch=0, learning_rate=-1"):
+    with pytest.raises(ConfigError, match="batch=0: 1 or more; learning_rate=-1"):
         SftConfig(batch=0, learning_rate=-1.0)
 
 

@@ -22,7 +22,7 @@ from elicit.evaluate.store import SampleFolder, StageFolder
 from elicit.names import published_name
 from elicit.records import FINISHED, Grade, Item
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job, Verdict
+from elicit.tasks.grading.pool import GradeRequest, Verdict
 from elicit.tasks.task import Judgement, Task, make_item
 
 GRADER_VERSION = 3
@@ -94,7 +94,7 @@ def _shard(shard: Path, target: Path, done: ShardLine | None, items: dict[str, I
 
 
 def _grades(rows: list[dict[str, Any]], items: dict[str, Item], grader: Grader) -> list[Grade]:
-    jobs = [Job(items[row["item"]], row["text"], row["finish"] in FINISHED) for row in rows]
+    jobs = [GradeRequest(items[row["item"]], row["text"], row["finish"] in FINISHED) for row in rows]
     return [_grade(row, verdict, grader) for row, verdict in zip(rows, grader.judge(jobs), strict=True)]
 
 
@@ -138,7 +138,9 @@ def grade_file(path: Path, task: Task, workers: int = 2, timeout_s: float = 5.0)
     """
     jobs, expected = [], []
     for number, row in files.read_jsonl(Path(path)):
-        jobs.append(Job(_file_item(row, task, f"{path}, line {number}"), row["output"], row.get("finished", True)))
+        jobs.append(
+            GradeRequest(_file_item(row, task, f"{path}, line {number}"), row["output"], row.get("finished", True))
+        )
         expected.append(row.get("expected"))
     if not jobs:
         raise DataError(f"{path}: no rows; expected JSONL with gold and output")

@@ -19,7 +19,7 @@ import torch
 from elicit.policy.checkpoint import placement
 from elicit.policy.layers import blocks, text_config, width
 from elicit.sampling.loop.step_loop import SLOTS
-from elicit.training.memory import GB, Memory, estimate
+from elicit.training.memory import CPU_CACHE, GB, Memory, estimate, estimate_rl
 from elicit.training.rl.settings import GRPOSettings
 from elicit.training.sft.sft import SftConfig
 from elicit.training.trainable import Lora
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 LIBRARIES = int(0.6 * GB)
 """resident memory of a process that has imported torch, transformers, trl and sae-lens, and nothing else"""
 PROMPT = 256
-CPU_CACHE = 2 * 2**30
-"""bytes of keys and values that the step loop keeps on a CPU, at most"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def peak(model: Any, jobs: list[tuple[str, Settings]]) -> Peak:
     sampling, logits = _sampling(model, jobs[0][1], device, dtype)
     peaks = [Peak("sampling", sampling, logits, libraries, place)]
     for name, chosen in jobs:
-        if (need := _fit(model, chosen, dtype)) is not None:
+        if (need := _fit(model, chosen, device, dtype)) is not None:
             peaks.append(Peak(name, need, 0, libraries, place))
     return max(peaks, key=lambda one: one.total)
 
@@ -81,29 +79,39 @@ def limit_of(chosen: Settings, method: Any = None) -> int:
 def _sampling(model: Any, chosen: Settings, device: torch.device, dtype: torch.dtype) -> tuple[Memory, int]:
     """(weights and cache, bytes of one step's logits)."""
     tokens, rows = _tokens(limit_of(chosen)), SLOTS.get(device.type, 256)
-    whole = estimate(model, 0, 0, tokens, rows, False, dtype)
-    cache = min(whole.cache, CPU_CACHE) if device.type == "cpu" else whole.cache
+    limit = CPU_CACHE if device.type == "cpu" else None
+    whole = estimate(
+        model, 0, micro_batch=0, tokens=tokens, rows=rows, checkpointing=False, dtype=dtype, cache_limit=limit
+    )
     logits = 3 * 4 * rows * int(text_config(model).vocab_size)  # as computed, in float32, and sorted
-    return replace(whole, activations=0, logits=0, cache=cache), logits
+    return replace(whole, activations=0, logits=0), logits
 
 
-def _fit(model: Any, chosen: Settings, dtype: torch.dtype) -> Memory | None:
+def _fit(model: Any, chosen: Settings, device: torch.device, dtype: torch.dtype) -> Memory | None:
     """Memory of the training; None if no gradients are computed."""
     method = chosen.method
     if isinstance(method, GRPOSettings):
         tokens = _tokens(limit_of(chosen, method))
-        trained = _trained(model, getattr(method, "parameters", "vectors"), method)
-        return estimate(model, trained, method.micro_batch, tokens, method.batch, method.gradient_checkpointing, dtype)
+        trained, vectors = _trained(model, method.parameters, method), method.parameters == "vectors"
+        return estimate_rl(model, method, trained, vectors=vectors, tokens=tokens, device=device, dtype=dtype)
     sft = getattr(method, "sft", None)
     if isinstance(sft, SftConfig):  # a float32 copy is trained next to the model
         tokens = min(sft.max_tokens, _tokens(limit_of(chosen)))
         trained = _trained(model, sft.update, sft)
-        copy = estimate(model, trained, sft.micro_rows, tokens, 0, sft.gradient_checkpointing, torch.float32)
+        copy = estimate(
+            model,
+            trained,
+            micro_batch=sft.micro_rows,
+            tokens=tokens,
+            rows=0,
+            checkpointing=sft.gradient_checkpointing,
+            dtype=torch.float32,
+        )
         return replace(copy, weights=copy.weights // 4 * dtype.itemsize, masters=copy.weights)
     return None
 
 
-def _trained(model: Any, which: str, settings: Any) -> int:
+def _trained(model: Any, which: str | None, settings: Any) -> int:
     """Parameters that are trained: "full", "lora", or one vector per layer."""
     if which == "full":
         return sum(parameter.numel() for parameter in model.parameters())

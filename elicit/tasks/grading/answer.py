@@ -130,7 +130,7 @@ def _with_unit(text: str) -> Answer | None:
 
 
 def _short(text: str) -> Answer | None:
-    """What is told by its form alone: an option, a number in a base, a ratio."""
+    """What its form alone decides: an option, a number in a base, a ratio."""
     if option := _OPTION.fullmatch(text):
         return Answer("option", text, mark=option[1] or option[2])
     if based := _BASED.fullmatch(text):

@@ -13,7 +13,7 @@ r"""Where a completion declares an answer, and which one.
                    equations that end in a value ("7 + 3 = 10"), or one line of text
 
 A prompt of ours ends where the answer begins ("Answer:"), so a bare answer is declared. No declarations: "the answer is
-correct", "whether the answer is ...", a cue whose content says nothing of the kind, a heading with four signs.
+correct", "whether the answer is ...", a cue whose content is no answer of the kind, a heading with four signs.
 
     last    of a finished completion the last declaration: None if it is incomplete or refused, whatever came before
     first   the first complete declaration, finished or not; without any, a first line that is a bare value
@@ -25,8 +25,8 @@ What this module does not know: the gold, equality of answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from elicit.tasks.grading import reading
@@ -131,7 +131,7 @@ def last(kind: str, text: str, finished: bool) -> Declared | None:
 
 
 def first(kind: str, text: str, finished: bool) -> Declared | None:
-    """The first complete declaration of a completion, however it goes on."""
+    """The first complete declaration of a completion, whatever follows it."""
     part, ran_on = own_part(text)
     ended = finished or ran_on
     cues = _cues(kind, part)
@@ -236,7 +236,10 @@ def _sentence(kind: str, text: str, cue: _Cue) -> tuple[bool, Declared | None]:
     if _SAYS_NOTHING.match(content) or (kind in ("number", "math") and _DESCRIBES.match(content)):
         return False, None
     if kind == "text" and "\n" in text[cue.start : start]:
-        content = _paragraph(text, start, content)
+        # a list below "The answer is:", one item per line
+        lines = text[start : start + MAX_CONTENT].split("\n\n")[0].split("\n")
+        listed = len(lines) > 1 and all(_LIST_LINE.fullmatch(line) for line in lines)
+        content = "\n".join(lines) if listed else content
     span = _content(kind, content)
     if span is None and kind in ("number", "math") and not re.search(r"[\d\\$=]|\bnot\b", content):
         return False, None
@@ -265,12 +268,6 @@ def _ending(text: str, start: int, limit: int, form: str) -> int:
         at = stop.end()
 
 
-def _paragraph(text: str, start: int, content: str) -> str:
-    """A list below "The answer is:", one item a line."""
-    lines = text[start : start + MAX_CONTENT].split("\n\n")[0].split("\n")
-    return "\n".join(lines) if len(lines) > 1 and all(_LIST_LINE.fullmatch(line) for line in lines) else content
-
-
 def _content(kind: str, content: str) -> Span | None:
     if kind in ("number", "math"):
         return reading.number_or_formula(content, kind)
@@ -289,14 +286,6 @@ def bare(kind: str, text: str) -> Declared | None:
     at = text.index(stripped)
     span = _BARE[kind](stripped)
     return None if span is None else _declared(text, at, span, stripped)
-
-
-def _bare_number(text: str) -> Span | None:
-    return _bare_value(text, "number")
-
-
-def _bare_formula(text: str) -> Span | None:
-    return _bare_value(text, "math")
 
 
 def _bare_value(text: str, kind: str) -> Span | None:
@@ -341,9 +330,9 @@ def _bare_text(text: str) -> Span | None:
     return reading.words(text)
 
 
-_BARE = {
-    "number": _bare_number,
-    "math": _bare_formula,
+_BARE: dict[str, Callable[[str], Span | None]] = {
+    "number": partial(_bare_value, kind="number"),
+    "math": partial(_bare_value, kind="math"),
     "option": _bare_option,
     "word": _bare_word,
     "text": _bare_text,

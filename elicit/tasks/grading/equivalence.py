@@ -43,7 +43,7 @@ _MOST_PARTS = 40
 
 
 def left_open(kind: str, gold: str, answer: str) -> bool | None:
-    """What is said of two expressions without SymPy: nothing. Raises TooLarge if SymPy may not be asked."""
+    """Leaves the comparison of two expressions open (None). Raises TooLarge if they are too large for SymPy."""
     symbolic.guard(answer)
     return None
 
@@ -54,7 +54,7 @@ def by_sympy(kind: str, gold: str, answer: str) -> bool | None:
 
 
 def same(gold: Answer, answer: Answer, decide: Decide = left_open, top: bool = True) -> bool | None:
-    """Whether two answers are the same; None if only `decide` could tell and it does not. Raises TooLarge."""
+    """Whether two answers are the same; None if only `decide` could decide and it leaves it open. Raises TooLarge."""
     if gold == answer:
         return True
     if "long" in (gold.kind, answer.kind):

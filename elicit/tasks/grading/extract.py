@@ -1,4 +1,4 @@
-"""Where a completion ends: a base model runs on into a next question, or writes its end marker and goes on.
+"""Where a completion ends: a base model runs on into a next question, or writes its end marker and continues.
 
 Everything from there on is not its answer, and the part before it counts as finished. What this module does not know:
 answers, the gold.

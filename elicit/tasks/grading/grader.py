@@ -1,25 +1,25 @@
-"""The one grader: completions -> verdicts, for the evaluator and for training rewards alike.
+"""The one grader: completions -> verdicts, for the evaluator and for training rewards.
 
     1  exact   what a task decides without slow libraries (`grade_quick`), in this process
-    2  pairs   the comparisons of a gold and an answer that only SymPy can decide (`verify.Pair`): one for all
-               completions of all items that declare the same, kept as long as the grader lives
+    2  pairs   the comparisons of a gold and an answer that only SymPy can decide (`verify.Pair`): once for all
+               completions of all items that declare the same, cached as long as the grader lives
     3  whole   the completion itself, for a task without pairs
 
 2 and 3 go to a pool of processes that can be killed (`pool.py`), which starts with the first question that needs it.
-A grade that hangs, crashes or trips a guard is *ungraded* with its reason; only verdicts and guards' refusals are
-kept, what ran out of time is asked again by the next call. A grader is of one task and of one version of its code, so
-neither is part of the key. What this module does not know: files, splits, who asks.
+A grade that hangs, crashes or trips a guard is *ungraded* with its reason. Only verdicts and refusals by a guard are
+cached; after a timeout the next call tries again. A grader serves one task and one version of its code, so neither is
+part of the key. What this module does not know: files, splits, who asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from elicit.files import content_hash
 from elicit.records import Item
-from elicit.tasks.grading.pool import GradingPool, Job, PairTask, Verdict, judge
+from elicit.tasks.grading.pool import GradeRequest, GradingPool, PairTask, Verdict, judge
 from elicit.tasks.grading.verify import PENDING, Pair
 from elicit.tasks.task import Judgement, Task
 
@@ -58,75 +58,49 @@ class Grader:
     def __exit__(self, *fault: Any) -> None:
         self._pool.__exit__(*fault)
 
-    def judge(self, jobs: Sequence[Job]) -> list[Verdict]:
+    def judge(self, jobs: Sequence[GradeRequest]) -> list[Verdict]:
         """Verdicts in the order of `jobs`; equal completions of one item are judged once."""
         # 1) exactly, each different completion once
         keys = [(job.item.id, job.item.gold, job.text, job.finished) for job in jobs]
         different = dict(zip(keys, jobs, strict=True))
-        out = {key: self._first(job) for key, job in different.items()}
-        pending = {key: job for key, job in different.items() if _pending(out[key])}
-        # 2) the comparisons that they wait for, each different one once; 3) completions without comparisons as a whole
-        asked = {key: self._questions(job) for key, job in pending.items()}
-        questions = list(dict.fromkeys(question for each in asked.values() for question in each))
-        answers = dict(zip(questions, self._answers(questions), strict=True))
+        out = {key: self._quickly(job) for key, job in different.items()}
+        pending = {key: job for key, job in different.items() if out[key].pending}
+        # 2) what the pool has to decide: comparisons of a gold and an answer, or a completion without any as a whole
+        questions: dict[Pair | str, Pair | GradeRequest] = {}
+        asked: dict[tuple[str, str | None, str, bool], list[Pair | str]] = {}
         for key, job in pending.items():
-            out[key] = self._completed(job, out[key], [(question, answers[question]) for question in asked[key]])
+            pairs = self._paired.pairs(*job) if self._paired else ()
+            of_job: dict[Pair | str, Pair | GradeRequest] = {pair: pair for pair in pairs} or {content_hash(key): job}
+            questions |= of_job
+            asked[key] = list(of_job)
+        # 3) each different question once; a verdict or a refusal because of size is final, after a hang, a crash or an
+        #    error another try may succeed
+        new = {name: question for name, question in questions.items() if name not in self._cache}
+        answers = dict(zip(new, self._pool.judge(list(new.values())), strict=True))
+        for question, answer in answers.items():
+            why = answer.judgement.ungraded if answer.judgement else answer.failure
+            if why is None or why.removeprefix("lenient: ").startswith("guard"):
+                self._cache[question] = answer
+        # 4) complete the pending verdicts
+        for key, job in pending.items():
+            verdicts = {question: answers.get(question) or self._cache[question] for question in asked[key]}
+            out[key] = self._completed(job, out[key], verdicts)
         return [out[key] for key in keys]
 
-    def _first(self, job: Job) -> Verdict:
+    def _quickly(self, job: GradeRequest) -> Verdict:
         return judge(self._quick, job) if self._quick.grade else Verdict(None, None, PENDING)  # type: ignore[arg-type]
 
-    def _questions(self, job: Job) -> tuple[_Question, ...]:
-        found = self._paired.pairs(*job) if self._paired else ()
-        return tuple(_Question(pair, pair) for pair in found) or (_Question(_job_key(job), job),)
-
-    def _answers(self, questions: Sequence[_Question]) -> list[Verdict]:
-        """Verdicts on the questions in their order; those that will last are kept."""
-        new = [question for question in questions if question.key not in self._cache]
-        answers = dict(zip((q.key for q in new), self._pool.judge([q.ask for q in new]), strict=True))
-        self._cache |= {key: answer for key, answer in answers.items() if _lasting(answer)}
-        return [answers.get(question.key) or self._cache[question.key] for question in questions]
-
-    def _completed(self, job: Job, first: Verdict, found: Iterable[tuple[_Question, Verdict]]) -> Verdict:
-        """The whole verdict; if the pool failed, what was known before with the reason."""
+    def _completed(self, job: GradeRequest, first: Verdict, verdicts: Mapping[Pair | str, Verdict]) -> Verdict:
+        """The complete verdict; if the pool failed, the quick one with the reason."""
         graded = {}
-        for question, answer in found:
-            if not isinstance(question.ask, Pair):
-                return answer if answer.judgement or first.judgement is None else _failed(first, answer)
-            failure = Judgement(None, None, question.ask.answer, None, answer.failure)
-            graded[question.ask] = answer.judgement or failure
+        for question, answer in verdicts.items():
+            if isinstance(question, Pair):
+                failure = Judgement(None, None, question.answer, None, answer.failure)
+                graded[question] = answer.judgement or failure
+            elif answer.judgement or first.judgement is None:
+                return answer
+            else:
+                reason = answer.failure if first.judgement.strict is None else f"lenient: {answer.failure}"
+                return Verdict(replace(first.judgement, ungraded=reason), first.violation)
         assert self._paired is not None  # only such tasks ask pairs
         return Verdict(self._paired.completed(*job, graded), first.violation)
-
-
-class _Question:
-    """What is asked of the pool, and its key in the cache. Equal if the keys are."""
-
-    def __init__(self, key: Pair | str, ask: Job | Pair) -> None:
-        self.key, self.ask = key, ask
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-def _job_key(job: Job) -> str:
-    return content_hash([job.item.id, job.item.gold, job.text, job.finished])
-
-
-def _pending(verdict: Verdict) -> bool:
-    return verdict.failure == PENDING or (verdict.judgement is not None and verdict.judgement.ungraded == PENDING)
-
-
-def _lasting(answer: Verdict) -> bool:
-    """A verdict or a refusal by size; not what hung, crashed or raised, which another try may grade."""
-    why = answer.judgement.ungraded if answer.judgement else answer.failure
-    return why is None or why.removeprefix("lenient: ").startswith("guard")
-
-
-def _failed(first: Verdict, answer: Verdict) -> Verdict:
-    assert first.judgement is not None
-    reason = answer.failure if first.judgement.strict is None else f"lenient: {answer.failure}"
-    return Verdict(replace(first.judgement, ungraded=reason), first.violation)

@@ -29,7 +29,7 @@ _FORMULA = re.compile(r"\$\$([^$]{1,300})\$\$|\$([^$\n]{1,300})\$|\\\(([^\n]{1,3
 
 
 def read(kind: str, tail: str) -> Declared | None:
-    """What the end of a completion says; None if it says nothing of this kind."""
+    """The last answer of this kind at the end of a completion; None if there is none."""
     for cue, found in declaration.readings(kind, tail):
         if found is not None:
             return found

@@ -4,7 +4,7 @@ r"""One way to write an answer: what carries no meaning is removed, what has sev
     one form  √2 -> \sqrt{2}    x² -> x^{2}    pi/2 -> \pi/2    {3 \over 14} -> \frac{3}{14}    \mbox{cm} -> \text{cm}
               11,\! 111 -> 11111     \\frac (escaped twice) -> \frac     ½ -> 1/2     50\% -> 50%
 
-Row breaks (`\\`) of a matrix are kept: a backslash pair is read as one token, so that no spacing command is found in
+Row breaks (`\\`) of a matrix are kept: a backslash pair is read as one token, so that no spacing command is read in
 its second half. Every pattern looks at a bounded number of characters per position, so the time is linear in the text.
 What this module does not know: what an answer is.
 """

@@ -1,9 +1,9 @@
-"""Grading in processes that can be killed: SymPy can hang, and a grade that hangs must not be a grade.
+"""Grading in processes that can be killed: SymPy can hang; a hung grade counts as ungraded, never as wrong.
 
-Each worker is a fresh interpreter (no fork of a process that holds a device, no re-run of the caller's script)
-with the pickled task; it gets one completion at a time. Past its time it is killed, the completion is tried once
-more with twice the time, and then stays *ungraded* with the reason; the other workers go on. A worker that
-crashes costs its completion only. What this module does not know: which task, what a grade means.
+Each worker is a fresh interpreter (no fork of a process that holds a device, no second run of the caller's script)
+with the pickled task, and gets one completion at a time. After `timeout_s` it is killed and the completion is tried
+once more with twice the time; if that fails too it is *ungraded*, with the reason. The other workers continue. A crash
+of a worker affects only its completion. What this module does not know: which task, what a grade means.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 from elicit.errors import ConfigError, DataError
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
-from elicit.tasks.grading.verify import Pair
+from elicit.tasks.grading.verify import PENDING, Pair
 from elicit.tasks.task import Judgement, Task
 
 MEMORY_BYTES = 4 * 2**30
-"""data segment of a worker: a runaway power becomes a MemoryError and not a machine without memory"""
+"""data segment of a worker: a runaway power raises MemoryError before it takes the machine's memory"""
 START_SECONDS = 60.0
 
 
-class Job(NamedTuple):
-    """One completion to be judged."""
+class GradeRequest(NamedTuple):
+    """One completion to be graded."""
 
     item: Item
     text: str
@@ -48,6 +48,11 @@ class Verdict(NamedTuple):
     violation: Violation | None
     failure: str | None = None
 
+    @property
+    def pending(self) -> bool:
+        """Whether the judgement waits for comparisons in the pool."""
+        return PENDING in (self.failure, self.judgement.ungraded if self.judgement else None)
+
 
 @runtime_checkable
 class PairTask(Protocol):
@@ -60,11 +65,10 @@ class PairTask(Protocol):
     def completed(self, item: Item, text: str, finished: bool, found: Mapping[Pair, Judgement]) -> Judgement: ...
 
 
-def judge(task: Task, job: Job | Pair) -> Verdict:
-    """Grade and validate one completion here and now; a fault of the grader becomes the reason of an ungraded row.
+def judge(task: Task, job: GradeRequest | Pair) -> Verdict:
+    """Grade and validate one completion in this process; a fault of the grader is the reason of an ungraded row.
 
-    An item without facts (a row of a user's own file) has an answer to judge and nothing to hold a trace against;
-    nor has a `Pair`.
+    The trace is not validated if the item has no facts (a row of a user's own file), nor for a `Pair`.
     """
     try:
         if isinstance(job, Pair):
@@ -79,7 +83,7 @@ def judge(task: Task, job: Job | Pair) -> Verdict:
 @dataclass
 class _Worker:
     process: subprocess.Popen[bytes]
-    pipe: Connection[Any, Any]
+    pipe: Connection[GradeRequest | Pair, Verdict]
     ready: bool = False
     job: int | None = None
     deadline: float = field(default_factory=lambda: time.monotonic() + START_SECONDS)
@@ -109,7 +113,7 @@ class GradingPool:
             worker.kill()
         self._workers.clear()
 
-    def judge(self, jobs: Sequence[Job | Pair]) -> list[Verdict]:
+    def judge(self, jobs: Sequence[GradeRequest | Pair]) -> list[Verdict]:
         """Verdicts in the order of `jobs`. Raises DataError if the task can't be sent to a worker."""
         out: dict[int, Verdict] = {}
         again: set[int] = set()
@@ -119,7 +123,9 @@ class GradingPool:
                 self._workers.append(self._start())
             for worker in self._workers:
                 if worker.ready and worker.job is None and waiting:
-                    self._give(worker, waiting.popleft(), jobs, again)
+                    worker.job = index = waiting.popleft()
+                    worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
+                    worker.pipe.send(jobs[index])
             self._collect(out, again, waiting)
         return [out[index] for index in range(len(jobs))]
 
@@ -136,13 +142,8 @@ class GradingPool:
         ours.send_bytes(task)
         return _Worker(process, ours)
 
-    def _give(self, worker: _Worker, index: int, jobs: Sequence[Job | Pair], again: set[int]) -> None:
-        worker.job = index
-        worker.deadline = time.monotonic() + self.timeout_s * (2 if index in again else 1)
-        worker.pipe.send(jobs[index])
-
     def _collect(self, out: dict[int, Verdict], again: set[int], waiting: deque[int]) -> None:
-        """Wait for the next answer or deadline; take answers in, kill who is late."""
+        """Wait for the next answer or deadline; store answers, kill late workers."""
         busy = [worker for worker in self._workers if worker.job is not None or not worker.ready]
         nearest = min(worker.deadline for worker in busy)
         spoken = wait([worker.pipe for worker in busy], max(0.0, nearest - time.monotonic()))
@@ -184,7 +185,7 @@ class GradingPool:
 
 
 def _serve(pipe: Connection[Any, Any]) -> None:
-    """The worker's life: read the task, say ready, then one verdict for each job until the pipe closes."""
+    """Main loop of a worker: read the task, send "ready", then one verdict per request until the pipe closes."""
     limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
     bytes_ = MEMORY_BYTES if limit == resource.RLIM_INFINITY else min(MEMORY_BYTES, limit)
     resource.setrlimit(resource.RLIMIT_DATA, (bytes_, limit))

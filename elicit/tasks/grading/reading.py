@@ -137,7 +137,7 @@ _OPERATOR = re.compile(r"\s?(?:[+*/^=<>×·]|[-−]\s?[\d$\\])")
 
 
 def _value(content: str, at: int, kind: str) -> Span | None:
-    """A number with what follows it; None if the content begins with something else or the number goes on."""
+    """A number with what follows it; None if the content begins with something else or the number continues."""
     prefix = _PREFIX.match(content, at)
     digits = prefix.end() if prefix else at
     length = unit.prefix(content[digits:])
@@ -210,7 +210,7 @@ def _begins_explanation(content: str, match: re.Match[str], before: str) -> bool
         return sign == "<" or following in _EXPLAINS
     if sign == "," and (_TAKEN_BACK.match(content, match.end()) or following in ("and", "or")):
         return False
-    if sign == "," and has_words(clean(before)):  # a list of words goes on
+    if sign == "," and has_words(clean(before)):  # a list of words continues
         return following in _AFTER_COMMA
     if sign == "(" and following == "mod":
         return False
@@ -218,7 +218,7 @@ def _begins_explanation(content: str, match: re.Match[str], before: str) -> bool
 
 
 def number(answer: Answer) -> Answer:
-    """What a number answer says: of x = 5 the 5."""
+    """The value of a number answer: of x = 5 the 5."""
     return answer.parts[0] if answer.kind == "labelled" else answer
 
 

@@ -7,7 +7,7 @@ r"""What may follow a number without making it another answer: a unit.
     symbol     = "cm" | "kg" | "mph" | ...;  of a single letter (5 m) only if `letters`, or inside of \text{}
     amount     = digits "dollars and" digits "cents"
 
-Refused, so that the whole is no number: words that change the value (5 factorial, 3 fifths, 5 tens, 5 choose two),
+Refused, so that the answer is no number: words that change the value (5 factorial, 3 fifths, 5 tens, 5 choose two),
 alternatives and further values (5 or 6, 5 remainder 2), retractions (5 is wrong), dates and times (20 June, 5 pm), and
 letters that are no symbol of a unit, which are variables (6 xy, 1/2 bh). Percent signs and currency are dropped without
 scaling. Two answers that both have a unit must agree in it: 5 hours are not 5 minutes, 3 boys are not 3 girls.
@@ -149,7 +149,7 @@ def read(phrase: str, letters: bool = False) -> Quantity | None:
 
 
 def _word(token: str, letters: bool) -> str | None:
-    """One word of a unit; "" for one that says nothing, None if it can't be in a unit."""
+    """One word of a unit; "" for one without meaning, None if it can't be in a unit."""
     word = token.casefold()
     if word in _SMALL_WORDS or token in "%°":
         return "" if token != "°" else "degree"

@@ -6,16 +6,16 @@
     word     yes/no, true/false, valid/invalid        (BBH)
     text     the words as written, blanks apart       (BBH, reasoning-gym strings)
 
-Three readings of a completion, graded alike:
+A completion is read in three ways, and each answer is graded by the same rules:
 
     strict   the last declaration of a finished output (`declaration.last`)
-    lenient  the strict answer if there is one, else what the last 300 characters say, finished or not (`loose`)
-    first    the first complete declaration, however the completion goes on (`declaration.first`)
+    lenient  the strict answer if there is one, else the answer in the last 300 characters, finished or not (`loose`)
+    first    the first complete declaration, whatever follows it (`declaration.first`)
 
-An answer to a number has to be a number: 6 * 7 is no answer to 42. A gold that is not worked out (10!) is also matched
-by its value. Two stages: `quick` decides what needs no SymPy and marks the rest `PENDING`; the comparisons that are
-left (`pairs`) are decided by `grade_pair`, which may be slow or hang, so the grade stage runs it in a pool (`pool`).
-One grader for training and evaluation. What this module does not know: files, processes.
+If the gold is a number, so must be the answer: 6 * 7 is no answer to 42. A gold that is an unevaluated expression (10!)
+also matches its value. There are two stages: `quick` decides what needs no SymPy and marks the rest `PENDING`; the
+remaining comparisons (`pairs`) are decided by `grade_pair`, which may be slow or hang, so the grade stage runs it in a
+pool (`pool`). Training and evaluation use the same grader. What this module does not know: files, processes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from elicit.tasks.task import Judgement
 
 KINDS = ("number", "math", "option", "word", "text")
 PENDING = "pending"
-"""`Judgement.ungraded` of a verdict that `full` still has to complete"""
+"""`Judgement.ungraded` of a judgement that waits for comparisons by SymPy"""
 
 
 class Pair(NamedTuple):
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """The answers of a completion, as text; None if nothing is read."""
+    """The answers of a completion, as text; None if there is no such answer."""
 
     strict: str | None
     lenient: str | None
@@ -74,7 +74,7 @@ def answer_class(kind: str, answer: str) -> str:
 
 
 def _words(answer: str) -> str:
-    """Words in any case without list marks and the "and" of a list; signs without blanks."""
+    """Words without case, list marks and the "and" of a list; a text of signs alone without its blanks."""
     plain = clean(answer)
     if not any(sign.isalnum() for sign in plain):
         return "".join(plain.split())
@@ -89,13 +89,13 @@ def read(kind: str, question: str, text: str, finished: bool) -> Readings:
 
 
 def quick(kind: str, gold: str, question: str, text: str, finished: bool) -> Judgement:
-    """What can be said without SymPy. `ungraded=PENDING` if `full` has to go on."""
+    """The judgement as far as it needs no SymPy. `ungraded=PENDING` if comparisons are left."""
     answers = read(kind, question, text, finished)
     return _judgement(kind, answers, lambda answer: exact(kind, gold, answer))
 
 
 def full(kind: str, gold: str, question: str, text: str, finished: bool) -> Judgement:
-    """The whole judgement. May be slow or hang on hostile text."""
+    """The complete judgement. May be slow or hang on hostile text."""
     judged = quick(kind, gold, question, text, finished)
     if judged.ungraded != PENDING:
         return judged
@@ -104,7 +104,7 @@ def full(kind: str, gold: str, question: str, text: str, finished: bool) -> Judg
 
 
 def _judgement(kind: str, answers: Readings, compare: Callable[[str], bool | None]) -> Judgement:
-    """Compare each different answer once. An answer that is refused by its size leaves its verdicts open."""
+    """Compare each different answer once. If an answer is refused because of its size, its verdicts stay open."""
     verdicts: dict[str, bool | None] = {}
     why: dict[str, str] = {}
     for answer in dict.fromkeys(answers):
@@ -115,19 +115,17 @@ def _judgement(kind: str, answers: Readings, compare: Callable[[str], bool | Non
                 verdicts[answer], why[answer] = None, f"guard: {fault}"
             except _Failed as fault:
                 verdicts[answer], why[answer] = None, str(fault)
+    # why the strict or the lenient verdict is open; an open first verdict is not reported
+    ungraded = None
+    if any(verdict is None and answer not in why for answer, verdict in verdicts.items()):
+        ungraded = PENDING
+    elif answers.strict in why:
+        ungraded = why[answers.strict or ""]
+    elif answers.lenient in why:
+        ungraded = f"lenient: {why[answers.lenient or '']}"
     strict, lenient, first = (False if answer is None else verdicts[answer] for answer in answers)
     named = None if answers.strict is None else answer_class(kind, answers.strict)
-    return Judgement(strict, lenient, answers.strict, named, _ungraded(answers, verdicts, why), first, answers.first)
-
-
-def _ungraded(answers: Readings, verdicts: Mapping[str, bool | None], why: Mapping[str, str]) -> str | None:
-    """Why a verdict is open: of the strict answer, of the lenient one, or of both; the first one's is not reported."""
-    open_answers = [answer for answer in answers if answer is not None and verdicts[answer] is None]
-    if any(answer not in why for answer in open_answers):
-        return PENDING
-    if answers.strict in why:
-        return why[answers.strict or ""]
-    return f"lenient: {why[answers.lenient or '']}" if answers.lenient in why else None
+    return Judgement(strict, lenient, answers.strict, named, ungraded, first, answers.first)
 
 
 class _Failed(Exception):
@@ -135,7 +133,7 @@ class _Failed(Exception):
 
 
 def exact(kind: str, gold: str, answer: str) -> bool | None:
-    """True, False, or None if only SymPy can tell. Raises TooLarge."""
+    """True, False, or None if only SymPy can decide. Raises TooLarge."""
     if kind == "number":
         right, given = reading.number(parse(gold, True)), reading.number(parse(answer, True))
         return bool(given.kind in ("number", "numeral") and equivalence.same(right, given))
@@ -146,14 +144,9 @@ def exact(kind: str, gold: str, answer: str) -> bool | None:
 
 def _math(gold: Answer, answer: Answer, decide: equivalence.Decide) -> bool | None:
     same = equivalence.same(gold, answer, decide)
-    if same is False and gold.kind == "expression" and answer.kind == "number" and not answer.unit:
-        return _worked_out(gold, answer, decide)
-    return same
-
-
-def _worked_out(gold: Answer, answer: Answer, decide: equivalence.Decide) -> bool | None:
-    """Whether a number is the value of a gold that still has to be worked out, such as 10!."""
-    form = normal.form(gold.text)
+    if same is not False or gold.kind != "expression" or answer.kind != "number" or answer.unit:
+        return same
+    form = normal.form(gold.text)  # an unevaluated expression, such as 10!: is the number its value?
     if form is not None:
         return normal.constant(form) == answer.value
     return False if equivalence.letters_of(gold.text) else decide("expression", gold.text, answer.text)
@@ -174,7 +167,7 @@ def pairs(kind: str, gold: str, question: str, text: str, finished: bool) -> tup
 def completed(
     kind: str, gold: str, question: str, text: str, finished: bool, found: Mapping[Pair, Judgement]
 ) -> Judgement:
-    """The judgement with the verdicts on its pairs; what has none stays open, with the reason."""
+    """The judgement, given the verdicts on its pairs; a pair without a verdict stays open, with the reason."""
 
     def compare(answer: str) -> bool | None:
         graded = found.get(Pair(gold, answer))
@@ -197,7 +190,7 @@ def grade_pair(pair: Pair) -> Judgement:
         why = f"guard: {fault}"
     except TimeoutException:
         why = f"timeout: Math-Verify took more than {symbolic.SYMPY_SECONDS} s"
-    except Exception as fault:  # SymPy raises whatever it likes; the reason is kept, the sample stays ungraded
+    except Exception as fault:  # SymPy raises errors of any type; the sample is ungraded, with the reason
         why = f"{type(fault).__name__}: {fault}"
     return Judgement(None, None, pair.answer, None, why)
 

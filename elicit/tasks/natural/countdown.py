@@ -79,14 +79,14 @@ class Countdown(NaturalTask):
 
     def _generate(self, split: str, wanted: int) -> list[Item]:
         rng = random.Random(seed_of("elicit.tasks.countdown", self.count, split, self.generator_seed))
-        found: dict[str, Item] = {}
+        items: dict[str, Item] = {}
         for _ in range(400 * wanted + 1):
-            if len(found) == wanted:
-                return list(found.values())
+            if len(items) == wanted:
+                return list(items.values())
             item = self._draw(rng, split)
             if item is not None and split_of(item.question, _SHARES) == split:
-                found.setdefault(item.question, item)
-        raise ConfigError(f"task {self.name}: {wanted} {split} items asked for, only {len(found)} found")
+                items.setdefault(item.question, item)
+        raise ConfigError(f"task {self.name}: {wanted} {split} items requested, only {len(items)} exist")
 
     def _draw(self, rng: random.Random, split: str) -> Item | None:
         numbers = [rng.randint(1, self.largest) for _ in range(self.count)]

@@ -72,17 +72,16 @@ class Gsm8k(NaturalTask):
 
     def load(self) -> dict[str, list[Item]]:
         if self._train is None:
-            read = {split: self._hub_items(split) for split in ("train", "test")}
-            return with_test(read["train"], read["test"], self.dev_share)
+            of_split: dict[str, list[Item]] = {}
+            for split in ("train", "test"):
+                rows = enumerate(hub_rows(self.hub, "main", split, self.revision), 1)
+                of_split[split] = list(self._items(rows, f"{self.hub} ({split})"))
+            return with_test(of_split["train"], of_split["test"], self.dev_share)
         train = list(self._items(read_jsonl(self._train), str(self._train)))
         if self._test:
             return with_test(train, self._items(read_jsonl(self._test), str(self._test)), self.dev_share)
         rest = 1.0 - self.dev_share - self.carved_test_share
         return carve(train, {"train": rest, "dev": self.dev_share, "test": self.carved_test_share})
-
-    def _hub_items(self, split: str) -> list[Item]:
-        rows = hub_rows(self.hub, "main", split, self.revision)
-        return list(self._items(enumerate(rows, 1), f"{self.hub} ({split})"))
 
     def _items(self, rows: Iterable[tuple[int, dict[str, Any]]], source: str) -> Iterable[Item]:
         for number, row in rows:

@@ -1,4 +1,4 @@
-"""Rows of a data set on the Hugging Face hub, with errors that say what to do without a network."""
+"""Rows of a data set on the Hugging Face hub, with errors that name the remedy if there is no network."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ hash of the question decides. Broken rows are refused with their line number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Jsonl(NaturalTask):
     """Questions and answers from a JSONL file."""
 
     path: str = ""
-    """the file; relative to where elicit is started"""
+    """the file; relative to the folder in which elicit is started"""
     label: str | None = None
     """the task's name; null takes the file's"""
     question: str = "question"
@@ -61,7 +61,7 @@ class Jsonl(NaturalTask):
         given = without_repeats(self._rows())
         shares = {"train": 1.0 - self.dev_share - self.test_share, "dev": self.dev_share, "test": self.test_share}
         carved = carve([item for item in given if not item.split], shares)
-        return {split: carved[split] + _of(given, split) for split in SPLITS}
+        return {split: carved[split] + [item for item in given if item.split == split] for split in SPLITS}
 
     def _rows(self) -> Iterator[Item]:
         for number, row in read_jsonl(Path(self.path).expanduser()):
@@ -79,7 +79,3 @@ class Jsonl(NaturalTask):
                 raise DataError(f"{place}: split is {split!r}; {near(str(split), SPLITS)}")
             cluster = row.get("cluster")
             yield make_item(self.name, split, question, str(gold).strip(), None if cluster is None else str(cluster))
-
-
-def _of(items: Iterable[Item], split: str) -> list[Item]:
-    return [item for item in items if item.split == split]

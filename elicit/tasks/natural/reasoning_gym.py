@@ -5,7 +5,7 @@
     elephants are not horses? (Answer Yes or No)   ->   Yes
 
 Its scorers give partial credit to junk, and some give full marks to it, so only families on a whitelist are
-taken: those whose scorer says 1.0 to the one right answer and to nothing else (held by a test).
+taken: those whose scorer gives 1.0 to the one right answer and to nothing else (a test checks it).
 Splits by content hash of generated entries. Needs the package `reasoning-gym`.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from elicit.errors import ConfigError, near
+from elicit.errors import ConfigError, checked
 from elicit.files import seed_of
 from elicit.records import Item
 from elicit.tasks.grading import declaration, extract, verify
@@ -61,8 +61,7 @@ class ReasoningGym(NaturalTask):
     generator_seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ConfigError(f"family={self.family!r} is not whitelisted; {near(self.family, FAMILIES)}")
+        checked(self, one_of={"family": FAMILIES})
 
     @property
     def name(self) -> str:

@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import TrainerCallback
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from elicit.sampling.likelihood import score
 from elicit.training.rl.guards import check_hooks, check_signal
@@ -39,12 +40,14 @@ class Curves(TrainerCallback):
         """updates done before this process began"""
         self.dev: float | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.first = state.global_step
         if state.global_step == 0 and self.trainer.run.settings.dev_every:
             self.trainer.run.context.log({"rl/step": 0, "rl/dev": self._dev_score()})
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, run, batch, step = self.trainer, self.trainer.run, self.trainer.batch, state.global_step
         settings = run.settings
         assert batch is not None
@@ -73,7 +76,7 @@ class Curves(TrainerCallback):
             row["rl/kl_sampler"] = trainer.sampler_gap[0] / trainer.sampler_gap[1]
         trainer.sampler_gap = np.zeros(2)
         if settings.kl_every and (step % settings.kl_every == 0 or last):
-            row["rl/kl_base"] = base_kl(run, batch, trainer.model)
+            row["rl/kl_base"] = base_kl(run, batch, run.policy.checkpoint.model)
         if settings.dev_every and (step % settings.dev_every == 0 or last):
             row["rl/dev"] = self._dev_score()
         run.context.log(row)
@@ -119,7 +122,7 @@ def rollout_curves(batch: RolloutBatch) -> dict[str, float]:
     return row
 
 
-def base_kl(run: Run, batch: RolloutBatch, model: Any) -> float:
+def base_kl(run: Run, batch: RolloutBatch, model: torch.nn.Module) -> float:
     """KL of the sampler to the untrained policy, per token, on about `kl_rows` rollouts of the batch."""
     drawn = batch.rollouts[:: max(1, len(batch.rollouts) // run.settings.kl_rows)]
     with run.trainable.base():

@@ -7,10 +7,8 @@ No change of the model outlives the call. What this module does not know: the lo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +16,13 @@ import torch
 
 from elicit.errors import ConfigError, MethodError
 from elicit.policy.policy import refuse_strategy
-from elicit.training import checkpoints, memory
+from elicit.training import memory
 from elicit.training.restore import own_environment, own_randomness, quiet, restored
-from elicit.training.rl import rewards
+from elicit.training.rl import progress, rewards
 from elicit.training.rl.guards import check_settings
+from elicit.training.rl.progress import Identity
 from elicit.training.rl.rollouts import engine_of
-from elicit.training.rl.run import Run, Standing
+from elicit.training.rl.run import Run
 from elicit.training.rl.settings import GRPOSettings
 from elicit.training.trainable import Trainable
 
@@ -63,8 +62,7 @@ def fit(
     parameters = trainable(items, seed)
     check_settings(settings, policy, parameters.write)
     engine, limit = engine_of(settings, policy), settings.max_new_tokens or ledger.task_view.stop.max_new_tokens
-    plain = json.loads(json.dumps(asdict(settings)))  # as the JSON of a checkpoint returns them
-    identity = {"settings": plain, "policy": policy.id, "seed": seed, "name": name}
+    identity = Identity(settings, policy.id, seed, name)
     by_id = {item.id: item for item in items}
     run = Run(settings, parameters, policy, ledger, context, engine, by_id, seed, limit, identity, name)
 
@@ -82,9 +80,9 @@ def fit(
         trainer.add_callback(Curves(trainer))
 
         # 4) train, from this run's last checkpoint if there is one
-        last = checkpoints.latest(context.folder, identity, context.say)
+        last = progress.latest(context.folder, identity, context.say)
         if last is not None:
-            run.standing = Standing(**checkpoints.restore_account(last, ledger))
+            run.standing = progress.restore(last, ledger)
             context.say(f"{name}: resumed from {last.name}")
         try:
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
@@ -106,10 +104,15 @@ def announce_memory(run: Run) -> None:
     trained = run.trainable.size(checkpoint.model)
     prompts = [run.policy.prompt_ids(item.question) for item in list(run.items.values())[:64]]
     longest = run.limit + max(map(len, prompts))
-    needed = memory.estimate(
-        checkpoint.model, trained, settings.micro_batch, longest, settings.batch,
-        settings.gradient_checkpointing, checkpoint.dtype,
-    )  # fmt: skip
+    needed = memory.estimate_rl(
+        checkpoint.model,
+        settings,
+        trained,
+        run.trainable.write is not None,
+        longest,
+        checkpoint.device,
+        checkpoint.dtype,
+    )
     if run.trainable.write is None and trained > LARGE and settings.learning_rate > TINY_MODELS_RATE:
         say(
             f"{run.name}: learning_rate={settings.learning_rate:g} is that of tiny models; {trained:,} trained weights "

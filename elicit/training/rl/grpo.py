@@ -9,7 +9,8 @@ The whole update in 46 lines, without batching or libraries: tests/reference/grp
     grpo._compute_loss       TRL's loss on the rollouts that have an advantage, over our forward pass   (steps 4, 5)
     grpo.training_step       guards.check_gradients, then TRL clips and takes the Adam step             (step 6)
     curves.Curves            after each update: guards.check_signal and check_hooks, curves, dev scores
-    grpo.save                checkpoints.save, called by curves and, before it raises, by guards.check_gradients
+    grpo.save                checkpoints.save and progress.write; called by curves, and by guards.check_gradients
+                             before it raises
 
 P items, G rollouts of each, L the token limit: the dr_grpo loss without length or variance scaling (arXiv
 2503.20783) of GRPO (2402.03300), no KL term, one update per batch, so the clipped ratio is exactly 1 and a random
@@ -30,7 +31,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,8 @@ from trl import GRPOConfig, GRPOTrainer
 from elicit.files import seed_of
 from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.positions import forward_positions
-from elicit.training import checkpoints
 from elicit.training.resumable import Resumable
-from elicit.training.rl import rewards
+from elicit.training.rl import progress, rewards
 from elicit.training.rl.guards import check_gradients
 from elicit.training.rl.rollouts import Rollout
 from elicit.training.rl.run import RolloutBatch, Run
@@ -194,7 +194,9 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         run = self.run
         return self.write_checkpoint(
             run.context.folder,
-            lambda folder: checkpoints.write_progress(folder, run.identity, asdict(run.standing), run.ledger),
+            lambda folder: progress.write(
+                folder, progress.Progress(run.identity, run.standing, run.ledger.spent), run.ledger
+            ),
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -84,7 +84,7 @@ def check_hooks(trainable: Trainable, logprobs: Callable[[], Sequence[float]], u
 def check_signal(run: Run, batch: RolloutBatch, update: int) -> str | None:
     """Count updates in which no group has two different rewards (in `run.standing`).
 
-    None: training goes on. A sentence: training is over, because nothing is left to learn (or there never was).
+    None: training continues. A sentence: training is over, because nothing is left to learn (or there never was).
     Raises MethodError if there was never anything to learn from, or if the policy has collapsed.
     """
     standing, settings, mean = run.standing, run.settings, batch.mean

@@ -73,7 +73,10 @@ class LoopEngine:
         self.loop = StepLoop(checkpoint.model, checkpoint.tokenizer, checkpoint.eos_ids)
 
     def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
-        return self.loop.run(jobs, rule, stop)
+        try:
+            return self.loop.run(jobs, rule, stop)
+        finally:
+            self.loop.engine.reset()  # the backward pass that follows needs the memory of the keys and values
 
 
 class GenerateEngine:
@@ -118,9 +121,11 @@ class VllmEngine:
 
     def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         _, ids, logps, _ = trainer.vllm_generation.generate(
-            prompts=[list(job.prompt_ids) for job in jobs], images=None, num_generations=trainer.num_generations,
+            prompts=[list(job.prompt_ids) for job in jobs],
+            images=None,
+            num_generations=trainer.num_generations,
             profiler=nullcontext(),
-        )  # fmt: skip
+        )
         vocabulary = int(self.checkpoint.model.config.get_text_config().vocab_size)
         finder = StopFinder(self.decoder, stop.strings, vocabulary)
         # vLLM returns a log-prob, or a list whose first entry belongs to the drawn token

@@ -1,7 +1,6 @@
-"""What the modules of policy-gradient training share: the run, its state, and the rollouts of one update.
+"""What the modules of policy-gradient training share: the run, and the rollouts of one update.
 
-    Run             what a fit consists of; fixed, but for `standing`
-    Standing        counters that are saved with every checkpoint
+    Run             what a fit consists of; fixed, except for `standing` (progress.py)
     RolloutBatch    the rollouts of one update with their rewards
 
 What this module does not know: the trainer. So guards and curves can be tested without one.
@@ -10,11 +9,12 @@ What this module does not know: the trainer. So guards and curves can be tested 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from elicit.records import Finish, Item
+from elicit.training.rl.progress import Identity, Standing
 from elicit.training.rl.rewards import Values
 from elicit.training.rl.rollouts import Engine, Rollout
 from elicit.training.rl.settings import GRPOSettings
@@ -67,20 +67,6 @@ class RolloutBatch:
 
 
 @dataclass
-class Standing:
-    """State of a run beyond its tensors, saved with every checkpoint."""
-
-    empty_in_a_row: int = 0
-    """updates in a row without a gradient"""
-    updates: int = 0
-    """updates with a gradient"""
-    first_reward: float | None = None
-    """mean reward of the first update"""
-    hooks_checked: bool = False
-    """whether the engine is known to apply the vectors"""
-
-
-@dataclass
 class Run:
     """What one fit consists of."""
 
@@ -95,7 +81,7 @@ class Run:
     seed: int
     limit: int
     """tokens of a rollout, at most"""
-    identity: dict[str, Any]
-    """settings, policy, seed and name: a checkpoint with another identity is not resumed"""
+    identity: Identity
+    """a checkpoint with another identity is not resumed"""
     name: str
     standing: Standing = field(default_factory=Standing)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from elicit.errors import ConfigError, near
+from elicit.errors import ConfigError, checked
+from elicit.method import MethodBase, Work
 
 ROLLOUTS = ("loop", "generate", "vllm")
 
 
 @dataclass(frozen=True)
-class GRPOSettings:
+class GRPOSettings(MethodBase):
     """Group-relative policy gradient, strictly on-policy: one update per batch of rollouts, temperature 1."""
 
     steps: int = 200
@@ -56,23 +57,18 @@ class GRPOSettings:
 
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "prompts": 1, "samples": 2, "micro_batch": 1, "dev_items": 1, "kl_rows": 1}
-        at_least |= {"save_every": 1, "max_empty_steps": 1, "dev_every": 0, "kl_every": 0}
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: at least {least}")
+        at_least |= {"save_every": 1, "max_empty_steps": 1, "dev_every": 0, "kl_every": 0, "max_new_tokens": 1}
+        above = {"learning_rate": 0, "max_grad_norm": 0}
+        checked(self, at_least=at_least, above=above, one_of={"rollouts": ROLLOUTS})
         if self.batch % self.micro_batch:
+            sizes = range(1, min(self.batch, self.micro_batch) + 1)
             raise ConfigError(
                 f"micro_batch={self.micro_batch} does not divide the {self.batch} rollouts of an update "
-                f"(prompts={self.prompts} x samples={self.samples}); use {_divisor(self.batch, self.micro_batch)}"
+                f"(prompts={self.prompts} x samples={self.samples}); "
+                f"use {max(size for size in sizes if self.batch % size == 0)}"
             )
-        if not (self.learning_rate > 0 and self.max_grad_norm > 0):
-            raise ConfigError(f"learning_rate={self.learning_rate}, max_grad_norm={self.max_grad_norm}: above 0")
-        if self.max_new_tokens is not None and self.max_new_tokens < 1:
-            raise ConfigError(f"max_new_tokens={self.max_new_tokens}: null, or 1 or more")
         if self.train_items is not None and self.train_items < self.prompts:
             raise ConfigError(f"train_items={self.train_items}: at least prompts={self.prompts}")
-        if self.rollouts not in ROLLOUTS:
-            raise ConfigError(f"rollouts={self.rollouts!r}: {near(self.rollouts, ROLLOUTS)}")
         if not self.rewards:
             raise ConfigError("rewards={}: at least one reward with its weight")
 
@@ -81,7 +77,8 @@ class GRPOSettings:
         """Rollouts of one update."""
         return self.prompts * self.samples
 
-
-def _divisor(batch: int, wanted: int) -> int:
-    """The largest divisor of `batch` that is no larger than `wanted`."""
-    return max(size for size in range(1, min(batch, wanted) + 1) if batch % size == 0)
+    def work(self, items: int, tokens: float) -> Work:
+        """`steps` batches of rollouts, each trained on once, and the dev scores of the curve."""
+        rollouts = self.steps * self.batch
+        scores = self.steps // self.dev_every * self.dev_items if self.dev_every else 0
+        return Work(rollouts + scores, rollouts)

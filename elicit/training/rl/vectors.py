@@ -12,9 +12,10 @@ What this module does not know: rewards, losses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -24,6 +25,9 @@ from elicit.policy import layers, positions
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.policy import Policy
 from elicit.policy.residuals import block_outputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ATTRIBUTE = "elicit_vectors"
 """attribute of the model that holds the vectors while attached, so that gradient clipping includes them"""
@@ -41,13 +45,14 @@ class Vectors(nn.Module):
         self.on = True
         """False inside `base`"""
 
-    def size(self, model: Any) -> int:
+    def size(self, model: PreTrainedModel) -> int:
         """Layers times width."""
         return sum(parameter.numel() for parameter in self.relative.values())
 
     @contextmanager
-    def attached(self, model: Any) -> Iterator[None]:
-        changes = {layer: self._change(layer) for layer in self.numbers}
+    def attached(self, model: PreTrainedModel) -> Iterator[None]:
+        changes: dict[int, Callable[[torch.Tensor], torch.Tensor | None]]
+        changes = {layer: partial(self._added, layer) for layer in self.numbers}
         self.to(next(model.parameters()).device)
         model.add_module(ATTRIBUTE, self)
         try:
@@ -56,23 +61,21 @@ class Vectors(nn.Module):
         finally:
             delattr(model, ATTRIBUTE)
 
-    def _change(self, layer: int) -> Any:
-        def change(hidden_B_T_D: torch.Tensor) -> torch.Tensor | None:
-            if not self.on:
-                return None
-            current = positions.current()
-            if current is None and self.write != "every":
-                raise RuntimeError(f"write={self.write!r} in a forward pass without known positions")
-            extent = "all" if current is None else current.extent(self.write)
-            if extent == "none":
-                return None
-            wide = hidden_B_T_D.to(torch.promote_types(hidden_B_T_D.dtype, torch.float32))
-            changed = (wide + self.vector(layer).to(wide.dtype)).to(hidden_B_T_D.dtype)
-            if extent == "all" or current is None:
-                return changed
-            return torch.where(current.mask(self.write, hidden_B_T_D.device), changed, hidden_B_T_D)
-
-        return change
+    def _added(self, layer: int, hidden_B_T_D: torch.Tensor) -> torch.Tensor | None:
+        """The output of a block with its vector added at the write positions; None if it is not changed."""
+        if not self.on:
+            return None
+        current = positions.current()
+        if current is None and self.write != "every":
+            raise RuntimeError(f"write={self.write!r} in a forward pass without known positions")
+        extent = "all" if current is None else current.extent(self.write)
+        if extent == "none":
+            return None
+        wide = hidden_B_T_D.to(torch.promote_types(hidden_B_T_D.dtype, torch.float32))
+        changed = (wide + self.vector(layer).to(wide.dtype)).to(hidden_B_T_D.dtype)
+        if extent == "all" or current is None:
+            return changed
+        return torch.where(current.mask(self.write, hidden_B_T_D.device), changed, hidden_B_T_D)
 
     def vector(self, layer: int) -> torch.Tensor:
         """v_l [D], in the units of the residual stream."""

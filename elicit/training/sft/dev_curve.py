@@ -8,8 +8,9 @@ books their bits again in its own ledger. What this module does not know: losses
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elicit.files import read_json, write_json
 from elicit.ledger import summary
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.method import Context
     from elicit.policy.policy import Policy
+
+
+@dataclass(frozen=True)
+class Point:
+    """One score of the curve, a row of points.json."""
+
+    step: int
+    score: float
+    bits: int
+    """label bits that it cost"""
+    items: list[str]
+    """ids of the dev items that the ledger had booked by then"""
 
 
 class DevCurve:
@@ -35,15 +48,15 @@ class DevCurve:
         self.points: dict[int, float] = {}
         """step -> score"""
         for point in self._saved():
-            self.points[point["step"]] = point["score"]
-            if point["bits"]:
-                ledger.selected(point["bits"], point["items"])
-            self._log(point["step"], point["score"])
+            self.points[point.step] = point.score
+            if point.bits:
+                ledger.selected(point.bits, point.items)
+            self._log(point.step, point.score)
 
-    def _saved(self) -> list[dict[str, Any]]:
+    def _saved(self) -> list[Point]:
         """The points of the file; none if it does not exist."""
         file = self.folder / "points.json"
-        return read_json(file)["points"] if file.exists() else []
+        return [Point(**row) for row in read_json(file)["points"]] if file.exists() else []
 
     def at(self, steps: int, points: int) -> dict[int, Callable[[WeightEdit], None]]:
         """Calls by step, for `sft.train`: `points` scores at equal distances, the last one at the last step."""
@@ -61,8 +74,7 @@ class DevCurve:
             save(edit, self.folder / "best")
         self.points[step] = score
         items = sorted({item for row in self.ledger.rows if row.stage == "select" for item in row.items})
-        point = {"step": step, "score": score, "bits": bits, "items": items}
-        write_json(self.folder / "points.json", {"points": [*self._saved(), point]})
+        write_json(self.folder / "points.json", {"points": [*self._saved(), Point(step, score, bits, items)]})
         self._log(step, score)
 
     @property

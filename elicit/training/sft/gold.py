@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from elicit.errors import ConfigError, MethodError
+from elicit.errors import MethodError, checked
+from elicit.method import MethodBase
 from elicit.training.sft.rows import Row
 from elicit.training.sft.sft import SftConfig, refuse_other_edits, train
 
@@ -30,8 +31,8 @@ SMALL_RATE = 5e-4
 
 
 @dataclass(frozen=True)
-class GoldSft:
-    """Fine-tune on gold traces."""
+class GoldSft(MethodBase):
+    """Fine-tune on gold traces. A ceiling claims nothing, so it has no controls."""
 
     items: int = 1000
     """train items, at most"""
@@ -40,8 +41,7 @@ class GoldSft:
     name: str = "C3"
 
     def __post_init__(self) -> None:
-        if self.items < 1:
-            raise ConfigError(f"{self.name}: items={self.items}: at least one train item")
+        checked(self, at_least={"items": 1}, label=self.name)
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
         """The weights after training. Raises MethodError if the task's gold has no steps."""
@@ -63,13 +63,6 @@ class GoldSft:
         count = sum(parameter.numel() for parameter in policy.checkpoint.model.parameters())
         small = self.sft.learning_rate is None and self.sft.update == "full" and count < SMALL
         return replace(self.sft, learning_rate=SMALL_RATE) if small else self.sft
-
-    def placebos(self) -> dict[str, Any]:
-        """None: a ceiling claims nothing."""
-        return {}
-
-    def rivals(self) -> dict[str, Any]:
-        return {}
 
 
 def has_steps(gold: str) -> bool:

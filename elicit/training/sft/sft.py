@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from elicit.errors import ConfigError, MethodError
+from elicit.errors import MethodError, checked
 from elicit.files import content_hash, remove_tree
 from elicit.policy.weights import WeightEdit
 from elicit.training import checkpoints, memory
@@ -31,7 +31,12 @@ from elicit.training.sft.rows import Row, Tokens, encode_all, micro_batches, ste
 from elicit.training.trainable import FullWeights, Lora
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from trl import SFTConfig
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
     from elicit.policy.policy import Policy
+    from elicit.training.sft.trainer import PlannedTrainer
 
 LEARNING_RATES = {"full": 5e-6, "lora": 1e-4}
 
@@ -68,13 +73,10 @@ class SftConfig:
     """steps between checkpoints for resuming; 0: none"""
 
     def __post_init__(self) -> None:
-        low = [n for n in ("batch", "micro_rows", "max_tokens", "lora_rank") if getattr(self, n) < 1]
-        low += [n for n in ("warmup", "weight_decay", "save_every") if getattr(self, n) < 0]
-        low += [n for n in ("epochs", "max_grad_norm", "lora_alpha") if not getattr(self, n) > 0]
-        low += [n for n in ("steps", "learning_rate") if getattr(self, n) is not None and not getattr(self, n) > 0]
-        if low:
-            shown = ", ".join(f"{name}={getattr(self, name)}" for name in low)
-            raise ConfigError(f"sft: {shown}: too small")
+        at_least = dict.fromkeys(("batch", "micro_rows", "max_tokens", "lora_rank", "steps"), 1)
+        at_least |= dict.fromkeys(("warmup", "weight_decay", "save_every"), 0)
+        above = dict.fromkeys(("epochs", "max_grad_norm", "lora_alpha", "learning_rate"), 0)
+        checked(self, at_least=at_least, above=above, label="sft")
 
     @property
     def rate(self) -> float:
@@ -126,7 +128,13 @@ def train(
     say(f"sft: {config.update}, {len(encoded)} rows, {steps} steps of {config.batch} rows at {config.rate:g}")
     trained = parameters.size(model)
     needed = memory.estimate(
-        model, trained, config.micro_rows, max(lengths), 0, config.gradient_checkpointing, policy.checkpoint.dtype
+        model,
+        trained,
+        micro_batch=config.micro_rows,
+        tokens=max(lengths),
+        rows=0,
+        checkpointing=config.gradient_checkpointing,
+        dtype=policy.checkpoint.dtype,
     )
     advice = "use sft.update=lora" if config.update == "full" else "use a smaller base"
     memory.announce(needed, trained, policy.checkpoint, "sft", advice, say)
@@ -135,11 +143,15 @@ def train(
     unfinished = Path(folder) / f"sft-{content_hash([policy.checkpoint.id, policy.id, vars(config), seed, encoded])}"
     with own_randomness(seed), own_environment(), parameters.attached(model):
         trainer = PlannedTrainer(
-            parameters, encoded, plan, model=model, processing_class=copy.deepcopy(policy.checkpoint.tokenizer),
+            parameters,
+            encoded,
+            plan,
+            model=model,
+            processing_class=copy.deepcopy(policy.checkpoint.tokenizer),
             args=arguments(config, steps, len(plan) // steps, seed, unfinished, policy.checkpoint.device),
             data_collator=collator(policy.checkpoint.pad_id, config.packing),
             callbacks=[Report(say, log, at or {}, parameters.edit)],
-        )  # fmt: skip
+        )
         if config.packing:
             refuse_leaks(trainer, encoded[: min(4, len(encoded))], policy.checkpoint.pad_id)
         last = checkpoints.complete(unfinished)[-1:]
@@ -164,7 +176,7 @@ def refuse_other_edits(policy: Policy) -> None:
         raise MethodError(f"fine-tuning on a policy with {', '.join(other)}: fit without them and stack them after")
 
 
-def copy_of(policy: Policy) -> Any:
+def copy_of(policy: Policy) -> PreTrainedModel:
     """A deep copy of the policy's model, its weight edits applied, set up for training."""
     with policy.applied():
         model = copy.deepcopy(policy.checkpoint.model)
@@ -177,7 +189,9 @@ def parameters_of(config: SftConfig, seed: int) -> FullWeights | Lora:
     return FullWeights() if config.update == "full" else Lora(config.lora_rank, config.lora_alpha, (), seed)
 
 
-def arguments(config: SftConfig, steps: int, accumulation: int, seed: int, folder: Path, device: torch.device) -> Any:
+def arguments(
+    config: SftConfig, steps: int, accumulation: int, seed: int, folder: Path, device: torch.device
+) -> SFTConfig:
     """TRL's arguments; `accumulation`: micro-batches per step. Everything with a surprising default is stated."""
     from trl import SFTConfig
 
@@ -194,14 +208,14 @@ def arguments(config: SftConfig, steps: int, accumulation: int, seed: int, folde
     )  # fmt: skip
 
 
-def collator(pad_id: int, packing: bool) -> Any:
+def collator(pad_id: int, packing: bool) -> DataCollatorForLanguageModeling:
     """TRL's collator: right-padded rows, or rows laid end to end with positions that restart at 0."""
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     return DataCollatorForLanguageModeling(pad_token_id=pad_id, padding_free=packing)
 
 
-def refuse_leaks(trainer: Any, rows: Sequence[Tokens], pad_id: int) -> None:
+def refuse_leaks(trainer: PlannedTrainer, rows: Sequence[Tokens], pad_id: int) -> None:
     """Raises MethodError if packed rows do not have the loss of padded ones, or cannot be run at all."""
     examples = [{"input_ids": list(row.ids), "labels": list(row.labels)} for row in rows]
     losses = []

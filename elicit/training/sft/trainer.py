@@ -1,7 +1,7 @@
 """TRL's SFTTrainer with a fixed plan of micro-batches, a guard against losses that are not finite, and progress lines.
 
 The loss is TRL's own: the mean negative log-likelihood over the loss tokens of an optimizer step. What a step sees
-is decided beforehand (`rows.micro_batches`), so a resumed run continues with the very rows that come next.
+is decided beforehand (`rows.micro_batches`), so a resumed run continues with exactly the rows that come next.
 One process; no model card, no hub, none of transformers' loggers. Importing this module imports TRL.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
 from elicit.errors import MethodError
@@ -83,15 +83,24 @@ class Report(TrainerCallback):
         self.say, self.log, self.at, self.edit, self.lines = say, log, at, edit, lines
         self.began, self.first = 0.0, 0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.began, self.first = time.monotonic(), state.global_step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step in self.at:
             self.at[state.global_step](self.edit())
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" not in (logs or {}):
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs is None or "loss" not in logs:
             return
         step, steps = state.global_step, state.max_steps
         self.log({"sft/step": step, "sft/loss": logs["loss"], "sft/grad_norm": logs.get("grad_norm")})

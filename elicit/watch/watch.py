@@ -20,9 +20,9 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from elicit.native_readers import announced
+from elicit.watch.native_readers import announced
 
 GOLD_EVENT = "elicit.gold"
 OPENED = ("open", "sqlite3.connect")
@@ -59,7 +59,7 @@ class Watch:
         self.busy = False
         self.door_open = False
 
-    def look(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def look(self, event: str, arguments: tuple[object, ...]) -> None:
         """Report an event that is not explained, the first time that it happens."""
         if self.busy:  # looking and reporting may open files themselves
             return
@@ -72,7 +72,7 @@ class Watch:
         finally:
             self.busy = False
 
-    def _fault(self, event: str, arguments: tuple[Any, ...]) -> str | None:
+    def _fault(self, event: str, arguments: tuple[object, ...]) -> str | None:
         if event == GOLD_EVENT:
             return None if self.door_open else f"items of {arguments[0]} taken outside the ledger"
         if event == "socket.connect":
@@ -100,7 +100,7 @@ class AuditHook:
             sys.addaudithook(self._on_event)
             self.installed = True
 
-    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
         if self.watch is not None and event in (*OPENED, "socket.connect", GOLD_EVENT):
             self.watch.look(event, arguments)
 
@@ -112,7 +112,7 @@ def installed_places() -> list[Path]:
     """The folders of Python, the installed packages, the workbench itself and the devices."""
     folders = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *site.getsitepackages()]
     system = ["/dev", "/proc", "/sys", "/etc", "/usr/lib", "/usr/share", "/lib"]
-    return [*(Path(folder) for folder in (*folders, *system)), Path(__file__).resolve().parent]
+    return [*(Path(folder) for folder in (*folders, *system)), Path(__file__).resolve().parents[1]]
 
 
 @contextmanager
