@@ -42,7 +42,7 @@ def _simulated(content: Mapping[str, Any]) -> list[CalibrationTable]:
     out = []
     for key, title, holds in (
         ("coverage", "Coverage of 95 % intervals on simulated policies", "calibrated"),
-        ("false_positives", "Claims of the decision rule where there is nothing", "holds"),
+        ("false_positives", "Claims of the decision rule on simulated nulls", "holds"),
     ):
         rows = [
             [text.one_line(name, 60), _rate(row), numbers.plain(row.get("of")), _cell(row.get(holds))]
