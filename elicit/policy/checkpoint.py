@@ -355,8 +355,10 @@ def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: to
     if revision is not None:
         options["revision"] = revision
     attention = {} if config.attention == "auto" else {"attn_implementation": config.attention}
+    # transformers 4.57 warns of a wrong regular expression in every local vocabulary above 100,000; this one was checked
+    checked = {"fix_mistral_regex": False} if (Path(source) / "gguf.json").is_file() else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, **checked, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True, **attention, **options
         )
