@@ -355,7 +355,7 @@ def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: to
     if revision is not None:
         options["revision"] = revision
     attention = {} if config.attention == "auto" else {"attn_implementation": config.attention}
-    # transformers 4.57 warns of a wrong regular expression in every local vocabulary above 100,000; this one was checked
+    # this tokenizer was checked; transformers 4.57 warns of every local one with more than 100,000 tokens
     checked = {"fix_mistral_regex": False} if (Path(source) / "gguf.json").is_file() else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **checked, **options)
