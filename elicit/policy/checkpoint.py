@@ -359,8 +359,10 @@ def _read(config: CheckpointConfig, source: str, revision: str | None, dtype: to
     if revision is not None:
         options["revision"] = revision
     attention = {} if config.attention == "auto" else {"attn_implementation": config.attention}
+    # this tokenizer was checked; transformers 4.57 warns of every local one with more than 100,000 tokens
+    checked = {"fix_mistral_regex": False} if (Path(source) / "gguf.json").is_file() else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, **checked, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True, **attention, **options
         )

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from elicit.errors import CheckpointError
-from elicit.policy import gguf
 from elicit.policy.checkpoint import CheckpointConfig, end_ids, is_base, load_checkpoint, wrap
 from tests.policy.tiny import CONFIGS, random_ids, tiny_model, tiny_tokenizer
 
@@ -167,92 +166,6 @@ def test_bos_is_prepended_only_where_the_convention_says_so() -> None:
     checkpoint = wrap(tiny_model(), tokenizer)
     assert checkpoint.encode("ab") == [2, *tokenizer("ab", add_special_tokens=False)["input_ids"]]
     assert wrap(tiny_model(), tokenizer, bos=False).bos_id is None
-
-
-def write_gguf(file: Path) -> None:
-    """A small GGUF Llama whose metadata, like SmolLM2's, has BOS 1, EOS 2 and no BOS in front of a text."""
-    import gguf as writer_package
-
-    characters = [
-        "<|endoftext|>",
-        "<|im_start|>",
-        "<|im_end|>",
-        *"abcdefghijklmnopqrstuvwxyzQA0123456789:.,?+",
-        "Ġ",
-        "Ċ",
-        "ab",
-        "cd",
-    ]
-    writer = writer_package.GGUFWriter(file, "llama")
-    writer.add_name("tiny")
-    sizes = {"block_count": 2, "context_length": 64, "embedding_length": 32, "feed_forward_length": 32}
-    sizes |= {"head_count": 2, "head_count_kv": 1, "rope_dimension_count": 16, "vocab_size": len(characters)}
-    for field, value in sizes.items():
-        getattr(writer, f"add_{field}")(value)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(characters)
-    writer.add_token_types([3, 3, 3] + [1] * (len(characters) - 3))
-    writer.add_token_merges(["a b", "c d"])
-    for role, number in (("bos", 1), ("eos", 2), ("unk", 0), ("pad", 2)):
-        getattr(writer, f"add_{role}_token_id")(number)
-    writer.add_add_bos_token(False)
-    shapes = {"token_embd.weight": (len(characters), 32), "output_norm.weight": (32,)}
-    for i in range(2):
-        square = ("attn_q", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
-        shapes |= {f"blk.{i}.{name}.weight": (32,) for name in ("attn_norm", "ffn_norm")}
-        shapes |= {f"blk.{i}.{name}.weight": (32, 32) for name in square}
-        shapes |= {f"blk.{i}.{name}.weight": (16, 32) for name in ("attn_k", "attn_v")}
-    for i, (name, shape) in enumerate(shapes.items()):
-        values = torch.randn(shape, generator=torch.Generator().manual_seed(i)).numpy()
-        if len(shape) == 2 and not name.startswith("token"):
-            quantised = writer_package.quants.quantize(values, writer_package.GGMLQuantizationType.Q8_0)
-            writer.add_tensor(name, quantised, raw_dtype=writer_package.GGMLQuantizationType.Q8_0)
-        else:
-            writer.add_tensor(name, values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def test_a_gguf_file_and_its_cache_are_one_checkpoint_with_the_files_own_conventions(tmp_path: Path) -> None:
-    file, cache = tmp_path / "tiny.gguf", tmp_path / "cache"
-    write_gguf(file)
-    first = load_checkpoint(cpu(file, cache=str(cache)))
-    weights = next(cache.glob("gguf/*/model.safetensors"))
-    written = weights.stat().st_mtime_ns
-    second = load_checkpoint(cpu(file, cache=str(cache)))
-    assert weights.stat().st_mtime_ns == written
-    assert first.id == second.id == load_checkpoint(cpu(weights.parent)).id
-    assert (first.eos_ids, first.bos_id, first.tokenizer.eos_token) == ({2}, None, "<|im_end|>")
-    assert first.decode(first.encode("ab 12")) == "ab 12"
-    assert first.info()["gguf"]["pre_tokenizer"] == "smollm"
-    assert not list(cache.glob("gguf/.*"))
-
-
-def test_a_gguf_cut_short_is_refused_and_leaves_no_cache(tmp_path: Path) -> None:
-    file, cache = tmp_path / "tiny.gguf", tmp_path / "cache"
-    write_gguf(file)
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(CheckpointError, match=r"tiny\.gguf"):
-        load_checkpoint(cpu(file, cache=str(cache)))
-    assert not list(cache.glob("gguf/*")) and not list(cache.glob("gguf/.*"))
-    with pytest.raises(CheckpointError, match="no such GGUF file"):
-        load_checkpoint(cpu(tmp_path / "none.gguf"))
-
-
-def test_a_home_that_can_not_be_written_is_replaced_aloud_and_a_chosen_folder_never(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    monkeypatch.delenv("ELICIT_CACHE", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "file"))
-    root, notes = gguf.cache_root(None)
-    assert root.is_dir() and "can't be written" in notes[0]
-    with pytest.raises(CheckpointError, match="ELICIT_CACHE"):
-        gguf.cache_root(str(tmp_path / "file" / "cache"))
 
 
 @pytest.mark.parametrize(

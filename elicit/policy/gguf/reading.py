@@ -42,7 +42,7 @@ def read_ids(vocabulary: Vocabulary, text: str) -> list[int]:
     special = sorted(
         vocabulary.of_type(CONTROL, USER_DEFINED, UNKNOWN), key=lambda number: -len(vocabulary.tokens[number])
     )
-    parts: list[str | int] = [text]
+    parts: list[str | int] = [text] if text else []
     for number in special:
         token = vocabulary.tokens[number]
         if token and token in text:

@@ -103,6 +103,10 @@ def read_vocabulary(metadata: Mapping[str, Any], file: str) -> Vocabulary:
         )
     if len(set(tokens)) != len(tokens):
         raise refuse(f"{len(tokens) - len(set(tokens))} tokens are in the vocabulary twice")
+    merges = tuple(_pair(merge) for merge in stated("merges", ())) if kind == "gpt2" else ()
+    known = set(tokens)
+    if strange := [pair for pair in merges if not {*pair, "".join(pair)} <= known]:
+        raise refuse(f"{len(strange)} merges of pieces that are not in the vocabulary, such as {strange[0]}")
     # 4) what may be absent
     llama3 = kind == "gpt2" and PRE_TOKENIZERS[pre] == "llama3"
     return Vocabulary(
@@ -111,7 +115,7 @@ def read_vocabulary(metadata: Mapping[str, Any], file: str) -> Vocabulary:
         tokens,
         tuple(stated("token_type")),
         tuple(stated("scores", ())) if kind == "llama" else (),
-        tuple(_pair(merge) for merge in stated("merges", ())) if kind == "gpt2" else (),
+        merges,
         bool(stated("add_bos_token", kind == "llama" or llama3)),
         bool(stated("add_space_prefix", kind == "llama")),
         stated("bos_token_id"),

@@ -37,11 +37,11 @@ def write_weights(file: GgufFile, kind: Architecture, config: Any, target: Path,
     # 2) the values, in that order
     with target.open("wb") as handle:
         handle.write(len(header).to_bytes(8, "little") + header)
-        for name, tensor in tensors.items():
+        for tensor in tensors.values():
             values = file.values(tensor)
             change = value_change(kind, tensor.name, config)
             handle.write((values if change is None else change(values)).astype("<f4", copy=False).tobytes())
-            progress(offsets[name]["data_offsets"][1] // 10**6, end // 10**6)
+            progress(handle.tell() // 10**6, end // 10**6)
 
 
 def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
