@@ -19,6 +19,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("GPT2", OLD),
     "gpt_neox": ("GPTNeoX", {**SIZE, "max_position_embeddings": 256}),
     "gemma2": ("Gemma2", {**GROUPED, "head_dim": 8, "sliding_window": 6}),
+    "gemma3": ("Gemma3Text", {**GROUPED, "head_dim": 8, "sliding_window": 6, "sliding_window_pattern": 2}),
     "mistral": ("Mistral", {**GROUPED, "sliding_window": 6}),
     "qwen2": ("Qwen2", GROUPED),
     "qwen3": ("Qwen3", {**GROUPED, "head_dim": 8}),

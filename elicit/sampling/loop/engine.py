@@ -22,6 +22,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from elicit.errors import CheckpointError, ConfigError
+from elicit.policy.attention import GROUPED
 from elicit.policy.decoding import Kept
 from elicit.policy.positions import forward_positions
 from elicit.sampling.loop.cache import SlotCache, column_bytes
@@ -114,7 +115,7 @@ def ready_mask(model: Any, longest: int) -> bool:
         promises
         and "position_ids" in takes
         and not getattr(config, "alibi", False)
-        and getattr(config, "_attn_implementation", None) in ("sdpa", "eager")
+        and getattr(config, "_attn_implementation", None) in ("sdpa", "eager", GROUPED)
         and not (windowed and window is not None and window < longest)
     )
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from elicit.errors import ConfigError
+from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
 from elicit.sampling.loop.live_rows import LiveRows
@@ -113,7 +114,7 @@ class StepLoop:
         training = self.model.training
         self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), grouped_decode(self.model):
                 return LiveRows(self, jobs, rule, stop, step_rule).run()
         except BaseException:
             self.engine.reset()
