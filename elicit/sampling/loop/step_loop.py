@@ -7,7 +7,7 @@
 
 transformers' `generate()` is the reference in the tests and not the engine: it prefills n times for n samples, keeps
 [T, B, V] scores, and can't refill. Here equal prefixes are computed once, an ended row makes room for the next job,
-and only a token and four scalars of each step are kept. The random numbers of a job are its own (uniforms.py), so its
+and only a token and five scalars of each step are kept. The random numbers of a job are its own (uniforms.py), so its
 draw depends neither on the batch nor on the order; other rows of the batch change nothing beyond float noise.
 What this module does not know: tasks, policies, regimes, the purpose of a strategy.
 """
