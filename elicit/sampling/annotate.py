@@ -1,7 +1,7 @@
 """Per-token numbers of traces that a policy wrote, under the base: one teacher-forced pass over each trace.
 
     base_logprobs   log p_b(y_t | x, y_<t)        base_ranks   tokens that the base finds strictly more probable
-    confidences     the policy's own top-20 confidence: negated mean log-prob of its 20 most probable tokens (2508.15260)
+    confidences     the policy's own top-20 confidence, negated mean log-prob of its 20 most probable tokens
     certainties     the policy's own self-certainty: KL(uniform || p_m) over the full vocabulary (arXiv 2502.18581)
     kl              sum_v p_m(v) (log p_m(v) - log p_b(v)), full vocabulary, exact
 
