@@ -64,14 +64,13 @@ def choose(
     filters = rule.temperature > 0 and (rule.top_k > 0 or rule.top_p < 1 or rule.min_p > 0)
     top_S_K, ids_S_K = largest(logits_S_V, max(PEEKS[0], rule.top_k + 1) if filters else TOP)
     masses_S_V = (logits_S_V - top_S_K[:, :1]).exp_()
+    sums_S_N = _sums(masses_S_V)
     # 2) the token
     if rule.temperature == 0 or uniforms_S is None:
-        sums_S_N, tokens_S = _sums(masses_S_V), logits_S_V.argmax(-1)
+        tokens_S = logits_S_V.argmax(-1)
     elif filters:
-        sums_S_N = _sums(masses_S_V)
         tokens_S = _filtered_draw(logits_S_V, rule, uniforms_S, top_S_K, ids_S_K, sums_S_N)
     else:
-        sums_S_N = _sums(masses_S_V)
         tempered = (masses_S_V, sums_S_N) if rule.temperature == 1 else _masses(logits_S_V, rule.temperature)
         tokens_S = _inverse_cdf(*tempered, uniforms_S)
     # 3) the scalars
@@ -146,35 +145,22 @@ def _sums(masses_S_V: torch.Tensor) -> torch.Tensor:
 
 def _inverse_cdf(masses_S_V: torch.Tensor, sums_S_N: torch.Tensor, uniforms_S: torch.Tensor) -> torch.Tensor:
     """Int64 [S]: the first token id at which the CDF (float64) exceeds the row's uniform number."""
-    cdf_S_N = sums_S_N.cumsum(-1)
-    target_S_1 = _target(cdf_S_N[:, -1:], uniforms_S)
-    if sums_S_N.shape[1] == 1:
-        return _first_above(masses_S_V, target_S_1)
-    block_S_1 = torch.searchsorted(cdf_S_N, target_S_1, right=True).clamp_(max=sums_S_N.shape[1] - 1)
-    below_S_1 = torch.where(block_S_1 > 0, cdf_S_N.gather(1, (block_S_1 - 1).clamp(min=0)), 0.0)
-    ids = block_S_1 * WIDE + torch.arange(WIDE, device=masses_S_V.device)
-    vocabulary = masses_S_V.shape[1]
-    inside = masses_S_V.gather(1, ids.clamp(max=vocabulary - 1)).masked_fill_(ids >= vocabulary, 0.0)
-    place_S = _first_above(inside, target_S_1, below_S_1)
-    return (block_S_1[:, 0] * WIDE + place_S).clamp_(max=vocabulary - 1)
-
-
-def _target(total_S_1: torch.Tensor, uniforms_S: torch.Tensor) -> torch.Tensor:
+    vocabulary, blocks = masses_S_V.shape[1], sums_S_N.shape[1]
+    # 1) the block: over one block, the CDF of its tokens says all
+    cdf_S_N = masses_S_V.cumsum(-1, dtype=torch.float64) if blocks == 1 else sums_S_N.cumsum(-1)
+    total_S_1 = cdf_S_N[:, -1:].contiguous()
     below = torch.nextafter(total_S_1, torch.zeros_like(total_S_1))  # a product may round up to the total
-    return torch.minimum(uniforms_S[:, None].to(torch.float64) * total_S_1, below)
-
-
-def _first_above(
-    masses_S_K: torch.Tensor, target_S_1: torch.Tensor, below_S_1: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Int64 [S]: the first place at which the sum of the masses, plus `below`, exceeds the target; if rounding keeps
-    it below, the last place that has a mass."""
-    cdf_S_K = masses_S_K.cumsum(-1, dtype=torch.float64)
-    if below_S_1 is not None:
-        cdf_S_K += below_S_1
-    place_S_1 = torch.searchsorted(cdf_S_K, target_S_1, right=True)
-    last_S_1 = masses_S_K.shape[1] - 1 - (masses_S_K > 0).flip(1).to(torch.uint8).argmax(-1, keepdim=True)
-    return torch.minimum(place_S_1, last_S_1)[:, 0]
+    target_S_1 = torch.minimum(uniforms_S[:, None].to(torch.float64) * total_S_1, below)
+    place_S_1 = torch.searchsorted(cdf_S_N, target_S_1, right=True).clamp_(max=cdf_S_N.shape[1] - 1)
+    if blocks == 1:
+        return place_S_1[:, 0]
+    # 2) the token in the block; if rounding keeps the sum of the block below the target, its last token with a mass
+    ids = place_S_1 * WIDE + torch.arange(WIDE, device=masses_S_V.device)
+    inside = masses_S_V.gather(1, ids.clamp(max=vocabulary - 1)).masked_fill_(ids >= vocabulary, 0.0)
+    before_S_1 = torch.where(place_S_1 > 0, cdf_S_N.gather(1, (place_S_1 - 1).clamp_(min=0)), 0.0)
+    first_S_1 = torch.searchsorted(before_S_1 + inside.cumsum(-1, dtype=torch.float64), target_S_1, right=True)
+    last_S_1 = WIDE - 1 - (inside > 0).flip(1).to(torch.uint8).argmax(-1, keepdim=True)
+    return ids.gather(1, torch.minimum(first_S_1, last_S_1))[:, 0].clamp_(max=vocabulary - 1)
 
 
 def _filtered_draw(
@@ -213,8 +199,8 @@ def _filtered_draw(
     # 2) draw by inverse CDF in order of token ids
     order = ids_S_K.argsort(-1)
     kept = masses_S_K.masked_fill(weights_S_K < edge_S_1, 0.0).gather(1, order)
-    target_S_1 = _target(kept.sum(-1, keepdim=True, dtype=torch.float64), uniforms_S)
-    tokens_S = ids_S_K.gather(1, order.gather(1, _first_above(kept, target_S_1)[:, None]))[:, 0]
+    place_S = _inverse_cdf(kept, _sums(kept), uniforms_S)
+    tokens_S = ids_S_K.gather(1, order.gather(1, place_S[:, None]))[:, 0]
     # 3) a row whose last candidate is kept may have more of them: look further, at last at all tokens
     left = ((weights_S_K[:, -1] >= edge_S_1[:, 0]) | tied_S).nonzero()[:, 0]
     if width < vocabulary and left.numel():
