@@ -54,14 +54,14 @@ def by_harness(checkpoint: Checkpoint, texts: list[str], n: int, rows: int, limi
     return sum(counts)
 
 
-def product_rate(rows: int, size: int = 2048, repeats: int = 40) -> float:
-    """Multiply-adds per second of float32 matrix products [rows, size] x [size, size]."""
+def product_rate(rows: int, clock: Callable[[], float], size: int = 2048, repeats: int = 40) -> float:
+    """Multiply-adds per second of `clock`, of float32 matrix products [rows, size] x [size, size]."""
     left, right = torch.randn(rows, size), torch.randn(size, size)
     times = []
     for _ in range(repeats):
-        begun = time.perf_counter()
+        begun = clock()
         left @ right.T
-        times.append(time.perf_counter() - begun)
+        times.append(clock() - begun)
     return rows * size * size / statistics.median(times)
 
 
@@ -82,15 +82,16 @@ def main() -> None:
     work = head.numel() + body - (0 if tied is head else tied.numel())
     speeds: dict[str, list[float]] = {name: [] for name in arms}
     shares: list[float] = []
-    # the wall clock: with several threads, processor time also counts the time that a thread waits for another
+    # with several threads, processor time also counts the time that a thread waits for another
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     for repeat in range(args.repeats):
         for name in list(arms)[:: 1 if repeat % 2 == 0 else -1]:
-            rate, begun = product_rate(args.rows), time.perf_counter()
+            rate, begun = product_rate(args.rows, clock), clock()
             tokens = arms[name]()
-            speeds[name].append(tokens / (time.perf_counter() - begun))
+            speeds[name].append(tokens / (clock() - begun))
             print(f"{name}: {tokens} tokens, {speeds[name][-1]:.1f} per second", flush=True)
             if name == "step loop":
-                shares.append(speeds[name][-1] * work / ((rate + product_rate(args.rows)) / 2))
+                shares.append(speeds[name][-1] * work / ((rate + product_rate(args.rows, clock)) / 2))
     facts = {
         "ratio": paired_ratio(speeds, "step loop", "lm-eval hf"),
         "share of the product rate": statistics.median(shares),
