@@ -102,9 +102,14 @@ def report(title: str, speeds: dict[str, list[float]], facts: dict[str, Any], ou
         print(f"{name:28}{row['median']:12.0f}{row['least']:12.0f}{row['most']:12.0f}")
     for name, value in facts.items():
         print(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+    write(out, {"title": title, "speeds": rows, **facts})
+
+
+def write(out: str | None, result: dict[str, Any]) -> None:
+    """Write a result, with the machine it was measured on, to benchmarks/results/<out>.json; nothing if out is None."""
     if out:
         machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
                    "torch": torch.__version__, "transformers": transformers.__version__}  # fmt: skip
         file = HOUSE / "benchmarks" / "results" / f"{out}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"title": title, "speeds": rows, **facts, "machine": machine}, indent=1) + "\n")
+        file.write_text(json.dumps(result | {"machine": machine}, indent=1) + "\n")

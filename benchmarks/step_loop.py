@@ -4,7 +4,7 @@
 
 Both get the same model, prompts, temperature 1 without truncation, EOS, token limit and number of rows;
 `generate()` is called on batches of prompts of similar length with num_return_sequences=n, its strongest
-form. Useful tokens: those up to and with the first EOS. The loop also keeps four scalars per token and tests
+form. Useful tokens: those up to and with the first EOS. The loop also keeps five scalars per token and tests
 stop strings; `generate()` does neither. Target: a ratio of 1.5 or more on the organism.
 """
 

@@ -84,8 +84,12 @@ class Sample:
     """tokens of auxiliary forwards (verifier, controller, scoring passes)"""
     winner: int
     """index of the chain that became the completion, 0 if there is one chain; -1 if the answer is a vote"""
-    certainty: float | None = None
-    """self-certainty: mean token confidence (sampling/confidence.py); None for no token, and in older folders"""
+    confidence: float | None = None
+    """top-20 confidence, mean over the tokens: negated mean log-prob of the 20 most probable ones (arXiv 2508.15260);
+    None without a token; a folder of an older version has it in the column `certainty`"""
+    self_certainty: float | None = None
+    """KL(uniform || p) over the full vocabulary, mean over the tokens (arXiv 2502.18581); None without a token, no
+    column in a folder of an older version"""
 
     @property
     def key(self) -> SampleKey:

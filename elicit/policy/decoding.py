@@ -39,7 +39,7 @@ class Kept:
     """tokens of the prompt"""
     states: torch.Tensor | None
     """[layers x 2, heads, T, D], keys and values in turn, T >= len(ids) - 1; None if there was no room"""
-    scalars_4_T: np.ndarray
+    scalars_C_T: np.ndarray
     """of the completion's tokens"""
     alpha: float
     """the power of its log z"""
@@ -96,12 +96,14 @@ class Path:
     gaps: list[float]
     """p(top 1) - p(top 2)"""
     confidences: list[float]
-    """negated mean log-prob of the 20 most probable tokens (arXiv 2508.15260)"""
+    """top-20 confidence: negated mean log-prob of the 20 most probable tokens (arXiv 2508.15260)"""
     log_z: list[float]
     """log sum_v p(v | prefix)^alpha for the rule's alpha; zeros if alpha = 1"""
     finish: str
     text: str
     """decoded, without special tokens and without the stop string"""
+    certainties: list[float] = field(default_factory=list)
+    """self-certainty: KL(uniform || p) over the full vocabulary (arXiv 2502.18581)"""
     kept: Kept | None = field(default=None, compare=False, repr=False)
     """for the `PathJob.kept` of a path that continues a part of this one; a strategy returns paths without it"""
 
@@ -159,12 +161,12 @@ class StepRule(Protocol):
     the device. What a row wrote past its cut is dropped."""
 
     def cuts(
-        self, jobs_S: NDArray[np.int64], begun_S: NDArray[np.int64], chunk: int, scalars_S_4_T: NDArray[np.float64]
+        self, jobs_S: NDArray[np.int64], begun_S: NDArray[np.int64], chunk: int, scalars_S_C_T: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """Int64 [S]: the length that each row is cut at, in begun+1..begun+chunk; 0: it continues.
 
         `jobs_S`: index of each row's job in the list given to `run`; `begun_S`: tokens at the last call;
-        `scalars_S_4_T`: log-probs, gaps, confidences and log z of all tokens so far.
+        `scalars_S_C_T`: log-probs, gaps, confidences, log z and certainties of all tokens so far.
         """
         ...
 

@@ -1,10 +1,11 @@
 """Per-token numbers of traces that a policy wrote, under the base: one teacher-forced pass over each trace.
 
     base_logprobs   log p_b(y_t | x, y_<t)        base_ranks   tokens that the base finds strictly more probable
-    confidences     the policy's own, negated mean log-prob of its 20 most probable tokens (arXiv 2508.15260)
+    confidences     the policy's own top-20 confidence, negated mean log-prob of its 20 most probable tokens
+    certainties     the policy's own self-certainty: KL(uniform || p_m) over the full vocabulary (arXiv 2502.18581)
     kl              sum_v p_m(v) (log p_m(v) - log p_b(v)), full vocabulary, exact
 
-Raw softmax at T=1. A policy without edits at the base's own prompt is the base: one forward pass gives all four numbers
+Raw softmax at T=1. A policy without edits at the base's own prompt is the base: one forward pass gives all five numbers
 and the KL is 0. Otherwise there are two passes, the second with weight and activation edits on. If a strategy picks
 each token by one rule (a low temperature), the KL is that of the rule's distribution; a strategy that chooses among
 chains has no such distribution, and the KL is that of the policy without it. Only completion positions are read, chunk
@@ -13,6 +14,7 @@ by chunk in float32, so that memory holds no second [B, T, V] tensor. What this 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import PickRule
 from elicit.sampling.likelihood import batches, score
 from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
-from elicit.sampling.loop.pick import TOP, filtered, precise
+from elicit.sampling.loop.pick import TOP, filtered, largest, precise
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
@@ -50,6 +52,7 @@ class Notes:
     base_ranks: np.ndarray
     """0 = the base's most probable token"""
     confidences: np.ndarray
+    certainties: np.ndarray
     kl: np.ndarray
 
 
@@ -116,9 +119,12 @@ def _annotate_batch(call: ForwardCall, policy: Policy, base: Policy, traces: Seq
     finally:
         model.train(training)
     targets = torch.tensor([token for trace in traces for token in trace.completion], device=call.device)
-    numbers_4_K = _numbers(of_base, of_policy, targets, token_rule(policy) or PickRule()).cpu().numpy()
+    numbers_C_K = _numbers(of_base, of_policy, targets, token_rule(policy) or PickRule()).cpu().numpy()
     ends = np.cumsum([len(trace.completion) for trace in traces])[:-1]
-    return [Notes(part[0], part[1].astype(np.int64), part[2], part[3]) for part in np.split(numbers_4_K, ends, axis=1)]
+    return [
+        Notes(part[0], part[1].astype(np.int64), part[2], part[3], part[4])
+        for part in np.split(numbers_C_K, ends, axis=1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def _logits(call: ForwardCall, rows: Sequence[Prefix]) -> _Logits:
 
 
 def _numbers(base: _Logits, policy: _Logits | None, targets_K: torch.Tensor, rule: PickRule) -> torch.Tensor:
-    """[4, K]: log-prob, rank, confidence, KL."""
+    """[5, K]: log-prob, rank, top-20 confidence, self-certainty, KL."""
     total, vocabulary = len(targets_K), base.logits_B_T_V.shape[-1]
     chunk = max(1, CHUNK_LOGITS // vocabulary)
     plain, parts = rule == PickRule(), []
@@ -157,14 +163,15 @@ def _numbers(base: _Logits, policy: _Logits | None, targets_K: torch.Tensor, rul
         target = part.gather(1, targets_K[first:end, None])
         own = part if policy is None else policy.part(first, end)
         own_mass = mass if policy is None else own.logsumexp(-1)
-        sure = own_mass - own.topk(min(TOP, vocabulary), dim=-1, sorted=False).values.mean(-1)
+        sure = own_mass - largest(own, TOP)[0].mean(-1)
+        certain = own_mass - own.mean(-1) - math.log(vocabulary)
         if policy is None and plain:
             kl = torch.zeros_like(mass)
         else:
             weights = own if plain else picked(own, rule)
             kl = _divergence(weights, own_mass if plain else weights.logsumexp(-1), part, mass)
-        parts.append(torch.stack((target[:, 0] - mass, (part > target).sum(-1).to(mass.dtype), sure, kl)))
-    return torch.cat(parts, 1) if parts else precise(base.logits_B_T_V).new_zeros((4, 0))
+        parts.append(torch.stack((target[:, 0] - mass, (part > target).sum(-1).to(mass.dtype), sure, certain, kl)))
+    return torch.cat(parts, 1) if parts else precise(base.logits_B_T_V).new_zeros((5, 0))
 
 
 def picked(logits_K_V: torch.Tensor, rule: PickRule) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Confidence of a model along a path: DeepConf's measures of token confidences (arXiv 2508.15260).
 
-The confidence of a token is the negated mean log-prob of the 20 most probable tokens at its step: large if few tokens
-hold the mass. A group is a sliding window of tokens, its confidence their mean. A window longer than the path is the
-complete path (the published window of 2,048 never acts on short traces). Pure numpy on `Path.confidences`; knows
+The top-20 confidence of a token is the negated mean log-prob of the 20 most probable tokens at its step: large if few
+tokens hold the mass. It is not self-certainty (`Path.certainties`, arXiv 2502.18581), which is KL(uniform || p) over
+the full vocabulary; `mean` serves both. A group is a sliding window of tokens, its confidence their mean. A window
+longer than the path is the complete path (the published window of 2,048 never acts on short traces). Pure numpy; knows
 nothing of votes or filters.
 """
 

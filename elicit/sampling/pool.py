@@ -22,7 +22,7 @@ from elicit.policy.decoding import Loop, PathJob, PickRule, StepRule
 from elicit.policy.decoding import Path as Chain
 from elicit.tasks.task import StopRules
 
-KEPT = ("token_ids", "logprobs", "gaps", "confidences", "finish", "text")
+KEPT = ("token_ids", "logprobs", "gaps", "confidences", "certainties", "finish", "text")
 """fields of a path that are stored; log z is zero at alpha = 1, the only alpha that is kept"""
 
 
@@ -30,7 +30,8 @@ class Pool:
     """The shared chains of one policy in one regime. `settings`: all else that decides a path (engine, dtype)."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        self.folder, self.salt = Path(folder), content_hash(dict(settings))
+        # a pool of an older version lacks fields: its paths are not found and are drawn again, with the same tokens
+        self.folder, self.salt = Path(folder), content_hash([dict(settings), KEPT])
         self.saved_seconds = 0.0
         """seconds that the paths from the pool took when they were drawn"""
         self._file_of: dict[str, Path] = {}

@@ -76,10 +76,9 @@ class SampledChains(ChainStrategy, ABC):
 def scores(path: Path) -> dict[str, float]:
     """The certainty of a path, without any label.
 
-    `self_certainty` is the mean of the token confidences: KL(uniform || p) up to a constant, over the 20 most
-    probable tokens of each step (as DeepConf truncates it) and not over the vocabulary as in arXiv 2502.18581.
+    `self_certainty` is the mean over the tokens of KL(uniform || p) over the full vocabulary (arXiv 2502.18581).
     """
-    return {"mean_logprob": mean_logprob(path), "self_certainty": confidence.mean(path.confidences)}
+    return {"mean_logprob": mean_logprob(path), "self_certainty": confidence.mean(path.certainties)}
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def _draw(rng, policy, regime, item, j, rate, tokens, trace, ungraded, truncated
     text = f"{' Working.' + steps if valid else ''} So the answer is {answer}."
     sample = Sample(
         policy, regime, item.id, j, 7 * j, "prompt", list(range(length)), text, Finish.LENGTH if cut else Finish.EOS,
-        [-0.1] * length, None, length, 0, 0, 2.0 + valid + j % 3,
+        [-0.1] * length, None, length, 0, 0, 1.5 + j % 2, 2.0 + valid + j % 3,
     )  # fmt: skip
     strict = None if unknown else right and not cut
     grade = Grade(

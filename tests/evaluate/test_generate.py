@@ -207,7 +207,7 @@ def test_a_real_tiny_model_gives_the_same_rows_in_one_go_and_in_two(tmp_path: Pa
     generate(policy, *arguments, 2, tmp_path / "parts", max_new_tokens=6)
     parts = generate(policy, *arguments, 4, tmp_path / "parts", max_new_tokens=6)
     assert len(rows(whole)) == 12
-    floats = ("logprobs", "certainty")
+    floats = ("logprobs", "confidence", "self_certainty")
     for one, other in zip(rows(whole), rows(parts), strict=True):
         assert {k: v for k, v in one.items() if k not in floats} == {k: v for k, v in other.items() if k not in floats}
         assert all(one[name] == pytest.approx(other[name]) for name in floats)

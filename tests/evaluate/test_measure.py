@@ -88,6 +88,21 @@ def test_grades_of_older_files_have_no_first_declaration(tmp_path: Path) -> None
         m.read("any")
 
 
+def test_the_certainty_of_older_samples_is_not_taken_for_self_certainty(tmp_path: Path) -> None:
+    """Their column `certainty` holds the top-20 confidence; what has both takes the self-certainty."""
+    found = items(10)
+    samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 4)
+    rows = {(row["item"], row["j"]): row["self_certainty"] for row in read_rows(shards(samples))}
+    m = measure(samples, grades, found)
+    assert m.certainty_N_J is not None
+    for place, item in enumerate(found):
+        assert m.certainty_N_J[place].tolist() == [rows[item.id, j] for j in range(4)]
+    for shard in shards(samples):
+        older = [{k: v for k, v in row.items() if k != "self_certainty"} for row in read_rows([shard])]
+        write_rows(shard, [{**row, "certainty": row.pop("confidence")} for row in older])
+    assert measure(samples, grades, found).certainty_N_J is None
+
+
 def test_two_rows_of_one_key_are_refused(tmp_path: Path) -> None:
     found = items(10)
     samples, grades = store(tmp_path, "p", found, rates(found, 0.5), 4)

@@ -59,6 +59,7 @@ def check(policy: Policy, base: Policy, traces: list[Trace], found: list[Notes])
             assert np.isclose(notes.base_logprobs[t], of_base[t, token], atol=1e-6)
             assert notes.base_ranks[t] == int((of_base[t] > of_base[t, token]).sum())
             assert np.isclose(notes.confidences[t], -own[t].topk(20).values.mean(), atol=1e-6)
+            assert np.isclose(notes.certainties[t], -np.log(own.shape[1]) - own[t].mean(), atol=1e-6)
             assert np.isclose(notes.kl[t], (own[t].exp() * (own[t] - of_base[t])).sum(), atol=1e-6)
 
 

@@ -53,9 +53,9 @@ def test_the_rule_is_asked_once_a_stop_test_and_not_once_a_token(whole: list[Pat
     calls: list[int] = []
 
     class Counting(ConfidenceCut):
-        def cuts(self, jobs_S, begun_S, chunk, scalars_S_4_T):  # type: ignore[no-untyped-def]
+        def cuts(self, jobs_S, begun_S, chunk, scalars_S_C_T):  # type: ignore[no-untyped-def]
             calls.append(chunk)
-            return super().cuts(jobs_S, begun_S, chunk, scalars_S_4_T)
+            return super().cuts(jobs_S, begun_S, chunk, scalars_S_C_T)
 
     never = Counting((-math.inf,) * len(JOBS), 4)
     assert loop(check_every=8).run(JOBS, PickRule(), STOP, never) == loop(check_every=8).run(JOBS, PickRule(), STOP)

@@ -15,6 +15,7 @@ from elicit.policy.decoding import Loop, Path, PathJob, PickRule
 from elicit.sampling.loop import slots
 from elicit.sampling.loop.cache import SlotCache
 from elicit.sampling.loop.engine import CachedEngine, ready_mask
+from elicit.sampling.loop.pick import SCALARS
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 from tests.reference import pick as reference
@@ -43,7 +44,7 @@ def close(left: list[Path], right: list[Path], tolerance: float = 1e-6) -> None:
     assert ids(left) == ids(right)
     for a, b in zip(left, right, strict=True):
         assert (a.finish, a.text) == (b.finish, b.text)
-        for name in ("logprobs", "gaps", "confidences", "log_z"):
+        for name in SCALARS:
             assert np.allclose(getattr(a, name), getattr(b, name), atol=tolerance, rtol=0)
 
 
@@ -114,6 +115,7 @@ def test_scalars_are_those_of_the_raw_softmax_whatever_the_rule() -> None:
     assert np.allclose(path.gaps, top[:, 0].exp() - top[:, 1].exp())
     assert np.allclose(path.confidences, -top[:, :20].mean(-1))
     assert np.allclose(path.log_z, (2 * logs).logsumexp(-1))
+    assert np.allclose(path.certainties, -np.log(logs.shape[1]) - logs.mean(-1))
 
 
 def test_log_z_is_zero_at_alpha_one() -> None:

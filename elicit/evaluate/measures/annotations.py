@@ -1,7 +1,8 @@
 """Reads the annotations of samples by a teacher-forced pass: base log-probs, ranks, confidences, exact KL.
 
     <store>/annotations/<policy>/<regime>/
-      shard-<keys>.parquet     one row per sample: item, j, base_logprobs, base_ranks, confidences, kl (or null)
+      shard-<keys>.parquet     one row per sample: item, j, base_logprobs, base_ranks, kl (or null), confidences
+                               (top-20), certainties (self-certainty; no column in older folders)
       chains-<keys>.parquet    one row per chain of a selecting strategy: item, j, chain, tokens, base_logprob
       prompts.parquet          item, prompt_nll, prompt_tokens under the base
       manifest.json            policy, base, kind of policy; written last

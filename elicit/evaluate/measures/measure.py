@@ -62,7 +62,7 @@ class Measures:
     """all tokens generated for the answer; nan where there is no sample"""
     aux_N_J: NDArray
     certainty_N_J: NDArray | None = None
-    """self-certainty of the completion; nan without a sample or a token, None where the folder does not tell"""
+    """self-certainty of the completion; nan without a sample or a token, None if the folder has no such column"""
     first_N_J: NDArray | None = None
     """first complete declaration: 1 right, 0 wrong, -1 not known, -2 no sample; None: the folder has no such grade"""
 
@@ -121,7 +121,7 @@ def measure(samples: Path, grades: Path, items: Sequence[Item], n: int | None = 
         samples,
         order,
         ["policy", "regime", "item", "j", "finish", "text", "total_tokens", "aux_forward_tokens"],
-        optional=["certainty"],
+        optional=["self_certainty"],
     )
     graded = _table(grades, order, ["item", "j", "strict", "lenient", "answer_class", "valid"], optional=["first"])
     if sampled is None:
@@ -151,7 +151,7 @@ def _arrays(rows: Any, items: Sequence[Item], order: dict[str, int], n: int, pol
 
     names = sorted({name for name in rows["answer_class"] if isinstance(name, str)})
     codes = {name: i for i, name in enumerate(names)}
-    certainty = rows["certainty"].astype(float)
+    certainty = rows["self_certainty"].astype(float)
     return Measures(
         policy=policy,
         regime=regime,

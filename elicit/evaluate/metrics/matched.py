@@ -28,7 +28,7 @@ from elicit.results import Column, Estimate, Line
 GROUPS = ("matched", "matched_support")
 """keys by the place of the base in `Table.matched_bases`"""
 NO_CERTAINTY = Estimate(
-    refused="the base's samples were stored without their certainty: delete them, sample them again"
+    refused="the base's samples were stored without their self-certainty: delete them, sample them again"
 )
 
 

@@ -103,6 +103,7 @@ def _shard(
             "base_logprobs": _floats(one.base_logprobs),
             "base_ranks": one.base_ranks.tolist(),
             "confidences": _floats(one.confidences),
+            "certainties": _floats(one.certainties),
             "kl": None if selecting else _floats(one.kl),
         }
     files.write_rows(target, [done[_key(row)] for row in asked if _key(row) in done])

@@ -213,7 +213,8 @@ def _sample(policy: str, regime: str, item: Item, j: int, outcome: Outcome, prom
         total_tokens=outcome.total_tokens,
         aux_forward_tokens=outcome.aux_forward_tokens,
         winner=outcome.winner,
-        certainty=confidence.mean(path.confidences) if path.confidences else None,
+        confidence=confidence.mean(path.confidences) if path.confidences else None,
+        self_certainty=confidence.mean(path.certainties) if path.certainties else None,
     )
 
 

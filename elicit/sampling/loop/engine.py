@@ -22,11 +22,12 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from elicit.errors import CheckpointError, ConfigError
+from elicit.policy.attention import GROUPED
 from elicit.policy.decoding import Kept
 from elicit.policy.positions import forward_positions
 from elicit.sampling.loop.cache import SlotCache, column_bytes
 from elicit.sampling.loop.kept import columns_of, cropped
-from elicit.sampling.loop.pick import precise, scalars
+from elicit.sampling.loop.pick import SCALARS, precise, scalars
 
 Prefix = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt ids, forced completion ids): the tokens that are computed before the first free one"""
@@ -43,7 +44,7 @@ class Prefilled:
     logits_N_V: torch.Tensor
     """after the last token of each prefix"""
     forced: list[np.ndarray]
-    """scalars [4, F] of the forced tokens of each prefix (more than F if they come from kept paths)"""
+    """scalars [C, F] of the forced tokens of each prefix (more than F if they come from kept paths)"""
 
 
 class ForwardCall:
@@ -114,7 +115,7 @@ def ready_mask(model: Any, longest: int) -> bool:
         promises
         and "position_ids" in takes
         and not getattr(config, "alibi", False)
-        and getattr(config, "_attn_implementation", None) in ("sdpa", "eager")
+        and getattr(config, "_attn_implementation", None) in ("sdpa", "eager", GROUPED)
         and not (windowed and window is not None and window < longest)
     )
 
@@ -139,7 +140,7 @@ def padded(call: ForwardCall, prefixes: Sequence[Prefix]) -> tuple[torch.Tensor,
 def prefill(
     call: ForwardCall, prefixes: Sequence[Prefix], alpha: float, **more: Any
 ) -> tuple[torch.Tensor, list[np.ndarray]]:
-    """(logits [N, V] after each prefix, scalars [4, F] of the forced tokens of each), by one pass."""
+    """(logits [N, V] after each prefix, scalars [C, F] of the forced tokens of each), by one pass."""
     ids, positions, lengths = padded(call, prefixes)
     first = int(lengths.min()) - 1
     logits = call(ids, positions, lengths, torch.ones_like(ids), ids.shape[1] - first, **more)
@@ -152,9 +153,9 @@ def prefill(
 
 
 def forced_scalars(logits_T_V: torch.Tensor, forced: tuple[int, ...], alpha: float) -> np.ndarray:
-    """Scalars [4, F] of forced tokens, from the logits before each."""
+    """Scalars [C, F] of forced tokens, from the logits before each."""
     if not forced:
-        return np.zeros((4, 0))
+        return np.zeros((len(SCALARS), 0))
     tokens = torch.tensor(forced, device=logits_T_V.device)
     return scalars(precise(logits_T_V), tokens, alpha).cpu().double().numpy()
 
@@ -202,9 +203,9 @@ class CachedEngine:
             cache_position=torch.tensor([width - 1], device=device),
         )
         states: list[Any] = [(layer.keys, layer.values) for layer in cache.layers]
-        return Prefilled(prefixes, width, states, precise(logits[:, -1]), [one.scalars_4_T for one in kept])
+        return Prefilled(prefixes, width, states, precise(logits[:, -1]), [one.scalars_C_T for one in kept])
 
-    def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> Kept | None:
+    def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_C_T: np.ndarray, alpha: float) -> Kept | None:
         """A copy of a row's keys and values for `ids`, without them if there is no room left for copies.
 
         None if the layers differ in shape: then nothing is ever kept.
@@ -212,11 +213,11 @@ class CachedEngine:
         assert self.cache is not None
         size = len(ids) * column_bytes([(layer.keys, layer.values) for layer in self.cache.buffers])
         if self.kept_bytes + size > self.cache_bytes // 2:
-            return Kept(ids, prompt, None, scalars_4_T, alpha)
+            return Kept(ids, prompt, None, scalars_C_T, alpha)
         states = columns_of(self.cache.buffers, slot, int(self.starts[slot]), len(ids) - 1)
         if states is None:
             return None
-        kept = Kept(ids, prompt, states, scalars_4_T, alpha)
+        kept = Kept(ids, prompt, states, scalars_C_T, alpha)
         self.kept_bytes += size
         weakref.finalize(kept, self._let_go, size)
         return kept
@@ -329,7 +330,7 @@ class UncachedEngine:
             "kept keys and values handed to an engine without a cache: use cached=True, or drop PathJob.kept"
         )
 
-    def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_4_T: np.ndarray, alpha: float) -> None:
+    def keep(self, slot: int, ids: tuple[int, ...], prompt: int, scalars_C_T: np.ndarray, alpha: float) -> None:
         """None: there are no keys and values, so a path that continues this one is computed from the start."""
         return None
 

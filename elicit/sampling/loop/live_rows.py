@@ -7,7 +7,8 @@
 While jobs wait, the slot of an ended row is refilled. When none waits any more, the last living rows move into the
 freed slots and the batch becomes narrower. The host learns of the tokens once per settlement: after each step on a
 CPU, after `check_every` steps on an accelerator. Letters: S slots, T steps of a row, K steps of one settlement,
-V vocabulary. Does not know how the model is called (engine.py) nor which jobs share a prefix (queue.py).
+V vocabulary,
+C scalars of a step. Does not know how the model is called (engine.py) nor which jobs share a prefix (queue.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from elicit.errors import CheckpointError
 from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule
 from elicit.records import Finish
-from elicit.sampling.loop.pick import pick, ranked, scalars
+from elicit.sampling.loop.pick import SCALARS, choose, ranked, scalars
 from elicit.sampling.loop.queue import Queue
 from elicit.sampling.loop.slots import Slots
 from elicit.tasks.task import StopRules
@@ -75,9 +76,9 @@ class LiveRows:
             for ahead in range(steps):
                 if ahead:
                     slots.logits_S_V = self.engine.step(slots.next_S)
-                slots.next_S = self._pick(ahead)
+                slots.next_S, values_C_S = self._choose(ahead)
                 tokens.append(slots.next_S)
-                values.append(scalars(slots.logits_S_V, slots.next_S, self.rule.alpha))
+                values.append(values_C_S)
                 slots.device_steps_S += 1
             # 3) Settle: copy tokens and scalars to the host, turn ended rows into paths, drop their slots if no job
             #    waits for one.
@@ -91,31 +92,33 @@ class LiveRows:
             self._refill()
         return [path for path in self.paths if path is not None]
 
-    def _pick(self, ahead: int) -> torch.Tensor:
-        """Int64 [S]: the next token of each row, `ahead` steps after the last settlement."""
+    def _choose(self, ahead: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(int64 [S]: the next token of each row, [C, S]: its scalars), `ahead` steps after the last settlement."""
         slots, numbers_S = self.slots, None
         if slots.uniforms is not None:
             if self.budget > slots.uniforms.width:  # the table holds a block of steps: some rows enter their next one
                 entering = slots.uniforms.exhausted(slots.steps_S + ahead)
                 self._fill_uniforms(entering[slots.live_S[entering]], ahead)
             numbers_S = slots.uniforms.read(slots.device_steps_S)
-        tokens_S = pick(slots.logits_S_V, self.rule, numbers_S)
+        tokens_S, values_C_S = choose(slots.logits_S_V, self.rule, numbers_S)
         # the first free token of a job with `first_rank` goes by its rank, whatever the rule says
         due = [(slot, rank) for slot, (step, rank) in slots.ranks.items() if slots.steps_S[slot] + ahead == step]
         if due:
             rows, ranks = (torch.tensor(column, device=tokens_S.device) for column in zip(*due, strict=True))
-            tokens_S[rows] = ranked(slots.logits_S_V[rows], ranks)
+            logits_R_V = slots.logits_S_V[rows]
+            tokens_S[rows] = ranked(logits_R_V, ranks)
+            values_C_S[:, rows] = scalars(logits_R_V, tokens_S[rows], self.rule.alpha)
             for slot, _ in due:
                 del slots.ranks[slot]
-        return tokens_S
+        return tokens_S, values_C_S
 
-    def _settle(self, tokens_S_K: np.ndarray, values_4_S_K: np.ndarray) -> None:
+    def _settle(self, tokens_S_K: np.ndarray, values_C_S_K: np.ndarray) -> None:
         """Write the picked tokens down and end the rows that are done: by EOS, stop string, limit or step rule."""
         slots, steps = self.slots, tokens_S_K.shape[1]
-        slots.write(tokens_S_K, values_4_S_K)
+        slots.write(tokens_S_K, values_C_S_K)
         cuts_S = np.zeros(slots.rows, dtype=np.int64)
         if self.step_rule is not None:
-            cuts_S = self.step_rule.cuts(slots.job_S, slots.steps_S, steps, slots.scalars_S_4_T)
+            cuts_S = self.step_rule.cuts(slots.job_S, slots.steps_S, steps, slots.scalars_S_C_T)
         tested_S = self.may_end_V[tokens_S_K].any(1) | (slots.steps_S + steps >= self.budget) | (cuts_S > 0)
         for slot in np.nonzero(tested_S & slots.live_S)[0].tolist():
             first, cut = int(slots.steps_S[slot]), int(cuts_S[slot])
@@ -142,16 +145,15 @@ class LiveRows:
     def _finish(self, slot: int, length: int, finish: str, text: str | None) -> None:
         """Turn the first `length` tokens of a row into its job's path and free the slot."""
         slots, job = self.slots, int(self.slots.job_S[slot])
-        ids, values_4_T = slots.tokens_S_T[slot, :length].tolist(), slots.scalars_S_4_T[slot, :, :length]
-        if np.isnan(values_4_T).any():
+        ids, values_C_T = slots.tokens_S_T[slot, :length].tolist(), slots.scalars_S_C_T[slot, :, :length]
+        if np.isnan(values_C_T).any():
             raise CheckpointError(
-                f"job {job}: NaN in the model's log-probs at step {int(np.isnan(values_4_T).any(0).argmax())}; "
+                f"job {job}: NaN in the model's log-probs at step {int(np.isnan(values_C_T).any(0).argmax())}; "
                 "load the model in float32 or bfloat16, and check the edit's strength"
             )
         text = self.finder.decoder.decode(ids) if text is None else text
-        logprobs, gaps, confidences, log_z = values_4_T.tolist()
-        kept = self._keep(slot, ids)
-        self.paths[job] = Path(ids, logprobs, gaps, confidences, log_z, finish, text, kept)
+        numbers = dict(zip(SCALARS, values_C_T.tolist(), strict=True))
+        self.paths[job] = Path(ids, finish=finish, text=text, kept=self._keep(slot, ids), **numbers)
         slots.free(slot)
         if self.loop.progress is not None:
             self.loop.progress(1, length)
@@ -161,8 +163,8 @@ class LiveRows:
         job = self.jobs[self.slots.job_S[slot]]
         if not job.keep or len(ids) <= len(job.forced):  # ended by its forced tokens: it never had columns of its own
             return None
-        prompt, values_4_T = tuple(job.prompt_ids), self.slots.scalars_S_4_T[slot, :, : len(ids)].copy()
-        return self.engine.keep(slot, (*prompt, *ids), len(prompt), values_4_T, self.rule.alpha)
+        prompt, values_C_T = tuple(job.prompt_ids), self.slots.scalars_S_C_T[slot, :, : len(ids)].copy()
+        return self.engine.keep(slot, (*prompt, *ids), len(prompt), values_C_T, self.rule.alpha)
 
     def _refill(self) -> None:
         """Give free slots to waiting jobs. A few free slots wait for more of them: each refill is a copy per layer."""

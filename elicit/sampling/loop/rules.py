@@ -37,10 +37,10 @@ class ConfidenceCut:
             raise ConfigError(f"window={self.window}: use 1 token or more")
 
     def cuts(
-        self, jobs_S: NDArray[np.int64], begun_S: NDArray[np.int64], chunk: int, scalars_S_4_T: NDArray[np.float64]
+        self, jobs_S: NDArray[np.int64], begun_S: NDArray[np.int64], chunk: int, scalars_S_C_T: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """Int64 [S]: the length that each row is cut at, 0 if it continues."""
-        confidences_S_T = scalars_S_4_T[:, CONFIDENCE]
+        confidences_S_T = scalars_S_C_T[:, CONFIDENCE]
         cuts_S = np.zeros(len(jobs_S), dtype=np.int64)
         for row in np.nonzero(self._suspects(jobs_S, begun_S, chunk, confidences_S_T))[0].tolist():
             begun, threshold = int(begun_S[row]), self.thresholds[jobs_S[row]]

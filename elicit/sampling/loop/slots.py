@@ -1,6 +1,6 @@
 """The arrays of a batch, a row per slot: what was generated (host), and what the next step needs (device).
 
-S slots, T steps of a row, V vocabulary; 4 scalars per step in the order of `pick.SCALARS`. Rows occupy slots
+S slots, T steps of a row, V vocabulary; C scalars per step in the order of `pick.SCALARS`. Rows occupy slots
 0..rows-1. Plain storage: knows neither endings nor the model.
 """
 
@@ -25,7 +25,7 @@ class Slots:
         self.steps_S = np.zeros(rows, dtype=np.int64)
         """tokens of each row at the last settlement"""
         self.tokens_S_T = np.zeros((rows, steps), dtype=np.int64)
-        self.scalars_S_4_T = np.zeros((rows, len(SCALARS), steps), dtype=np.float64)
+        self.scalars_S_C_T = np.zeros((rows, len(SCALARS), steps), dtype=np.float64)
         self.ranks: dict[int, tuple[int, int]] = {}
         """slot -> (step, rank) of a first token that is taken by rank"""
         device = logits_N_V.device
@@ -36,11 +36,11 @@ class Slots:
         """steps including those since the last settlement"""
         self.uniforms = UniformTable(rows, steps, device) if drawn else None
 
-    def seat(self, slot: int, job: int, forced: Sequence[int], values_4_T: np.ndarray) -> None:
-        """Begin a job's row in a slot, its forced tokens written. `values_4_T`: their scalars, or more."""
+    def seat(self, slot: int, job: int, forced: Sequence[int], values_C_T: np.ndarray) -> None:
+        """Begin a job's row in a slot, its forced tokens written. `values_C_T`: their scalars, or more."""
         self.job_S[slot], self.live_S[slot], self.steps_S[slot] = job, True, len(forced)
         self.tokens_S_T[slot, : len(forced)] = forced
-        self.scalars_S_4_T[slot, :, : len(forced)] = values_4_T[:, : len(forced)]
+        self.scalars_S_C_T[slot, :, : len(forced)] = values_C_T[:, : len(forced)]
 
     def admit(self, taken: np.ndarray, logits_N_V: torch.Tensor, sources: np.ndarray) -> None:
         """Hand the logits of prefixes `sources` to the slots `taken`."""
@@ -49,12 +49,12 @@ class Slots:
         self.logits_S_V[to] = logits_N_V[torch.as_tensor(sources, device=device)]
         self.device_steps_S[to] = torch.as_tensor(self.steps_S[taken], device=device)
 
-    def write(self, tokens_S_K: np.ndarray, values_4_S_K: np.ndarray) -> None:
+    def write(self, tokens_S_K: np.ndarray, values_C_S_K: np.ndarray) -> None:
         """Write K tokens and their scalars behind the settled steps of every living row."""
         rows = np.nonzero(self.live_S)[0]
         columns_R_K = self.steps_S[rows, None] + np.arange(tokens_S_K.shape[1])
         self.tokens_S_T[rows[:, None], columns_R_K] = tokens_S_K[rows]
-        self.scalars_S_4_T[rows[:, None], :, columns_R_K] = values_4_S_K[:, rows].transpose(1, 2, 0)
+        self.scalars_S_C_T[rows[:, None], :, columns_R_K] = values_C_S_K[:, rows].transpose(1, 2, 0)
 
     def free(self, slot: int) -> None:
         """The row has ended; its slot may be taken."""
@@ -73,7 +73,7 @@ class Slots:
             return tensor[:rows]
 
         self.job_S, self.live_S, self.steps_S = moved(self.job_S), moved(self.live_S), moved(self.steps_S)
-        self.tokens_S_T, self.scalars_S_4_T = moved(self.tokens_S_T), moved(self.scalars_S_4_T)
+        self.tokens_S_T, self.scalars_S_C_T = moved(self.tokens_S_T), moved(self.scalars_S_C_T)
         self.next_S, self.logits_S_V = moved_there(self.next_S), moved_there(self.logits_S_V)
         self.device_steps_S = moved_there(self.device_steps_S)
         if self.uniforms is not None and len(sources):

@@ -7,7 +7,7 @@
 
 transformers' `generate()` is the reference in the tests and not the engine: it prefills n times for n samples, keeps
 [T, B, V] scores, and can't refill. Here equal prefixes are computed once, an ended row makes room for the next job,
-and only a token and four scalars of each step are kept. The random numbers of a job are its own (uniforms.py), so its
+and only a token and five scalars of each step are kept. The random numbers of a job are its own (uniforms.py), so its
 draw depends neither on the batch nor on the order; other rows of the batch change nothing beyond float noise.
 What this module does not know: tasks, policies, regimes, the purpose of a strategy.
 """
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from elicit.errors import ConfigError
+from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
 from elicit.sampling.loop.live_rows import LiveRows
@@ -113,7 +114,7 @@ class StepLoop:
         training = self.model.training
         self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), grouped_decode(self.model):
                 return LiveRows(self, jobs, rule, stop, step_rule).run()
         except BaseException:
             self.engine.reset()

@@ -80,7 +80,8 @@ class ToyLoop:
             confidences.append(-float(np.log(p).mean()))
         finish = "eos" if written[-1] == END else "length"
         zeros = [0.0] * len(written)
-        return Path(written, logprobs, gaps, confidences, zeros, finish, self.decode(written))
+        certainties = [value - math.log(len(row)) for value in confidences]
+        return Path(written, logprobs, gaps, confidences, zeros, finish, self.decode(written), certainties)
 
 
 class NumberTask:

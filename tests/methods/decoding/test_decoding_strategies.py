@@ -217,7 +217,7 @@ def test_greedy_chains_of_one_prompt_are_generated_once_and_paid_by_each_request
 
         def run(self, jobs, rule, stop):
             self.jobs += jobs
-            return [Path([job.first_rank], [0.0], [0.5], [0.0], [0.0], "eos", "") for job in jobs]
+            return [Path([job.first_rank], [0.0], [0.5], [0.0], [0.0], "eos", "", [0.0]) for job in jobs]
 
         def offsets(self, token_ids):
             return [(0, 0) for _ in token_ids]

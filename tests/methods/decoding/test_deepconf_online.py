@@ -90,7 +90,7 @@ class Scripted:
         out = [self.answers[self.asked + place] for place in range(len(jobs))]
         self.asked += len(jobs)
         self.rules.append(step_rule)
-        return [Path([1, 0], [0.0] * 2, [0.0] * 2, [1.0] * 2, [0.0] * 2, "eos", text) for text in out]
+        return [Path([1, 0], [0.0] * 2, [0.0] * 2, [1.0] * 2, [0.0] * 2, "eos", text, [1.0] * 2) for text in out]
 
 
 def drawn(answers: Sequence[str], **settings: float) -> int:

@@ -59,7 +59,7 @@ def test_spellings_of_one_number_are_one_vote_in_a_real_task() -> None:
 
     def path(answer: str) -> Path:
         text = f" So it costs that much. The answer is {answer}."
-        return Path([1], [0.0], [0.0], [1.0], [0.0], "eos", text)
+        return Path([1], [0.0], [0.0], [1.0], [0.0], "eos", text, [1.0])
 
     classes = [
         vote_of(path(answer), task).answer_class for answer in ("1,000", "1000", "1000.0", "$1,000", "999", "999")
@@ -72,7 +72,7 @@ def test_spellings_of_one_number_are_one_vote_in_a_real_task() -> None:
 def test_weighted_votes_elect_the_heaviest_class(loop, number_task, requests, weight) -> None:
     restated = {
         "mean_logprob": lambda path: math.exp(np.mean(path.logprobs)),
-        "self_certainty": lambda path: float(np.mean(path.confidences)),
+        "self_certainty": lambda path: float(np.mean(path.certainties)),
     }[weight]
     for outcome in WeightedVotes(n=9, weight=weight).run(loop, requests, number_task):
         sums = tally(outcome, number_task, restated)
@@ -82,7 +82,7 @@ def test_weighted_votes_elect_the_heaviest_class(loop, number_task, requests, we
 
 @pytest.mark.parametrize("by", ["mean_logprob", "self_certainty"])
 def test_best_of_n_returns_the_surest_chain_with_an_answer(loop, number_task, requests, by) -> None:
-    field = {"mean_logprob": "logprobs", "self_certainty": "confidences"}[by]
+    field = {"mean_logprob": "logprobs", "self_certainty": "certainties"}[by]
     for outcome in BestOfN(n=6, by=by).run(loop, requests, number_task):
         best = max(np.mean(getattr(c.path, field)) for c in outcome.chains)
         assert np.mean(getattr(outcome.path, field)) == pytest.approx(best)
@@ -90,7 +90,7 @@ def test_best_of_n_returns_the_surest_chain_with_an_answer(loop, number_task, re
 
 def test_a_sure_chain_without_an_answer_is_not_the_best_of_n(request_of) -> None:
     weights = [9.0, 1.0, 2.0]
-    chains = [Candidate(Path([1], [0.0], [0.0], [1.0], [0.0], "eos", ""), {}, w) for w in weights]
+    chains = [Candidate(Path([1], [0.0], [0.0], [1.0], [0.0], "eos", "", [1.0]), {}, w) for w in weights]
     assert BestOfN().choose(chains, [None, "7", "8"], request_of()) == 2
     assert BestOfN().choose(chains, [None, None, None], request_of()) == 0
 
@@ -125,7 +125,7 @@ def test_window_measures_are_the_naive_ones(window: int) -> None:
     rng = np.random.default_rng(window)
     for length in (1, 2, 5, 31):
         values = rng.exponential(2.0, length).tolist()
-        path = Path([1] * length, [0.0] * length, [0.0] * length, values, [0.0] * length, "eos", "")
+        path = Path([1] * length, [0.0] * length, [0.0] * length, values, [0.0] * length, "eos", "", values)
         width = min(window, length)
         means = [sum(values[i : i + width]) / width for i in range(length - width + 1)]
         naive = {
@@ -154,13 +154,13 @@ def test_deepconf_keeps_the_surest_share_and_weighs_it(loop, number_task, reques
 
 
 def test_the_weighted_vote_is_not_the_plain_majority() -> None:
-    blank = Path([1], [0.0], [0.0], [1.0], [0.0], "eos", "")
+    blank = Path([1], [0.0], [0.0], [1.0], [0.0], "eos", "", [1.0])
     chains = [Candidate(blank, {}, weight) for weight in (1.0, 1.0, 5.0)]
     assert elect_kept(chains, ["7", "7", "8"], [True] * 3, Request("a", 0, 1, (1,))) == 2
 
 
 def test_where_no_kept_chain_has_an_answer_the_surest_is_returned() -> None:
-    blank = Path([1], [0.0], [0.0], [1.0], [0.0], "eos", "")
+    blank = Path([1], [0.0], [0.0], [1.0], [0.0], "eos", "", [1.0])
     chains = [Candidate(blank, {}, weight) for weight in (1.0, 3.0, 2.0)]
     assert elect_kept(chains, ["7", None, None], [False, True, True], Request("a", 0, 1, (1,))) == 1
 
