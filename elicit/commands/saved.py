@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elicit.config import Settings
-from elicit.config.compose import build_settings
 from elicit.errors import ConfigError, DataError, near
 from elicit.evaluate.entry import Entry
 from elicit.experiment.plan import DRAW
@@ -72,10 +71,10 @@ class SavedComparison:
         """The settings of any of its runs: they share model, task and evaluation. Raises DataError if none is left."""
         for path in (Path(entry.run) for entry in self.entries if entry.run):
             if (path / "config.yaml").exists():
-                return build_settings(RunFolder(path).config())
+                return RunFolder(path).settings()
         for run in all_runs(self.root):
             if run.manifest.get("group") == self.folder.name:
-                return build_settings(run.config())
+                return run.settings()
         raise DataError(
             f"{self.folder}: no run folder of this comparison under {self.root}; keep runs and comparisons together"
         )
@@ -124,7 +123,7 @@ def shared_items(runs: Sequence[RunFolder], items: Sequence[str]) -> list[str]:
         measured = set(run.manifest["items"])
         left = [item for item in shared if item in measured]
         if not left:
-            tasks = [build_settings(one.config()).task.name for one in (runs[0], run)]
+            tasks = [one.settings().task.name for one in (runs[0], run)]
             raise DataError(
                 f"{runs[0].path} (task {tasks[0]}) and {run.path} (task {tasks[1]}) were measured on different "
                 "items: there is nothing to pair"

@@ -12,18 +12,27 @@ and hydra is imported only when something is composed.
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import itertools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from elicit.config.build import Builder, plugins
 from elicit.config.settings import ARMS, GROUPS, Settings, Sweep
-from elicit.errors import ConfigError, near
+from elicit.console import SECRET_NAME, masked, secrets_in
+from elicit.errors import ConfigError, DataError, near
+from elicit.reading import read_yaml
 from elicit.watch import HOOK, watching
+
+_NO_SECRETS = (
+    "a secret can't be a setting, since settings are written into names, files and trackers; leave it in the "
+    "environment (HF_TOKEN, WANDB_API_KEY), where the libraries find it"
+)
 
 
 def config_dirs() -> list[Path]:
@@ -31,7 +40,10 @@ def config_dirs() -> list[Path]:
     here = Path(__file__).parents[1]
     dirs = [here / "_configs" if (here / "_configs").is_dir() else here.parent / "configs"]
     for name, point in plugins().items():
-        spec = importlib.util.find_spec(point.value)
+        try:
+            spec = importlib.util.find_spec(point.value)
+        except Exception:  # its parent package is missing, or raises when it is imported
+            spec = None
         locations = list(spec.submodule_search_locations or ()) if spec else []
         if not locations:
             raise ConfigError(f"plug-in {name!r}: its entry point names {point.value!r}, which is no package of YAML")
@@ -64,7 +76,11 @@ class Composer:
         from hydra.errors import HydraException
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
+        for override in overrides:
+            if any(not character.isprintable() and character not in "\n\t" for character in override):
+                raise ConfigError(f"{override!r}: it holds a character that can't be printed; remove it")
         try:
             group_choices, values = _split([_prepare(override) for override in overrides])
             if group_choices not in self._merged:
@@ -72,15 +88,22 @@ class Composer:
             config = copy.deepcopy(self._merged[group_choices])
             for key, value in values:
                 OmegaConf.update(config, key, value, merge=True, force_add=True)
-            node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        except (HydraException, OmegaConfBaseException) as fault:
-            raise ConfigError(_first_lines(fault)) from None
+            with _guarded_environment():
+                node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        except (HydraException, OmegaConfBaseException, YAMLError, AssertionError, TypeError, ValueError) as fault:
+            raise ConfigError(f"{' '.join(overrides)}: {_first_lines(fault) or type(fault).__name__}") from None
+        except RecursionError:
+            raise ConfigError(
+                "a setting that refers to itself: ${...} is resolved in a circle; write its value"
+            ) from None
         assert isinstance(node, dict)
+        _without_secrets(node)
         return {str(key): value for key, value in node.items()}
 
     def settings(self, overrides: Sequence[str]) -> Settings:
         """The checked settings of these overrides. Raises ConfigError with all faults at once."""
-        return build_settings(self.node(overrides))
+        node = self.node(overrides)
+        return build_settings(node, node.get("allow_classes") or ())
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
@@ -88,8 +111,12 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     return Composer().node(overrides)
 
 
-def build_settings(node: Mapping[str, Any]) -> Settings:
-    """Build a composed configuration. Raises ConfigError with all faults at once."""
+def build_settings(node: Mapping[str, Any], allow: Iterable[str] = ()) -> Settings:
+    """Build a composed configuration. Raises ConfigError with all faults at once.
+
+    `allow`: packages whose classes it may name, besides those of `trusting`. The node's own `allow_classes` is only
+    passed by callers that composed it from a command line.
+    """
     check_methods_package()
     plain = {key: value for key, value in node.items() if key != "arm"}
     plain["arm"] = None
@@ -100,7 +127,7 @@ def build_settings(node: Mapping[str, Any]) -> Settings:
         if len(arms) > 1:
             raise ConfigError("method.placebo and method.rival are both set: a job runs one of them")
         plain["arm"] = next((f"{kind}:{name}" for kind, name in arms.items()), None)
-    builder = Builder(node.get("allow_classes") or ())
+    builder = Builder(allow)
     for name in ("node", "smuggled"):
         if name in plain:
             builder.fault(f"{name}: no setting")
@@ -176,6 +203,35 @@ def _declared_axes(sweep: Any) -> Iterator[list[str]]:
         yield [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
 
 
+@contextmanager
+def _guarded_environment() -> Iterator[None]:
+    """`${oc.env:NAME}` is resolved unless NAME is named like a secret: settings are written into many files."""
+    from omegaconf import OmegaConf
+    from omegaconf.resolvers import oc
+
+    def env(name: str, *default: str | None) -> str | None:
+        if SECRET_NAME.search(name):
+            raise ConfigError(f"${{oc.env:{name}}}: {_NO_SECRETS}")
+        return oc.env(name, *default)
+
+    OmegaConf.register_new_resolver("oc.env", env, replace=True)
+    try:
+        yield
+    except Exception as fault:  # omegaconf wraps what a resolver raises
+        cause = fault.__cause__ or fault.__context__
+        raise cause if isinstance(cause, ConfigError) else fault from None
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _without_secrets(node: Any, path: str = "") -> None:
+    """Raises ConfigError for a value with a password, an access token or the value of a secret variable."""
+    if isinstance(node, str) and secrets_in(node):
+        raise ConfigError(f"{path}={masked(node)}: {_NO_SECRETS}")
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        _without_secrets(value, f"{path}.{key}" if path else str(key))
+
+
 def check_methods_package() -> None:
     """Raises ConfigError, with both paths, if `import methods` would import some other package."""
     ours = Path(__file__).resolve().parents[2] / "methods"
@@ -197,12 +253,23 @@ def _prepare(override: str) -> str:
     if bare in GROUPS:
         name = override.partition("=")[2]
         known = choices(bare)
+        if name in known:
+            _readable(known[name], known[name].stat().st_mtime_ns)
         if name not in ("", "null") and name not in known and not name.startswith(("[", "{")):
             raise ConfigError(f"{bare}={name}: {near(name, known)}")
         return override
     if "/" in bare and not bare.startswith("hydra"):
         raise ConfigError(f"{bare}: no such group; {near(bare, GROUPS)}")
     return override if key.startswith(("~", "hydra")) else f"++{key.lstrip('+')}{override[len(key) :]}"
+
+
+@functools.cache
+def _readable(path: Path, changed: int) -> None:
+    """Raises ConfigError if a YAML file of a group is broken, before hydra's own messages about it."""
+    try:
+        read_yaml(path)
+    except DataError as fault:
+        raise ConfigError(str(fault)) from None
 
 
 def _split(prepared: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:

@@ -20,12 +20,41 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_type_hints
 
-from elicit.errors import ConfigError, near
-from elicit.files import read_json, write_json, write_text
+from elicit.config.build import Builder, allowed_prefixes
+from elicit.console import masked
+from elicit.errors import ConfigError, DataError, near, segment, system_fault
+from elicit.files import read_json, read_yaml, write_json, write_text
+
+if TYPE_CHECKING:
+    from elicit.config import Settings
 
 PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "failed", "interrupted"
+
+
+class Manifest(TypedDict, total=False):
+    """Types of the keys of manifest.json that commands rely on; a folder that is only planned lacks the later ones."""
+
+    status: Literal["planned", "fitted", "done", "failed", "interrupted"]
+    role: Literal["method", "placebo", "rival", "base"]
+    name: str
+    method: str | None
+    parent: str | None
+    twin: str | None
+    arm: str | None
+    group: str
+    invocation: str
+    index: int
+    seed: int
+    argv: list[str]
+    overrides: list[str]
+    config_hash: str
+    items: list[str]
+    used_items: list[str] | None
+    entries: list[dict[str, Any]]
+    checkpoint: dict[str, Any] | None
+    created: float
 
 
 class RunFolder:
@@ -33,7 +62,24 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.manifest: dict[str, Any] = read_json(self.path / "manifest.json")
+        self.manifest: dict[str, Any] = {}
+        self.read()
+
+    def read(self) -> None:
+        """Read the manifest. Raises DataError for a value of a wrong type, or for a group that is no folder's name."""
+        file = self.path / "manifest.json"
+        content, builder = read_json(file), Builder(prefixes=(), exact=True)
+        for key, hint in get_type_hints(Manifest).items():
+            if key in content:
+                builder.value(content[key], hint, key)
+        if isinstance(group := content.get("group"), str):
+            try:
+                segment(group, "group")
+            except ConfigError as fault:
+                builder.fault(str(fault))
+        if builder.faults:
+            raise DataError(f"{file}: {'; '.join(builder.faults)}; was it edited?")
+        self.manifest = content
 
     @staticmethod
     def create(root: Path, name: str, task: str, node: Mapping[str, Any], manifest: Mapping[str, Any]) -> RunFolder:
@@ -47,8 +93,14 @@ class RunFolder:
             try:
                 path.mkdir(parents=True)
                 break
-            except FileExistsError:
+            except FileExistsError as fault:
+                if not Path(root).is_dir():
+                    raise ConfigError(
+                        f"root={str(root)!r}: a file, not a folder; choose another root=FOLDER"
+                    ) from fault
                 continue
+            except OSError as fault:
+                raise system_fault(fault, path) or fault from None
         write_text(path / "config.yaml", yaml.safe_dump(dict(node), sort_keys=False, allow_unicode=True))
         write_json(path / "manifest.json", {**manifest, "status": PLANNED, "created": time.time()})
         return RunFolder(path)
@@ -60,9 +112,26 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration that the run was planned with."""
-        import yaml
+        return read_yaml(self.path / "config.yaml")
 
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+    def settings(self) -> Settings:
+        """The settings of `config`. Raises ConfigError that names the file.
+
+        The folder may come from a stranger: its classes are those of the workbench, of installed plug-ins and of the
+        packages that the command line trusts; its own `allow_classes` allows nothing.
+        """
+        from elicit.config.compose import build_settings
+
+        node, file = self.config(), self.path / "config.yaml"
+        try:
+            return build_settings(node)
+        except ConfigError as fault:
+            asked = [name for name in node.get("allow_classes") or () if f"{name}." not in allowed_prefixes()]
+            remedy = (
+                f"\nA run folder can't allow code by itself. If you trust this code, repeat the command with "
+                f"allow_classes=[{','.join(map(str, asked))}]"
+            )
+            raise ConfigError(f"{file}: {fault}{remedy if asked else ''}") from None
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to log.jsonl."""
@@ -71,8 +140,9 @@ class RunFolder:
 
     def failed(self, fault: BaseException) -> None:
         """Write error.json and set the status in the manifest."""
-        text = "".join(traceback.format_exception(fault))
-        write_json(self.path / "error.json", {"type": type(fault).__name__, "message": str(fault), "traceback": text})
+        text = masked("".join(traceback.format_exception(fault)))
+        message = masked(str(fault))
+        write_json(self.path / "error.json", {"type": type(fault).__name__, "message": message, "traceback": text})
         self.update(status=FAILED)
 
     @property

@@ -11,16 +11,16 @@ Bidirectional marks: Boucher & Anderson, Trojan Source, arXiv 2111.00169.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
+
+from elicit import console
 
 T = TypeVar("T")
 
 LIMIT = 4000
 """characters of one string that a report shows; of a longer one it shows the beginning and the end"""
 
-_SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "\u00a0": "~", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -36,7 +36,7 @@ def visible(text: str, limit: int = LIMIT) -> str:
     >>> visible("\x1b[31mred\u202e!")
     '\u27e8U+001B\u27e9[31mred\u27e8U+202E\u27e9!'
     """
-    return _SUSPECT.sub(_shown, shorten(text, limit))
+    return console.visible(shorten(text, limit))
 
 
 def shorten(text: str, limit: int) -> str:
@@ -46,14 +46,6 @@ def shorten(text: str, limit: int) -> str:
     head, tail = limit * 2 // 3, limit // 4
     left_out = len(text) - head - tail
     return f"{text[:head]}\n[... {left_out:,} of {len(text):,} characters left out ...]\n{text[-tail:]}"
-
-
-def _shown(match: re.Match[str]) -> str:
-    character = match[0]
-    code = ord(character)
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return f"\u27e8U+{code:04X}\u27e9"
-    return character
 
 
 def clean(value: T, limit: int = LIMIT) -> T:

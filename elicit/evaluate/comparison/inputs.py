@@ -14,7 +14,7 @@ from typing import Any
 
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
-from elicit.files import read_json, write_json
+from elicit.files import read_json, record, write_json
 
 FILE = "inputs.json"
 SCHEMA = 1
@@ -44,4 +44,6 @@ class Inputs:
         root, saved = Path(folder).resolve().parent.parent, read_json(Path(folder) / FILE)
         saved.pop("schema", None)
         entries = [Entry.of(plain, root) for plain in saved.pop("entries")]
-        return Inputs(**{**saved, "entries": entries, "config": CompareConfig(**saved["config"])})
+        return Inputs(
+            **{**saved, "entries": entries, "config": record(CompareConfig, saved["config"], Path(folder) / FILE)}
+        )
