@@ -12,6 +12,7 @@ Bidirectional marks: Boucher & Anderson, Trojan Source, arXiv 2111.00169.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -84,7 +85,11 @@ class Console:
         self._printed_once: set[str] = set()
 
     def say(self, line: str = "") -> None:
-        print(printable(line), file=self.stream, flush=True)
+        try:
+            print(printable(line), file=self.stream, flush=True)
+        except OSError as fault:
+            if fault.errno != errno.EIO:  # a closed terminal: the run goes on, or ends as SIGHUP asks
+                raise
 
     def say_once(self, line: str) -> None:
         """Print a line that several jobs report, e.g. the mode of the tracker, only the first time."""
@@ -95,7 +100,7 @@ class Console:
     def result(self, value: dict[str, Any]) -> None:
         """The one JSON object of `output=json`; nothing in text mode."""
         if self.json:
-            print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+            print(masked(json.dumps(value, ensure_ascii=False, default=str)), flush=True)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:

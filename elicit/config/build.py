@@ -5,8 +5,8 @@
 A class is named by `_class_` (or known from the field's type); it must be a dataclass under
 `elicit.`, `methods.`, a registered plug-in or a package that the command line trusts (`trusting`): nothing
 else is ever imported or called. No file of a run folder can add to this list. Unknown keys and values of a
-wrong type are faults with their path (`eval.n`) and near matches. Strict on purpose, like the loader of facebookresearch/lingua and the errors of torchtune.
-Knows nothing about hydra or files. Imports no torch.
+wrong type are faults with their path (`eval.n`) and near matches. Strict on purpose, like the loader of
+facebookresearch/lingua and the errors of torchtune. Knows nothing about hydra or files. Imports no torch.
 """
 
 from __future__ import annotations
