@@ -99,7 +99,7 @@ def segment(name: str, label: str) -> str:
     if name[0] in ".~-" or name != name.strip() or any(c in "/\\" or not c.isprintable() for c in name):
         raise ConfigError(
             f"{label}={name!r}: it becomes the name of one folder: no / or \\, no control characters, no blanks around "
-            "it, and no dot, ~ or hyphen at its start"
+            "it, and no dot, ~ or hyphen at its start; choose a name such as demo-1"
         )
     return name
 

@@ -1,7 +1,7 @@
 """Files as the interface between stages: hashes, atomic writes, locks, Parquet shards, manifests.
 
 What is read was perhaps edited by hand, cut by a full disk or sent by a stranger. `reading.py` has the readers of text,
-JSON and YAML; a shard carries checksums of its pages, so changed bytes are an error and not another number.
+JSON and YAML; a shard carries a hash of its bytes, so changed bytes are an error and not another number.
 
     stage folder/
       shard-<key>.parquet     a fixed set of rows, written completely, then renamed
@@ -29,8 +29,11 @@ from elicit.reading import parse_json, parse_yaml, read_json, read_jsonl, read_r
 __all__ = [
     "check_fingerprint", "content_hash", "file_hash", "fingerprint", "locked", "parse_json", "parse_yaml", "read_json",
     "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml", "record", "remove_tree",
-    "replacing", "seed_of", "shards", "write_json", "write_rows", "write_text",
+    "replacing", "seed_of", "shards", "verified", "write_json", "write_rows", "write_text",
 ]  # fmt: skip
+
+
+_SEAL, _DIGEST = b"elicit.blake2b", 16
 
 
 def content_hash(value: object, length: int = 16) -> str:
@@ -117,24 +120,49 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
     plain = [dict(row) if isinstance(row, dict) else dataclasses.asdict(row) for row in rows]
     packed = [{k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()} for row in plain]
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(packed), temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(pa.Table.from_pylist(packed), temporary, compression="zstd")
+        _seal(temporary)
 
 
 def read_table(path: Path, columns: list[str] | None = None, **options: Any) -> Any:
-    """A Parquet file as a pyarrow table, its page checksums verified. Raises DataError if it can't be read."""
+    """A Parquet file as a pyarrow table. Raises DataError if it can't be read, or if its bytes were changed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True, **options)
+        return pq.read_table(verified(path), columns=columns, **options)
     except (OSError, ValueError, pa.ArrowException) as fault:
-        raise DataError(f"{path}: not a readable Parquet file ({_reason(fault)}); delete it and resume") from None
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+        raise DataError(f"{path}: not a readable Parquet file ({reason}); delete it and resume") from None
 
 
-def _reason(fault: Exception) -> str:
-    """The first line of pyarrow's message; a checksum that differs means that bytes were changed after writing."""
-    reason = (str(fault).splitlines() or [type(fault).__name__])[0]
-    return f"its bytes were changed after it was written: {reason}" if "CRC" in reason else reason
+def verified(path: Path) -> Any:
+    """The bytes of a Parquet file as a pyarrow buffer. Raises DataError if they are not those that were written."""
+    import pyarrow as pa
+
+    try:
+        content = Path(path).read_bytes()
+    except OSError as fault:
+        raise system_fault(fault, path) or fault from None
+    footer = _footer(content)
+    sealed = content[footer - len(_SEAL) - _DIGEST : footer]
+    if sealed.startswith(_SEAL):
+        written = content[: footer - len(sealed)] + content[footer:]
+        if hashlib.blake2b(written, digest_size=_DIGEST).digest() != sealed[len(_SEAL) :]:
+            raise DataError(f"{path}: its bytes were changed after it was written; delete it and resume")
+    return pa.BufferReader(content)
+
+
+def _seal(path: Path) -> None:
+    """Put a hash of the file's bytes in front of its Parquet footer, a gap that every reader skips."""
+    content = path.read_bytes()
+    footer, digest = _footer(content), hashlib.blake2b(content, digest_size=_DIGEST).digest()
+    path.write_bytes(content[:footer] + _SEAL + digest + content[footer:])
+
+
+def _footer(content: bytes) -> int:
+    """Position of a Parquet file's footer, which is followed by its length and 4 letters; 0 in a file without one."""
+    return max(0, len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
 
 
 def read_rows(paths: Iterable[Path], columns: list[str] | None = None) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from elicit.errors import ConfigError, DataError, MissingKey, near, system_fault
 
@@ -125,6 +125,18 @@ def record(cls: type[T], content: Mapping[str, Any], place: Path | str) -> T:
     return value
 
 
+def check_types(fields: type, content: Mapping[str, Any], place: Path | str) -> None:
+    """Check the values of a JSON object against a TypedDict. Raises DataError that names every fault."""
+    from elicit.config.build import Builder
+
+    builder = Builder(prefixes=(), exact=True)
+    for key, hint in get_type_hints(fields).items():
+        if key in content:
+            builder.value(content[key], hint, key)
+    if builder.faults:
+        raise DataError(f"{place}: {'; '.join(builder.faults)}; was it edited?")
+
+
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """The mapping of a YAML file; an empty file is an empty mapping. Raises DataError."""
     return parse_yaml(read_text(path), str(path))
@@ -146,7 +158,9 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
         mark = getattr(fault, "problem_mark", None)
         at = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(fault, "problem", None) or str(fault).splitlines()[0]
-        raise DataError(f"{place}: not YAML ({at}{problem}); values are text, numbers, lists and mappings") from None
+        raise DataError(
+            f"{place}: not YAML ({at}{problem}); values are text, numbers, lists and mappings; quote other text"
+        ) from None
     except (ValueError, OverflowError) as fault:  # e.g. a date of month 13
         raise DataError(f"{place}: a value that can't be read ({fault}); quote it if it is text") from None
     except RecursionError:

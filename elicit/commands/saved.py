@@ -9,7 +9,7 @@ Samples nothing and changes nothing. Knows no command.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from elicit.config import Settings
 from elicit.errors import ConfigError, DataError, near
 from elicit.evaluate.entry import Entry
 from elicit.experiment.plan import DRAW
-from elicit.experiment.run_folder import RunFolder, all_runs, find_run
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run, ledger_rows
 from elicit.records import Item
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class SavedComparison:
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """One per policy and seed."""
-        return self.inputs.entries
+        """One per policy and seed; "unaccounted" if the ledger that its data class came from is gone or changed."""
+        return [_accounted(entry) for entry in self.inputs.entries]
 
     @property
     def root(self) -> Path:
@@ -83,6 +83,16 @@ class SavedComparison:
     def items(self) -> list[Item]:
         """The items that all policies were measured on, in their order."""
         return items_of(self.settings, self.inputs.items)
+
+
+def _accounted(entry: Entry) -> Entry:
+    from elicit.ledger import data_class
+
+    run = Path(entry.run) if entry.run else None
+    if run is None or not (run / "manifest.json").exists():
+        return entry
+    lost = data_class(ledger_rows(RunFolder(run))) == "unaccounted"
+    return replace(entry, data_class="unaccounted") if lost else entry
 
 
 def with_placebos(runs: Sequence[RunFolder]) -> list[RunFolder]:

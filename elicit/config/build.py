@@ -37,6 +37,8 @@ _BROKEN = object()
 _OURS = ("elicit.", "methods.")
 """a fault in an import of these is a bug of the workbench and keeps its traceback"""
 _TRUSTED: ContextVar[tuple[str, ...]] = ContextVar("_TRUSTED", default=())
+REMOTE_CODE = "remote_code"
+"""as a trusted package: model.trust_remote_code, which runs code that comes with a model"""
 
 
 @contextmanager
@@ -144,7 +146,10 @@ class Builder:
         except Exception as fault:  # whatever the code of a plug-in raises when it is imported
             if module_name.startswith(_OURS) and not isinstance(fault, ModuleNotFoundError | ValueError):
                 raise
-            return self.fault(f"{path}={name!r}: {module_name} can't be imported ({type(fault).__name__}: {fault})")
+            reason = f"{type(fault).__name__}: {fault}"
+            return self.fault(
+                f"{path}={name!r}: {module_name} can't be imported ({reason}); install it, or choose another"
+            )
         cls = getattr(module, class_name, None)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             known = [n for n, v in vars(module).items() if isinstance(v, type) and dataclasses.is_dataclass(v)]

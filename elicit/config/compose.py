@@ -15,6 +15,7 @@ import copy
 import functools
 import importlib.util
 import itertools
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ class Composer:
             if any(not character.isprintable() and character not in "\n\t" for character in override):
                 raise ConfigError(f"{override!r}: it holds a character that can't be printed; remove it")
         try:
-            group_choices, values = _split([_prepare(override) for override in overrides])
+            group_choices, values = _split([_prepare(_quoted(override)) for override in overrides])
             if group_choices not in self._merged:
                 self._merged[group_choices] = _merge(group_choices)
             config = copy.deepcopy(self._merged[group_choices])
@@ -91,7 +92,7 @@ class Composer:
             with _guarded_environment():
                 node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         except (HydraException, OmegaConfBaseException, YAMLError, AssertionError, TypeError, ValueError) as fault:
-            raise ConfigError(f"{' '.join(overrides)}: {_first_lines(fault) or type(fault).__name__}") from None
+            raise ConfigError(f"{_blamed(overrides, fault)}; {_remedy(fault)}") from None
         except RecursionError:
             raise ConfigError(
                 "a setting that refers to itself: ${...} is resolved in a circle; write its value"
@@ -103,7 +104,8 @@ class Composer:
     def settings(self, overrides: Sequence[str]) -> Settings:
         """The checked settings of these overrides. Raises ConfigError with all faults at once."""
         node = self.node(overrides)
-        return build_settings(node, node.get("allow_classes") or ())
+        packages = node.get("allow_classes")
+        return build_settings(node, [str(name) for name in packages] if isinstance(packages, list) else ())
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
@@ -128,6 +130,8 @@ def build_settings(node: Mapping[str, Any], allow: Iterable[str] = ()) -> Settin
             raise ConfigError("method.placebo and method.rival are both set: a job runs one of them")
         plain["arm"] = next((f"{kind}:{name}" for kind, name in arms.items()), None)
     builder = Builder(allow)
+    if node.get("arm") is not None:
+        builder.fault(f"arm={node['arm']!r}: no setting; choose with method.placebo=NAME or method.rival=NAME")
     for name in ("node", "smuggled"):
         if name in plain:
             builder.fault(f"{name}: no setting")
@@ -173,17 +177,18 @@ def with_arm(value: Settings) -> Settings:
 def sweep_jobs(overrides: Sequence[str], composer: Composer | None = None) -> list[list[str]]:
     """The cartesian product of all comma-separated (or range, choice) values and of the axes of `sweep=NAME`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException
 
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as fault:
-        raise ConfigError(_first_lines(fault)) from None
+    overrides = [_quoted(override) for override in overrides]
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
     axes: list[list[str]] = []
     for text, override in zip(overrides, parsed, strict=True):
         if override.is_sweep_override():
             key = text.split("=", 1)[0]
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            try:
+                axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            except (HydraException, ValueError) as fault:
+                raise ConfigError(f"{text}: {_first_lines(fault)}; write the values out: {key}=a,b") from None
         else:
             axes.append([text])
     composer = composer or Composer()
@@ -244,12 +249,50 @@ def check_methods_package() -> None:
         )
 
 
+def _blamed(overrides: Sequence[str], fault: Exception) -> str:
+    """The override that a fault names by its key, or all of them, with the fault's first lines."""
+    reason = _first_lines(fault) or type(fault).__name__
+    keys = {override: override.partition("=")[0].lstrip("+~") for override in overrides}
+    blamed = [override for override, key in keys.items() if key and key in reason]
+    return f"{(blamed or [' '.join(overrides)])[-1]}: {reason}"
+
+
+def _remedy(fault: Exception) -> str:
+    reason = str(fault)
+    if "multirun" in reason:
+        return "write one value, or use elicit -m for several"
+    if "nterpolation" in reason or "oc." in reason:
+        return "write the value itself, or ${KEY} of a setting that exists"
+    return "choose a name that `elicit list` prints, or quote a text: key='...'"
+
+
+@functools.cache
+def _quoted(override: str) -> str:
+    """An override whose value hydra's grammar can't read as it is (a path with = or ~ or an umlaut), quoted.
+
+    Raises ConfigError if quoting can't help.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+        return override
+    except (HydraException, ValueError, AssertionError) as fault:
+        key, equals, value = override.partition("=")
+        if key.strip("+~") and equals and not value.startswith("'") and not re.search(r"[\[\]{}(),\"'$\\]|!!", value):
+            return f"{key}='{value}'"
+        raise ConfigError(f"{override}: {_first_lines(fault)}; write key=value, and quote a text: key='...'") from None
+
+
 def _prepare(override: str) -> str:
     """Group choices go to hydra as they are, values as `++key=value` (YAML states only differences)."""
     key, equals, _ = override.partition("=")
     if not equals and not key.startswith("~"):
         raise ConfigError(f"{override!r}: expected key=value; {near(override, GROUPS)}")
     bare = key.lstrip("+~").split("@")[0]
+    if not bare:
+        raise ConfigError(f"{override!r}: expected key=value; {near(override, GROUPS)}")
     if bare in GROUPS:
         name = override.partition("=")[2]
         known = choices(bare)

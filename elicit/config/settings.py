@@ -26,7 +26,7 @@ GROUPS = (
 MEMBERS = {
     "method": ("fit", "placebos", "rivals", "work"),
     "task": ("items", "grade", "splits", "prompts", "stop"),
-    "model": ("path", "revision"),
+    "model": ("path", "revision", "device", "dtype"),
     "tracker": ("start",),
 }
 """what a class needs to be chosen as one: a task given as a method is refused before anything runs"""

@@ -133,7 +133,7 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
     Raises LedgerError if it was fitted on evaluated items.
     """
     from elicit.evaluate.entry import Entry
-    from elicit.experiment.fit import ledger_rows
+    from elicit.experiment.run_folder import ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
 
     policy = bench.bare().with_intervention(intervention)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.config import EvalPlan
-from elicit.config.build import trusting
+from elicit.config.build import REMOTE_CODE, trusting
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
@@ -42,7 +42,8 @@ def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Seque
     outcomes: list[Outcome] = []
     for comparison in comparisons:
         runs = [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
-        with trusting(comparison.settings.allow_classes):  # composed from the command line, not read from a run
+        settings = comparison.settings  # composed from the command line, not read from a run
+        with trusting((*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else []))):
             result, of_jobs = execute_one(comparison, runs, console, argv)
         results.append(result)
         outcomes += of_jobs

@@ -20,15 +20,17 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from elicit.config.build import Builder, allowed_prefixes
+from elicit.config.build import REMOTE_CODE, allowed_prefixes, trusted
 from elicit.console import masked
 from elicit.errors import ConfigError, DataError, near, segment, system_fault
-from elicit.files import read_json, read_yaml, write_json, write_text
+from elicit.files import content_hash, read_json, read_yaml, write_json, write_text
+from elicit.reading import check_types
 
 if TYPE_CHECKING:
     from elicit.config import Settings
+    from elicit.records import LedgerRow
 
 PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "failed", "interrupted"
 
@@ -68,17 +70,12 @@ class RunFolder:
     def read(self) -> None:
         """Read the manifest. Raises DataError for a value of a wrong type, or for a group that is no folder's name."""
         file = self.path / "manifest.json"
-        content, builder = read_json(file), Builder(prefixes=(), exact=True)
-        for key, hint in get_type_hints(Manifest).items():
-            if key in content:
-                builder.value(content[key], hint, key)
-        if isinstance(group := content.get("group"), str):
-            try:
-                segment(group, "group")
-            except ConfigError as fault:
-                builder.fault(str(fault))
-        if builder.faults:
-            raise DataError(f"{file}: {'; '.join(builder.faults)}; was it edited?")
+        content = read_json(file)
+        check_types(Manifest, content, file)
+        try:
+            segment(content.get("group", "none"), "group")
+        except ConfigError as fault:
+            raise DataError(f"{file}: {fault}") from None
         self.manifest = content
 
     @staticmethod
@@ -123,15 +120,18 @@ class RunFolder:
         from elicit.config.compose import build_settings
 
         node, file = self.config(), self.path / "config.yaml"
+        asked = node.get("allow_classes") or []
+        wanted = (
+            [str(name) for name in asked if f"{name}." not in allowed_prefixes()] if isinstance(asked, list) else []
+        )
+        remedy = "; a run folder can't allow code by itself: if you trust it, repeat the command with allow_classes="
         try:
-            return build_settings(node)
+            settings = build_settings(node)
         except ConfigError as fault:
-            asked = [name for name in node.get("allow_classes") or () if f"{name}." not in allowed_prefixes()]
-            remedy = (
-                f"\nA run folder can't allow code by itself. If you trust this code, repeat the command with "
-                f"allow_classes=[{','.join(map(str, asked))}]"
-            )
-            raise ConfigError(f"{file}: {fault}{remedy if asked else ''}") from None
+            raise ConfigError(f"{file}: {fault}" + (f"{remedy}[{','.join(wanted)}]" if wanted else "")) from None
+        if settings.model.trust_remote_code and REMOTE_CODE not in trusted():
+            raise ConfigError(f"{file}: model.trust_remote_code=true runs code of the model{remedy}[{REMOTE_CODE}]")
+        return settings
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to log.jsonl."""
@@ -170,6 +170,26 @@ def find_run(name: str, root: Path) -> RunFolder:
     if len(matches) != 1:
         raise ConfigError(f"{name}: no run folder here or under {root}; {near(name, [run.path.name for run in runs])}")
     return matches[0]
+
+
+def ledger_rows(run: RunFolder) -> list[LedgerRow]:
+    """The rows of the run's ledger; none if nothing was fitted.
+
+    The data class follows from them, so a file that is gone, emptied or changed since the fit is no smaller ledger: a
+    row is added that makes the data class "unaccounted". Raises DataError if the file can't be read.
+    """
+    from elicit.ledger import load_rows
+    from elicit.records import LedgerRow
+
+    rows = load_rows(run.ledger) if run.ledger.exists() else []
+    if written := run.manifest.get("ledger_hash"):
+        changed = content_hash(rows) != written
+    else:  # fitted before the hash was written
+        changed = not rows and run.manifest.get("data_class") not in (None, "Z")
+    if changed:
+        why = f"unaccounted: {run.ledger.name} was changed or removed after the fit"
+        rows.append(LedgerRow(str(run.manifest.get("name")), "train", why, "unknown", "-", 0, 0, 0, 0, 0))
+    return rows
 
 
 def _plain(value: Any) -> Any:

@@ -19,13 +19,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from elicit import errors, processes
 from elicit.config.build import trusted, trusting
 from elicit.console import Console
 from elicit.experiment.run_folder import DONE, FAILED, RunFolder
 from elicit.files import read_json, read_text, write_text
+from elicit.reading import check_types
+
+
+class _Error(TypedDict):
+    type: str
+    message: str
+
 
 CLAIM, LEASE = "claimed", "lease"
 
@@ -87,6 +94,7 @@ def fault_of(run: RunFolder) -> BaseException | None:
     if run.manifest["status"] != FAILED:
         return None
     error = read_json(run.path / "error.json")
+    check_types(_Error, error, run.path / "error.json")
     kind: Any = getattr(errors, error["type"], errors.ElicitError)
     return kind(error["message"] if kind is not errors.ElicitError else f"{error['type']}: {error['message']}")
 

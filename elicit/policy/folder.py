@@ -44,7 +44,9 @@ def _weight_files(folder: Path, fail: Callable[..., NoReturn]) -> Sequence[str]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         weight_map = _read_json(index, fail).get("weight_map")
-        return sorted(set(weight_map.values())) if weight_map else fail(f"{index} has no weight_map")
+        if not isinstance(weight_map, dict) or not weight_map or {type(name) for name in weight_map.values()} != {str}:
+            fail(f"{index} has no weight_map of names of files")
+        return sorted(set(weight_map.values()))
     if not (folder / "model.safetensors").is_file():
         if any(folder.glob("*.bin")):
             advice = "save it again with save_pretrained(safe_serialization=True)"

@@ -77,8 +77,8 @@ def read_claim(folder: Path) -> Claim:
     content = read_yaml(path)
     known = [f.name for f in fields(Claim)]
     faults = [f"{key}: no such key; {near(str(key), known)}" for key in content if key not in known]
-    faults += [f"{key} is missing" for key in known[:5] if key not in content]
-    if content.get("quantity") not in QUANTITIES:
+    faults += [f"{key} is missing: write `{key}: ...`" for key in known[:5] if key not in content]
+    if str(content.get("quantity")) not in QUANTITIES:
         faults.append(f"quantity={content.get('quantity')!r}: {near(str(content.get('quantity')), QUANTITIES)}")
     for key in ("published", "tolerance"):
         if key in content and (isinstance(content[key], bool) or not isinstance(content[key], int | float)):
