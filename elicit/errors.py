@@ -114,6 +114,8 @@ def near(name: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if matches:
         return f"did you mean {' or '.join(matches)}?"
+    if not known:
+        return "known: none"
     shown = ", ".join(known[:12]) + (f", ... ({len(known)} in all)" if len(known) > 12 else "")
     return f"known: {shown}"
 
