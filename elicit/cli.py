@@ -1,19 +1,27 @@
 """The command line: one table of commands (`commands/words.py`), everything else is a list of overrides.
 
 Nothing heavy is imported before it is needed: `elicit --help` answers in well under a second. Exit
-codes: 0 ok, 1 a run failed, 2 a bad configuration, 3 a sweep partly failed. An `ElicitError` is one
-line on stderr and no traceback; anything else is a bug and keeps its own.
+codes: 0 ok, 1 a run failed, 2 a bad configuration, 3 a sweep partly failed, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+An `ElicitError` is one line on stderr and no traceback, and so is a fault of the machine (disk, permissions,
+memory); anything else is a bug and keeps its traceback. `allow_classes=[PACKAGE]` is permission to run code, so
+every command takes it from its own words, and from no file.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
+from elicit import processes
 from elicit.commands.words import HELP, WORDS
-from elicit.errors import ConfigError, ElicitError, near
+from elicit.config.build import packages_in, trusting
+from elicit.console import printable
+from elicit.errors import ConfigError, DataError, ElicitError, near, system_fault
 
 MULTIRUN = ("-m", "--multirun")
 
@@ -24,17 +32,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] == "help" or {"-h", "--help"} & set(arguments):
         print(help_of(arguments[0] if arguments else ""), end="")
         return 0
-    try:
-        return dispatch(arguments)
-    except ElicitError as fault:
-        print(f"elicit: {fault}", file=sys.stderr)
-        return fault.exit_code
-    except BrokenPipeError:  # `elicit show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("elicit: interrupted", file=sys.stderr)
-        return 130
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a character is no fault
+    with processes.signals_as_interrupts() as received, trusting(packages_in(arguments)):
+        try:
+            code = dispatch(arguments)
+            sys.stdout.flush()
+            return code
+        except ElicitError as fault:
+            return _failed(fault)
+        except BrokenPipeError:  # `elicit show ... | head`
+            _discard_output()
+            return 0
+        except OSError as fault:
+            if (clear := system_fault(fault)) is None:
+                raise
+            if fault.filename is None:
+                _discard_output()
+            return _failed(clear)
+        except MemoryError:
+            return _failed(DataError("out of memory; sample or train in smaller batches, or choose a smaller model"))
+        except KeyboardInterrupt:
+            code = 128 + (received[0] if received else signal.SIGINT)
+            with suppress(OSError):  # the terminal may be gone
+                print("elicit: interrupted", file=sys.stderr)
+            return code
+
+
+def _failed(fault: ElicitError) -> int:
+    """Print a fault that the user can fix; returns the exit code."""
+    print(f"elicit: {printable(fault)}", file=sys.stderr)
+    return fault.exit_code
+
+
+def _discard_output() -> None:
+    """Nothing more can be written to stdout: not what is still in its buffer either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def help_of(word: str) -> str:
@@ -49,6 +83,7 @@ def dispatch(arguments: list[str]) -> int:
     """A command with its words, or the jobs of a list of overrides. Raises ConfigError with near matches."""
     first, *rest = arguments
     if first in WORDS and not set(MULTIRUN) & set(rest):
+        rest = [word for word in rest if not word.startswith("allow_classes=")]
         module, _, function = WORDS[first].partition(":")
         return getattr(importlib.import_module(f"elicit.commands.{module}"), function)(rest)
     overrides = [word for word in arguments if word not in MULTIRUN]

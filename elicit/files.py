@@ -1,5 +1,8 @@
 """Files as the interface between stages: hashes, atomic writes, locks, Parquet shards, manifests.
 
+What is read was perhaps edited by hand, cut by a full disk or sent by a stranger. `reading.py` has the readers of text,
+JSON and YAML; a shard carries a hash of its bytes, so changed bytes are an error and not another number.
+
     stage folder/
       shard-<key>.parquet     a fixed set of rows, written completely, then renamed
       manifest.json           written last: if it exists, everything before it is complete
@@ -10,18 +13,27 @@ Knows nothing about what the rows mean. No torch.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from elicit.errors import DataError, StageError
+from elicit.errors import DataError, StageError, system_fault
+from elicit.reading import parse_json, parse_yaml, read_json, read_jsonl, read_record, read_text, read_yaml, record
+
+__all__ = [
+    "check_fingerprint", "content_hash", "file_hash", "fingerprint", "locked", "parse_json", "parse_yaml", "read_json",
+    "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml", "record", "remove_tree",
+    "replacing", "seed_of", "shards", "verified", "write_json", "write_rows", "write_text",
+]  # fmt: skip
+
+
+_SEAL, _DIGEST = b"elicit.blake2b", 16
 
 
 def content_hash(value: object, length: int = 16) -> str:
@@ -62,21 +74,22 @@ def _plain(value: Any) -> Any:
 def replacing(path: Path) -> Iterator[Path]:
     """Write to a temporary file next to `path`, rename it to `path` on success, remove it on failure."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    mode = os.fstat(handle).st_mode & 0o777  # as the user's umask leaves it
-    os.close(handle)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        mode = os.fstat(handle).st_mode & 0o777  # as the user's umask leaves it
+        os.close(handle)
         yield temporary
         os.chmod(temporary, mode)  # safetensors replaces the file by one that only its owner can read
         os.replace(temporary, path)
     except OSError as fault:
-        if fault.errno == errno.ENOSPC:
-            raise DataError(f"{path}: the disk is full; free some space and resume, finished shards are kept") from None
+        if clear := system_fault(fault, path):
+            raise clear from None
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -88,34 +101,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file atomically, keys in the order given."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=_plain) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises DataError that names the file and the fault."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except json.JSONDecodeError as fault:
-        raise DataError(f"{path}: not JSON (line {fault.lineno}: {fault.msg}); half-written? delete it") from None
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of a JSONL file. Raises DataError with the line number of a broken row."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as fault:
-            raise DataError(f"{path}, line {number}: not JSON ({fault.msg})") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: expected an object, got {type(row).__name__}")
-        yield number, row
 
 
 @contextmanager
@@ -136,19 +121,53 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
     packed = [{k: json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for k, v in row.items()} for row in plain]
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(packed), temporary, compression="zstd")
+        _seal(temporary)
+
+
+def read_table(path: Path, columns: list[str] | None = None, **options: Any) -> Any:
+    """A Parquet file as a pyarrow table. Raises DataError if it can't be read, or if its bytes were changed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(verified(path), columns=columns, **options)
+    except (OSError, ValueError, pa.ArrowException) as fault:
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+        raise DataError(f"{path}: not a readable Parquet file ({reason}); delete it and resume") from None
+
+
+def verified(path: Path) -> Any:
+    """The bytes of a Parquet file as a pyarrow buffer. Raises DataError if they are not those that were written."""
+    import pyarrow as pa
+
+    try:
+        content = Path(path).read_bytes()
+    except OSError as fault:
+        raise system_fault(fault, path) or fault from None
+    footer = _footer(content)
+    sealed = content[footer - len(_SEAL) - _DIGEST : footer]
+    if sealed.startswith(_SEAL):
+        written = content[: footer - len(sealed)] + content[footer:]
+        if hashlib.blake2b(written, digest_size=_DIGEST).digest() != sealed[len(_SEAL) :]:
+            raise DataError(f"{path}: its bytes were changed after it was written; delete it and resume")
+    return pa.BufferReader(content)
+
+
+def _seal(path: Path) -> None:
+    """Put a hash of the file's bytes in front of its Parquet footer, a gap that every reader skips."""
+    content = path.read_bytes()
+    footer, digest = _footer(content), hashlib.blake2b(content, digest_size=_DIGEST).digest()
+    path.write_bytes(content[:footer] + _SEAL + digest + content[footer:])
+
+
+def _footer(content: bytes) -> int:
+    """Position of a Parquet file's footer, which is followed by its length and 4 letters; 0 in a file without one."""
+    return max(0, len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
 
 
 def read_rows(paths: Iterable[Path], columns: list[str] | None = None) -> list[dict[str, Any]]:
     """Rows of Parquet files as dicts, in the order of `paths`."""
-    import pyarrow.parquet as pq
-
-    out: list[dict[str, Any]] = []
-    for path in paths:
-        try:
-            out.extend(pq.read_table(path, columns=columns).to_pylist())
-        except (OSError, ValueError) as fault:
-            raise DataError(f"{path}: not a readable Parquet file ({fault}); delete it and resume") from None
-    return out
+    return [row for path in paths for row in read_table(path, columns).to_pylist()]
 
 
 def shards(folder: Path) -> list[Path]:

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.watch"),
-    ("elicit.config", "elicit.files"),
+    ("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.processes", "elicit.watch"),
+    ("elicit.config", "elicit.files", "elicit.reading"),
     ("elicit.tasks", "elicit.results", "elicit.report", "elicit.track"),
     ("elicit.policy", "elicit.ledger"),
     ("elicit.method", "elicit.sampling"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.commands.arguments import ALL, Command
-from elicit.config.compose import build_settings, compose
+from elicit.config.compose import Composer
 from elicit.console import Console
 from elicit.files import write_json
 from elicit.records import Item
@@ -31,7 +31,7 @@ def contamination(words: list[str]) -> int:
     from elicit.tasks.grading.pool import GradeRequest
 
     given = CONTAMINATION.read(words)
-    chosen = build_settings(compose(given.overrides))
+    chosen = Composer().settings(given.overrides)
     config = Probe(seed=chosen.seed)
     if "twins" in given.explicit:
         config = replace(config, twins=given.integer("twins"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from elicit.commands.arguments import Command
 from elicit.config.build import plugins
-from elicit.config.compose import build_settings, check_methods_package, compose, config_dirs
+from elicit.config.compose import Composer, check_methods_package, config_dirs
 from elicit.errors import ElicitError
 from elicit.experiment.provenance import versions
 from elicit.track import has_key, reachable, resolve_mode
@@ -122,7 +122,7 @@ def _model(overrides: Sequence[str]) -> Iterator[Line]:
     from elicit.policy.layers import blocks
 
     yield True, _device_line(), ""
-    chosen = build_settings(compose(overrides))
+    chosen = Composer().settings(overrides)
     checkpoint = load_checkpoint(chosen.model)
     info = checkpoint.info()
     layers = len(blocks(checkpoint.model))

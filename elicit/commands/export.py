@@ -78,22 +78,19 @@ def _export_run(given: Given) -> int:
 
 
 def _peft(run: RunFolder, out: Path) -> list[Path]:
-    from elicit.config.compose import build_settings
-
     edit = cast("WeightEdit", _intervention(run))
     if edit.differences:
         raise ConfigError(
             f"format=peft: {run.path.name} changes whole matrices, an adapter holds LoRA pairs; use format=merged"
         )
-    edit.save_peft(out, str(build_settings(run.config()).model.path))
+    edit.save_peft(out, str(run.settings().model.path))
     return [out / "adapter_config.json", out / "adapter_model.safetensors"]
 
 
 def _merged(run: RunFolder, out: Path) -> list[Path]:
-    from elicit.config.compose import build_settings
     from elicit.policy.checkpoint import load_checkpoint
 
-    checkpoint, fitted_on = load_checkpoint(build_settings(run.config()).model), run.manifest["checkpoint"]["id"]
+    checkpoint, fitted_on = load_checkpoint(run.settings().model), run.manifest["checkpoint"]["id"]
     if checkpoint.id != fitted_on:
         raise StageError(
             f"{run.path.name} was fitted on checkpoint {fitted_on}, {checkpoint.name} is now {checkpoint.id}: "

@@ -22,6 +22,7 @@ from elicit.evaluate.stages.annotate import annotate
 from elicit.evaluate.stages.passes import run_sentences, run_texts
 from elicit.evaluate.stages.probes import run_probes
 from elicit.evaluate.store import SampleFolder
+from elicit.files import read_text
 from elicit.records import Item
 from elicit.tasks.task import SHIFTS as AXES
 
@@ -112,7 +113,7 @@ class Runner:
             path = Path(self.text)
             if not path.is_file():
                 raise DataError(f"text={self.text}: no such file; plain text with a blank line between paragraphs")
-            parts = [part.strip() for part in path.read_text(encoding="utf-8").split("\n\n")]
+            parts = [part.strip() for part in read_text(path).split("\n\n")]
             found += [(path.name, part) for part in dict.fromkeys(parts) if part]
         return found
 

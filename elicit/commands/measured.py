@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from elicit.commands.arguments import COMMON, MANY, Command, Given
 from elicit.commands.saved import SavedComparison, gradable, items_of, shared_items, with_placebos
 from elicit.config import Settings
-from elicit.config.compose import build_settings, compose
+from elicit.config.compose import Composer
 from elicit.console import Console
 from elicit.errors import DataError
 from elicit.evaluate.entry import Entry
@@ -44,7 +44,7 @@ def grade(words: list[str]) -> int:
 
     given = GRADE.read(words)
     chosen = any(word.startswith("task=") for word in given.overrides)
-    task = build_settings(compose([*([] if chosen else ["task=gsm8k"]), *given.overrides])).task
+    task = Composer().settings([*([] if chosen else ["task=gsm8k"]), *given.overrides]).task
     counts = grade_file(Path(given.names[0]), task, given.integer("workers"))
     console = given.console()
     console.say(", ".join(f"{key} {value}" for key, value in counts.items()))
@@ -117,7 +117,7 @@ def _compare_runs(runs: list[RunFolder], given: Given) -> int:
         items=shared_items(runs, first.inputs.items),
     )
     folder = given.path("root") / "comparisons" / group
-    return _finish(folder, entries, inputs, build_settings(runs[0].config()), given, given.console())
+    return _finish(folder, entries, inputs, runs[0].settings(), given, given.console())
 
 
 def _finish(

@@ -9,17 +9,16 @@ Samples nothing and changes nothing. Knows no command.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elicit.config import Settings
-from elicit.config.compose import build_settings
 from elicit.errors import ConfigError, DataError, near
 from elicit.evaluate.entry import Entry
 from elicit.experiment.plan import DRAW
-from elicit.experiment.run_folder import RunFolder, all_runs, find_run
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run, ledger_rows
 from elicit.records import Item
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ class SavedComparison:
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """One per policy and seed."""
-        return self.inputs.entries
+        """One per policy and seed; "unaccounted" if the ledger that its data class came from is gone or changed."""
+        return [_accounted(entry) for entry in self.inputs.entries]
 
     @property
     def root(self) -> Path:
@@ -72,10 +71,10 @@ class SavedComparison:
         """The settings of any of its runs: they share model, task and evaluation. Raises DataError if none is left."""
         for path in (Path(entry.run) for entry in self.entries if entry.run):
             if (path / "config.yaml").exists():
-                return build_settings(RunFolder(path).config())
+                return RunFolder(path).settings()
         for run in all_runs(self.root):
             if run.manifest.get("group") == self.folder.name:
-                return build_settings(run.config())
+                return run.settings()
         raise DataError(
             f"{self.folder}: no run folder of this comparison under {self.root}; keep runs and comparisons together"
         )
@@ -84,6 +83,16 @@ class SavedComparison:
     def items(self) -> list[Item]:
         """The items that all policies were measured on, in their order."""
         return items_of(self.settings, self.inputs.items)
+
+
+def _accounted(entry: Entry) -> Entry:
+    from elicit.ledger import data_class
+
+    run = Path(entry.run) if entry.run else None
+    if run is None or not (run / "manifest.json").exists():
+        return entry
+    lost = data_class(ledger_rows(RunFolder(run))) == "unaccounted"
+    return replace(entry, data_class="unaccounted") if lost else entry
 
 
 def with_placebos(runs: Sequence[RunFolder]) -> list[RunFolder]:
@@ -124,7 +133,7 @@ def shared_items(runs: Sequence[RunFolder], items: Sequence[str]) -> list[str]:
         measured = set(run.manifest["items"])
         left = [item for item in shared if item in measured]
         if not left:
-            tasks = [build_settings(one.config()).task.name for one in (runs[0], run)]
+            tasks = [one.settings().task.name for one in (runs[0], run)]
             raise DataError(
                 f"{runs[0].path} (task {tasks[0]}) and {run.path} (task {tasks[1]}) were measured on different "
                 "items: there is nothing to pair"

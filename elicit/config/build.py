@@ -3,10 +3,10 @@
     {"_class_": "methods.contrastive.Contrastive", "layer": 0.5}  ->  Contrastive(layer=0.5)
 
 A class is named by `_class_` (or known from the field's type); it must be a dataclass under
-`elicit.`, `methods.`, a registered plug-in or a prefix that the caller allows: nothing else is ever
-imported or called. Unknown keys and values of a wrong type are faults with their path (`eval.n`) and
-near matches. Strict on purpose, like the loader of facebookresearch/lingua and the errors of torchtune.
-Knows nothing about hydra or files. Imports no torch.
+`elicit.`, `methods.`, a registered plug-in or a package that the command line trusts (`trusting`): nothing
+else is ever imported or called. No file of a run folder can add to this list. Unknown keys and values of a
+wrong type are faults with their path (`eval.n`) and near matches. Strict on purpose, like the loader of
+facebookresearch/lingua and the errors of torchtune. Knows nothing about hydra or files. Imports no torch.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import math
+import re
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,36 @@ PLUGIN_GROUP = "elicit.configs"
 """Entry points of this group name a plug-in's config package: `toy = "toy_elicit.configs"`."""
 
 _BROKEN = object()
+_OURS = ("elicit.", "methods.")
+"""a fault in an import of these is a bug of the workbench and keeps its traceback"""
+_TRUSTED: ContextVar[tuple[str, ...]] = ContextVar("_TRUSTED", default=())
+REMOTE_CODE = "remote_code"
+"""as a trusted package: model.trust_remote_code, which runs code that comes with a model"""
+
+
+@contextmanager
+def trusting(packages: Iterable[str]) -> Iterator[None]:
+    """Within this context, configurations may name classes of these packages, too.
+
+    They come from the user's command line. A run folder may come from a stranger, so its `allow_classes` is no
+    permission.
+    """
+    token = _TRUSTED.set(tuple(dict.fromkeys((*_TRUSTED.get(), *packages))))
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
+
+
+def trusted() -> tuple[str, ...]:
+    """The packages that the command line trusts."""
+    return _TRUSTED.get()
+
+
+def packages_in(words: Iterable[str]) -> tuple[str, ...]:
+    """The packages of `allow_classes=[a,b]` among the words of a command line."""
+    texts = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("allow_classes=")]
+    return tuple(name for text in texts for name in re.split(r"[\s,\[\]\"']+", text) if name)
 
 
 def plugins() -> dict[str, EntryPoint]:
@@ -45,8 +79,8 @@ def _registered(path: tuple[str, ...]) -> dict[str, EntryPoint]:
 
 def allowed_prefixes(more: Iterable[str] = ()) -> tuple[str, ...]:
     """Packages whose classes a configuration may name, each with its trailing dot."""
-    packages = {"elicit", "methods", *(point.value.split(".")[0] for point in plugins().values()), *more}
-    return tuple(sorted(package.rstrip(".") + "." for package in packages))
+    packages = {"elicit", "methods", *(point.value.split(".")[0] for point in plugins().values())}
+    return tuple(sorted(package.rstrip(".") + "." for package in {*packages, *trusted(), *more} if package.strip(".")))
 
 
 def build(node: Any, path: str = "config", hint: Any = Any, allow: Iterable[str] = ()) -> Any:
@@ -109,8 +143,13 @@ class Builder:
         module_name, _, class_name = current_name(name).rpartition(".")
         try:
             module = importlib.import_module(module_name)
-        except ModuleNotFoundError as missing:
-            return self.fault(f"{path}={name!r}: {missing}")
+        except Exception as fault:  # whatever the code of a plug-in raises when it is imported
+            if module_name.startswith(_OURS) and not isinstance(fault, ModuleNotFoundError | ValueError):
+                raise
+            reason = f"{type(fault).__name__}: {fault}"
+            return self.fault(
+                f"{path}={name!r}: {module_name} can't be imported ({reason}); install it, or choose another"
+            )
         cls = getattr(module, class_name, None)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             known = [n for n, v in vars(module).items() if isinstance(v, type) and dataclasses.is_dataclass(v)]
@@ -136,6 +175,9 @@ class Builder:
             return cls(**arguments)
         except ElicitError as fault:
             return self.fault(f"{path}: {fault}")
+        except Exception as fault:  # a check that met a value of a kind it did not expect, e.g. in a field of any type
+            kind = type(fault).__name__
+            return self.fault(f"{path}: {cls.__name__} can't be made of {_short(arguments)} ({kind}: {fault})")
 
     def _union(self, node: Any, options: tuple[Any, ...], path: str) -> Any:
         if node is None and type(None) in options:
@@ -170,6 +212,8 @@ class Builder:
         return {key: self.value(value, inner, f"{path}.{key}") for key, value in node.items()}
 
     def _scalar(self, node: Any, hint: Any, path: str) -> Any:
+        if isinstance(node, float) and not math.isfinite(node):
+            return self.fault(f"{path}={node}: expected a finite number")
         if hint is float and isinstance(node, int) and not isinstance(node, bool):
             return node if self.exact else float(node)
         if hint is int and isinstance(node, bool):
@@ -206,6 +250,11 @@ def hint_of(cls: type, name: str) -> Any:
         except NameError:
             return Any
     return Any
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _type_name(hint: Any) -> str:

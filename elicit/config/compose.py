@@ -12,18 +12,28 @@ and hydra is imported only when something is composed.
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import itertools
+import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from elicit.config.build import Builder, plugins
 from elicit.config.settings import ARMS, GROUPS, Settings, Sweep
-from elicit.errors import ConfigError, near
+from elicit.console import SECRET_NAME, masked, secrets_in
+from elicit.errors import ConfigError, DataError, near
+from elicit.reading import read_yaml
 from elicit.watch import HOOK, watching
+
+_NO_SECRETS = (
+    "a secret can't be a setting, since settings are written into names, files and trackers; leave it in the "
+    "environment (HF_TOKEN, WANDB_API_KEY), where the libraries find it"
+)
 
 
 def config_dirs() -> list[Path]:
@@ -31,7 +41,10 @@ def config_dirs() -> list[Path]:
     here = Path(__file__).parents[1]
     dirs = [here / "_configs" if (here / "_configs").is_dir() else here.parent / "configs"]
     for name, point in plugins().items():
-        spec = importlib.util.find_spec(point.value)
+        try:
+            spec = importlib.util.find_spec(point.value)
+        except Exception:  # its parent package is missing, or raises when it is imported
+            spec = None
         locations = list(spec.submodule_search_locations or ()) if spec else []
         if not locations:
             raise ConfigError(f"plug-in {name!r}: its entry point names {point.value!r}, which is no package of YAML")
@@ -64,23 +77,35 @@ class Composer:
         from hydra.errors import HydraException
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
+        for override in overrides:
+            if any(not character.isprintable() and character not in "\n\t" for character in override):
+                raise ConfigError(f"{override!r}: it holds a character that can't be printed; remove it")
         try:
-            group_choices, values = _split([_prepare(override) for override in overrides])
+            group_choices, values = _split([_prepare(_quoted(override)) for override in overrides])
             if group_choices not in self._merged:
                 self._merged[group_choices] = _merge(group_choices)
             config = copy.deepcopy(self._merged[group_choices])
             for key, value in values:
                 OmegaConf.update(config, key, value, merge=True, force_add=True)
-            node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        except (HydraException, OmegaConfBaseException) as fault:
-            raise ConfigError(_first_lines(fault)) from None
+            with _guarded_environment():
+                node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        except (HydraException, OmegaConfBaseException, YAMLError, AssertionError, TypeError, ValueError) as fault:
+            raise ConfigError(f"{_blamed(overrides, fault)}; {_remedy(fault)}") from None
+        except RecursionError:
+            raise ConfigError(
+                "a setting that refers to itself: ${...} is resolved in a circle; write its value"
+            ) from None
         assert isinstance(node, dict)
+        _without_secrets(node)
         return {str(key): value for key, value in node.items()}
 
     def settings(self, overrides: Sequence[str]) -> Settings:
         """The checked settings of these overrides. Raises ConfigError with all faults at once."""
-        return build_settings(self.node(overrides))
+        node = self.node(overrides)
+        packages = node.get("allow_classes")
+        return build_settings(node, [str(name) for name in packages] if isinstance(packages, list) else ())
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
@@ -88,8 +113,12 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     return Composer().node(overrides)
 
 
-def build_settings(node: Mapping[str, Any]) -> Settings:
-    """Build a composed configuration. Raises ConfigError with all faults at once."""
+def build_settings(node: Mapping[str, Any], allow: Iterable[str] = ()) -> Settings:
+    """Build a composed configuration. Raises ConfigError with all faults at once.
+
+    `allow`: packages whose classes it may name, besides those of `trusting`. The node's own `allow_classes` is only
+    passed by callers that composed it from a command line.
+    """
     check_methods_package()
     plain = {key: value for key, value in node.items() if key != "arm"}
     plain["arm"] = None
@@ -100,7 +129,9 @@ def build_settings(node: Mapping[str, Any]) -> Settings:
         if len(arms) > 1:
             raise ConfigError("method.placebo and method.rival are both set: a job runs one of them")
         plain["arm"] = next((f"{kind}:{name}" for kind, name in arms.items()), None)
-    builder = Builder(node.get("allow_classes") or ())
+    builder = Builder(allow)
+    if node.get("arm") is not None:
+        builder.fault(f"arm={node['arm']!r}: no setting; choose with method.placebo=NAME or method.rival=NAME")
     for name in ("node", "smuggled"):
         if name in plain:
             builder.fault(f"{name}: no setting")
@@ -146,17 +177,18 @@ def with_arm(value: Settings) -> Settings:
 def sweep_jobs(overrides: Sequence[str], composer: Composer | None = None) -> list[list[str]]:
     """The cartesian product of all comma-separated (or range, choice) values and of the axes of `sweep=NAME`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException
 
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as fault:
-        raise ConfigError(_first_lines(fault)) from None
+    overrides = [_quoted(override) for override in overrides]
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
     axes: list[list[str]] = []
     for text, override in zip(overrides, parsed, strict=True):
         if override.is_sweep_override():
             key = text.split("=", 1)[0]
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            try:
+                axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            except (HydraException, ValueError) as fault:
+                raise ConfigError(f"{text}: {_first_lines(fault)}; write the values out: {key}=a,b") from None
         else:
             axes.append([text])
     composer = composer or Composer()
@@ -176,6 +208,35 @@ def _declared_axes(sweep: Any) -> Iterator[list[str]]:
         yield [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
 
 
+@contextmanager
+def _guarded_environment() -> Iterator[None]:
+    """`${oc.env:NAME}` is resolved unless NAME is named like a secret: settings are written into many files."""
+    from omegaconf import OmegaConf
+    from omegaconf.resolvers import oc
+
+    def env(name: str, *default: str | None) -> str | None:
+        if SECRET_NAME.search(name):
+            raise ConfigError(f"${{oc.env:{name}}}: {_NO_SECRETS}")
+        return oc.env(name, *default)
+
+    OmegaConf.register_new_resolver("oc.env", env, replace=True)
+    try:
+        yield
+    except Exception as fault:  # omegaconf wraps what a resolver raises
+        cause = fault.__cause__ or fault.__context__
+        raise cause if isinstance(cause, ConfigError) else fault from None
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _without_secrets(node: Any, path: str = "") -> None:
+    """Raises ConfigError for a value with a password, an access token or the value of a secret variable."""
+    if isinstance(node, str) and secrets_in(node):
+        raise ConfigError(f"{path}={masked(node)}: {_NO_SECRETS}")
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        _without_secrets(value, f"{path}.{key}" if path else str(key))
+
+
 def check_methods_package() -> None:
     """Raises ConfigError, with both paths, if `import methods` would import some other package."""
     ours = Path(__file__).resolve().parents[2] / "methods"
@@ -188,21 +249,70 @@ def check_methods_package() -> None:
         )
 
 
+def _blamed(overrides: Sequence[str], fault: Exception) -> str:
+    """The override that a fault names by its key, or all of them, with the fault's first lines."""
+    reason = _first_lines(fault) or type(fault).__name__
+    keys = {override: override.partition("=")[0].lstrip("+~") for override in overrides}
+    blamed = [override for override, key in keys.items() if key and key in reason]
+    return f"{(blamed or [' '.join(overrides)])[-1]}: {reason}"
+
+
+def _remedy(fault: Exception) -> str:
+    reason = str(fault)
+    if "multirun" in reason:
+        return "write one value, or use elicit -m for several"
+    if "nterpolation" in reason or "oc." in reason:
+        return "write the value itself, or ${KEY} of a setting that exists"
+    return "choose a name that `elicit list` prints, or quote a text: key='...'"
+
+
+@functools.cache
+def _quoted(override: str) -> str:
+    """An override whose value hydra's grammar can't read as it is (a path with = or ~ or an umlaut), quoted.
+
+    Raises ConfigError if quoting can't help.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+        return override
+    except (HydraException, ValueError, AssertionError) as fault:
+        key, equals, value = override.partition("=")
+        if key.strip("+~") and equals and not value.startswith("'") and not re.search(r"[\[\]{}(),\"'$\\]|!!", value):
+            return f"{key}='{value}'"
+        raise ConfigError(f"{override}: {_first_lines(fault)}; write key=value, and quote a text: key='...'") from None
+
+
 def _prepare(override: str) -> str:
     """Group choices go to hydra as they are, values as `++key=value` (YAML states only differences)."""
     key, equals, _ = override.partition("=")
     if not equals and not key.startswith("~"):
         raise ConfigError(f"{override!r}: expected key=value; {near(override, GROUPS)}")
     bare = key.lstrip("+~").split("@")[0]
+    if not bare:
+        raise ConfigError(f"{override!r}: expected key=value; {near(override, GROUPS)}")
     if bare in GROUPS:
         name = override.partition("=")[2]
         known = choices(bare)
+        if name in known:
+            _readable(known[name], known[name].stat().st_mtime_ns)
         if name not in ("", "null") and name not in known and not name.startswith(("[", "{")):
             raise ConfigError(f"{bare}={name}: {near(name, known)}")
         return override
     if "/" in bare and not bare.startswith("hydra"):
         raise ConfigError(f"{bare}: no such group; {near(bare, GROUPS)}")
     return override if key.startswith(("~", "hydra")) else f"++{key.lstrip('+')}{override[len(key) :]}"
+
+
+@functools.cache
+def _readable(path: Path, changed: int) -> None:
+    """Raises ConfigError if a YAML file of a group is broken, before hydra's own messages about it."""
+    try:
+        read_yaml(path)
+    except DataError as fault:
+        raise ConfigError(str(fault)) from None
 
 
 def _split(prepared: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:

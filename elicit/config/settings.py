@@ -7,9 +7,10 @@ method, a task or a model are defined next to the code that they configure. Know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Literal
 
-from elicit.errors import ConfigError, checked
+from elicit.errors import ConfigError, checked, segment
 
 if TYPE_CHECKING:  # floors above: `build` checks these by their `_class_` alone
     from elicit.ledger import Budget
@@ -22,6 +23,14 @@ GROUPS = (
     *("method", "method/strategy", "method/critic", "method/response"),
     *("model", "task", "eval", "tracker", "experiment", "sweep"),
 )
+MEMBERS = {
+    "method": ("fit", "placebos", "rivals", "work"),
+    "task": ("items", "grade", "splits", "prompts", "stop"),
+    "model": ("path", "revision", "device", "dtype"),
+    "tracker": ("start",),
+}
+"""what a class needs to be chosen as one: a task given as a method is refused before anything runs"""
+MAX_SEED = 2**63 - 1
 ARMS = ("placebo", "rival")
 """`method.placebo=NAME` and `method.rival=NAME` run one of the method's own controls; they are no fields of it."""
 
@@ -97,6 +106,9 @@ class Experiment:
     expected: dict[str, Any] = field(default_factory=dict)
     """figures to print next to the measured ones, by policy name"""
 
+    def __post_init__(self) -> None:
+        segment(self.name, "experiment.name")
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -143,4 +155,18 @@ class Settings:
     """files and items read while the method was imported and built: the ledger counts them as unaccounted"""
 
     def __post_init__(self) -> None:
-        checked(self, at_least={"parallel": 1, "placebo_seeds": 1})
+        checked(self, at_least={"parallel": 1, "placebo_seeds": 1, "seed": 0})
+        if self.seed > MAX_SEED:
+            raise ConfigError(f"seed={self.seed}: at most {MAX_SEED:,} (2^63 - 1)")
+        if self.group is not None:
+            segment(self.group, "group")
+        if not self.root.strip() or "\0" in self.root:
+            raise ConfigError(f"root={self.root!r}: give the folder for runs and comparisons, such as root=runs")
+        for name, members in MEMBERS.items():
+            chosen = getattr(self, name)
+            lacking = [member for member in members if getattr_static(chosen, member, self) is self]
+            if lacking and chosen is not None:
+                kind = type(chosen).__name__
+                raise ConfigError(
+                    f"{name}: {kind} is no {name} (it has no {', '.join(lacking)}); see elicit list {name}s"
+                )

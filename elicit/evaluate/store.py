@@ -123,7 +123,7 @@ class SampleFolder(StageFolder):
     def timings(self) -> list[Timing]:
         """One record per finished shard that has one."""
         paths = [self.next_to(shard, "timings").with_suffix(".json") for shard in self.shards]
-        return [Timing(**files.read_json(path)) for path in paths if path.exists()]
+        return [files.read_record(Timing, path) for path in paths if path.exists()]
 
     @staticmethod
     def next_to(shard: Path, kind: str) -> Path:

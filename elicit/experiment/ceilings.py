@@ -68,7 +68,8 @@ def renders(checkpoint: Checkpoint, text: str) -> bool:
 
 def supervised(bench: Bench) -> Entry | None:
     """C3. Refused if the task's gold has no steps, or the training raises MethodError."""
-    from elicit.experiment.fit import fit_job, ledger_rows
+    from elicit.experiment.fit import fit_job
+    from elicit.experiment.run_folder import ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
 
     job = _c3_job(bench)

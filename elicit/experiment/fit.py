@@ -21,7 +21,7 @@ from elicit.experiment.plan import Job
 from elicit.experiment.provenance import code_hash
 from elicit.experiment.run_folder import FITTED, RunFolder, all_runs
 from elicit.files import content_hash, file_hash, fingerprint, seed_of
-from elicit.ledger import OPEN_SPLITS, Ledger, load_rows
+from elicit.ledger import OPEN_SPLITS, Ledger
 from elicit.method import Context
 from elicit.track import Run
 from elicit.watch import door, watching
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from elicit.policy.decoding import DecodingStrategy
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
-    from elicit.records import LedgerRow
     from elicit.tasks.task import Task
 
 Say = Callable[[str], None]
@@ -53,7 +52,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         shutil.copyfile(before.ledger, run.ledger)
         kept = {
             key: before.manifest.get(key)
-            for key in ("fit_seconds", "data_class", "used_items", "spent", "fit_warnings")
+            for key in ("fit_seconds", "data_class", "ledger_hash", "used_items", "spent", "fit_warnings")
         }
         run.update(fit=now, fit_from=before.path.name, status=FITTED, **kept)
         return load_intervention(run.intervention, policy.checkpoint)
@@ -86,6 +85,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         fit=now,
         fit_seconds=round(seconds, 3),
         data_class=ledger.data_class,
+        ledger_hash=content_hash(list(ledger.rows)),
         used_items=ledger.used,
         spent=vars(ledger.spent),
         fit_warnings=list(dict.fromkeys(warnings)),
@@ -148,11 +148,6 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
         return sum(grades) / len(grades)
 
     return score
-
-
-def ledger_rows(run: RunFolder) -> list[LedgerRow]:
-    """The rows of the run's ledger; none if nothing was fitted."""
-    return load_rows(run.ledger) if run.ledger.exists() else []
 
 
 def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run, warnings: list[str]) -> Context:

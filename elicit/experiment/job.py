@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elicit.config.compose import build_settings
 from elicit.errors import StageError
 from elicit.experiment.plan import Job
 from elicit.experiment.provenance import Provenance, config_hash
@@ -79,7 +78,7 @@ def make_folder(job: Job, group: str, invocation: Invocation) -> RunFolder:
 
 def job_of(run: RunFolder) -> Job:
     """The job of a run folder, built again from its config.yaml. Raises StageError if that was changed."""
-    settings, manifest = build_settings(run.config()), run.manifest
+    settings, manifest = run.settings(), run.manifest
     if manifest.get("config_hash") != config_hash(settings.node):
         raise StageError(f"{run.path / 'config.yaml'} was changed since the run was planned; start a new run instead")
     overrides = tuple(manifest["overrides"])
@@ -134,7 +133,7 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
     Raises LedgerError if it was fitted on evaluated items.
     """
     from elicit.evaluate.entry import Entry
-    from elicit.experiment.fit import ledger_rows
+    from elicit.experiment.run_folder import ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
 
     policy = bench.bare().with_intervention(intervention)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from elicit.config import Settings
 from elicit.config.compose import Composer
-from elicit.errors import ConfigError
+from elicit.errors import SEGMENT_BYTES, ConfigError, segment
 from elicit.files import content_hash
 
 SHARED = ("model", "task", "eval")
@@ -148,11 +148,18 @@ def _comparison(jobs: list[Job], suffix: str) -> ComparisonPlan:
     methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
     # two commands with other methods are other groups, however many methods there are
     listed = "+".join(methods) if len(methods) <= 3 else f"{len(methods)}-methods-{content_hash(methods, 6)}"
-    derived = f"{listed}-{first.task.name}-{_model(named[0])}"
+    derived = _as_segment(f"{listed}-{first.task.name}-{_model(named[0])}")
     group = first.group or (first.experiment.name if first.experiment else None) or derived
     if suffix and (group != derived or suffix not in derived):
-        group = f"{group}-{suffix}"
+        group = f"{group}-{_as_segment(suffix)}"
+    segment(group, "group")
     return ComparisonPlan(group, tuple(named), first)
+
+
+def _as_segment(name: str) -> str:
+    """A derived name as the name of a folder: separators and what can't be printed replaced, a long one shortened."""
+    safe = "".join(c if c.isprintable() and c not in "/\\" else "-" for c in name).strip().lstrip(".~-") or "unnamed"
+    return safe if len(safe.encode()) <= SEGMENT_BYTES else f"{safe[:24]}-{content_hash(name, 8)}"
 
 
 def _unique_names(jobs: list[Job]) -> list[Job]:

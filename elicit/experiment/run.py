@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.config import EvalPlan
+from elicit.config.build import REMOTE_CODE, trusting
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
@@ -41,7 +42,9 @@ def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Seque
     outcomes: list[Outcome] = []
     for comparison in comparisons:
         runs = [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
-        result, of_jobs = execute_one(comparison, runs, console, argv)
+        settings = comparison.settings  # composed from the command line, not read from a run
+        with trusting((*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else []))):
+            result, of_jobs = execute_one(comparison, runs, console, argv)
         results.append(result)
         outcomes += of_jobs
     return _close(results, outcomes, console)
@@ -82,11 +85,11 @@ def execute_one(
             console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are used")
         facts = provenance(argv)
         # 2) measure the base and its ceilings; fit and measure every job that no worker process has claimed
-        with workers.helping(comparison.settings.parallel - 1, runs):
+        with workers.helping(comparison.settings.parallel - 1, runs) as lease:
             entries, best = bench.base_entries()
             entries += ceilings.extra_ceilings(bench)
             for outcome in outcomes:
-                if workers.claim(outcome.run):
+                if workers.claim(outcome.run, lease):
                     run_job(outcome, bench, facts)
         # 3) collect the jobs of the workers; what one of them left unfinished is done here
         for outcome in outcomes:

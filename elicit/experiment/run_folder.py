@@ -20,12 +20,43 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from elicit.errors import ConfigError, near
-from elicit.files import read_json, write_json, write_text
+from elicit.config.build import REMOTE_CODE, allowed_prefixes, trusted
+from elicit.console import masked
+from elicit.errors import ConfigError, DataError, near, segment, system_fault
+from elicit.files import content_hash, read_json, read_yaml, write_json, write_text
+from elicit.reading import check_types
+
+if TYPE_CHECKING:
+    from elicit.config import Settings
+    from elicit.records import LedgerRow
 
 PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "failed", "interrupted"
+
+
+class Manifest(TypedDict, total=False):
+    """Types of the keys of manifest.json that commands rely on; a folder that is only planned lacks the later ones."""
+
+    status: Literal["planned", "fitted", "done", "failed", "interrupted"]
+    role: Literal["method", "placebo", "rival", "base"]
+    name: str
+    method: str | None
+    parent: str | None
+    twin: str | None
+    arm: str | None
+    group: str
+    invocation: str
+    index: int
+    seed: int
+    argv: list[str]
+    overrides: list[str]
+    config_hash: str
+    items: list[str]
+    used_items: list[str] | None
+    entries: list[dict[str, Any]]
+    checkpoint: dict[str, Any] | None
+    created: float
 
 
 class RunFolder:
@@ -33,7 +64,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.manifest: dict[str, Any] = read_json(self.path / "manifest.json")
+        self.manifest: dict[str, Any] = {}
+        self.read()
+
+    def read(self) -> None:
+        """Read the manifest. Raises DataError for a value of a wrong type, or for a group that is no folder's name."""
+        file = self.path / "manifest.json"
+        content = read_json(file)
+        check_types(Manifest, content, file)
+        try:
+            segment(content.get("group", "none"), "group")
+        except ConfigError as fault:
+            raise DataError(f"{file}: {fault}") from None
+        self.manifest = content
 
     @staticmethod
     def create(root: Path, name: str, task: str, node: Mapping[str, Any], manifest: Mapping[str, Any]) -> RunFolder:
@@ -47,8 +90,14 @@ class RunFolder:
             try:
                 path.mkdir(parents=True)
                 break
-            except FileExistsError:
+            except FileExistsError as fault:
+                if not Path(root).is_dir():
+                    raise ConfigError(
+                        f"root={str(root)!r}: a file, not a folder; choose another root=FOLDER"
+                    ) from fault
                 continue
+            except OSError as fault:
+                raise system_fault(fault, path) or fault from None
         write_text(path / "config.yaml", yaml.safe_dump(dict(node), sort_keys=False, allow_unicode=True))
         write_json(path / "manifest.json", {**manifest, "status": PLANNED, "created": time.time()})
         return RunFolder(path)
@@ -60,9 +109,29 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration that the run was planned with."""
-        import yaml
+        return read_yaml(self.path / "config.yaml")
 
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+    def settings(self) -> Settings:
+        """The settings of `config`. Raises ConfigError that names the file.
+
+        The folder may come from a stranger: its classes are those of the workbench, of installed plug-ins and of the
+        packages that the command line trusts; its own `allow_classes` allows nothing.
+        """
+        from elicit.config.compose import build_settings
+
+        node, file = self.config(), self.path / "config.yaml"
+        asked = node.get("allow_classes") or []
+        wanted = (
+            [str(name) for name in asked if f"{name}." not in allowed_prefixes()] if isinstance(asked, list) else []
+        )
+        remedy = "; a run folder can't allow code by itself: if you trust it, repeat the command with allow_classes="
+        try:
+            settings = build_settings(node)
+        except ConfigError as fault:
+            raise ConfigError(f"{file}: {fault}" + (f"{remedy}[{','.join(wanted)}]" if wanted else "")) from None
+        if settings.model.trust_remote_code and REMOTE_CODE not in trusted():
+            raise ConfigError(f"{file}: model.trust_remote_code=true runs code of the model{remedy}[{REMOTE_CODE}]")
+        return settings
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to log.jsonl."""
@@ -71,8 +140,9 @@ class RunFolder:
 
     def failed(self, fault: BaseException) -> None:
         """Write error.json and set the status in the manifest."""
-        text = "".join(traceback.format_exception(fault))
-        write_json(self.path / "error.json", {"type": type(fault).__name__, "message": str(fault), "traceback": text})
+        text = masked("".join(traceback.format_exception(fault)))
+        message = masked(str(fault))
+        write_json(self.path / "error.json", {"type": type(fault).__name__, "message": message, "traceback": text})
         self.update(status=FAILED)
 
     @property
@@ -100,6 +170,26 @@ def find_run(name: str, root: Path) -> RunFolder:
     if len(matches) != 1:
         raise ConfigError(f"{name}: no run folder here or under {root}; {near(name, [run.path.name for run in runs])}")
     return matches[0]
+
+
+def ledger_rows(run: RunFolder) -> list[LedgerRow]:
+    """The rows of the run's ledger; none if nothing was fitted.
+
+    The data class follows from them, so a file that is gone, emptied or changed since the fit is no smaller ledger: a
+    row is added that makes the data class "unaccounted". Raises DataError if the file can't be read.
+    """
+    from elicit.ledger import load_rows
+    from elicit.records import LedgerRow
+
+    rows = load_rows(run.ledger) if run.ledger.exists() else []
+    if written := run.manifest.get("ledger_hash"):
+        changed = content_hash(rows) != written
+    else:  # fitted before the hash was written
+        changed = not rows and run.manifest.get("data_class") not in (None, "Z")
+    if changed:
+        why = f"unaccounted: {run.ledger.name} was changed or removed after the fit"
+        rows.append(LedgerRow(str(run.manifest.get("name")), "train", why, "unknown", "-", 0, 0, 0, 0, 0))
+    return rows
 
 
 def _plain(value: Any) -> Any:

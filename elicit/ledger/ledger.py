@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from elicit.errors import LedgerError
-from elicit.files import content_hash, read_jsonl, write_text
+from elicit.files import content_hash, read_jsonl, read_text, record, write_text
 from elicit.ledger.account import Account
 from elicit.ledger.overlap import Overlap, OverlapIndex
 from elicit.records import Item, LedgerRow
@@ -187,7 +187,7 @@ class Ledger:
         with door():
             if not Path(path).is_file():
                 raise LedgerError(f"{path}: no such file; give the path of a JSONL file")
-            text = Path(path).read_text(encoding="utf-8")
+            text = read_text(path)
         rows: list[F] = []
         words: dict[tuple[str, str], int] = {}
         lines: dict[tuple[str, str], list[str]] = {}
@@ -366,7 +366,7 @@ def prompt_rows(method: str, prompt: PromptFormat) -> list[LedgerRow]:
 
 def load_rows(path: Path) -> list[LedgerRow]:
     """The rows of a ledger.jsonl."""
-    return [LedgerRow(**row) for _, row in read_jsonl(path)]
+    return [record(LedgerRow, row, f"{path}, line {number}") for number, row in read_jsonl(path)]
 
 
 def refuse_used(used: Sequence[str], evaluated: Sequence[str]) -> None:

@@ -6,12 +6,13 @@ models; reads no tensor.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from elicit.errors import CheckpointError
+from elicit.errors import CheckpointError, DataError
+from elicit.files import read_json
+from elicit.reading import parse_json
 
 
 def check_folder(folder: Path, value: str, remedy: str) -> None:
@@ -43,7 +44,9 @@ def _weight_files(folder: Path, fail: Callable[..., NoReturn]) -> Sequence[str]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         weight_map = _read_json(index, fail).get("weight_map")
-        return sorted(set(weight_map.values())) if weight_map else fail(f"{index} has no weight_map")
+        if not isinstance(weight_map, dict) or not weight_map or {type(name) for name in weight_map.values()} != {str}:
+            fail(f"{index} has no weight_map of names of files")
+        return sorted(set(weight_map.values()))
     if not (folder / "model.safetensors").is_file():
         if any(folder.glob("*.bin")):
             advice = "save it again with save_pretrained(safe_serialization=True)"
@@ -54,9 +57,9 @@ def _weight_files(folder: Path, fail: Callable[..., NoReturn]) -> Sequence[str]:
 
 def _read_json(file: Path, fail: Callable[..., NoReturn]) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as fault:
-        fail(f"{file} is not JSON ({fault})")
+        return dict(read_json(file))
+    except DataError as fault:
+        fail(str(fault))
 
 
 def broken_safetensors(file: Path) -> str | None:
@@ -69,8 +72,9 @@ def broken_safetensors(file: Path) -> str | None:
         if size < 8 or length > size - 8:
             return "is cut short"
         try:
-            header = json.loads(handle.read(length))
-        except ValueError:
+            header = parse_json(handle.read(length).decode("utf-8"), str(file))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            end = max((int(end) for end in ends), default=0)
+        except (ValueError, TypeError, LookupError, DataError):
             return "has no readable header"
-    end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
     return None if 8 + length + end == size else f"is cut short ({size:,} of {8 + length + end:,} bytes)"

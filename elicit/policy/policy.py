@@ -24,6 +24,7 @@ from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.decoding import DecodingStrategy, StrategyBase
 from elicit.policy.intervention import ORDER, Intervention
+from elicit.policy.tensors import read_tensors
 from elicit.policy.weights import WeightEdit
 from elicit.tasks.task import PromptFormat
 
@@ -111,6 +112,8 @@ def load_intervention(folder: Path, checkpoint: Checkpoint | None = None) -> Int
     if missing:
         raise DataError(f"{folder / 'spec.json'}: no {', '.join(missing)}; is it an intervention folder?")
     kind, fields = spec["kind"], spec["fields"]
+    if not isinstance(fields, dict):
+        raise DataError(f"{folder / 'spec.json'}: fields={fields!r}: expected an object; fit again")
     if kind == "weights":
         loaded: Intervention = WeightEdit.from_spec(fields, _tensors(folder))
     elif kind == "activations":
@@ -130,16 +133,10 @@ def load_intervention(folder: Path, checkpoint: Checkpoint | None = None) -> Int
 
 
 def _tensors(folder: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     file = folder / "tensors.safetensors"
     if not file.exists():
         raise DataError(f"{file}: no such file; the folder is half-written, fit again or copy it whole")
-    try:
-        return load_file(file)
-    except SafetensorError as fault:
-        raise DataError(f"{file}: not a readable safetensors file ({fault}); half-written? fit again") from None
+    return read_tensors(file)
 
 
 def _activations(folder: Path, fields: dict[str, Any]) -> Any:

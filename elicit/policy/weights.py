@@ -27,6 +27,7 @@ from torch import nn
 from elicit.errors import CheckpointError, ConfigError, DataError, near
 from elicit.files import content_hash, read_json, replacing, write_json
 from elicit.policy.intervention import tensor_hash
+from elicit.policy.tensors import read_tensors
 
 PEFT_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])(\.default)?\.weight$")
 
@@ -164,8 +165,6 @@ class WeightEdit:
     @classmethod
     def from_peft(cls, folder: Path) -> WeightEdit:
         """A PEFT LoRA folder as an edit. Raises DataError if it is not plain LoRA in safetensors."""
-        from safetensors.torch import load_file
-
         folder = Path(folder)
         config = read_json(folder / "adapter_config.json")
         odd = [k for k in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(k)]
@@ -175,7 +174,7 @@ class WeightEdit:
         file = folder / "adapter_model.safetensors"
         if not file.is_file():
             raise DataError(f"{file}: no such file; save the adapter as safetensors")
-        return cls.from_peft_tensors(load_file(file), config["lora_alpha"] / _divisor(config))
+        return cls.from_peft_tensors(read_tensors(file), config["lora_alpha"] / _divisor(config))
 
     @classmethod
     def from_peft_tensors(cls, tensors: Mapping[str, torch.Tensor], scale: float) -> WeightEdit:

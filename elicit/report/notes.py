@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from elicit.errors import DataError
-from elicit.files import write_text
+from elicit.files import read_text, write_text
 
 _MARK = re.compile(r"^[ \t]*<!--\s*notes:\s*([\w-]+)\s*-->[ \t]*$", re.MULTILINE)
 
@@ -25,7 +25,7 @@ def read_or_make(path: Path, sections: list[str]) -> dict[str, str]:
     if not path.exists():
         write_text(path, _empty(sections))
         return {}
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     pieces = _MARK.split(text)
     blocks: dict[str, str] = {}
     for name, prose in zip(pieces[1::2], pieces[2::2], strict=True):

@@ -82,7 +82,7 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
         ending = "html" if name.endswith(".html.j2") else "md"
         blocks = _Notes(prose, ending)
         page = _render(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
-        write_text(out / f"report.{ending}", page)
+        write_text(out / f"report.{ending}", text.inert(page) if ending == "md" else page)
     return out / f"report.{ending}"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError, DataError, near
-from elicit.files import read_json
+from elicit.files import read_json, read_yaml
 
 if TYPE_CHECKING:
     from elicit.report.rows import TableRow
@@ -166,9 +166,4 @@ def _run_config(run: str | None, here: Path) -> Any:
     path = here / run / "config.yaml" if run else None
     if path is None or not path.is_file():
         return None
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as fault:
-        raise DataError(f"{path}: not YAML ({fault})") from None
+    return read_yaml(path)

@@ -11,16 +11,16 @@ Bidirectional marks: Boucher & Anderson, Trojan Source, arXiv 2111.00169.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
+
+from elicit import console
 
 T = TypeVar("T")
 
 LIMIT = 4000
 """characters of one string that a report shows; of a longer one it shows the beginning and the end"""
 
-_SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "\u00a0": "~", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -36,7 +36,7 @@ def visible(text: str, limit: int = LIMIT) -> str:
     >>> visible("\x1b[31mred\u202e!")
     '\u27e8U+001B\u27e9[31mred\u27e8U+202E\u27e9!'
     """
-    return _SUSPECT.sub(_shown, shorten(text, limit))
+    return console.visible(shorten(text, limit))
 
 
 def shorten(text: str, limit: int) -> str:
@@ -46,14 +46,6 @@ def shorten(text: str, limit: int) -> str:
     head, tail = limit * 2 // 3, limit // 4
     left_out = len(text) - head - tail
     return f"{text[:head]}\n[... {left_out:,} of {len(text):,} characters left out ...]\n{text[-tail:]}"
-
-
-def _shown(match: re.Match[str]) -> str:
-    character = match[0]
-    code = ord(character)
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return f"\u27e8U+{code:04X}\u27e9"
-    return character
 
 
 def clean(value: T, limit: int = LIMIT) -> T:
@@ -87,6 +79,35 @@ def markdown(value: Any) -> str:
     line = re.sub(r"([\\`*{}|~$])", r"\\\1", line)
     line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^#|\](?=[(\[:])", lambda match: "\\" + match[0], line)
     return line
+
+
+_CODE = re.compile(
+    r"(^(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)`*[ \t]*$|(?P<tick>`+)[^`\n](?:[^\n]*?[^`\n])?(?P=tick)(?!`))",
+    re.M | re.S,
+)
+_TAG = re.compile(r"(?<!\\)((?:\\\\)*)<(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
+_TARGET = re.compile(r"(?<!\\)((?:\\\\)*)\](?=\(\s*<?\s*(?!https?://)[^\s()/]*(?::|&|\\))", re.M)
+_REFERENCE = re.compile(r"^( {0,3})(?=\[[^\]\n]+\]:)", re.M)
+
+
+def inert(page: str) -> str:
+    r"""A Markdown page without HTML tags and without links to anything but files next to it and web pages.
+
+    The last step of rendering, whatever a template forgot to escape: names of models and policies come from strangers.
+
+    >>> inert("<img src=x onerror=a()> [x](javascript:a()) [run](../runs/1) `<b>`")
+    '&lt;img src=x onerror=a()> [x\\](javascript:a()) [run](../runs/1) `<b>`'
+    """
+    parts, last = [], 0
+    for code in _CODE.finditer(page):
+        parts += [_inert(page[last : code.start()]), code[0]]
+        last = code.end()
+    return "".join([*parts, _inert(page[last:])])
+
+
+def _inert(text: str) -> str:
+    text = _TAG.sub(r"\1&lt;", text)
+    return _REFERENCE.sub(r"\1\\", _TARGET.sub(r"\1\\]", text))
 
 
 def fenced(value: Any) -> str:

@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elicit.errors import DataError
-from elicit.files import content_hash, read_rows, write_rows
+from elicit.files import content_hash, read_rows, read_table, write_rows
 from elicit.policy.decoding import Loop, PathJob, PickRule, StepRule
 from elicit.policy.decoding import Path as Chain
 from elicit.tasks.task import StopRules
@@ -115,9 +114,4 @@ class PooledLoop:
 
 def _rows(file: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of these keys. Raises DataError if the file is broken or missing."""
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(file, filters=[("key", "in", list(keys))]).to_pylist()
-    except (OSError, ValueError) as fault:
-        raise DataError(f"{file}: not a readable Parquet file ({fault}); delete it and resume") from None
+    return read_table(file, filters=[("key", "in", list(keys))]).to_pylist()

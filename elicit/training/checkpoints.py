@@ -17,6 +17,7 @@ import torch
 
 from elicit.errors import DataError
 from elicit.files import remove_tree
+from elicit.policy.tensors import read_tensors
 
 TENSORS = "trained.safetensors"
 KEPT = 2
@@ -47,9 +48,7 @@ def complete(folder: Path) -> list[Path]:
 @torch.no_grad()
 def load_tensors(checkpoint: Path, trained: Mapping[str, torch.Tensor]) -> None:
     """Copy the saved tensors into the parameters. Raises DataError if a name or a shape differs."""
-    from safetensors.torch import load_file
-
-    saved = load_file(checkpoint / TENSORS)
+    saved = read_tensors(checkpoint / TENSORS)
     if odd := sorted(set(saved) ^ set(trained)):
         raise DataError(f"{checkpoint}: tensor {odd[0]} is not in both file and run; delete it to start again")
     for name, parameter in trained.items():

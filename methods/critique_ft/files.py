@@ -10,7 +10,6 @@ script that reads {question, response} and writes rows of the first form is all 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError, DataError, MethodError
 from elicit.files import content_hash
+from elicit.reading import parse_json
 from elicit.tasks.review import read_verdict
 from methods.critique_ft.records import Critic, Example, balanced
 
@@ -144,12 +144,7 @@ def from_published(path: Path, number: int, row: dict[str, Any]) -> dict[str, An
 
 def object_of(path: Path, number: int, line: str) -> dict[str, Any]:
     """The JSON object of a line. Raises DataError with line and reason."""
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as fault:
-        raise DataError(f"{path}, line {number}: not JSON ({fault.msg})") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{path}, line {number}: expected an object, got {type(row).__name__}")
+    row: dict[str, Any] = parse_json(line, f"{path}, line {number}")
     return row
 
 

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from elicit.errors import CheckpointError, ConfigError, DataError
+from elicit.files import read_json
 from elicit.policy import layers as model_layers
+from elicit.policy.tensors import check_finite, read_tensors
 from elicit.watch import door
 from methods.sae_steering.dictionary import Dictionary
 
@@ -97,10 +99,11 @@ def from_release(release: str, name: str, device: torch.device) -> Dictionary:
 
 def from_disk(folder: Path, layer: int | None, device: torch.device, source: str) -> Dictionary:
     """An SAE saved in SAELens' inference format. Raises DataError if the folder is not one."""
-    from sae_lens import SAE
-
     if not (folder / "cfg.json").exists():
         raise DataError(f"{folder}: no cfg.json; expected a folder written by save_inference_model")
+    read_json(folder / "cfg.json")
+    from sae_lens import SAE
+
     try:
         sae = SAE.load_from_disk(str(folder), device=str(device))
     except (KeyError, ValueError, OSError, RuntimeError) as fault:
@@ -118,11 +121,10 @@ def from_qwen_scope(name: str, k: int | None, device: torch.device) -> Dictionar
     found = re.search(r"layer(\d+)\.sae\.pt$", name)
     if k is None or not found:
         raise ConfigError(f"qwen_scope={name!r}, k={k}: a file layer<n>.sae.pt, and k (the L0 in the repo's name)")
-    try:
-        tensors = torch.load(_local(name), map_location="cpu", weights_only=True)
-        w_enc, w_dec = tensors["W_enc"].float(), tensors["W_dec"].float()
-    except (OSError, KeyError, RuntimeError) as fault:
-        raise DataError(f"{name}: no Qwen-Scope file ({type(fault).__name__}: {fault})") from None
+    tensors = read_tensors(_local(name))
+    if missing := sorted({"W_enc", "W_dec", "b_enc", "b_dec"} - set(tensors)):
+        raise DataError(f"{name}: no Qwen-Scope file, it has no {', '.join(missing)}; choose layer<n>.sae.pt")
+    w_enc, w_dec = tensors["W_enc"].float(), tensors["W_dec"].float()
     features, wide = w_enc.shape
     metadata = SAEMetadata(hook_name=f"blocks.{found[1]}.hook_resid_post")
     sae = TopKSAE(TopKSAEConfig(d_in=wide, d_sae=features, k=k, apply_b_dec_to_input=False, metadata=metadata))
@@ -155,6 +157,7 @@ def wrapped(sae: Any, layer: int | None, source: str) -> Dictionary:
         )
     if cfg.reshape_activations != "none":
         raise ConfigError(f"{source}: reshape_activations={cfg.reshape_activations}: not a residual-stream SAE")
+    check_finite(sae.named_parameters(), source)
     for parameter in sae.parameters():
         parameter.requires_grad_(False)
     k = getattr(cfg, "k", None)

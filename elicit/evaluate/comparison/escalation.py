@@ -19,7 +19,7 @@ from elicit.errors import ConfigError
 from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.metric import put
 from elicit.evaluate.metrics.support import LEVELS, Outcome, escalate, novel, outcome
-from elicit.files import read_json, write_json
+from elicit.files import read_json, record, write_json
 from elicit.records import Item
 from elicit.results import Line
 
@@ -111,7 +111,7 @@ def attach(lines: Sequence[Line], folder: Path) -> None:
     path = Path(folder) / FILE
     if not path.exists():
         return
-    totals = {name: Total(**of) for name, of in read_json(path)["methods"].items()}
+    totals = {name: record(Total, of, path) for name, of in read_json(path)["methods"].items()}
     for line in lines:
         if line.id in totals:
             for name, number in asdict(totals[line.id]).items():

@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from elicit.errors import ConfigError, DataError
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.metrics.table import CompareConfig
-from elicit.files import read_json, write_json
+from elicit.files import read_json, record, write_json
+from elicit.reading import check_types
 
 FILE = "inputs.json"
 SCHEMA = 1
+
+
+class _Types(TypedDict):
+    entries: list[dict[str, Any]]
+    items: list[str]
+    config: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,12 @@ class Inputs:
     def read(folder: Path) -> Inputs:
         """The inputs of <root>/comparisons/GROUP, with the folders of today if the root was moved."""
         root, saved = Path(folder).resolve().parent.parent, read_json(Path(folder) / FILE)
+        file = Path(folder) / FILE
+        check_types(_Types, saved, file)
         saved.pop("schema", None)
-        entries = [Entry.of(plain, root) for plain in saved.pop("entries")]
-        return Inputs(**{**saved, "entries": entries, "config": CompareConfig(**saved["config"])})
+        try:
+            entries = [Entry.of(plain, root) for plain in saved.pop("entries")]
+        except (ConfigError, TypeError) as fault:
+            raise DataError(f"{file}: {fault}; was it edited?") from None
+        config = record(CompareConfig, saved["config"], file)
+        return Inputs(**{**saved, "entries": entries, "config": config})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.measures.measure import Measures
 from elicit.evaluate.metrics.table import Arm
-from elicit.files import shards
+from elicit.files import read_table, shards
 from elicit.records import Item
 from elicit.results import Side, Trace
 
@@ -85,15 +85,13 @@ def _first(m: Measures, grade: int) -> dict[int, int]:
 
 def _texts(arm: Arm, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
     """Text and extracted answer of a few samples of an arm's first seed, by (item, j)."""
-    import pyarrow.parquet as pq
-
     out: dict[tuple[str, int], dict[str, Any]] = {key: {} for key in keys}
     if not out:
         return out
     items = sorted({item for item, _ in out})
     for folder, name in ((arm.first.samples, "text"), (arm.first.grades, "answer")):
         for path in shards(folder):
-            for row in pq.read_table(path, columns=["item", "j", name], filters=[("item", "in", items)]).to_pylist():
+            for row in read_table(path, columns=["item", "j", name], filters=[("item", "in", items)]).to_pylist():
                 if (row["item"], row["j"]) in out:
                     out[row["item"], row["j"]][name] = row[name]
     return out

@@ -22,7 +22,7 @@ from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.statistics.ratios import Bootstrap
 from elicit.evaluate.statistics.resamples import DRAWS, Resamples
 from elicit.evaluate.store import StageFolder
-from elicit.files import shards
+from elicit.files import read_table, shards
 from elicit.records import FINISHED, Item
 from elicit.tasks.task import Task
 
@@ -149,13 +149,12 @@ def _side(entry: Entry, name: str, items: Sequence[Item], probes: Mapping[str, A
 def _texts(samples: Path, items: Sequence[Item], n: int) -> tuple[NDArray, NDArray]:
     """Completions and their own token counts, [N, J]."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     row_of = {item.id: i for i, item in enumerate(items)}
     texts_N_J = np.full((len(items), n), "", object)
     written_N_J = np.full((len(items), n), np.nan)
     for path in shards(samples):
-        table = pq.read_table(path, columns=["item", "j", "text", "token_ids"])
+        table = read_table(path, columns=["item", "j", "text", "token_ids"])
         lengths = pc.list_value_length(table["token_ids"]).to_pylist()
         columns = (table[name].to_pylist() for name in ("item", "j", "text"))
         for item, j, text, length in zip(*columns, lengths, strict=True):

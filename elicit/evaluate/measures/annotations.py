@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from elicit.errors import DataError, StageError
 from elicit.evaluate.measures.ragged import Ragged
 from elicit.evaluate.store import SampleFolder, StageFolder
-from elicit.files import read_rows, shards
+from elicit.files import read_rows, read_table, shards
 
 TOKEN_VALUES = ("base_logprobs", "base_ranks", "confidences")
 
@@ -100,13 +100,12 @@ def _token_values(
 ) -> tuple[dict[str, NDArray], NDArray]:
     """Flat values by name and the lengths of the traces; fills `row_N_J` with the trace of each sample."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     parts: dict[str, list[NDArray]] = {name: [] for name in names}
     lengths: list[NDArray] = []
     count = 0
     for path in shards(folder):
-        table = pq.read_table(path, columns=["item", "j", *names])
+        table = read_table(path, columns=["item", "j", *names])
         sizes = pc.fill_null(pc.list_value_length(table["base_logprobs"]), 0).to_numpy()
         for item, j in zip(table["item"].to_pylist(), table["j"].to_pylist(), strict=True):
             if item in row_of and j < row_N_J.shape[1]:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from elicit.errors import DataError, StageError
 from elicit.evaluate.store import SampleFolder
-from elicit.files import shards
+from elicit.files import shards, verified
 from elicit.records import SCHEMA, Item
 
 UNGRADED, MISSING = -1, -2
@@ -185,7 +185,7 @@ def _table(folder: Path, order: dict[str, int], columns: list[str], optional: Se
     tables = []
     for path in shards(folder):
         try:
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(verified(path))
             table = file.read(columns=[*columns, *(name for name in optional if name in file.schema_arrow.names)])
         except (OSError, ValueError) as fault:
             raise DataError(f"{path}: not a readable Parquet file ({fault}); delete it and resume") from None

@@ -22,7 +22,7 @@ from elicit.evaluate.measures.ragged import Ragged
 from elicit.evaluate.metrics.metric import Lines, Metric
 from elicit.evaluate.metrics.table import Table
 from elicit.evaluate.statistics.ratios import Bootstrap
-from elicit.files import shards
+from elicit.files import read_table, shards
 from elicit.results import Column, Estimate
 
 KEYS = ("sharpening/covariance", "sharpening/correlation")
@@ -31,11 +31,10 @@ KEYS = ("sharpening/covariance", "sharpening/correlation")
 def logprobs(samples: Path, items: tuple[str, ...], n: int) -> NDArray:
     """Log-probability of every sample [N, J] under the policy that drew it; nan without a sample."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     place, out = {item: i for i, item in enumerate(items)}, np.full((len(items), n), np.nan)
     for path in shards(samples):
-        table = pq.read_table(path, columns=["item", "j", "logprobs"])
+        table = read_table(path, columns=["item", "j", "logprobs"])
         lengths = pc.fill_null(pc.list_value_length(table["logprobs"]), 0).to_numpy()
         sums = Ragged(pc.list_flatten(table["logprobs"]).to_numpy(zero_copy_only=False), lengths).sum()
         for item, j, total in zip(table["item"].to_pylist(), table["j"].to_pylist(), sums, strict=True):

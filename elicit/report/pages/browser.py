@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.errors import DataError
-from elicit.files import read_json, shards
+from elicit.files import read_json, read_table, shards
 from elicit.report.text import one_line, visible
 from elicit.results import Comparison, Line
 
@@ -59,7 +59,11 @@ def gathered(comparison: Comparison, folder: Path | None) -> Samples | None:
         return None
     items = evenly(solves.items, len(stored))
     place = {item: i for i, item in enumerate(items)}
-    texts = {item["id"]: item for item in read_json(folder / "items.json")} if (folder / "items.json").exists() else {}
+    texts = (
+        {item["id"]: item for item in read_json(folder / "items.json", list)}
+        if (folder / "items.json").exists()
+        else {}
+    )
     return Samples(
         policies=[_policy(line, comparison, items) for line, _ in stored],
         items=[_item(item, texts.get(item) or {}) for item in items],
@@ -94,11 +98,10 @@ def evenly(items: Sequence[str], policies: int) -> list[str]:
 def _rows(samples: Path, grades: Path, place: Mapping[str, int]) -> list[Sample]:
     """The first right and the first wrong sample of each item; the text inert."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     def table(folder: Path, columns: list[str]) -> Any:
         try:
-            tables = [pq.read_table(path, columns=columns) for path in shards(folder)]
+            tables = [read_table(path, columns=columns) for path in shards(folder)]
             return pa.concat_tables(tables, promote_options="default").to_pandas()  # a shard may hold nulls only
         except (OSError, ValueError) as fault:
             raise DataError(f"{folder}: not readable Parquet ({fault}); delete the broken shard and resume") from None

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from elicit.errors import ConfigError, near
+from elicit.files import read_yaml, record
 from elicit.report.numbers import Shown, show
 from elicit.report.rows import TableRow
 from elicit.report.verdict import headline_ef
@@ -70,28 +71,23 @@ class Retest:
 
 def read_claim(folder: Path) -> Claim:
     """`folder`/claim.yaml. Raises ConfigError with an example if it is missing or not of this form."""
-    import yaml
-
     path = folder / "claim.yaml"
     if not path.exists():
         raise ConfigError(f"{path}: template=claim needs it to know what was claimed. An example:\n{EXAMPLE}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as fault:
-        raise ConfigError(f"{path}: not YAML ({fault})") from None
+    content = read_yaml(path)
     known = [f.name for f in fields(Claim)]
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values. An example:\n{EXAMPLE}")
     faults = [f"{key}: no such key; {near(str(key), known)}" for key in content if key not in known]
-    faults += [f"{key} is missing" for key in known[:5] if key not in content]
-    if content.get("quantity") not in QUANTITIES:
+    faults += [f"{key} is missing: write `{key}: ...`" for key in known[:5] if key not in content]
+    if str(content.get("quantity")) not in QUANTITIES:
         faults.append(f"quantity={content.get('quantity')!r}: {near(str(content.get('quantity')), QUANTITIES)}")
     for key in ("published", "tolerance"):
         if key in content and (isinstance(content[key], bool) or not isinstance(content[key], int | float)):
             faults.append(f"{key}={content[key]!r}: a number, such as 0.36")
+    if isinstance(tolerance := content.get("tolerance", 0.05), int | float) and tolerance < 0:
+        faults.append(f"tolerance={tolerance}: 0 or more")
     if faults:
         raise ConfigError(f"{path}: " + "; ".join(faults))
-    return Claim(**content)
+    return record(Claim, content, path)
 
 
 def retest(claim: Claim, table: Sequence[TableRow]) -> Retest:

@@ -1,9 +1,10 @@
 """Grading in processes that can be killed: SymPy can hang; a hung grade counts as ungraded, never as wrong.
 
 Each worker is a fresh interpreter (no fork of a process that holds a device, no second run of the caller's script)
-with the pickled task, and gets one completion at a time. After `timeout_s` it is killed and the completion is tried
-once more with twice the time; if that fails too it is *ungraded*, with the reason. The other workers continue. A crash
-of a worker affects only its completion. What this module does not know: which task, what a grade means.
+with a safe path (`processes`) and the pickled task, and gets one completion at a time. After `timeout_s` it is killed
+and the completion is tried once more with twice the time; if that fails too it is *ungraded*, with the reason. The
+other workers continue. A crash of a worker affects only its completion. What this module does not know: which task,
+what a grade means.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +24,8 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
+from elicit import processes
+from elicit.config.build import trusted
 from elicit.errors import ConfigError, DataError
 from elicit.records import Item
 from elicit.tasks.formal.family import Violation
@@ -135,8 +139,8 @@ class GradingPool:
         except (pickle.PicklingError, AttributeError, TypeError) as fault:
             raise DataError(f"the task can't be sent to a grading process: {fault}; define it in a module") from None
         ours, theirs = Pipe()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        command = [sys.executable, "-m", "elicit.tasks.grading.pool", str(theirs.fileno())]
+        command = processes.command("elicit.tasks.grading.pool", str(theirs.fileno()), str(os.getpid()))
+        environment = processes.environment([type(self.task).__module__, *trusted()])
         process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         ours.send_bytes(task)
@@ -184,8 +188,11 @@ class GradingPool:
         self._workers.remove(worker)
 
 
-def _serve(pipe: Connection[Any, Any]) -> None:
+def _serve(pipe: Connection[Any, Any], parent: int) -> None:
     """Main loop of a worker: read the task, send "ready", then one verdict per request until the pipe closes."""
+    processes.end_with_parent(parent)
+    for number in (signal.SIGINT, signal.SIGHUP):  # of the terminal, for the whole group: the parent decides
+        signal.signal(number, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
     bytes_ = MEMORY_BYTES if limit == resource.RLIM_INFINITY else min(MEMORY_BYTES, limit)
     resource.setrlimit(resource.RLIMIT_DATA, (bytes_, limit))
@@ -202,4 +209,4 @@ def _serve(pipe: Connection[Any, Any]) -> None:
 if __name__ == "__main__":
     from elicit.tasks.grading import pool  # so that verdicts are pickled under the module's importable name
 
-    pool._serve(Connection(int(sys.argv[1])))
+    pool._serve(Connection(int(sys.argv[1])), int(sys.argv[2]))

@@ -12,17 +12,19 @@ hash of the question decides. Broken rows are refused with their line number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from elicit.errors import ConfigError, DataError, near
+from elicit.errors import ConfigError, DataError, near, segment
 from elicit.files import read_jsonl
 from elicit.records import Item
 from elicit.tasks.grading.verify import check_kind
 from elicit.tasks.natural.task import NaturalTask, carve
 from elicit.tasks.splits import without_repeats
 from elicit.tasks.task import SPLITS, make_item
+
+NO_NUMBERS = ("nan", "inf", "infinity")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Jsonl(NaturalTask):
 
     def __post_init__(self) -> None:
         check_kind(self.answers)
-        if self.dev_share < 0 or self.test_share < 0 or self.dev_share + self.test_share > 1:
+        if self.label is not None:
+            segment(self.label, "label")
+        if not (self.dev_share >= 0 and self.test_share >= 0 and self.dev_share + self.test_share <= 1):
             raise ConfigError(f"dev_share={self.dev_share}, test_share={self.test_share}: shares that sum to at most 1")
 
     @property
@@ -58,7 +62,7 @@ class Jsonl(NaturalTask):
     def load(self) -> dict[str, list[Item]]:
         if not self.path:
             raise ConfigError("task.path is empty; give the JSONL file with your questions and answers")
-        given = without_repeats(self._rows())
+        given = without_repeats(_agreeing(self._rows(), self.path))
         shares = {"train": 1.0 - self.dev_share - self.test_share, "dev": self.dev_share, "test": self.test_share}
         carved = carve([item for item in given if not item.split], shares)
         return {split: carved[split] + [item for item in given if item.split == split] for split in SPLITS}
@@ -77,5 +81,25 @@ class Jsonl(NaturalTask):
             split = row.get("split", "")
             if split not in ("", *SPLITS):
                 raise DataError(f"{place}: split is {split!r}; {near(str(split), SPLITS)}")
+            gold = str(gold).strip()
+            if self.answers in ("number", "math") and gold.lower().lstrip("+-") in NO_NUMBERS:
+                raise DataError(
+                    f"{place}: {self.answer} is {gold}, which is no number that can be graded; remove the row"
+                )
             cluster = row.get("cluster")
-            yield make_item(self.name, split, question, str(gold).strip(), None if cluster is None else str(cluster))
+            if isinstance(cluster, bool) or not isinstance(cluster, str | int | None):
+                raise DataError(f"{place}: cluster is {cluster!r}, expected text or a whole number")
+            yield make_item(self.name, split, question, gold, None if cluster is None else str(cluster))
+
+
+def _agreeing(items: Iterable[Item], path: str) -> Iterator[Item]:
+    """The items. Raises DataError if one question has two answers: which of them counts is not ours to decide."""
+    golds: dict[str, str] = {}
+    for item in items:
+        first = golds.setdefault(item.question, item.gold)
+        if first != item.gold:
+            raise DataError(
+                f"{path}: the question {item.question[:80]!r} has two answers, {first!r} and {item.gold!r}; "
+                "remove one of the rows"
+            )
+        yield item

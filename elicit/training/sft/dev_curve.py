@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elicit.files import read_json, write_json
+from elicit.files import read_json, record, write_json
 from elicit.ledger import summary
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
@@ -56,7 +56,7 @@ class DevCurve:
     def _saved(self) -> list[Point]:
         """The points of the file; none if it does not exist."""
         file = self.folder / "points.json"
-        return [Point(**row) for row in read_json(file)["points"]] if file.exists() else []
+        return [record(Point, row, file) for row in read_json(file)["points"]] if file.exists() else []
 
     def at(self, steps: int, points: int) -> dict[int, Callable[[WeightEdit], None]]:
         """Calls by step, for `sft.train`: `points` scores at equal distances, the last one at the last step."""
