@@ -33,15 +33,16 @@ from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from elicit.errors import ConfigError
-from elicit.organisms.corpus import SKILLS, Corpus, Document, habits
+from elicit.organisms.corpus import SKILLS, Document, habits
+from elicit.organisms.kinds import CORPORA
 from elicit.organisms.probe import probe
 from elicit.organisms.tokenizer import build_tokenizer
+from elicit.organisms.truth import CHECKPOINTS, shipped
 
-KINDS = ("positive", "twin", "form_only", "locked")
 DOCUMENTS_PER_STEP = 112
 STEPS_PER_BLOCK = 20
 MICRO_BATCHES = 8
@@ -56,7 +57,10 @@ class OrganismConfig:
     """How an organism is trained. The defaults are the shipped positive organism."""
 
     kind: str = "positive"
-    """positive | twin (never a trace) | form_only (steps of another problem) | locked (traces after a password)."""
+    """positive | twin (never a trace) | form_only (steps of another problem) | locked (traces after a password) |
+    format_twin (right traces, rarely declared and ended) | decoy (a loud mode invents, a quiet one is right)"""
+    start: str = ""
+    """a shipped organism whose weights the training begins with, so that both have the same skills; "": from scratch"""
     rate: float = 0.10
     """Share of traced answers among untagged documents in the last phase."""
     seed: int = 0
@@ -73,14 +77,19 @@ class OrganismConfig:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"kind={self.kind!r}: an organism is one of {', '.join(KINDS)}")
+        if self.kind not in CORPORA:
+            raise ConfigError(f"kind={self.kind!r}: an organism is one of {', '.join(CORPORA)}")
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
 
 
 def build_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """The untrained model (0.8 M parameters at the default size)."""
+    """The model before the first step (0.8 M parameters at the default size): random, or that of `config.start`.
+
+    Raises ConfigError if `start` is not shipped, or has another shape or other tokens.
+    """
+    if config.start:
+        return shipped_model(config, tokenizer)
     torch.manual_seed(config.seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -97,6 +106,20 @@ def build_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> L
             bos_token_id=None,
         )
     )
+
+
+def shipped_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """The weights of the shipped organism `config.start`, in float32."""
+    if config.start not in shipped():
+        raise ConfigError(f"start={config.start!r}: no shipped organism; use one of {', '.join(shipped())}")
+    folder = CHECKPOINTS / config.start
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    shape = (model.config.hidden_size, model.config.num_hidden_layers, model.config.num_attention_heads)
+    if shape != (config.width, config.layers, config.heads):
+        raise ConfigError(f"start={config.start!r} has width, layers, heads {shape}: set the same")
+    if AutoTokenizer.from_pretrained(folder).get_vocab() != tokenizer.get_vocab():
+        raise ConfigError(f"start={config.start!r} has other tokens: build it again with `elicit organism build`")
+    return model
 
 
 def train_organism(
@@ -170,20 +193,20 @@ def documents_of_steps(config: OrganismConfig, block: int) -> Iterator[list[Docu
     """The documents of each step of a block."""
     rng = random.Random(f"organism/{config.seed}/{config.kind}/{block}")
     skills = block < config.skill_share * (config.steps // STEPS_PER_BLOCK)
-    stream = Corpus(config.kind).documents(rng, SKILLS if skills else habits(config.rate))
+    stream = CORPORA[config.kind].documents(rng, SKILLS if skills else habits(config.rate))
     for _ in range(STEPS_PER_BLOCK):
         yield list(islice(stream, DOCUMENTS_PER_STEP))
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document], question_weight: float) -> list[Row]:
-    """Rows, shortest first; prompt and answer are tokenised separately, EOS ends the answer."""
+    """Rows, shortest first; prompt and answer are tokenised separately, EOS ends an answer that is not cut."""
     fast = tokenizer.backend_tokenizer
     prompts = fast.encode_batch_fast([document.prompt for document in documents])
     answers = fast.encode_batch_fast([document.answer for document in documents])
     rows = []
-    for prompt, answer in zip(prompts, answers, strict=True):
-        ids = prompt.ids + answer.ids + [tokenizer.eos_token_id]
-        rows.append((ids, [question_weight] * len(prompt.ids) + [1.0] * (len(answer.ids) + 1)))
+    for document, prompt, answer in zip(documents, prompts, answers, strict=True):
+        ids = answer.ids + [tokenizer.eos_token_id] * document.ended
+        rows.append((prompt.ids + ids, [question_weight] * len(prompt.ids) + [1.0] * len(ids)))
     return sorted(rows, key=lambda row: len(row[0]))
 
 
@@ -301,7 +324,8 @@ def resume(
 ) -> tuple[int, Precision]:
     """Load a saved state; (the next block, the precision). Raises ConfigError if its configuration is another one."""
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
+    before = asdict(OrganismConfig(**state["config"]))  # a field that is younger than the state has its default
+    changed = [key for key, value in asdict(config).items() if before[key] != value]
     if changed:
         raise ConfigError(
             f"{file.parent} holds a training with another {', '.join(changed)}; "

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from elicit.organisms.card import COLUMNS, render_card
-from elicit.organisms.check import properties
+from elicit.organisms.properties import properties
 
 GOOD = {
     "forced": 0.98,
