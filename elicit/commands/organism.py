@@ -60,7 +60,7 @@ def check(words: list[str]) -> int:
     kinds = [kind for kind in given["kinds"].split(",") if kind]
     rows = check_organisms(tasks, print, kinds, given.integer("problems"), folder)
     tried = folder / "tried.md"
-    card = render_card(read_json(folder / "measured.json"), tried.read_text() if tried.exists() else "")
+    card = render_card(read_json(folder / "measured.json"), tried.read_text() if tried.exists() else "", folder)
     write_text(folder / "README.md", card)
     for row in rows:
         print(f"{'holds ' if row.holds else 'MISSED'}  {row.name}: {row.measured} (wanted {row.wanted})")

@@ -13,7 +13,8 @@ tokens, so that the cut changes nothing but the speed. Block b draws from a gene
 
 Precision: bfloat16 autocast on a GPU; on a CPU whichever of bfloat16 autocast and float32 is faster in a short
 measurement at the start (without AVX-512, autocast ran at 700 tokens/s and float32 with one thread at 7,400). A
-resumed run keeps its precision. The shipped organisms were trained under bfloat16 autocast.
+resumed run keeps its precision. The shipped organisms were trained under bfloat16 autocast. On a CPU the training uses
+one thread: with two threads on two busy cores both precisions fell from 5,500-8,000 to 500-1,100 tokens/s.
 
 What this module does not know: tasks, methods, the evaluator. `probe.py` watches the training.
 """
@@ -42,6 +43,7 @@ from elicit.organisms.kinds import CORPORA
 from elicit.organisms.probe import probe
 from elicit.organisms.tokenizer import build_tokenizer
 from elicit.organisms.truth import CHECKPOINTS, shipped
+from elicit.policy.checkpoint import TINY
 
 DOCUMENTS_PER_STEP = 112
 STEPS_PER_BLOCK = 20
@@ -66,6 +68,9 @@ class OrganismConfig:
     seed: int = 0
     steps: int = 3_760
     """Optimizer steps of `DOCUMENTS_PER_STEP` documents (about 8,000 tokens)."""
+    last_step: int = 0
+    """The training ends after this step, before the learning rate has fallen to its end; 0: after all `steps`. May be
+    changed between two calls."""
     skill_share: float = 0.70
     """Share of the steps spent in the first phase."""
     learning_rate: float = 1.5e-3
@@ -142,14 +147,15 @@ def train_organism(
     model = build_model(config, tokenizer)
     model.to(torch.device(device))  # type: ignore[arg-type]
     optimizer = build_optimizer(config, model)
-    block, blocks = 0, config.steps // STEPS_PER_BLOCK
+    block, blocks = 0, (config.last_step or config.steps) // STEPS_PER_BLOCK
     if state_file.exists():
         block, precision = resume(config, state_file, model, optimizer)
-    precision = precision or choose_precision(config, model, tokenizer, log)
+    with one_thread(model):
+        precision = precision or choose_precision(config, model, tokenizer, log)
 
     # 2) train block by block; save and probe every minute and at the end
     started, saved, tokens, first = time.monotonic(), time.monotonic(), 0, block
-    with float32_attention(model) if model.device.type == "cpu" else nullcontext():
+    with one_thread(model), float32_attention(model) if model.device.type == "cpu" else nullcontext():
         while block < blocks:
             for index, documents in enumerate(documents_of_steps(config, block)):
                 for group in optimizer.param_groups:
@@ -272,6 +278,18 @@ def tokens_per_second(model: LlamaForCausalLM, rows: Sequence[Row], precision: P
 
 
 @contextmanager
+def one_thread(model: LlamaForCausalLM) -> Iterator[None]:
+    """Inside, a small model on a CPU uses one thread, as in `load_checkpoint`; the number is restored on leaving."""
+    before = torch.get_num_threads()
+    if model.device.type == "cpu" and model.num_parameters() < TINY:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def float32_attention(model: LlamaForCausalLM) -> Iterator[None]:
     """Inside, attention is in float32 even under autocast: on short rows bfloat16 takes four times as long on a CPU.
 
@@ -325,7 +343,7 @@ def resume(
     """Load a saved state; (the next block, the precision). Raises ConfigError if its configuration is another one."""
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     before = asdict(OrganismConfig(**state["config"]))  # a field that is younger than the state has its default
-    changed = [key for key, value in asdict(config).items() if before[key] != value]
+    changed = [key for key, value in asdict(config).items() if key != "last_step" and before[key] != value]
     if changed:
         raise ConfigError(
             f"{file.parent} holds a training with another {', '.join(changed)}; "
