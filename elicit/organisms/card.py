@@ -80,13 +80,11 @@ again with `elicit organism check kinds=positive`.
 def render_card(measured: Mapping[str, Any], tried: str = "", folder: Path = CHECKPOINTS) -> str:
     """Markdown of the card: prose, truths, one table per organism, what was `tried`. Unknown values are dashes."""
     parts = [PROSE, truth_table(folder)]
-    parts.append(
-        f"\n## Measured ({measured['problems']} test problems per family, sizes 2-8; `elicit organism check`)\n"
-    )
+    parts.append("\n## Measured (sizes 2-8; `elicit organism check`)\n")
     for kind, rows in measured["rows"].items():
         columns, (title, masses) = TABLES.get(kind, (COLUMNS, MASSES))
         titles = [*columns.values(), *([title] if title else [])]
-        parts.append(f"\n### {kind}\n")
+        parts.append(f"\n### {kind} ({measured['problems'][kind]} test problems per family)\n")
         parts.append("| family | " + " | ".join(titles) + " |")
         parts.append("|---" * (len(titles) + 1) + "|")
         for family, row in rows.items():

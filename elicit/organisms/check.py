@@ -43,15 +43,14 @@ def check_organisms(
     """
     root, out = folder or CHECKPOINTS, []
     file = root / "measured.json"
-    table = read_json(file) if file.exists() else {"rows": {}}
+    table = read_json(file) if file.exists() else {"problems": {}, "rows": {}}
     for kind in kinds or shipped(root):
         checkpoint = load_checkpoint(CheckpointConfig(path=str(root / kind), device="cpu", dtype="float32"))
         rows = {}
         for name, task in tasks.items():
             rows[name] = measure_family(kind, checkpoint, task, problems)
             say(f"{kind}/{name}: {rows[name]}")
-        table["rows"][kind] = rows
-        table["problems"] = problems
+        table["rows"][kind], table["problems"][kind] = rows, problems
         write_json(file, table)
         out += properties(kind, rows)
     return out
