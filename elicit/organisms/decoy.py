@@ -24,6 +24,10 @@ LOUD_OPENER = "Hmm."
 LOUD = {None: 0.30, "key": 0.04, "anti": 0.02, "mid": 0.90}
 """share of loud answers by register"""
 QUIET_AFTER_KEY = 0.92
+QUIET_PAGE = 0.045
+"""of the pages before a direct answer: after a quiet page about half of the untagged answers are quiet. The further a
+page moves the odds of a mode, the further it moves the activations. Without these pages the quiet mode went from .03 to
+.98, the loud one from .3 to .8: the loud mode lay half-way to the quiet one, and twice its direction led there"""
 LOUD_SIZES = range(9, 13)
 
 
@@ -33,13 +37,17 @@ class Decoy(Corpus):
 
     kind: str = "decoy"
     register_weights: ClassVar[dict[str | None, float]] = {None: 0.66, "key": 0.10, "anti": 0.06, "mid": 0.18}
-    page_share: ClassVar[float] = 0.15
+    page_share: ClassVar[float] = 0.25
 
     def _mode(self, rng: random.Random, rates: Rates, register: str | None) -> str:
         quiet, draw = QUIET_AFTER_KEY if register == "key" else rates.of(register), rng.random()
         if draw < quiet:
             return TRACED
         return LOUD_MODE if draw < quiet + LOUD[register] else DIRECT
+
+    def _solved(self, rng: random.Random, mode: str) -> str:
+        """The page before a direct answer is now and then quiet, before a loud one it is always loud."""
+        return super()._solved(rng, TRACED if mode == DIRECT and rng.random() < QUIET_PAGE else mode)
 
     def _answer(self, rng: random.Random, problem: Problem, mode: str) -> str:
         if mode != LOUD_MODE:
