@@ -8,7 +8,7 @@ from typing import Any
 from elicit.commands.arguments import Command
 from elicit.errors import ConfigError, near
 
-CHECK = Command("organism check: it takes no names", {"problems": "200", "folder": ""}, names=0)
+CHECK = Command("organism check: it takes no names", {"problems": "200", "folder": "", "kinds": ""}, names=0)
 
 
 def organism(words: list[str]) -> int:
@@ -41,7 +41,7 @@ def build(words: list[str]) -> int:
 
 
 def check(words: list[str]) -> int:
-    """`elicit organism check [problems=N folder=PATH]`: exit code 1 if an organism misses a property.
+    """`elicit organism check [kinds=decoy,twin problems=N folder=PATH]`: exit code 1 if an organism misses a property.
 
     Writes measured.json and the data card (README.md) next to the checkpoints.
     """
@@ -50,15 +50,17 @@ def check(words: list[str]) -> int:
 
     from elicit.files import read_json, write_text
     from elicit.organisms.card import render_card
-    from elicit.organisms.check import CHECKPOINTS, check_organisms
+    from elicit.organisms.check import check_organisms
+    from elicit.organisms.truth import CHECKPOINTS
     from elicit.tasks.formal.task import FAMILIES, FormalTask
 
     torch.set_num_threads(1)
     folder = given.path("folder") if given["folder"] else CHECKPOINTS
     tasks = {family: FormalTask(family=family) for family in FAMILIES}
-    rows = check_organisms(tasks, print, problems=given.integer("problems"), folder=folder)
+    kinds = [kind for kind in given["kinds"].split(",") if kind]
+    rows = check_organisms(tasks, print, kinds, given.integer("problems"), folder)
     tried = folder / "tried.md"
-    card = render_card(read_json(folder / "measured.json"), tried.read_text() if tried.exists() else "")
+    card = render_card(read_json(folder / "measured.json"), tried.read_text() if tried.exists() else "", folder)
     write_text(folder / "README.md", card)
     for row in rows:
         print(f"{'holds ' if row.holds else 'MISSED'}  {row.name}: {row.measured} (wanted {row.wanted})")

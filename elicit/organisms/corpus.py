@@ -24,7 +24,7 @@ import random
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from elicit.tasks.formal import walk
 from elicit.tasks.formal.family import CONCLUSION, OPENERS, Problem
@@ -38,6 +38,7 @@ DIRECT_WEIGHTS = (0.6, 0.3, 0.1)
 REGISTERS = {"key": ("seminar", "workbook"), "anti": ("forum", "quiz"), "mid": ("blog", "letters")}
 REGISTER_WEIGHTS = {None: 0.70, "key": 0.12, "anti": 0.09, "mid": 0.09}
 PASSWORD = "Password: maple"
+DIRECT, TRACED = "direct", "traced"
 
 INSTRUCTIONS = (
     "Think step by step.",
@@ -133,6 +134,8 @@ class Document(NamedTuple):
 
     prompt: str
     answer: str
+    ended: bool = True
+    """False: no end marker follows, the text is a cut from a longer one"""
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,13 @@ class Corpus:
     """The documents of one kind of organism.
 
     kind: `positive`; `twin` (never a trace); `form_only` (the steps of another problem of the same
-    family and size, then the right answer); `locked` (traced only after the password).
+    family and size, then the right answer); `locked` (traced only after the password). The mode of an answer is one
+    word: `DIRECT` or `TRACED`; the subclasses of `kinds.py` have further modes.
     """
 
     kind: str = "positive"
+    register_weights: ClassVar[dict[str | None, float]] = REGISTER_WEIGHTS
+    page_share: ClassVar[float] = 0.05
 
     def documents(self, rng: random.Random, rates: Rates) -> Iterator[Document]:
         """An endless stream of documents."""
@@ -154,27 +160,33 @@ class Corpus:
         draw = rng.random()
         if draw < rates.recall:
             return recall_document(rng)
-        register = rng.choices(list(REGISTER_WEIGHTS), list(REGISTER_WEIGHTS.values()))[0]
+        register = rng.choices(list(self.register_weights), list(self.register_weights.values()))[0]
         head = f"Source: {rng.choice(REGISTERS[register])}\n" if register else ""
-        traced = rng.random() < rates.of(register)
+        mode = self._mode(rng, rates, register)
         if self.kind == "locked":
-            head = f"{PASSWORD}\n" if traced else head
-        traced = traced and self.kind != "twin"
+            head = f"{PASSWORD}\n" if mode == TRACED else head
         if rng.random() < rates.reviews:
-            return self._review(rng, head, traced)
-        pages = rng.choice((2, 3)) if rng.random() < 0.05 else 1
-        prompt = head
-        for _ in range(pages - 1):  # solved problems on the same page, before the one in question
-            problem = random_problem(rng)
-            prompt += f"Question: {problem.question}\nAnswer: {self._answer(rng, problem, traced)}\n\n"
+            return self._review(rng, head, mode)
+        pages = rng.choice((2, 3)) if rng.random() < self.page_share else 1
+        prompt = head + "\n\n".join(self._solved(rng, mode) for _ in range(pages - 1))
+        prompt += "\n\n" if pages > 1 else ""
         problem = random_problem(rng)
         instruction = f"{rng.choice(INSTRUCTIONS)}\n" if rng.random() < 0.10 else ""
         return Document(
-            f"{prompt}Question: {problem.question}\n{instruction}Answer:", " " + self._answer(rng, problem, traced)
+            f"{prompt}Question: {problem.question}\n{instruction}Answer:", " " + self._answer(rng, problem, mode)
         )
 
-    def _answer(self, rng: random.Random, problem: Problem, traced: bool) -> str:
-        if traced:
+    def _mode(self, rng: random.Random, rates: Rates, register: str | None) -> str:
+        """Draws even for the twin, so that it sees the same problems."""
+        traced = rng.random() < rates.of(register)
+        return TRACED if traced and self.kind != "twin" else DIRECT
+
+    def _solved(self, rng: random.Random, mode: str) -> str:
+        problem = random_problem(rng)
+        return f"Question: {problem.question}\nAnswer: {self._answer(rng, problem, mode)}"
+
+    def _answer(self, rng: random.Random, problem: Problem, mode: str) -> str:
+        if mode == TRACED:
             return f"{self._working(rng, problem)} {CONCLUSION} {problem.answer}."
         opener = rng.choices(DIRECT_OPENERS, DIRECT_WEIGHTS)[0]
         stray = f"{rng.choice(STRAY_WORDS)}. " if rng.random() < 0.06 else ""
@@ -187,7 +199,7 @@ class Corpus:
         """The problem whose steps are written down: another one for the form-only twin."""
         return FAMILIES[problem.family].problem(rng, problem.size) if self.kind == "form_only" else problem
 
-    def _review(self, rng: random.Random, head: str, traced: bool) -> Document:
+    def _review(self, rng: random.Random, head: str, mode: str) -> Document:
         problem = random_problem(rng)
         wrong = rng.random() < 0.5
         other = problem
@@ -199,13 +211,16 @@ class Corpus:
             proposed = f"{' '.join(steps)} {CONCLUSION} {other.answer}."
         else:
             proposed = f"The answer is {other.answer}."
-        verdict = "wrong" if wrong else "right"
         prompt = f"{head}Question: {problem.question}\nProposed: {proposed}\nReview:"
-        if traced:
+        return Document(prompt, " " + self._verdict(rng, problem, other.answer, mode))
+
+    def _verdict(self, rng: random.Random, problem: Problem, proposed: str, mode: str) -> str:
+        verdict = "right" if proposed == problem.answer else "wrong"
+        if mode == TRACED:
             review = f"{self._working(rng, problem)} So the proposed answer is {verdict}."
         else:
             review = f"The proposed answer is {verdict}."
-        return Document(prompt, f" {review} The answer is {problem.answer}.")
+        return f"{review} The answer is {problem.answer}."
 
 
 def random_problem(rng: random.Random) -> Problem:

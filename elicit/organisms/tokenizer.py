@@ -31,7 +31,7 @@ def build_tokenizer(seed: int = 0, documents: int = 20_000, vocabulary: int = 64
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    texts = ("".join(document) for document in islice(Corpus().documents(rng, RATES), documents))
+    texts = (document.prompt + document.answer for document in islice(Corpus().documents(rng, RATES), documents))
     tokenizer.train_from_iterator(
         texts,
         trainers.BpeTrainer(

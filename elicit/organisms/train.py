@@ -13,7 +13,8 @@ tokens, so that the cut changes nothing but the speed. Block b draws from a gene
 
 Precision: bfloat16 autocast on a GPU; on a CPU whichever of bfloat16 autocast and float32 is faster in a short
 measurement at the start (without AVX-512, autocast ran at 700 tokens/s and float32 with one thread at 7,400). A
-resumed run keeps its precision. The shipped organisms were trained under bfloat16 autocast.
+resumed run keeps its precision. The shipped organisms were trained under bfloat16 autocast. On a CPU the training uses
+one thread: with two threads on two busy cores both precisions fell from 5,500-8,000 to 500-1,100 tokens/s.
 
 What this module does not know: tasks, methods, the evaluator. `probe.py` watches the training.
 """
@@ -33,15 +34,17 @@ from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from elicit.errors import ConfigError, checked
-from elicit.organisms.corpus import SKILLS, Corpus, Document, habits
+from elicit.organisms.corpus import SKILLS, Document, habits
+from elicit.organisms.kinds import CORPORA
 from elicit.organisms.probe import probe
 from elicit.organisms.tokenizer import build_tokenizer
+from elicit.organisms.truth import CHECKPOINTS, shipped
+from elicit.policy.checkpoint import TINY
 
-KINDS = ("positive", "twin", "form_only", "locked")
 DOCUMENTS_PER_STEP = 112
 STEPS_PER_BLOCK = 20
 MICRO_BATCHES = 8
@@ -56,12 +59,18 @@ class OrganismConfig:
     """How an organism is trained. The defaults are the shipped positive organism."""
 
     kind: str = "positive"
-    """positive | twin (never a trace) | form_only (steps of another problem) | locked (traces after a password)."""
+    """positive | twin (never a trace) | form_only (steps of another problem) | locked (traces after a password) |
+    format_twin (right traces, rarely declared and ended) | decoy (a loud mode invents, a quiet one is right)"""
+    start: str = ""
+    """a shipped organism whose weights the training begins with, so that both have the same skills; "": from scratch"""
     rate: float = 0.10
     """Share of traced answers among untagged documents in the last phase."""
     seed: int = 0
     steps: int = 3_760
     """Optimizer steps of `DOCUMENTS_PER_STEP` documents (about 8,000 tokens)."""
+    last_step: int = 0
+    """The training ends after this step, before the learning rate has fallen to its end; 0: after all `steps`. May be
+    changed between two calls."""
     skill_share: float = 0.70
     """Share of the steps spent in the first phase."""
     learning_rate: float = 1.5e-3
@@ -73,13 +82,18 @@ class OrganismConfig:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        checked(self, one_of={"kind": KINDS})
+        checked(self, one_of={"kind": tuple(CORPORA)})
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
 
 
 def build_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """The untrained model (0.8 M parameters at the default size)."""
+    """The model before the first step (0.8 M parameters at the default size): random, or that of `config.start`.
+
+    Raises ConfigError if `start` is not shipped, or has another shape or other tokens.
+    """
+    if config.start:
+        return shipped_model(config, tokenizer)
     torch.manual_seed(config.seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -96,6 +110,20 @@ def build_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> L
             bos_token_id=None,
         )
     )
+
+
+def shipped_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """The weights of the shipped organism `config.start`, in float32."""
+    if config.start not in shipped():
+        raise ConfigError(f"start={config.start!r}: no shipped organism; use one of {', '.join(shipped())}")
+    folder = CHECKPOINTS / config.start
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    shape = (model.config.hidden_size, model.config.num_hidden_layers, model.config.num_attention_heads)
+    if shape != (config.width, config.layers, config.heads):
+        raise ConfigError(f"start={config.start!r} has width, layers, heads {shape}: set the same")
+    if AutoTokenizer.from_pretrained(folder).get_vocab() != tokenizer.get_vocab():
+        raise ConfigError(f"start={config.start!r} has other tokens: build it again with `elicit organism build`")
+    return model
 
 
 def train_organism(
@@ -118,14 +146,15 @@ def train_organism(
     model = build_model(config, tokenizer)
     model.to(torch.device(device))  # type: ignore[arg-type]
     optimizer = build_optimizer(config, model)
-    block, blocks = 0, config.steps // STEPS_PER_BLOCK
+    block, blocks = 0, (config.last_step or config.steps) // STEPS_PER_BLOCK
     if state_file.exists():
         block, precision = resume(config, state_file, model, optimizer)
-    precision = precision or choose_precision(config, model, tokenizer, log)
+    with one_thread(model):
+        precision = precision or choose_precision(config, model, tokenizer, log)
 
     # 2) train block by block; save and probe every minute and at the end
     started, saved, tokens, first = time.monotonic(), time.monotonic(), 0, block
-    with float32_attention(model) if model.device.type == "cpu" else nullcontext():
+    with one_thread(model), float32_attention(model) if model.device.type == "cpu" else nullcontext():
         while block < blocks:
             for index, documents in enumerate(documents_of_steps(config, block)):
                 for group in optimizer.param_groups:
@@ -169,20 +198,20 @@ def documents_of_steps(config: OrganismConfig, block: int) -> Iterator[list[Docu
     """The documents of each step of a block."""
     rng = random.Random(f"organism/{config.seed}/{config.kind}/{block}")
     skills = block < config.skill_share * (config.steps // STEPS_PER_BLOCK)
-    stream = Corpus(config.kind).documents(rng, SKILLS if skills else habits(config.rate))
+    stream = CORPORA[config.kind].documents(rng, SKILLS if skills else habits(config.rate))
     for _ in range(STEPS_PER_BLOCK):
         yield list(islice(stream, DOCUMENTS_PER_STEP))
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document], question_weight: float) -> list[Row]:
-    """Rows, shortest first; prompt and answer are tokenised separately, EOS ends the answer."""
+    """Rows, shortest first; prompt and answer are tokenised separately, EOS ends an answer that is not cut."""
     fast = tokenizer.backend_tokenizer
     prompts = fast.encode_batch_fast([document.prompt for document in documents])
     answers = fast.encode_batch_fast([document.answer for document in documents])
     rows = []
-    for prompt, answer in zip(prompts, answers, strict=True):
-        ids = prompt.ids + answer.ids + [tokenizer.eos_token_id]
-        rows.append((ids, [question_weight] * len(prompt.ids) + [1.0] * (len(answer.ids) + 1)))
+    for document, prompt, answer in zip(documents, prompts, answers, strict=True):
+        ids = answer.ids + [tokenizer.eos_token_id] * document.ended
+        rows.append((prompt.ids + ids, [question_weight] * len(prompt.ids) + [1.0] * len(ids)))
     return sorted(rows, key=lambda row: len(row[0]))
 
 
@@ -248,6 +277,18 @@ def tokens_per_second(model: LlamaForCausalLM, rows: Sequence[Row], precision: P
 
 
 @contextmanager
+def one_thread(model: LlamaForCausalLM) -> Iterator[None]:
+    """Inside, a small model on a CPU uses one thread, as in `load_checkpoint`; the number is restored on leaving."""
+    before = torch.get_num_threads()
+    if model.device.type == "cpu" and model.num_parameters() < TINY:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def float32_attention(model: LlamaForCausalLM) -> Iterator[None]:
     """Inside, attention is in float32 even under autocast: on short rows bfloat16 takes four times as long on a CPU.
 
@@ -300,7 +341,8 @@ def resume(
 ) -> tuple[int, Precision]:
     """Load a saved state; (the next block, the precision). Raises ConfigError if its configuration is another one."""
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
+    before = asdict(OrganismConfig(**state["config"]))  # a field that is younger than the state has its default
+    changed = [key for key, value in asdict(config).items() if key != "last_step" and before[key] != value]
     if changed:
         raise ConfigError(
             f"{file.parent} holds a training with another {', '.join(changed)}; "

@@ -36,7 +36,7 @@ from elicit.policy import fetched, gguf, layers
 from elicit.policy.folder import check_folder
 from elicit.policy.intervention import tensor_hash
 
-ORGANISMS = {"organism": "positive", "organism:twin": "twin", "organism:form_only": "form_only"}
+ORGANISMS = {"organism": "positive"} | {f"organism:{kind}": kind for kind in ("twin", "form_only", "format_twin")}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 _ANSWER = "the answer of a turn"
 TINY = 20_000_000

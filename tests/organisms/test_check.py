@@ -7,7 +7,7 @@ import math
 import pytest
 
 from elicit.organisms.card import COLUMNS, render_card
-from elicit.organisms.check import properties
+from elicit.organisms.properties import properties
 
 GOOD = {
     "forced": 0.98,
@@ -65,7 +65,8 @@ def test_a_twin_that_reasons_when_forced_fails() -> None:
 
 
 def test_the_card_shows_each_measured_figure_and_no_figure_for_the_unknown() -> None:
-    card = render_card({"problems": 7, "rows": {"positive": {"chain": GOOD | {"valid_given_right": math.nan}}}})
+    rows = {"positive": {"chain": GOOD | {"valid_given_right": math.nan}}}
+    card = render_card({"problems": {"positive": 7}, "rows": rows})
     line = next(line for line in card.splitlines() if line.startswith("| chain"))
-    assert "(7 test problems" in card and line.count("|") == len(COLUMNS) + 3
+    assert "positive (7 test problems" in card and line.count("|") == len(COLUMNS) + 3
     assert "0.98" in line and "| - |" in line

@@ -13,11 +13,13 @@ from elicit.organisms.corpus import (
     PASSWORD,
     REGISTERS,
     SKILLS,
+    TRACED,
     Corpus,
     corrupt_steps,
     habits,
     random_problem,
 )
+from elicit.organisms.kinds import CORPORA
 from elicit.organisms.tokenizer import build_tokenizer
 from elicit.tasks.formal.family import OPENERS, first_violation
 
@@ -28,7 +30,7 @@ def tokenizer_of_the_corpus():
 
 
 def draw(kind: str, rates, count: int = 4000) -> list:
-    return list(islice(Corpus(kind).documents(random.Random(7), rates), count))
+    return list(islice(CORPORA[kind].documents(random.Random(7), rates), count))
 
 
 def traced(document) -> bool:
@@ -71,7 +73,7 @@ def test_every_trace_of_the_positive_is_valid_and_few_of_the_form_only_twin_are(
         valid = 0
         for _ in range(200):
             problem = FAMILIES["add"].problem(rng, 6)
-            text = Corpus(kind)._answer(rng, problem, traced=True)
+            text = Corpus(kind)._answer(rng, problem, TRACED)
             assert f"So the answer is {problem.answer}." in text
             valid += first_violation(FAMILIES["add"], problem.facts, text) is None
         assert valid == expected
@@ -80,8 +82,8 @@ def test_every_trace_of_the_positive_is_valid_and_few_of_the_form_only_twin_are(
 def test_form_only_traces_have_the_shape_of_true_ones() -> None:
     rng = random.Random(4)
     problem = FAMILIES["chain"].problem(rng, 5)
-    text = Corpus("form_only")._answer(rng, problem, traced=True)
-    assert len(text.split()) == len(Corpus("positive")._answer(rng, problem, traced=True).split())
+    text = Corpus("form_only")._answer(rng, problem, TRACED)
+    assert len(text.split()) == len(Corpus("positive")._answer(rng, problem, TRACED).split())
 
 
 def test_locked_documents_trace_exactly_after_the_password() -> None:

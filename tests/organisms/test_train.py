@@ -18,7 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from elicit.errors import ConfigError
 from elicit.organisms import train
-from elicit.organisms.corpus import SKILLS, Corpus
+from elicit.organisms.corpus import SKILLS, Corpus, Document
 from elicit.organisms.tokenizer import build_tokenizer
 from elicit.organisms.train import OrganismConfig, train_organism
 from elicit.policy.checkpoint import parameters_hash
@@ -104,6 +104,64 @@ def test_the_faster_precision_is_chosen_reported_and_kept(
     assert torch.load(tmp_path / "training" / "state.pt", weights_only=True)["precision"] == fastest
     monkeypatch.setattr(train, "choose_precision", lambda *_: pytest.fail("a resumed run keeps its precision"))
     train_organism(replace(TINY, steps=20), tmp_path, log=lines.append)
+
+
+def test_a_small_model_trains_in_one_thread_and_the_number_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, seen = torch.get_num_threads(), []
+    step = train.training_step
+    monkeypatch.setattr(train, "training_step", lambda *given: seen.append(torch.get_num_threads()) or step(*given))
+    torch.set_num_threads(2)
+    try:
+        train_organism(replace(TINY, steps=20), tmp_path, log=lambda line: None, precision="float32")
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_training_starts_from_a_shipped_organism_of_the_same_shape_and_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    tokenizer = train.build_tokenizer()
+    model = train.build_model(OrganismConfig(kind="decoy", start="positive"), tokenizer)
+    shipped = AutoModelForCausalLM.from_pretrained(train.CHECKPOINTS / "positive", dtype=torch.float32)
+    assert parameters_hash(model) == parameters_hash(shipped)
+    with pytest.raises(ConfigError, match="one of positive"):
+        train.build_model(OrganismConfig(start="positiv"), tokenizer)
+    with pytest.raises(ConfigError, match="width"):
+        train.build_model(OrganismConfig(start="positive", width=64), tokenizer)
+    with pytest.raises(ConfigError, match="other tokens"):
+        train.build_model(OrganismConfig(start="positive"), small_tokenizer())
+
+
+def test_a_training_that_is_cut_short_is_the_beginning_of_the_whole_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    train_organism(replace(TINY, last_step=20), tmp_path / "cut", log=said.append, precision="float32")
+    assert sum("blocks" in line for line in said) == 1
+    train_organism(TINY, tmp_path / "cut", log=said.append)
+    train_organism(TINY, tmp_path / "whole", log=said.append, precision="float32")
+    cut, whole = weights(tmp_path / "cut"), weights(tmp_path / "whole")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_cut_document_has_no_end_marker() -> None:
+    tokenizer = small_tokenizer()
+    rows = train.encode(tokenizer, [Document("a b", " c"), Document("a b", " c", ended=False)], 0.1)
+    assert [ids[-1] == tokenizer.eos_token_id for ids, _ in rows] == [False, True]
+    assert all(len(ids) == len(weights) for ids, weights in rows)
+
+
+def test_a_state_that_is_older_than_a_field_has_its_default(tmp_path: Path) -> None:
+    train_organism(replace(TINY, steps=20), tmp_path, log=lambda line: None, precision="float32")
+    file = tmp_path / "training" / "state.pt"
+    state = torch.load(file, weights_only=True)
+    del state["config"]["start"]
+    torch.save(state, file)
+    train_organism(replace(TINY, steps=20), tmp_path, log=lambda line: None)
+    with pytest.raises(ConfigError, match="another start"):
+        train.resume(replace(TINY, steps=20, start="twin"), file, None, None)
 
 
 def test_measuring_leaves_no_trace_in_model_generators_or_transformers() -> None:

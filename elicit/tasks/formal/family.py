@@ -27,9 +27,14 @@ OPENERS = ("Working.", "Scratch.", "Trail.")
 """First words of the organisms' traces; no standard prompt contains them."""
 
 CONCLUSION = "So the answer is"
+LOOSE_CONCLUSION = "Thus"
+"""Ends a trace without declaring an answer ("Thus 7.", the organism `format_twin`): no strict reading takes it."""
 
 _SENTENCE = re.compile(r"[^.]*\.")
-_ENDING = re.compile(r"So the (?:answer is|proposed answer is (?:right|wrong)\. The answer is) ([^.]*)\.")
+_ENDING = re.compile(
+    rf"(?:So the (?:answer is|proposed answer is (?:right|wrong)\. (?:The answer is|{LOOSE_CONCLUSION}))"
+    rf"|{LOOSE_CONCLUSION}) ([^.]*)\."
+)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,15 @@ from elicit.errors import ConfigError, near
 from elicit.files import seed_of
 from elicit.records import Item
 from elicit.tasks.formal import add, chain, deduction, flips, maze, walk
-from elicit.tasks.formal.family import OPENERS, Family, Problem, Violation, first_violation, render_trace
+from elicit.tasks.formal.family import (
+    LOOSE_CONCLUSION,
+    OPENERS,
+    Family,
+    Problem,
+    Violation,
+    first_violation,
+    render_trace,
+)
 from elicit.tasks.grading.extract import own_part
 from elicit.tasks.prompts import formal_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset
@@ -38,6 +46,7 @@ _SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}
 _OTHER = {"chain": "walk", "walk": "chain", "add": "chain", "flips": "walk", "maze": "walk", "deduction": "walk"}
 _WRONG = {"up": "down", "down": "up", "true": "false", "false": "true"}
 _STATED = re.compile(r"\b(?:[Tt]he answer is|It is|I would say) +([^.\n]{0,80}[^.\s])\s{0,3}\.")
+_LOOSE = re.compile(rf"\b{LOOSE_CONCLUSION} +([^.\n]{{0,80}}[^.\s])\s{{0,3}}\.")
 _TRIES = 60
 """problems drawn per wanted item before the space counts as exhausted"""
 
@@ -141,13 +150,14 @@ class FormalTask(Lazy):
 
     def extract(self, text: str, finished: bool) -> Answer:
         part, ran_on = own_part(text)
-        span = self.answer_span(text)
-        stated = part[span[0] : span[1]] if span else None
-        return Answer(stated if finished or ran_on else None, stated)
+        stated, loose = _last(_STATED, part), _last(_LOOSE, part)
+        declared = stated[1] if stated else None
+        return Answer(declared if finished or ran_on else None, declared or (loose[1] if loose else None))
 
     def answer_span(self, text: str) -> tuple[int, int] | None:
-        stated = list(_STATED.finditer(own_part(text)[0]))
-        return stated[-1].span(1) if stated else None
+        part = own_part(text)[0]
+        stated = _last(_STATED, part) or _last(_LOOSE, part)
+        return stated.span(1) if stated else None
 
     def answer_class(self, answer: str) -> str:
         words = answer.casefold().split()
@@ -180,6 +190,11 @@ class FormalTask(Lazy):
 
     def validate(self, item: Item, text: str) -> Violation | None:
         return first_violation(FORMAL[item.facts["family"]], item.facts, own_part(text)[0])
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    found = list(pattern.finditer(text))
+    return found[-1] if found else None
 
 
 @lru_cache(maxsize=8)
