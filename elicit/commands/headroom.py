@@ -2,9 +2,9 @@
 
     gap = C1 - B1       C1: coverage of the bare prompt's own samples, lenient     B1: the best fixed prompt, strict
 
-No method is run and no test item is read, so a task can be chosen here before anything is fitted on it. B1 is chosen and
-measured on the same dev items, which makes it larger and the gap smaller. Each task of the preset is one row, written to
-<root>/headroom/<checkpoint>.json as soon as it is measured.
+No method is run and no test item is read, so a task can be chosen here before anything is fitted on it. B1 is chosen
+and measured on the same dev items, which makes it larger and the gap smaller. Each task of the preset is one row,
+written to <root>/headroom/<checkpoint>.json as soon as it is measured.
 """
 
 from __future__ import annotations
@@ -132,6 +132,6 @@ def line(row: Headroom) -> str:
     c1 = f"refused ({row.refused})" if row.c1 is None else f"{row.c1:.1%}"
     gap = "–" if row.gap is None else f"{100 * row.gap:+.1f} points"
     return (
-        f"{row.task}: bare {row.prompts['bare'].strict:.1%}, best {row.best} {best.strict:.1%} ({best.tokens:.0f} tokens, "
-        f"{best.ended:.0%} ended), C1 {c1} at k={row.k} (any right answer {row.raw:.1%}), gap {gap}"
+        f"{row.task}: bare {row.prompts['bare'].strict:.1%}, best {row.best} {best.strict:.1%} "
+        f"({best.tokens:.0f} tokens, {best.ended:.0%} ended), C1 {c1} at k={row.k} (right {row.raw:.1%}), gap {gap}"
     )
