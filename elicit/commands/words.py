@@ -24,6 +24,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit calibrate simulated=true                         coverage and false positives of the statistics, simulated
   elicit calibrate [seeds=1,2,3]                          fits on the model organisms: power and false elicitation
   elicit contamination model=... task=... [eval.limit=N]  has this base seen the evaluation items?
+  elicit headroom experiment=headroom model=...           which tasks leave this base something to elicit? (dev only)
   elicit lens GROUP [NAME ...] [run=true text=FILE]       analyse traces: validity, commitment, causality, ...
   elicit workspace [group=NAME save=true]                 a wandb workspace for comparing, as JSON or saved
   elicit completion bash|zsh|fish                         a script that completes these commands in your shell
@@ -53,6 +54,7 @@ WORDS: dict[str, str] = {
     "escalate": "escalate:escalate",
     "calibrate": "calibrate:calibrate",
     "contamination": "contamination:contamination",
+    "headroom": "headroom:headroom",
     "completion": "completion:completion",
     "workspace": "workspace:workspace",
 }

@@ -127,14 +127,18 @@ class Bench:
         """Items of everything in the store that may need a grade: other comparisons share it, with other limits."""
         return {item.id: item for item in (*self.task.items("test"), *self.task.items("dev"))}
 
-    def best_prompt(self, policy: Policy, what: str) -> str:
-        """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""
+    def prompts_on_dev(self, policy: Policy, what: str) -> dict[str, Measures]:
+        """A policy under every fixed prompt, measured on dev."""
         on_dev: dict[str, Measures] = {}
         for name, prompt in self.prompts.items():
             prompted = policy.with_prompt(prompt)
             folders = self.measured(f"{what}, prompt {name} on dev", prompted, self.dev, self.plan.prompt_n)
             on_dev[name] = measure(*folders, self.dev)
-        return choose_b1(on_dev)
+        return on_dev
+
+    def best_prompt(self, policy: Policy, what: str) -> str:
+        """The fixed prompt under which a policy has the best strict dev accuracy: B1's of the base, a method's own."""
+        return choose_b1(self.prompts_on_dev(policy, what))
 
     @property
     def choice_bits(self) -> int:
