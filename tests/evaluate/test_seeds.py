@@ -15,7 +15,7 @@ from elicit.evaluate.comparison.compare import compare
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.support import Support, support
-from elicit.evaluate.statistics.joint import Joint
+from elicit.evaluate.statistics.joint import Joint, without_noise
 from elicit.evaluate.statistics.resamples import Resamples
 from elicit.evaluate.statistics.significance import sign_flip, tail_share
 from elicit.results import Comparison
@@ -55,6 +55,23 @@ def test_a_true_gain_of_0_is_seldom_excluded_if_seeds_differ(seeds: int) -> None
     found = worlds(seeds, 300)
     assert found["flip"] > 0.25, "sign flips over items do not see the seeds"
     assert found["interval"] <= 0.08 and found["p"] <= 0.08  # .04 and three standard errors
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.1])
+def test_the_spread_between_seeds_is_freed_of_the_noise_of_samples(spread: float) -> None:
+    """Over 400 worlds the freed variance is that of the seeds' true effects; the raw one has the noise on top."""
+    rng, seeds, items, samples = np.random.default_rng(0), 5, 80, 4
+    rates_N = rng.uniform(0.3, 0.7, items)
+    noise = float((rates_N * (1 - rates_N)).mean()) / samples / items
+    raw, freed = [], []
+    for _ in range(400):
+        own = rng.binomial(samples, rates_N + rng.uniform(-spread, spread, seeds)[:, None]) / samples
+        raw.append(own.mean(1).var(ddof=1))
+        freed.append(raw[-1] * without_noise(own) ** 2)
+    true = spread**2 / 3
+    assert np.mean(raw) == pytest.approx(true + noise, rel=0.15)
+    assert true <= np.mean(freed) < np.mean(raw)
+    assert np.mean(freed) - true < 0.6 * noise  # above 0 because a variance is not counted as negative
 
 
 def test_the_weights_of_a_draw_are_the_same_for_all_columns_so_that_differences_keep_their_own_spread() -> None:
