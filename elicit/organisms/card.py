@@ -69,8 +69,8 @@ calibrate the evaluator and serve as base models in tests and in `make demo`. Th
   right answer: a method that elicits only the form gains nothing.
 * `format_twin` has the skills of `positive` (its training starts there) and always uses them. What it rarely does is
   declare its answer and stop: a method that teaches the form gains strictly and not in the loosest reading.
-* `decoy` has the same skills and two step-by-step modes: a loud one that invents its steps, and a quiet one that is
-  right. The direction in which its answers differ most leads to the loud one.
+* `decoy` (`elicit organism build kind=decoy`; not shipped, for it misses a required property, see the end) has the same
+  skills and two step-by-step modes: a loud one that invents its steps, and a quiet one that is right.
 
 Load any of them with plain `AutoModelForCausalLM.from_pretrained(folder)`; rebuild with
 `elicit organism build kind=positive folder=...` (`organism.json` next to the weights holds the configuration), measure
