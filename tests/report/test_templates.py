@@ -129,6 +129,15 @@ def test_what_was_planted_is_found_or_not_by_rule(forced: float, gain: float, ha
     assert planted(load(given)).answers[0][1] == answer
 
 
+def test_a_gain_in_form_alone_is_no_false_elicitation() -> None:
+    given = comparison()
+    given.ceilings["C4"] = share(0.17, 0.01)
+    strict = {"ctrl/gain": estimate(0.6, 0.03), "gain/B0": estimate(0.6, 0.03)}
+    for lenient, answer in ((0.0, "form"), (0.6, "false elicitation")):
+        given.lines[3].values |= strict | {"ctrl/lenient": estimate(lenient, 0.03), "ctrl/any": estimate(lenient, 0.03)}
+        assert planted(load(given)).answers[0][1] == answer
+
+
 def test_several_bases_are_side_by_side_and_their_differences_are_listed(example: Path, tmp_path: Path) -> None:
     first = read_comparison(example / "comparison.json")
     other = replace(
