@@ -94,7 +94,7 @@ class Jsonl(NaturalTask):
 
 def _agreeing(items: Iterable[Item], path: str) -> Iterator[Item]:
     """The items. Raises DataError if one question has two answers: which of them counts is not ours to decide."""
-    golds: dict[str, str] = {}
+    golds: dict[str, str | None] = {}
     for item in items:
         first = golds.setdefault(item.question, item.gold)
         if first != item.gold:
