@@ -27,9 +27,10 @@ from elicit.errors import DataError, StageError, system_fault
 from elicit.reading import parse_json, parse_yaml, read_json, read_jsonl, read_record, read_text, read_yaml, record
 
 __all__ = [
-    "check_fingerprint", "clear_stage", "content_hash", "file_hash", "fingerprint", "locked", "parse_json", "parse_yaml",
-    "read_json", "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml", "record", "remove_tree",
-    "replacing", "seed_of", "shards", "verified", "write_json", "write_rows", "write_text",
+    "check_fingerprint", "clear_stage", "content_hash", "file_hash", "fingerprint", "locked", "parse_json",
+    "parse_yaml", "read_json", "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml",
+    "record", "remove_tree", "replacing", "seed_of", "shards", "verified", "write_json", "write_rows",
+    "write_text",
 ]  # fmt: skip
 
 
