@@ -94,7 +94,7 @@ def segment(name: str, label: str) -> str:
         raise ConfigError(f"{label}={name!r}: empty; it becomes the name of a folder, such as {label}=demo")
     if len(encoded := name.encode("utf-8", "surrogatepass")) > SEGMENT_BYTES:
         raise ConfigError(
-            f"{label}={name[:24]!r}...: {len(encoded)} bytes, at most {SEGMENT_BYTES} make a folder's name"
+            f"{label}={name[:24]!r}...: {len(encoded)} bytes, at most {SEGMENT_BYTES}: choose a shorter one"
         )
     if name[0] in ".~-" or name != name.strip() or any(c in "/\\" or not c.isprintable() for c in name):
         raise ConfigError(

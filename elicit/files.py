@@ -27,9 +27,10 @@ from elicit.errors import DataError, StageError, system_fault
 from elicit.reading import parse_json, parse_yaml, read_json, read_jsonl, read_record, read_text, read_yaml, record
 
 __all__ = [
-    "check_fingerprint", "content_hash", "file_hash", "fingerprint", "locked", "parse_json", "parse_yaml", "read_json",
-    "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml", "record", "remove_tree",
-    "replacing", "seed_of", "shards", "verified", "write_json", "write_rows", "write_text",
+    "check_fingerprint", "clear_stage", "content_hash", "file_hash", "fingerprint", "locked", "parse_json",
+    "parse_yaml", "read_json", "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml",
+    "record", "remove_tree", "replacing", "seed_of", "shards", "verified", "write_json", "write_rows",
+    "write_text",
 ]  # fmt: skip
 
 
@@ -195,6 +196,18 @@ def check_fingerprint(folder: Path, now: dict[str, str], redo: str) -> bool:
     else:
         write_json(begun, now)
     return (Path(folder) / "manifest.json").exists()
+
+
+def clear_stage(folder: Path) -> None:
+    """Remove the files that a stage writes, if the folder has its fingerprint, and nothing else.
+
+    The folder's name may come from a file that a stranger wrote, so it is no permission to remove a tree.
+    """
+    if not (Path(folder) / "fingerprint.json").exists():
+        return
+    for name in ("shard-*.parquet", "manifest.json", "fingerprint.json"):
+        for path in Path(folder).glob(name):
+            path.unlink()
 
 
 def remove_tree(folder: Path) -> None:

@@ -183,3 +183,14 @@ def test_a_configuration_is_composed_inside_a_running_hydra_application() -> Non
         with pytest.raises(ConfigError):
             compose(["~nothing"])
         assert GlobalHydra.instance().hydra is application
+
+
+def test_a_glob_of_a_sweep_takes_the_choices_that_match() -> None:
+    jobs = sweep_jobs(["method=glob(rl*)", "model=organism", "task=chain"])
+    wanted = [f"method={name}" for name in choices("method") if name.startswith("rl")]
+    assert wanted and [job[0] for job in jobs] == wanted
+
+
+@pytest.mark.parametrize("path", ["~/mine.jsonl", "data/epoch=9.jsonl", "data/größe.jsonl", "a b/x.jsonl"])
+def test_paths_need_no_quotes_for_the_grammar_of_overrides(path: str) -> None:
+    assert compose(["model=organism", "task=jsonl", f"task.path={path}"])["task"]["path"] == path

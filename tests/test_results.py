@@ -58,7 +58,7 @@ def test_another_schema_and_a_wrong_shape_are_refused_with_their_place(tmp_path:
     path = tmp_path / "comparison.json"
     for content, part in (
         ({"schema": 3}, "schema 3"),
-        ([], "schema 'list'"),
+        ([], "expected an object"),
         ({"schema": SCHEMA, "group": 4}, "group=4"),
         ({"schema": 1, "policies": []}, "no policies"),
         ({"schema": 1, "policies": [{"id": "a"}]}, "policy 0 has no name, role, acc"),

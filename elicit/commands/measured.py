@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from elicit.console import Console
 from elicit.errors import DataError
 from elicit.evaluate.entry import Entry
 from elicit.experiment.run_folder import RunFolder, find_run
+from elicit.files import clear_stage
 
 if TYPE_CHECKING:
     from elicit.evaluate.comparison.inputs import Inputs
@@ -67,7 +67,7 @@ def score(words: list[str]) -> int:
         if entry.at_one is not None:
             folders.setdefault(entry.at_one, (f"{entry.name} at T=1", SampleFolder(entry.at_one).sibling("grades")))
     for samples, (what, grades) in folders.items():
-        shutil.rmtree(grades, ignore_errors=True)
+        clear_stage(grades)
         console.say(f"grading {what}")
         grade_samples(samples, settings.task, items, grades, settings.eval.workers)
     return _finish(saved.folder, saved.entries, saved.inputs, settings, given, console)

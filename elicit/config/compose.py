@@ -177,6 +177,7 @@ def with_arm(value: Settings) -> Settings:
 def sweep_jobs(overrides: Sequence[str], composer: Composer | None = None) -> list[list[str]]:
     """The cartesian product of all comma-separated (or range, choice) values and of the axes of `sweep=NAME`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
     from hydra.errors import HydraException
 
     overrides = [_quoted(override) for override in overrides]
@@ -186,6 +187,9 @@ def sweep_jobs(overrides: Sequence[str], composer: Composer | None = None) -> li
         if override.is_sweep_override():
             key = text.split("=", 1)[0]
             try:
+                if isinstance(pattern := override.value(), Glob):
+                    axes.append([f"{key}={name}" for name in _matching(key, pattern)])
+                    continue
                 axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
             except (HydraException, ValueError) as fault:
                 raise ConfigError(f"{text}: {_first_lines(fault)}; write the values out: {key}=a,b") from None
@@ -194,6 +198,15 @@ def sweep_jobs(overrides: Sequence[str], composer: Composer | None = None) -> li
     composer = composer or Composer()
     jobs = [list(job) for job in itertools.product(*axes)]
     return [[*axis, *job] for job in jobs for axis in _declared_axes(composer.node(job).get("sweep"))]
+
+
+def _matching(group: str, pattern: Any) -> list[str]:
+    """The choices of a group that `glob(...)` matches. Raises ConfigError if there is none."""
+    names: list[str] = pattern.filter(sorted(choices(group)))
+    if not names:
+        wanted = ", ".join(pattern.include)
+        raise ConfigError(f"{group}=glob({wanted}): it matches no choice; {near(wanted, choices(group))}")
+    return names
 
 
 def _declared_axes(sweep: Any) -> Iterator[list[str]]:
