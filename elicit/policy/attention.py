@@ -81,7 +81,7 @@ def grouped_decode(model: nn.Module) -> Iterator[None]:
 
 def _switchable(model: Any) -> list[Any]:
     """The configs that the model's grouped attention layers read, each once; none if it can't be switched safely."""
-    body = getattr(model, model.base_model_prefix, model)
+    body = getattr(model, getattr(model, "base_model_prefix", ""), model)
     if not hasattr(sys.modules[type(body).__module__], "create_causal_mask"):
         return []  # a class that builds its masks itself may compare the name of its attention with "sdpa"
     layers = [module for module in model.modules() if getattr(module, "num_key_value_groups", 1) > 1]

@@ -108,9 +108,9 @@ def tabulate_measures(
     task: Task,
     config: CompareConfig,
     checkpoint: Mapping[str, Any],
-    chosen: Sequence[Metric] = metrics.METRICS,
+    chosen: Sequence[Metric] | None = None,
 ) -> Table:
-    """`tabulate` of given measures, for these metrics: a simulation has no folders."""
+    """`tabulate` of given measures, for these metrics (None: all): a simulation has no folders."""
     # 1) the items on which every policy has a graded sample
     known_N = np.all([np.isfinite(accuracy(m, "lenient")) for m in measured], axis=0)
     if not known_N.any():
@@ -136,7 +136,7 @@ def tabulate_measures(
     )
     table.c1 = _c1(table)
     # 3) the columns of all metrics under the same resampled clusters
-    for metric in chosen:
+    for metric in metrics.METRICS if chosen is None else chosen:
         metric.add(table)
     table.joint.solve()
     return table

@@ -14,10 +14,10 @@ from elicit.evaluate.metrics.table import Arm, Table
 from elicit.results import Estimate, Line, Member
 
 
-def lines_of(table: Table, chosen: Sequence[Metric] = metrics.METRICS) -> list[Line]:
-    """All lines, in the order of the arms, filled by these metrics. The table's bootstrap has to be solved."""
+def lines_of(table: Table, chosen: Sequence[Metric] | None = None) -> list[Line]:
+    """All lines, in the order of the arms, by these metrics (None: all). The table's bootstrap has to be solved."""
     filled = [(arm, _identity(table, arm)) for arm in table.arms]
-    for metric in chosen:
+    for metric in metrics.METRICS if chosen is None else chosen:
         metric.report(table, filled)
     return [line for _, line in filled]
 

@@ -101,7 +101,6 @@ class PlantedTask:
             "key": PromptFormat("key", "key {question} good"),
         }
     )
-    keys: dict[str, PromptFormat] = field(default_factory=dict)
     stop: StopRules = field(default_factory=lambda: StopRules(strings=(), max_new_tokens=6))
 
     def splits(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def chain(text: str, gap: float, finish: str = "eos", elsewhere: float | None = 
         at = text.index(answer)
         gaps = [gap if at <= place < at + len(answer) else elsewhere for place in range(len(text))]
     n = len(text)
-    return Chain([1] * n, [-0.1] * n, gaps, [1.0] * n, [0.0] * n, finish, text)
+    return Chain([1] * n, [-0.1] * n, gaps, [1.0] * n, [0.0] * n, finish, text, [1.0] * n)
 
 
 def elected(strategy, chains) -> str:
