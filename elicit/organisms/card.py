@@ -6,7 +6,6 @@ not know: models.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,5 +111,5 @@ def truth_table(folder: Path = CHECKPOINTS) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.1f}" if value > 1 else f"{value:.2f}"
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if value > 1 else f"{value:.2f}"

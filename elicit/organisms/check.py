@@ -5,6 +5,7 @@ What this module does not know: what is measured (`measure*.py`) and what is req
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -50,7 +51,10 @@ def check_organisms(
         for name, task in tasks.items():
             rows[name] = measure_family(kind, checkpoint, task, problems)
             say(f"{kind}/{name}: {rows[name]}")
-        table["rows"][kind], table["problems"][kind] = rows, problems
+        known = {
+            n: {key: None if math.isnan(value) else value for key, value in row.items()} for n, row in rows.items()
+        }
+        table["rows"][kind], table["problems"][kind] = known, problems  # JSON has no NaN
         write_json(file, table)
         out += properties(kind, rows)
     return out

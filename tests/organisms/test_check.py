@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from elicit.organisms.card import COLUMNS, render_card
@@ -65,7 +63,7 @@ def test_a_twin_that_reasons_when_forced_fails() -> None:
 
 
 def test_the_card_shows_each_measured_figure_and_no_figure_for_the_unknown() -> None:
-    rows = {"positive": {"chain": GOOD | {"valid_given_right": math.nan}}}
+    rows = {"positive": {"chain": GOOD | {"valid_given_right": None}}}
     card = render_card({"problems": {"positive": 7}, "rows": rows})
     line = next(line for line in card.splitlines() if line.startswith("| chain"))
     assert "positive (7 test problems" in card and line.count("|") == len(COLUMNS) + 3
