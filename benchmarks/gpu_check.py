@@ -92,7 +92,8 @@ def sample(policy: Policy, rows: int, length: int) -> dict[str, float]:
     began = synchronised()
     tokens = sum(len(path.token_ids) for path in loop.run(jobs, PickRule(), StopRules(max_new_tokens=length)))
     seconds = synchronised() - began
-    needed = estimate(model, 0, 0, 2 * length, rows, False, policy.checkpoint.dtype)
+    dtype = policy.checkpoint.dtype
+    needed = estimate(model, 0, micro_batch=0, tokens=2 * length, rows=rows, checkpointing=False, dtype=dtype)
     logits = 3 * 4 * rows * int(layers.text_config(model).vocab_size)
     return {
         "rows": rows, "tokens": tokens, "tokens_per_second": tokens / seconds, "peak_gb": peak_gb(device),
