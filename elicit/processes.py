@@ -80,8 +80,9 @@ def signals_as_interrupts() -> Iterator[list[int]]:
     def handle(number: int, frame: FrameType | None) -> None:
         received.append(number)
         handler = signal.getsignal(signal.SIGINT)
-        if callable(handler):
-            handler(signal.SIGINT, frame)
+        if not callable(handler):  # a shell starts background jobs with SIGINT ignored; SIGTERM has to end them
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
 
     before = {}
     for number in (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ():

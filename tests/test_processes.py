@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,25 @@ sys.stdin.read()
 """
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """The handlers of a foreground process, whatever started the tests: nohup ignores SIGHUP, a shell's & SIGINT."""
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("ignored", [False, True])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_command_with_its_own_exit_code(
-    number: int, code: int, monkeypatch: pytest.MonkeyPatch
+    number: int, code: int, ignored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if ignored and number != signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def interrupted(arguments: list[str]) -> int:
         os.kill(os.getpid(), number)
         time.sleep(60)
