@@ -72,6 +72,9 @@ def test_work_adds_up_and_a_trained_row_counts_as_its_passes() -> None:
 
 def test_a_plan_names_the_methods_whose_work_is_not_known(demo: ComparisonPlan, tmp_path: Path) -> None:
     class Stated(MethodBase):
+        def fit(self, *_: object) -> None:
+            raise AssertionError("a plan fits nothing")
+
         def work(self, items: int, tokens: float) -> Work | None:
             return Work(items, tokens) if tokens > 20 else None  # the organism's completions take 15
 

@@ -39,7 +39,7 @@ class Manifest(TypedDict, total=False):
     """Types of the keys of manifest.json that commands rely on; a folder that is only planned lacks the later ones."""
 
     status: Literal["planned", "fitted", "done", "failed", "interrupted"]
-    role: Literal["method", "placebo", "rival", "base"]
+    role: Literal["method", "placebo", "rival", "base", "ceiling"]
     name: str
     method: str | None
     parent: str | None
