@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from elicit.organisms.corpus import REGISTERS
+from elicit.organisms.probe import first_token_mass
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.decoding import REGIMES, Loop, Outcome, PathJob, PickRule, Regime, Request, StrategyBase
 from elicit.policy.policy import BARE, Policy
@@ -72,7 +72,9 @@ def measure_modes(policy: Policy, task: Task, items: Sequence[Item], more: Seque
     strays = Policy(policy.checkpoint, (StrayFirst(opener_ids),), BARE)
     row["traced_stray"] = accuracy(strays, task, items, greedy, 1)["traced"]
     for name, prompt in (("untagged", BARE), ("key", tagged("key")), ("anti", tagged("anti"))):
-        row[f"mass_{name}"] = first_token_mass(policy.checkpoint, prompt, items, opener_ids)
+        row[f"mass_{name}"] = first_token_mass(
+            policy.checkpoint.model, asked(policy.checkpoint, prompt, items), opener_ids
+        )
     return row
 
 
@@ -108,17 +110,9 @@ def accuracy(policy: Policy, task: Task, items: Sequence[Item], regime: Regime, 
     }
 
 
-@torch.no_grad()
-def first_token_mass(
-    checkpoint: Checkpoint, prompt: PromptFormat, items: Sequence[Item], token_ids: Sequence[int]
-) -> float:
-    """Mean probability of `token_ids` as first token."""
-    masses = []
-    for item in items:
-        ids = torch.tensor([checkpoint.encode(prompt.render(item.question))], device=checkpoint.device)
-        logits_V = checkpoint.model(input_ids=ids).logits[0, -1]
-        masses.append(logits_V.float().softmax(-1)[list(token_ids)].sum().item())
-    return mean(masses)
+def asked(checkpoint: Checkpoint, prompt: PromptFormat, items: Sequence[Item]) -> list[list[int]]:
+    """Token ids of the items' questions in a prompt."""
+    return [checkpoint.encode(prompt.render(item.question)) for item in items]
 
 
 def opener_id(checkpoint: Checkpoint, opener: str) -> int:

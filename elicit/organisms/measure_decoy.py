@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 
 from elicit.organisms.decoy import LOUD_OPENER
-from elicit.organisms.measure import FORCED, accuracy, first_token_mass, mean, opener_id, tagged
+from elicit.organisms.measure import FORCED, accuracy, asked, opener_id, tagged
+from elicit.organisms.probe import first_token_mass
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import BARE, Policy
@@ -40,7 +41,9 @@ def measure_decoy(policy: Policy, task: Task, items: Sequence[Item], n: int) -> 
         row |= {f"{mode}_accuracy": measured["strict"], f"{mode}_tokens": measured["tokens"]}
     for mode, ids in openers.items():
         for name, prompt in (("untagged", BARE), ("key", tagged("key")), ("loud_key", tagged("mid"))):
-            row[f"{mode}_mass_{name}"] = first_token_mass(policy.checkpoint, prompt, items, ids)
+            row[f"{mode}_mass_{name}"] = first_token_mass(
+                policy.checkpoint.model, asked(policy.checkpoint, prompt, items), ids
+            )
     pages = own_pages(policy, task, items, n)
     for mode, ids in openers.items():
         row |= {f"{mode}_mass_after_{page}": mass for page, mass in masses_after(policy, pages, openers, ids).items()}
@@ -61,14 +64,11 @@ def masses_after(
 ) -> dict[str, float]:
     """By the mode of the page in front: mean probability of `token_ids` as first token of the next answer."""
     rows, *_ = in_context_rows(policy, pages)
-    masses: dict[str, list[float]] = {"loud": [], "quiet": [], "direct": []}
+    after: dict[str, list[list[int]]] = {"loud": [], "quiet": [], "direct": []}
     for page, row in zip(pages, rows, strict=True):
         mode = next((name for name, ids in openers.items() if page.token_ids[0] in ids), "direct")
-        if len(masses[mode]) < 100:
-            ids_1_T = torch.tensor([row], device=policy.checkpoint.device)
-            probabilities_V = policy.checkpoint.model(input_ids=ids_1_T).logits[0, -1].float().softmax(-1)
-            masses[mode].append(probabilities_V[list(token_ids)].sum().item())
-    return {mode: mean(values) for mode, values in masses.items()}
+        after[mode].append(list(row))
+    return {mode: first_token_mass(policy.checkpoint.model, rows[:100], token_ids) for mode, rows in after.items()}
 
 
 def loudest(policy: Policy, task: Task, items: Sequence[Item], pages: Sequence[Completion]) -> dict[str, float]:

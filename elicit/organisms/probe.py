@@ -7,6 +7,7 @@ no grader); the table of the data card is measured by `check.py`.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -48,9 +49,9 @@ def _exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: 
 
 @torch.no_grad()
 def first_token_mass(model: PreTrainedModel, prompts: Sequence[Sequence[int]], token_ids: Sequence[int]) -> float:
-    """Mean over prompts (token ids) of the probability that the next token is one of `token_ids`."""
+    """Mean over prompts (token ids) of the probability that the next token is one of `token_ids`; NaN without prompts."""
     masses = []
     for prompt in prompts:
         logits_V = model(input_ids=torch.tensor([list(prompt)], device=model.device)).logits[0, -1]
         masses.append(logits_V.float().softmax(-1)[list(token_ids)].sum().item())
-    return sum(masses) / len(masses)
+    return sum(masses) / len(masses) if masses else math.nan

@@ -23,19 +23,18 @@ import torch
 
 from elicit.errors import MethodError
 from elicit.policy import layers
-from elicit.sampling.loop.step_loop import SLOTS
+from elicit.sampling.loop.step_loop import CACHE_SHARE, CPU_CACHE, most_rows
 from elicit.training.rl.settings import GRPOSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from elicit.policy.checkpoint import Checkpoint
+    from elicit.training.sft.sft import SftConfig
 
 GB = 1e9
 TILE = 512
 """tokens whose logits are computed at a time"""
-CPU_CACHE, CACHE_SHARE = 2 * 2**30, 0.6
-"""keys and values that the step loop keeps at most: bytes on a CPU, else the share of the memory next to the weights"""
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def estimate_rl(
     """The same for a policy gradient: the step loop bounds its rows and its cache, `generate` draws a whole batch."""
     rows, limit = settings.batch, None
     if settings.rollouts != "generate":
-        rows = min(rows, SLOTS.get(device.type, 256))
+        rows = min(rows, most_rows(device))
         memory = available(device)
         if device.type == "cpu":
             limit = CPU_CACHE
@@ -138,6 +137,19 @@ def estimate_rl(
         dtype=dtype,
         vectors=vectors,
         cache_limit=limit,
+    )
+
+
+def estimate_sft(model: PreTrainedModel, settings: SftConfig, trained: int, tokens: int, dtype: torch.dtype) -> Memory:
+    """The same for training on given rows: no rollouts are drawn."""
+    return estimate(
+        model,
+        trained,
+        micro_batch=settings.micro_rows,
+        tokens=tokens,
+        rows=0,
+        checkpointing=settings.gradient_checkpointing,
+        dtype=dtype,
     )
 
 

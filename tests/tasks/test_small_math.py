@@ -61,7 +61,7 @@ def test_the_larger_decimal_is_the_larger_fraction_and_not_the_longer_string():
 @pytest.mark.parametrize(("family", "stories"), [("one_step", ONE_STEP), ("two_step", TWO_STEP)])
 def test_every_story_is_drawn_and_its_solution_is_right_and_uses_its_numbers(family, stories):
     task = SmallMath(family=family, n_train=600, n_dev=20, n_test=20)
-    told = [re.compile(re.sub(r"\\\{\w+\\\}", r"[\\w]+", re.escape(story.text))) for story in stories]
+    patterns = [re.compile(re.sub(r"\\\{\w+\\\}", r"[\\w]+", re.escape(story.text))) for story in stories]
     counts = [0] * len(stories)
     for item in task.items("train"):
         for step in item.facts["steps"]:
@@ -70,7 +70,7 @@ def test_every_story_is_drawn_and_its_solution_is_right_and_uses_its_numbers(fam
         assert item.facts["steps"][-1].endswith(f" = {item.gold}.") and int(item.gold) > 0
         used = set(re.findall(r"\d+", " ".join(item.facts["steps"])))
         assert set(re.findall(r"\d+", item.question)) <= used
-        counts = [n + bool(pattern.fullmatch(item.question)) for n, pattern in zip(counts, told, strict=True)]
+        counts = [n + bool(pattern.fullmatch(item.question)) for n, pattern in zip(counts, patterns, strict=True)]
     assert min(counts) > 600 / len(stories) / 3
 
 

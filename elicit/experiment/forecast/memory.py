@@ -18,8 +18,8 @@ import torch
 
 from elicit.policy.checkpoint import placement
 from elicit.policy.layers import blocks, text_config, width
-from elicit.sampling.loop.step_loop import SLOTS
-from elicit.training.memory import CPU_CACHE, GB, Memory, estimate, estimate_rl
+from elicit.sampling.loop.step_loop import CPU_CACHE, most_rows
+from elicit.training.memory import GB, Memory, estimate, estimate_rl, estimate_sft
 from elicit.training.rl.settings import GRPOSettings
 from elicit.training.sft.sft import SftConfig
 from elicit.training.trainable import Lora
@@ -78,7 +78,7 @@ def limit_of(chosen: Settings, method: Any = None) -> int:
 
 def _sampling(model: Any, chosen: Settings, device: torch.device, dtype: torch.dtype) -> tuple[Memory, int]:
     """(weights and cache, bytes of one step's logits)."""
-    tokens, rows = _tokens(limit_of(chosen)), SLOTS.get(device.type, 256)
+    tokens, rows = _tokens(limit_of(chosen)), most_rows(device)
     limit = CPU_CACHE if device.type == "cpu" else None
     whole = estimate(
         model, 0, micro_batch=0, tokens=tokens, rows=rows, checkpointing=False, dtype=dtype, cache_limit=limit
@@ -98,15 +98,7 @@ def _fit(model: Any, chosen: Settings, device: torch.device, dtype: torch.dtype)
     if isinstance(sft, SftConfig):  # a float32 copy is trained next to the model
         tokens = min(sft.max_tokens, _tokens(limit_of(chosen)))
         trained = _trained(model, sft.update, sft)
-        copy = estimate(
-            model,
-            trained,
-            micro_batch=sft.micro_rows,
-            tokens=tokens,
-            rows=0,
-            checkpointing=sft.gradient_checkpointing,
-            dtype=torch.float32,
-        )
+        copy = estimate_sft(model, sft, trained, tokens, torch.float32)
         return replace(copy, weights=copy.weights // 4 * dtype.itemsize, masters=copy.weights)
     return None
 

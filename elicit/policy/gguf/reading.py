@@ -21,7 +21,7 @@ from itertools import pairwise
 from elicit.policy.gguf.vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, Vocabulary
 
 APOSTROPHE = "sdmtrevlSDMTREVL"
-"""letters of the English contractions stand for themselves; other letters are L, numbers N, blanks B, the rest P"""
+"""letters of the English contractions are kept; other letters are L, numbers N, blanks B, the rest P"""
 _LETTER, _NUMBER, _OTHER, _SPACE = f"[L{APOSTROPHE}]", "N", "[P']", r"[B \r\n]"
 _SPACES = rf"{_SPACE}+(?!{_LETTER}|{_NUMBER}|{_OTHER})|{_SPACE}+"
 _GPT2 = rf"'(?:s|t|re|ve|m|ll|d)| ?{_LETTER}+| ?{_NUMBER}+| ?{_OTHER}+|{_SPACES}"
@@ -128,7 +128,7 @@ def _joined(pieces: list[str], rank: Callable[[str, str], float | None]) -> list
 
 
 def _printable() -> dict[int, str]:
-    """GPT-2's table: printable Latin-1 bytes stand for themselves, the others for characters from 256 on."""
+    """GPT-2's table: printable Latin-1 bytes are kept, the others become characters from 256 on."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     return {byte: chr(byte) for byte in plain} | {byte: chr(256 + place) for place, byte in enumerate(others)}

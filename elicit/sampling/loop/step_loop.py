@@ -29,6 +29,8 @@ from elicit.tasks.task import StopRules
 
 SLOTS = {"cpu": 128}
 """most rows at once, by kind of device; other kinds: 256"""
+CPU_CACHE, CACHE_SHARE = 2 * 2**30, 0.6
+"""keys and values that are kept at most: bytes on a CPU, on CUDA the share of the memory that is free"""
 CHECK_EVERY = {"cpu": 1}
 """tokens between stop tests; other kinds: 8"""
 
@@ -63,7 +65,7 @@ class StepLoop:
         self.model, self.tokenizer, self.eos_ids = model, tokenizer, frozenset(eos_ids)
         self.call = ForwardCall(model)
         kind = self.call.device.type
-        self.slots = slots or SLOTS.get(kind, 256)
+        self.slots = slots or most_rows(self.call.device)
         self.check_every = check_every or CHECK_EVERY.get(kind, 8)
         self.progress = progress
         memory = cache_bytes or _memory(self.call.device)
@@ -143,8 +145,13 @@ class StepLoop:
             )
 
 
+def most_rows(device: torch.device) -> int:
+    """Rows that are sampled together on a device, at most."""
+    return SLOTS.get(device.type, 256)
+
+
 def _memory(device: torch.device) -> int:
     """Bytes that keys and values may take."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * 0.6)
-    return 2 * 2**30
+        return int(torch.cuda.mem_get_info(device)[0] * CACHE_SHARE)
+    return CPU_CACHE

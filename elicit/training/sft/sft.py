@@ -127,15 +127,7 @@ def train(
     model, parameters = copy_of(policy), parameters_of(config, seed)
     say(f"sft: {config.update}, {len(encoded)} rows, {steps} steps of {config.batch} rows at {config.rate:g}")
     trained = parameters.size(model)
-    needed = memory.estimate(
-        model,
-        trained,
-        micro_batch=config.micro_rows,
-        tokens=max(lengths),
-        rows=0,
-        checkpointing=config.gradient_checkpointing,
-        dtype=policy.checkpoint.dtype,
-    )
+    needed = memory.estimate_sft(model, config, trained, max(lengths), policy.checkpoint.dtype)
     advice = "use sft.update=lora" if config.update == "full" else "use a smaller base"
     memory.announce(needed, trained, policy.checkpoint, "sft", advice, say)
 
