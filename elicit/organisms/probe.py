@@ -49,7 +49,7 @@ def _exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: 
 
 @torch.no_grad()
 def first_token_mass(model: PreTrainedModel, prompts: Sequence[Sequence[int]], token_ids: Sequence[int]) -> float:
-    """Mean over prompts (token ids) of the probability that the next token is one of `token_ids`; NaN without prompts."""
+    """Mean over prompts (token ids) of the probability that the next token is in `token_ids`; NaN without prompts."""
     masses = []
     for prompt in prompts:
         logits_V = model(input_ids=torch.tensor([list(prompt)], device=model.device)).logits[0, -1]
