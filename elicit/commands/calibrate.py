@@ -1,7 +1,7 @@
 """`elicit calibrate`: do the statistics hold what they promise? On simulated policies, and with fits on the organisms.
 
     elicit calibrate simulated=true [policies=600 nulls=500 root=runs out=FILE]
-    elicit calibrate [seeds=1,2,3 models=organism,organism_twin,organism_form_only experiment=calibration] [overrides]
+    elicit calibrate [seeds=1,2,3 models=organism,... experiment=calibration] [overrides]
 
 Both continue after an interruption: simulations are kept by index, fits and samples as in any run. The first
 needs no checkpoint and no torch.
@@ -17,9 +17,10 @@ from elicit.commands.arguments import ALL, COMMON, Command, Given
 from elicit.console import Console
 from elicit.files import write_json
 
+MODELS = "organism,organism_twin,organism_form_only,organism_format_twin"
 CALIBRATE = Command(
     "calibrate: settings only, such as simulated=true or seeds=1,2,3",
-    {"simulated": "false", "seeds": "1,2,3", "models": "organism,organism_twin,organism_form_only", "out": ""},
+    {"simulated": "false", "seeds": "1,2,3", "models": MODELS, "out": ""},
     names=0,
     overrides=(ALL,),
 )
@@ -51,7 +52,7 @@ def simulated(words: list[str]) -> int:
 
 
 def organisms(given: Given) -> int:
-    """Fits of the experiment's methods, over seeds, on the positive organism and on both twins."""
+    """Fits of the experiment's methods, over seeds, on the positive organism and on those without a latent ability."""
     from elicit.evaluate.calibration import fits
     from elicit.evaluate.statistics.shipped import code_hash
     from elicit.experiment.plan import plan

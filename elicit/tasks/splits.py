@@ -7,7 +7,7 @@ order, the seed or the size. What this module does not know: any task.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from elicit.errors import ConfigError, DataError, near
 from elicit.files import content_hash
 from elicit.records import Item
+
+PATIENCE = 20
 
 
 def share_of(question: str) -> float:
@@ -56,6 +58,29 @@ def without_repeats(items: Iterable[Item], taken: Iterable[Item] = ()) -> list[I
             seen.add(mark)
             out.append(item)
     return out
+
+
+def distinct_items(
+    task: str, split: str, wanted: int, shares: dict[str, float], draw: Callable[[], Item | None]
+) -> list[Item]:
+    """`wanted` generated items of a split, no question twice, in the order in which they were first drawn.
+
+    `draw` gives the next item, or None for one that is no item of the task. Raises ConfigError once the generator seems
+    exhausted: the number of draws in a row that bring nothing new exceeds `PATIENCE` times the number of items so far.
+    """
+    found: dict[str, Item] = {}
+    in_vain = 0
+    while len(found) < wanted:
+        item = draw()
+        in_vain += 1
+        if item is not None and item.question not in found and split_of(item.question, shares) == split:
+            found[item.question] = item
+            in_vain = 0
+        if in_vain > PATIENCE * (len(found) + 200):
+            raise ConfigError(
+                f"task {task}: {wanted} {split} items asked for, {len(found)} exist: lower n_{split}"
+            )
+    return list(found.values())
 
 
 def known_split(split: str, splits: Sequence[str], task: str) -> None:

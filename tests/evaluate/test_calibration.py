@@ -22,6 +22,7 @@ from elicit.evaluate.metrics.accuracy import accuracy
 from elicit.evaluate.metrics.coverage import coverage
 from elicit.evaluate.statistics import shipped
 from elicit.files import read_json, read_jsonl, write_json
+from elicit.results import Estimate
 from tests.evaluate.simulated import SimulatedTask, items, rates, store
 
 SMALL = SimulatedCalibration(policies=6, nulls=2, items=(30,), n=(4,), null_items=30, null_n=4, draws=200)
@@ -170,6 +171,16 @@ def test_every_fit_is_judged_against_the_placebo_of_its_own_seed(tmp_path: Path)
     total = fits.summarise(each)["m"]
     assert total.fits == total.judged == 3 and total.elicits is not None and total.elicits.point == 1.0
     assert total.elicits.lo < 0.6 and total.fraction == pytest.approx(0.5 / 0.7, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("label", "claims"),
+    [("elicits", 1.0), ("elicits, at a price", 1.0), ("above placebo", 1.0), ("format", 0.0), ("prompt as good", 0.0)],
+)
+def test_a_fit_elicits_if_the_label_of_its_row_claims_something_whatever_its_strict_gain(label, claims) -> None:
+    clear = Estimate(0.9, 0.8, 1.0)
+    total = fits.summarise([fits.Fit("m", 1, clear, clear, clear, clear, label)] * 3)["m"]
+    assert total.judged == 3 and total.elicits is not None and total.elicits.point == claims
 
 
 def test_the_word_gathers_the_fits_of_every_organism(

@@ -1,5 +1,6 @@
 """Tasks in words: each proves itself; data sets are found, split without leaks, and refused if broken."""
 
+import itertools
 import json
 import pickle
 from fractions import Fraction
@@ -10,6 +11,7 @@ import yaml
 
 from elicit.errors import ConfigError, DataError
 from elicit.files import content_hash
+from elicit.records import Item
 from elicit.tasks.natural.arithmetic import evaluate, first_error
 from elicit.tasks.natural.bbh import Bbh
 from elicit.tasks.natural.countdown import Countdown
@@ -18,8 +20,8 @@ from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.natural.math import Math
 from elicit.tasks.prompts import LATER
 from elicit.tasks.selfcheck import check
-from elicit.tasks.splits import data_file
-from elicit.tasks.task import PromptFormat
+from elicit.tasks.splits import data_file, distinct_items, split_of
+from elicit.tasks.task import PromptFormat, make_item
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "task"
 
@@ -209,3 +211,18 @@ def test_a_prompt_that_is_added_changes_no_id_of_another():
     assert PromptFormat("bare").id != PromptFormat("bare", chat=True).id
     assert list(Gsm8k().prompts)[-2:] == list(LATER) == ["raw", "chat"]
     assert Gsm8k().prompts["raw"].render("1 + 1?") == "1 + 1?"
+
+
+def test_generated_items_are_distinct_of_their_split_in_order_and_an_exhausted_generator_is_named():
+    shares = {"train": 0.5, "test": 0.5}
+    numbers = itertools.cycle(range(60))
+
+    def draw() -> Item | None:
+        number = next(numbers)
+        return None if number % 3 == 0 else make_item("toy", "train", f"What is {number}?", str(number), None, {})
+
+    own = [n for n in range(60) if n % 3 and split_of(f"What is {n}?", shares) == "train"]
+    found = distinct_items("toy", "train", len(own), shares, draw)
+    assert [int(item.gold) for item in found] == own
+    with pytest.raises(ConfigError, match=rf"toy: 50 train items asked for, {len(own)} exist: lower n_train"):
+        distinct_items("toy", "train", 50, shares, draw)

@@ -96,4 +96,4 @@ def test_wrong_settings_are_named():
     with pytest.raises(ConfigError, match="operands=9"):
         SmallMath(operands=9)
     with pytest.raises(ConfigError, match="train items asked for"):
-        SmallMath(family="compare", largest=10, n_train=20_000).items("train")
+        SmallMath(family="symbols", largest=10, n_train=20_000).items("train")

@@ -1,9 +1,10 @@
 """Fits on the model organisms, one by one: what they recover from a planted ability, and what without one.
 
 A comparison pools the seeds of a method; here every fit is a comparison of its own (base, ceilings, the fit, its
-placebos of the same seed), computed by the ordinary code from the stored samples. A fit *elicits* if its
-control-adjusted gain has its lower 95 % bound above 0: on the positive organism that is power, on the twins it is
-false elicitation. Rates over so few fits are descriptive, and carry their binomial interval. Knows no model.
+placebos of the same seed), computed by the ordinary code from the stored samples. A fit *elicits* if the report's
+label of its row claims something (`nulls.CLAIMS`): on the positive organism that is power, on the twins it is false
+elicitation. On the format twin a method gains strictly, and the label has to say "format". Rates over so few fits are
+descriptive, and carry their binomial interval. Knows no model.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from elicit.errors import DataError
+from elicit.evaluate.calibration.nulls import CLAIMS
 from elicit.evaluate.comparison.compare import tabulate
 from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.statistics.resamples import jeffreys
 from elicit.records import Item
+from elicit.report.rows import TableRow
+from elicit.report.verdict import verdict_label
 from elicit.results import Estimate
 from elicit.tasks.task import Task
 
@@ -39,6 +43,13 @@ class Fit:
     """control-adjusted"""
     fraction: Estimate
     """EF B0/C4"""
+    label: str
+    """the report's label of its row"""
+
+    @property
+    def elicits(self) -> bool:
+        """Whether the label claims something."""
+        return self.label in CLAIMS
 
 
 @dataclass(frozen=True)
@@ -80,12 +91,13 @@ def each_fit(folder: Path, items: Iterable[Item], task: Task) -> list[Fit]:
         placebos = [e for e in fitted if e.role == "placebo" and e.parent == method.name]
         own = [e for e in placebos if e.seed == method.seed] or placebos
         table = tabulate([*rungs, method, *own], ordered, task, config, saved.checkpoint)
-        values = next(line for line in lines_of(table) if line.role == "method").values
+        line = next(line for line in lines_of(table) if line.role == "method")
+        values, label = line.values, verdict_label(TableRow(line, line.name, "Methods", 0, "method"))
         no_c4 = Estimate(refused="no C4")
         fits.append(
             Fit(
                 method.name, method.seed, values["acc/strict"], values["gain/B0"], values["ctrl/gain"],
-                values.get("ef/B0/C4", no_c4),
+                values.get("ef/B0/C4", no_c4), label,
             )
         )  # fmt: skip
     return fits
@@ -100,10 +112,10 @@ def summarise(fits: Sequence[Fit]) -> dict[str, Total]:
 
 
 def _total(fits: Sequence[Fit]) -> Total:
-    judged = [fit.ctrl for fit in fits if fit.ctrl.refused is None]
+    judged = [fit for fit in fits if fit.ctrl.refused is None]
     elicits = None
     if judged:
-        interval = jeffreys(sum((gain.lo or 0.0) > 0 for gain in judged) / len(judged), len(judged))
+        interval = jeffreys(sum(fit.elicits for fit in judged) / len(judged), len(judged))
         elicits = Share(*(interval.bounds or (0.0, 0.0, 1.0)), of=len(judged))
     return Total(
         fits=len(fits),

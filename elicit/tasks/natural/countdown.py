@@ -23,7 +23,7 @@ from elicit.tasks.grading import declaration, extract
 from elicit.tasks.natural.arithmetic import SIGNS, evaluate
 from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.prompts import natural_prompts
-from elicit.tasks.splits import split_of
+from elicit.tasks.splits import distinct_items
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, make_item
 
 _EXPRESSION = re.compile(r"[\d(][\d\s()+*/-]*[\d)]")
@@ -79,14 +79,7 @@ class Countdown(NaturalTask):
 
     def _generate(self, split: str, wanted: int) -> list[Item]:
         rng = random.Random(seed_of("elicit.tasks.countdown", self.count, split, self.generator_seed))
-        items: dict[str, Item] = {}
-        for _ in range(400 * wanted + 1):
-            if len(items) == wanted:
-                return list(items.values())
-            item = self._draw(rng, split)
-            if item is not None and split_of(item.question, _SHARES) == split:
-                items.setdefault(item.question, item)
-        raise ConfigError(f"task {self.name}: {wanted} {split} items requested, only {len(items)} exist")
+        return distinct_items(self.name, split, wanted, _SHARES, lambda: self._draw(rng, split))
 
     def _draw(self, rng: random.Random, split: str) -> Item | None:
         numbers = [rng.randint(1, self.largest) for _ in range(self.count)]

@@ -26,7 +26,7 @@ from elicit.tasks.grading import extract
 from elicit.tasks.natural.arithmetic import evaluate, first_error
 from elicit.tasks.natural.task import NaturalTask
 from elicit.tasks.prompts import natural_prompts
-from elicit.tasks.splits import split_of
+from elicit.tasks.splits import distinct_items
 from elicit.tasks.task import SPLITS, PromptFormat, make_item
 
 _SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}
@@ -192,17 +192,15 @@ class SmallMath(NaturalTask):
     def _generate(self, split: str, wanted: int) -> list[Item]:
         rng = random.Random(seed_of("elicit.tasks.small_math", self.name, self.largest, split, self.generator_seed))
         shown = {question for question, _ in self.prompts["few_shot"].exemplars}
-        found: dict[str, Item] = {}
-        for _ in range(400 * wanted + 1):
-            if len(found) == wanted:
-                return list(found.values())
+
+        def draw() -> Item | None:
             drawn = FAMILIES[self.family](self, rng)
-            if drawn and drawn[0] not in shown and split_of(drawn[0], _SHARES) == split:
-                question, gold, steps = drawn
-                found.setdefault(question, make_item(self.name, split, question, gold, None, {"steps": list(steps)}))
-        raise ConfigError(
-            f"task {self.name}: {wanted} {split} items asked for, {len(found)} exist; lower n_{split} or raise largest"
-        )
+            if drawn is None or drawn[0] in shown:
+                return None
+            question, gold, steps = drawn
+            return make_item(self.name, split, question, gold, None, {"steps": list(steps)})
+
+        return distinct_items(self.name, split, wanted, _SHARES, draw)
 
     def gold_trace(self, item: Item) -> str:
         """The worked solution and the answer."""
