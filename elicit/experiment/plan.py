@@ -19,6 +19,7 @@ from elicit.config import Settings
 from elicit.config.compose import Composer
 from elicit.errors import SEGMENT_BYTES, ConfigError, segment
 from elicit.files import content_hash
+from elicit.watch.native_readers import announced
 
 SHARED = ("model", "task", "eval")
 """what jobs of one comparison have in common"""
@@ -79,12 +80,13 @@ class ComparisonPlan:
 def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None) -> list[ComparisonPlan]:
     """The comparisons of one command; `command_line` holds one list of overrides per sweep job (one without `-m`)."""
     composer = composer or Composer()
-    jobs = [
-        job
-        for overrides in command_line
-        for job_overrides in _experiment_jobs(list(overrides), composer)
-        for job in _with_controls(job_overrides, composer)
-    ]
+    with announced():  # once for all jobs: each watched import of a method would search every loaded module by itself
+        jobs = [
+            job
+            for overrides in command_line
+            for job_overrides in _experiment_jobs(list(overrides), composer)
+            for job in _with_controls(job_overrides, composer)
+        ]
     cells: dict[str, list[Job]] = {}
     for job in jobs:
         cells.setdefault(_shared_hash(job), []).append(job)
