@@ -71,6 +71,14 @@ def test_the_fault_of_a_worker_is_the_fault_of_its_run(tmp_path: Path, monkeypat
     assert result["runs"][0]["error"].startswith("MethodError: ")
 
 
+def test_what_a_worker_wrote_into_its_run_outlasts_an_older_copy_of_the_main_process(tmp_path: Path) -> None:
+    ours = RunFolder.create(tmp_path, "m", "t", {}, {"name": "m"})
+    RunFolder(ours.path).update(fit={"method": "abc"}, status="fitted")
+    ours.update(status="interrupted")
+    assert RunFolder(ours.path).manifest["fit"] == ours.manifest["fit"] == {"method": "abc"}
+    assert RunFolder(ours.path).manifest["status"] == "interrupted"
+
+
 def test_a_worker_without_its_parent_begins_nothing_new(tmp_path: Path) -> None:
     code, result = elicit(*TWO[1:2], "method/strategy=greedy", *SMALL, cwd=tmp_path)
     assert code == 0

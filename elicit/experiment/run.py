@@ -103,6 +103,7 @@ def execute_one(
         result = conclude(bench, entries, best, facts, time.monotonic() - started)
     except KeyboardInterrupt:
         for outcome in outcomes:
+            outcome.run.read()  # a worker may have finished it
             if outcome.run.manifest["status"] not in (DONE, FAILED):
                 outcome.run.update(status=INTERRUPTED)
         console.say(f"interrupted; finished shards are kept. Continue with: elicit resume {outcomes[0].run.path}")

@@ -103,7 +103,8 @@ class RunFolder:
         return RunFolder(path)
 
     def update(self, **values: Any) -> None:
-        """Change entries of the manifest, on disk too."""
+        """Change entries of the manifest, on disk too; what another process wrote since (a worker its fit) stays."""
+        self.read()
         self.manifest.update(values)
         write_json(self.path / "manifest.json", self.manifest)
 

@@ -39,20 +39,20 @@ class Shown:
 
     @property
     def short(self) -> str:
-        """The reason of a refusal in a few words."""
+        """The reason of a refusal in a few words; empty if it takes more: the list below a table has it in full."""
         for phrase in SHORT:
             if phrase in self.refused:
                 return phrase
         named, _, rest = self.refused.partition(": ")
         reason = rest if rest and len(named) <= 2 else self.refused  # "C1: no samples ..." is clearer than "C1"
         clause = reason.split(";")[0].split(":")[0].split("(")[0].split(",")[0].strip()
-        return clause if len(clause) <= 26 else clause[:25] + "\u2026"
+        return clause if len(clause) <= 26 else ""
 
     @property
     def line(self) -> str:
         """The cell on one line."""
         if self.refused:
-            return f"refused: {self.short}"
+            return f"refused: {self.short}" if self.short else "refused"
         return f"{self.point} {self.interval}".strip() if self.point else DASH
 
 
@@ -124,6 +124,15 @@ def plain(x: float | None, digits: int = 3) -> str:
     if abs(x) >= 1000 or float(x).is_integer():
         return f"{x:,.0f}"
     return f"{x:.{digits}g}"
+
+
+def p_value(x: float | None) -> str:
+    """A p value to two digits. Below 1e-6 its size says nothing any more.
+
+    >>> p_value(0.0312), p_value(3e-43)
+    ('0.031', '< 1e-6')
+    """
+    return "< 1e-6" if x is not None and 0 <= x < 1e-6 else plain(x, 2)
 
 
 def share(x: float | None) -> str:

@@ -30,10 +30,11 @@ from elicit.report.figures import FIGURES, Figure, lenses, tables
 from elicit.report.figures.figure import Chart, Inputs
 from elicit.report.figures.picture import picture
 from elicit.report.figures.series import Rows
-from elicit.report.figures.writer import Written, paint, to_png, write
+from elicit.report.figures.writer import Written, inline, paint, to_png, to_svg, write
 from elicit.report.notes import read_or_make
 from elicit.report.pages import bases, browser, claim, latex
 from elicit.report.pages.scorecard import heading
+from elicit.report.pages.tables import scorecard_columns
 from elicit.report.rows import Source, TableRow, load, rows, used_columns
 from elicit.report.view import method_names, planted, view
 from elicit.results import Comparison
@@ -73,7 +74,7 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
     inputs = figure_inputs(comparison, readings, folder)
     extra, own_figures = _special(Path(names[0]).name.split(".")[0], compared, folder)
     context = view(comparison, table, out) | tables(inputs) | extra
-    context["figures"] = _write_beside(out, comparison, inputs, draw(inputs, own_figures))
+    context["overview"], context["figures"] = _write_beside(out, comparison, inputs, draw(inputs, own_figures))
     # 3) the trace browser
     environment = _environment(template_folder)
     context["browser"] = _write_browser(out, browser.gathered(comparison, folder), environment, context)
@@ -177,22 +178,27 @@ def _write_browser(
     return sizes
 
 
-def _write_beside(out: Path, comparison: Comparison, inputs: Inputs, drawings: list[Drawing]) -> list[Written]:
-    """Figures, tables, numbers and references as files; returns the figures for inlining."""
-    table, columns = inputs.rows, used_columns(comparison, inputs.rows)
+def _write_beside(
+    out: Path, comparison: Comparison, inputs: Inputs, drawings: list[Drawing]
+) -> tuple[Markup, list[Written]]:
+    """Figures, tables, numbers and references as files; returns the overview and the figures for inlining."""
+    table, columns = inputs.rows, scorecard_columns(comparison, inputs.rows)
     written = [write(out / "figures", *drawing) for drawing in drawings]
-    _write_picture(out / "scorecard.png", inputs, heading(comparison))
+    overview = _write_picture(out / "scorecard.png", inputs, heading(comparison))
     write_text(out / "scorecard.tex", latex.table(table, columns, comparison))
-    write_text(out / "numbers.tex", latex.numbers(table, columns, comparison))
+    write_text(out / "numbers.tex", latex.numbers(table, used_columns(comparison, table), comparison))
     cited = sources.references(method_names(comparison))
     write_text(out / "references.bib", "\n\n".join(entry for _, entry in cited) + "\n")
-    return written
+    return overview, written
 
 
-def _write_picture(path: Path, inputs: Inputs, title: str) -> None:
-    """scorecard.png; no file if no accuracy was measured."""
+def _write_picture(path: Path, inputs: Inputs, title: str) -> Markup:
+    """scorecard.png, and the same as inline SVG; no file and an empty text if no accuracy was measured."""
     chart = picture(inputs, title)
     if chart is None:
-        return path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        return Markup()
+    drawn = paint(chart)
     with replacing(path) as temporary:
-        temporary.write_bytes(to_png(paint(chart)))
+        temporary.write_bytes(to_png(drawn))
+    return Markup(inline(to_svg(drawn, "overview"), "overview", title))

@@ -6,6 +6,7 @@ not how a number is computed or drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,16 @@ GROUPS = {"base": "Base rungs", "prompt": "Base rungs", "ceiling": "Ceilings"}
 ROUTINE = ("base", "prompt", "ceiling")
 """roles that are references, not results"""
 FITTED = ("method", "placebo", "rival")
+WORDS = {
+    "B0": "bare prompt",
+    "B1": "best prompt",
+    "B2": "best prompt at a method's tokens",
+    "C1": "what sampling finds",
+    "C2": "a post-trained sibling",
+    "C3": "fine-tuned on gold traces",
+    "C4": "trace mode forced",
+}
+"""what the codes of the base's rungs and of the ceilings stand for"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,11 @@ class TableRow:
         return f"{self.name}, asked {self.line.prompt}" if self.line.at_own_prompt else self.name
 
     @property
+    def words(self) -> str:
+        """What the code of a rung or a ceiling stands for; empty for every other row."""
+        return WORDS.get(self.line.name if self.ceiling is not None else self.badge, "")
+
+    @property
     def role(self) -> str:
         return self.line.role
 
@@ -72,7 +88,12 @@ class TableRow:
         return f"{self.data_class} +{bits:,} dev" if bits else self.data_class
 
     def cell(self, column: Column) -> Shown:
-        """The cell of a claim; blank if the column means nothing for this role, e.g. the gain of B0 over itself."""
+        """The cell of a claim; blank if the column means nothing for this role, e.g. the gain of B0 over itself.
+
+        The accuracy of a ceiling is the value that it stands for: C1 is a coverage, not the mean of its samples.
+        """
+        if self.ceiling is not None and column.key == "acc/strict":
+            return show(self.ceiling, column.unit)
         if self.role not in column.roles or column.key == f"gain/{self.badge}":
             return Shown()
         return show(self.line.get(column.key), column.unit)
@@ -98,7 +119,7 @@ def load(source: Source) -> Comparison:
 
 
 def rows(comparison: Comparison) -> list[TableRow]:
-    """Every line once, in the order of the scorecard."""
+    """Every line once, in the order of the scorecard: methods by their control-adjusted gain, the largest first."""
     badges = {rung: badge for rung, badge in ((comparison.rungs.b1, "B1"), (comparison.rungs.b0, "B0")) if rung}
 
     def row(line: Line, group: str, depth: int) -> TableRow:
@@ -108,7 +129,10 @@ def rows(comparison: Comparison) -> list[TableRow]:
         return TableRow(line, one_line(line.name, 48), group, depth, badge, ceiling)
 
     lines = comparison.lines
-    methods = [line for line in lines if line.role == "method"]
+    given = [line for line in lines if line.role == "method"]
+    bare = {line.name: line for line in reversed(given) if not line.at_own_prompt}
+    gains = {name: line.number("ctrl/gain") for name, line in bare.items()}
+    methods = sorted(given, key=lambda line: -gain if (gain := gains.get(line.name)) is not None else math.inf)
     controls = [line for line in lines if line.role in ("placebo", "rival")]
     homes = [_home(control, methods) for control in controls]
     out = [row(line, GROUPS[role], 0) for role in GROUPS for line in lines if line.role == role]

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from elicit.report import numbers, sources
 from elicit.report.numbers import Shown
 from elicit.report.pages import calibration, counts, tables
-from elicit.report.rows import TableRow, reasons, rows, used_columns
+from elicit.report.rows import WORDS, TableRow, reasons, rows, used_columns
 from elicit.report.verdict import MARGIN, bounds, gains_on_a_coin, headline_ef, more_than_form, verdict_label, verdicts
 from elicit.results import Comparison, Estimate, Trace
 
@@ -28,16 +28,17 @@ OUTCOMES = ("noanswer", "empty", "missing", "ungraded")
 
 def view(comparison: Comparison, table: list[TableRow], out: Path) -> dict[str, Any]:
     """The names that templates use, besides figures and their tables, notes and what a special template adds."""
-    columns, tested = used_columns(comparison, table), tables.p_value_table(table)
+    columns, tested = tables.scorecard_columns(comparison, table), tables.p_value_table(table)
     config_names, differences = sources.config_differences(comparison, Path.cwd())
     return {
         # the comparison, and how its numbers are printed
-        "c": comparison, "rows": table, "columns": columns, "verdict_label": verdict_label, "headline": headline_ef,
+        "c": comparison, "rows": table, "columns": columns, "words": WORDS, "headline": headline_ef,
+        "verdict_label": verdict_label,
         "show": numbers.show, "plain": numbers.plain, "share": numbers.share, "created": numbers.moment,
         "DASH": numbers.DASH, "link": lambda row: run_link(row.line.run, out),
         "is_base": bool(comparison.checkpoint.get("base_model", True)),
         # verdict and scorecard
-        "verdicts": verdicts(comparison), "refusals": reasons(table, columns),
+        "verdicts": verdicts(comparison), "refusals": reasons(table, used_columns(comparison, table)),
         "one_seed": any(row.seeds == 1 for row in table if row.role == "method"),
         "tests": tested, "test_refusals": tables.refused_cells(tested), "pairs": pairs(comparison, table),
         "split": tables.split_table(comparison, table), "further": tables.further_table(comparison, table),

@@ -77,9 +77,7 @@ def distinct_items(
             found[item.question] = item
             in_vain = 0
         if in_vain > PATIENCE * (len(found) + 200):
-            raise ConfigError(
-                f"task {task}: {wanted} {split} items asked for, {len(found)} exist: lower n_{split}"
-            )
+            raise ConfigError(f"task {task}: {wanted} {split} items asked for, {len(found)} exist: lower n_{split}")
     return list(found.values())
 
 

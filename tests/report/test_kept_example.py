@@ -87,7 +87,7 @@ def test_an_untouched_example_is_without_fault(kept: Path, fresh: Path) -> None:
     assert numbers(kept) and faults(kept, fresh) == []
 
 
-@pytest.mark.parametrize(("file", "place"), [("report.html", 'id="verdict"'), ("report.html", 'class="wide"'),
+@pytest.mark.parametrize(("file", "place"), [("report.html", 'class="verdicts"'), ("report.html", 'class="wide"'),
                                              ("report.md", "## Scorecard"), ("numbers.tex", "/acc")])  # fmt: skip
 def test_a_typed_figure_is_found(kept: Path, fresh: Path, tmp_path: Path, file: str, place: str) -> None:
     for name in ("report.html", "report.md", "numbers.tex"):

@@ -14,6 +14,7 @@ from elicit.report.pages.tables import (
     figures_table,
     further_table,
     p_value_table,
+    scorecard_columns,
     split_table,
 )
 from elicit.report.rows import load, rows
@@ -89,7 +90,7 @@ def test_the_pages_hold_both_tables(pages: tuple[str, str]) -> None:
     for page in pages:
         for words in ("Where a gain comes from", "Remainder against", "How far from the base", "Typicality", "+76.0"):
             assert words in page
-        assert "further ceilings" not in page
+        assert "from every rung to every ceiling" in page
 
 
 def test_without_annotations_the_page_says_how_to_make_them(tmp_path: Path) -> None:
@@ -100,18 +101,22 @@ def test_without_annotations_the_page_says_how_to_make_them(tmp_path: Path) -> N
         assert "eval.annotate=true" in page and "How far from the base" not in page
 
 
-def test_further_ceilings_have_a_table_of_their_own_and_add_no_column_to_the_scorecard(tmp_path: Path) -> None:
+def test_the_scorecard_has_one_elicitation_fraction_and_a_table_of_its_own_has_all(tmp_path: Path) -> None:
     given = annotated({"ef/B0/C3": estimate(0.87), "ef/B0/C2": GAP})
     table = made(further_table, given)
-    assert [column.key for column in table.columns] == ["ef/B0/C2", "ef/B0/C3"] and len(table.lines) == 1
+    keys = [column.key for column in table.columns]
+    assert {"ef/B0/C4", "ef/B0/C1", "ef/B1/C4", "ef/B0/C2", "ef/B0/C3"} <= set(keys) and len(set(keys)) == len(keys)
+    loaded = load(given)
+    shown = scorecard_columns(loaded, rows(loaded))
+    assert [column.key for column in shown if column.key.startswith("ef/")] == ["ef/B1/C4"]
     page, _ = text(given, tmp_path)
     head = page[page.index("<thead>") : page.index("</thead>")]
-    assert "C3" not in head and "further ceilings" in page
+    assert "C3" not in head and "from every rung to every ceiling" in page
 
 
 def test_a_comparison_without_these_columns_is_still_shown(tmp_path: Path) -> None:
     given = brief()
-    given.lines[:] = [replace(line, values=without(line.values, "split")) for line in given.lines]
+    given.lines[:] = [replace(line, values=without(without(line.values, "split"), "ef")) for line in given.lines]
     for build in (split_table, distance_table, further_table):
         assert not made(build, given).lines
     bare = replace(brief(), columns=())
@@ -126,7 +131,7 @@ def test_a_refused_p_is_shown_with_its_reason(tmp_path: Path) -> None:
     (row, cells, _), *others = table.lines
     assert row.role == "method" and not others
     assert [cell.line for cell in cells] == [
-        "refused: two training seeds", "\u2013", "0.031", "3e-43", "\u2013"]  # fmt: skip
+        "refused: two training seeds", "\u2013", "0.031", "< 1e-6", "\u2013"]  # fmt: skip
     for page in text(given, tmp_path):
         assert "refused: two training seeds" in page
         assert f"Refused, {reason}: {row.name} (Gain, p)." in page

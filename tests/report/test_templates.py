@@ -17,7 +17,7 @@ from elicit.report.pages.calibration import tables
 from elicit.report.pages.claim import Claim, retest
 from elicit.report.rows import load, rows
 from elicit.report.view import planted
-from elicit.results import Pair, read_comparison
+from elicit.results import Comparison, Pair, read_comparison
 from tests.report.example import comparison, estimate, on_disk, refused, share
 from tests.report.test_report import Page
 
@@ -118,6 +118,11 @@ def test_an_organism_s_page_says_whether_each_method_finds_what_was_planted(exam
         assert "An ability is planted" in text and "found" in text
 
 
+def answer_of(given: Comparison) -> str:
+    """What `planted` says of the method whose values a test sets."""
+    return next(answer for row, answer in planted(load(given)).answers if row.line.id == given.lines[3].id)
+
+
 @pytest.mark.parametrize(("forced", "gain", "half", "answer"), [
     (0.99, 0.8, 0.03, "found"), (0.99, 0.2, 0.03, "found in part"), (0.99, 0.0, 0.02, "not found"),
     (0.17, 0.0, 0.02, "quiet"), (0.17, 0.1, 0.02, "false elicitation"), (0.17, 0.0, 0.2, "not decidable")])  # fmt: skip
@@ -126,7 +131,7 @@ def test_what_was_planted_is_found_or_not_by_rule(forced: float, gain: float, ha
     given.ceilings["C4"] = share(forced, 0.01)
     numbers = {"ctrl/gain": estimate(gain, half), "gain/B0": estimate(gain, half), "ef/B0/C4": estimate(gain / 0.84)}
     given.lines[3].values |= numbers
-    assert planted(load(given)).answers[0][1] == answer
+    assert answer_of(given) == answer
 
 
 def test_a_gain_in_form_alone_is_no_false_elicitation() -> None:
@@ -135,7 +140,7 @@ def test_a_gain_in_form_alone_is_no_false_elicitation() -> None:
     strict = {"ctrl/gain": estimate(0.6, 0.03), "gain/B0": estimate(0.6, 0.03)}
     for lenient, answer in ((0.0, "form"), (0.6, "false elicitation")):
         given.lines[3].values |= strict | {"ctrl/lenient": estimate(lenient, 0.03), "ctrl/any": estimate(lenient, 0.03)}
-        assert planted(load(given)).answers[0][1] == answer
+        assert answer_of(given) == answer
 
 
 def test_several_bases_are_side_by_side_and_their_differences_are_listed(example: Path, tmp_path: Path) -> None:

@@ -38,6 +38,6 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
 
 
 ACCURACY = Figure(
-    "accuracy", "Strict accuracy", "scorecard",
+    "accuracy", "Strict accuracy", "overview",
     "Strict accuracy with 95 % intervals. The band is the bare base's interval, dashed lines are ceilings; hollow: "
     "placebo, diamond: rival.", rows, chart)  # fmt: skip

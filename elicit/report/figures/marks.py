@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from elicit.report.figures.figure import Axis, Point, Shape
 from elicit.report.figures.series import Rows
+from elicit.report.rows import WORDS
 
 if TYPE_CHECKING:
     from elicit.report.rows import TableRow
@@ -57,7 +58,7 @@ def cross(row: dict[str, Any], column: str, colour: str, unit: float = 100) -> P
 def name(label: str, badge: str) -> str:
     """A policy's name as figures print it."""
     text = label if len(label) <= 34 else label[:33] + "\u2026"
-    return text + (f" ({badge})" if badge in RUNGS else "")
+    return text + (f" ({WORDS[badge]})" if badge in RUNGS else "")
 
 
 def names(rows: Rows) -> list[str]:

@@ -41,10 +41,11 @@ def picture(inputs: Inputs, title: str) -> Chart | None:
     return replace(plain, size=(4.6, 0.9 + 0.25 * len(found)), marks=marks, x=x_axis)
 
 
-def _cells(row: TableRow) -> tuple[str, str, str, str]:
+def _cells(row: TableRow) -> tuple[str, ...]:
     adjusted = show(row.line.get("ctrl/gain"), "points") if row.role == "method" else Shown()
     tokens = Shown() if row.role in ROUTINE else show(harder_to_beat(row.line), "points")
-    return adjusted.line, tokens.line, row.data_class, verdict_label(row)
+    shown = ("refused" if cell.refused else cell.line for cell in (adjusted, tokens))  # the columns are narrow
+    return *shown, row.data_class, verdict_label(row)
 
 
 def _seeds(rows: list[TableRow]) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elicit.report.numbers import plain, show
+from elicit.report.pages.tables import scorecard_columns
 from elicit.report.rows import ROUTINE, Source, TableRow, load, reasons, rows, used_columns
 from elicit.report.text import one_line
 from elicit.report.verdict import MARGIN, headline_ef, verdict_label, verdicts
@@ -33,14 +34,14 @@ def scorecard(source: Source, expected: Expected | None = None, console: Console
     """
     comparison, console = load(source), console or Console()
     table = rows(comparison)
-    columns = used_columns(comparison, table)
+    columns = scorecard_columns(comparison, table)
     console.print(Text(heading(comparison), style="bold"), soft_wrap=True)
     if console.is_terminal:
         _tables(console, table, columns, expected)
     else:
         for line in lines(table, columns, expected):
             console.print(Text(line), soft_wrap=True)
-    for sentence in footnotes(comparison, table, columns):
+    for sentence in footnotes(comparison, table, used_columns(comparison, table)):
         console.print(Text(sentence, style="dim"), soft_wrap=True)
     for verdict in verdicts(comparison):
         console.print(Text.assemble((f"{verdict.answer}: ", "bold"), verdict.sentence), soft_wrap=True)

@@ -6,11 +6,13 @@ Computes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from elicit.report.numbers import Shown, plain, share
-from elicit.report.rows import FITTED, TableRow, gathered
+from elicit.report.numbers import Shown, p_value, share
+from elicit.report.rows import FITTED, TableRow, gathered, used_columns
+from elicit.report.verdict import headline_ef
 from elicit.results import Column, Comparison
 
 
@@ -31,9 +33,20 @@ def split_table(comparison: Comparison, table: Sequence[TableRow]) -> Table:
     return _table(columns, _measured(table, columns), lambda row: str(row.line.notes.get("split/against") or "?"))
 
 
+def scorecard_columns(comparison: Comparison, table: Sequence[TableRow]) -> list[Column]:
+    """The columns of the scorecard. Of the elicitation fractions, which nearly always agree, the one that counts.
+
+    That is the pair of the most methods' `headline_ef`; `further_table` has all of them.
+    """
+    pairs = Counter(headline_ef(row.line)[0] for row in table if row.role == "method")
+    kept = f"ef/{max(pairs, key=pairs.__getitem__)}" if pairs else ""
+    return [c for c in used_columns(comparison, table) if not c.key.startswith("ef/") or c.key == kept]
+
+
 def further_table(comparison: Comparison, table: Sequence[TableRow]) -> Table:
-    """Elicitation fractions of methods against C2 and C3, if one of them was asked for."""
-    columns = comparison.table("further")
+    """Elicitation fractions against every rung and ceiling that was measured, C2 and C3 if they were asked for."""
+    fractions = [column for column in used_columns(comparison, table) if column.key.startswith("ef/")]
+    columns = [*fractions, *comparison.table("further")]
     return _table(columns, [row for row in table if any(row.measured(c) != Shown() for c in columns)])
 
 
@@ -73,7 +86,7 @@ def p_value_table(table: Sequence[TableRow]) -> Table:
         value = row.line.get(column.key)
         if value is None or value.refused is not None:
             return Shown(refused=value.refused or "") if value is not None else Shown()
-        return Shown(share(value.number) if column.unit == "points" else plain(value.number, 2))
+        return Shown(share(value.number) if column.unit == "points" else p_value(value.number))
 
     tested = [row for row in table if row.line.under("p")]
     lines = [(row, [cell(row, column) for column in P_COLUMNS], row.sample_size) for row in tested]
