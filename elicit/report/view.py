@@ -35,6 +35,7 @@ def view(comparison: Comparison, table: list[TableRow], out: Path) -> dict[str, 
         "c": comparison, "rows": table, "columns": columns, "verdict_label": verdict_label, "headline": headline_ef,
         "show": numbers.show, "plain": numbers.plain, "share": numbers.share, "created": numbers.moment,
         "DASH": numbers.DASH, "link": lambda row: run_link(row.line.run, out),
+        "c1_prompt": next((row.line.prompt for row in table if row.role == "ceiling" and row.name == "C1"), "bare"),
         "is_base": bool(comparison.checkpoint.get("base_model", True)),
         # verdict and scorecard
         "verdicts": verdicts(comparison), "refusals": reasons(table, columns),
