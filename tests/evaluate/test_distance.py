@@ -154,8 +154,8 @@ def test_traces_are_ranked_among_the_base_s_own_at_the_bare_prompt_alone(tmp_pat
         c1 = Entry("ceiling", "C1", BASE.id, samples, grades, prompt=prompt)
         typical[prompt] = lines([*not_annotated, c1], tmp_path / prompt)["edited"].values["likelihood/typicality"]
         view = make_view([*not_annotated[:2], c1], ITEMS, TASK, draws=50)
-        (row,) = (row for row in LENSES["likelihood"].read(view).table if row["policy"] == "edited")
-        assert ("few_shot" in str(row)) == (prompt == "few_shot")
+        (row,) = (row for row in LENSES["likelihood"].read(view).table if row["column"] == "typicality")
+        assert ("few_shot" in str(row["refused"])) == (row["point"] is None) == (prompt == "few_shot")
     assert typical["bare"].point is not None
     assert "few_shot" in typical["few_shot"].refused and "eval.c1_prompt=bare" in typical["few_shot"].refused
     _, made, found = world  # the base's own annotated samples at T=1 come first and are at the bare prompt
