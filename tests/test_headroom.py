@@ -35,8 +35,26 @@ def test_the_gap_is_c1_minus_the_best_prompt_of_the_stored_dev_samples(tmp_path:
     for item in sorted({one["item"] for one in support}):
         solved = sum(bool(one["lenient"] and one["valid"]) for one in support if one["item"] == item)
         covered.append(1 - comb(8 - solved, 4) / comb(8, 4))
-    assert row["k"] == 4 and row["c1"] == pytest.approx(sum(covered) / 4)
+    assert row["c1_prompt"] == "bare" and list(row["c1_at"]) == ["bare"]
+    assert row["c1_at"]["bare"]["k"] == 4 and row["c1"] == pytest.approx(sum(covered) / 4)
     assert row["gap"] == pytest.approx(row["c1"] - b1)
+
+
+def test_c1_at_the_best_prompt_is_of_samples_drawn_there_and_next_to_the_bare_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("elicit.commands.headroom.choose_b1", lambda on_dev: "step_by_step")
+    assert main(["headroom", *WORDS, "eval.c1_prompt=best", f"root={tmp_path}"]) == 0
+    (written,) = (tmp_path / "headroom").glob("*.json")
+    (row,) = json.loads(written.read_text())["tasks"]
+    assert row["c1_prompt"] == "step_by_step" and set(row["c1_at"]) == {"step_by_step", "bare"}
+    assert row["c1"] == row["c1_at"]["step_by_step"]["c1"]
+    assert row["gap"] == pytest.approx(row["c1"] - row["prompts"]["step_by_step"]["strict"])
+    drawn = {folder.parent.name for folder in (tmp_path / "store/samples").glob("*/support-*")}
+    asked = {folder.parent.name for folder in (tmp_path / "store/samples").glob("*/compare-*")}
+    assert len(drawn) == 2 and drawn == asked, "C1 is drawn from the policies of both prompts"
+    shown = capsys.readouterr()
+    assert "C1 at step_by_step" in shown.out + shown.err and "C1 at bare" in shown.out + shown.err
 
 
 def test_headroom_reads_no_test_item(tmp_path: Path) -> None:

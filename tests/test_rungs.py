@@ -6,15 +6,19 @@ Whole runs on the shipped twin, a few items each.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from elicit.cli import main
 from elicit.config import EvalPlan
+from elicit.config.compose import build_settings, compose
 from elicit.errors import ConfigError
 from elicit.evaluate.entry import Entry
 from elicit.experiment.ceilings import renders
+from elicit.experiment.plan import plan
+from elicit.experiment.run import frozen_plan
 from elicit.files import read_json
 from elicit.policy.checkpoint import wrap
 from methods.decoding.budget_forcing import ForcedTo
@@ -22,6 +26,7 @@ from methods.decoding.plain import Greedy
 from tests.sampling.models import tiny_model, tokenizer
 from tests.test_run import SMALL, elicit
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 EXTRA = [
     *SMALL, "eval.prompts=[bare,step_by_step]", "eval.prompt_limit=2", "eval.prompt_n=1", "eval.own_prompts=false",
     "eval.b2._class_=methods.decoding.forced_to.ForcedTo", "eval.ceilings=[C3,C4]", "eval.sibling=organism",
@@ -73,6 +78,65 @@ def test_a_run_knows_its_rung_and_can_be_compared_elsewhere(measured: Any) -> No
     assert str(entry.b2).startswith("B2")
     again = folder / "runs" / "comparisons" / "extra" / "inputs.json"
     assert {Entry.of(plain).b2 for plain in read_json(again)["entries"]} == {None, entry.b2}
+
+
+C1 = [*SMALL, "eval.ceilings=[C1]", "eval.support_n=4", "eval.prompt_limit=2", "eval.prompt_n=1"]
+
+
+def sampled(comparison: dict[str, Any]) -> tuple[str, str, str]:
+    """C1's prompt and policy, and the policy of the base."""
+    found = by_name(comparison)
+    return found["C1"]["prompt"], found["C1"]["id"], found["base"]["id"]
+
+
+def test_c1_is_drawn_from_b1_s_policy_and_its_choice_costs_the_same_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elicit.experiment.bench.choose_b1", lambda on_dev: "step_by_step")
+    words = [*C1, "eval.prompts=[bare,step_by_step]", "eval.c1_prompt=best", "group=best"]
+    code, result = elicit(*words, cwd=tmp_path)
+    assert code == 0
+    (comparison,) = result["comparisons"]
+    prompt, policy, base = sampled(comparison)
+    assert (prompt, policy) == ("step_by_step", comparison["rungs"]["b1"]) and policy != base
+    rung = next(one for one in comparison["lines"] if one["role"] == "prompt")
+    assert by_name(comparison)["C1"]["ledger"]["select_bits"] == rung["ledger"]["select_bits"] == 2 * 2
+    page = (tmp_path / "runs" / "comparisons" / "best" / "report" / "report.html").read_text()
+    assert "drawn at the prompt &ldquo;step_by_step&rdquo;" in page
+
+
+def test_without_b1_c1_is_drawn_at_the_bare_prompt_from_the_samples_that_bare_would_draw(tmp_path: Path) -> None:
+    drawn = []
+    for chosen in ("best", "bare"):
+        code, result = elicit(*C1, f"eval.c1_prompt={chosen}", f"group={chosen}", cwd=tmp_path)
+        assert code == 0
+        prompt, policy, base = sampled(result["comparisons"][0])
+        assert prompt == "bare" and policy == base
+        drawn.append(
+            {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/store/samples/*/support-*/shard-*")}
+        )
+    assert drawn[0] == drawn[1] != {}
+
+
+def test_a_plan_that_draws_c1_at_the_bare_prompt_is_frozen_as_it_was_before_there_was_a_choice(tmp_path: Path) -> None:
+    frozen = {}
+    for words in ((), ("eval.c1_prompt=bare",), ("eval.c1_prompt=best",)):
+        (comparison,) = plan([[*C1, *words]])
+        bench = cast(Any, SimpleNamespace(comparison=comparison, checkpoint=SimpleNamespace(id="base"), items=[]))
+        frozen[words] = frozen_plan(bench)["eval"]
+    assert frozen[()] == frozen["eval.c1_prompt=bare",] and "c1_prompt" not in frozen[()]
+    assert frozen["eval.c1_prompt=best",] == {**frozen[()], "c1_prompt": "best"}
+
+
+def test_every_preset_of_a_real_base_that_measures_c1_draws_it_at_b1_s_prompt() -> None:
+    drawn = {}
+    for name in sorted(path.stem for path in CONFIGS.glob("experiment/*.yaml")):
+        needed = ["model.path=a.gguf"] if name == "real_smoke" else []
+        chosen = build_settings(compose([f"experiment={name}", *needed]))
+        if chosen.eval.support_n is not None and "C1" in chosen.eval.ceilings:
+            drawn[name] = (str(chosen.model.path).startswith("organism"), chosen.eval.c1_prompt)
+    assert {"demo", "real_base", "headroom", "five_methods_day"} <= set(drawn)
+    assert all(prompt == ("bare" if organism else "best") for organism, prompt in drawn.values()), drawn
 
 
 def test_a_sibling_that_can_not_read_the_prompt_is_refused_and_the_rest_goes_on(

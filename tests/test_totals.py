@@ -115,6 +115,21 @@ def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan,
     assert "1,000 tokens per second (measured in this root)" in text
 
 
+def test_lengths_that_were_not_measured_are_counted_at_the_limit_and_called_an_upper_bound(
+    demo: ComparisonPlan, tmp_path: Path
+) -> None:
+    store(tmp_path, "a/base", "one", "another task", 100.0, 10_000, 1_000)
+    plain = with_eval(with_model(demo, "a/base"), max_new_tokens=32)
+    text = describe(changed(plain, root=str(tmp_path), parallel=1))
+    first, time = text.splitlines()[:2]
+    hours = float(re.search(r"([\d.e+]+) to measure", time)[1])  # type: ignore[index]
+    assert hours == pytest.approx(evaluation_paths(plain) * 32 / 100 / 3600, rel=0.06)
+    assert "upper bound" in time and "32 tokens" in time and "roughly" not in first
+    store(tmp_path, "a/base", "two", "chain", 100.0, 10_000, 1_000)
+    measured_length = describe(changed(plain, root=str(tmp_path), parallel=1))
+    assert "upper bound" not in measured_length and "roughly" in measured_length.splitlines()[0]
+
+
 def test_processes_share_the_minutes_and_not_the_device_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 1000.0, 100_000, 10_000)
     one, two = (describe(changed(demo, root=str(tmp_path), parallel=number)) for number in (1, 2))

@@ -1,10 +1,11 @@
 """`elicit headroom experiment=headroom model=...`: which tasks leave a base something to elicit? Measured on dev only.
 
-    gap = C1 - B1       C1: coverage of the bare prompt's own samples, lenient     B1: the best fixed prompt, strict
+    gap = C1 - B1       C1: coverage of the base's own samples, lenient     B1: the best fixed prompt, strict
 
-No method is run and no test item is read, so a task can be chosen here before anything is fitted on it. B1 is chosen
-and measured on the same dev items, which makes it larger and the gap smaller. Each task of the preset is one row,
-written to <root>/headroom/<checkpoint>.json as soon as it is measured.
+C1 is drawn at the prompt of `eval.c1_prompt`: the bare one, or B1's and the bare one (the gap is of B1's). No method is
+run and no test item is read, so a task can be chosen here before anything is fitted on it. B1 is chosen and measured on
+the same dev items, which makes it larger and the gap smaller. Each task of the preset is one row, written to
+<root>/headroom/<checkpoint>.json as soon as it is measured.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from elicit.files import write_json
 if TYPE_CHECKING:
     from elicit.experiment.bench import Bench
 
+SCHEMA = 2
 HEADROOM = Command("headroom: settings only, such as experiment=headroom model=organism", {}, names=0, overrides=(ALL,))
 
 
@@ -45,6 +47,26 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """C1 at one prompt."""
+
+    support: Asked
+    """the samples that C1 is read from"""
+    c1: float | None
+    """None: refused"""
+    c1_kind: str
+    k: int
+    refused: str | None
+    raw: float
+    """share of items with a right sample among all, however it came about"""
+    guessing: float | None
+
+    def __str__(self) -> str:
+        c1 = f"refused ({self.refused})" if self.c1 is None else f"{self.c1:.1%}"
+        return f"{c1} at k={self.k} (right {self.raw:.1%})"
+
+
+@dataclass(frozen=True)
 class Headroom:
     """One task."""
 
@@ -54,16 +76,14 @@ class Headroom:
     prompts: dict[str, Asked]
     best: str
     c1_items: int
-    support: Asked
-    """the samples that C1 is read from"""
-    c1: float | None
-    """None: refused"""
-    c1_kind: str
-    k: int
-    refused: str | None
-    raw: float
-    """coverage at k by right answers, however they came about"""
-    guessing: float | None
+    c1_prompt: str
+    """prompt of the C1 that the gap is of"""
+    c1_at: dict[str, Covered]
+    """by prompt: that one, and the bare one"""
+
+    @property
+    def c1(self) -> float | None:
+        return self.c1_at[self.c1_prompt].c1
 
     @property
     def gap(self) -> float | None:
@@ -83,8 +103,8 @@ def headroom(words: list[str]) -> int:
     path, rows = Path(first.root) / "headroom" / f"{checkpoint.id}.json", []
     for comparison in comparisons:
         row = measured(Bench(comparison, checkpoint, console))
-        rows.append({**asdict(row), "gap": row.gap})
-        write_json(path, {"schema": 1, "checkpoint": checkpoint.info(), "eval": asdict(first.eval), "tasks": rows})
+        rows.append({**asdict(row), "c1": row.c1, "gap": row.gap})
+        write_json(path, {"schema": SCHEMA, "checkpoint": checkpoint.info(), "eval": asdict(first.eval), "tasks": rows})
         console.say(line(row))
     console.say(f"written: {path}")
     console.result({"headroom": rows})
@@ -93,18 +113,28 @@ def headroom(words: list[str]) -> int:
 
 def measured(bench: Bench) -> Headroom:
     """Prompts on `eval.prompt_limit` dev items, C1 on `eval.limit` of them."""
-    task, items = bench.task, bench.task.items("dev", bench.plan.limit)
     on_dev = bench.prompts_on_dev(bench.bare(), "base")
-    folders = bench.measured("C1 on dev", bench.bare(), items, bench.plan.support_n or 2, "support")
-    support = measure(*folders, items)
-    c1 = ceiling_c1(support, items, task.answer_class)
-    covered_N = (support.read("lenient") == 1).any(1)
+    best = choose_b1(on_dev)
+    chosen = bench.c1_prompt(best)
     return Headroom(
-        task=task.name,
+        task=bench.task.name,
         items=len(bench.dev),
         prompts={name: asked(measures) for name, measures in on_dev.items()},
-        best=choose_b1(on_dev),
-        c1_items=len(items),
+        best=best,
+        c1_items=len(bench.task.items("dev", bench.plan.limit)),
+        c1_prompt=chosen,
+        c1_at={prompt: covered(bench, prompt) for prompt in dict.fromkeys((chosen, "bare"))},
+    )
+
+
+def covered(bench: Bench, prompt: str) -> Covered:
+    """C1 of the base at a fixed prompt, on dev."""
+    items, policy = bench.task.items("dev", bench.plan.limit), bench.bare().with_prompt(bench.prompts[prompt])
+    folders = bench.measured(f"C1 at {prompt} on dev", policy, items, bench.plan.support_n or 2, "support")
+    support = measure(*folders, items)
+    c1 = ceiling_c1(support, items, bench.task.answer_class)
+    covered_N = (support.read("lenient") == 1).any(1)
+    return Covered(
         support=asked(support),
         c1=None if c1.values_N is None else float(c1.values_N.mean()),
         c1_kind=c1.kind,
@@ -129,9 +159,9 @@ def asked(m: Measures) -> Asked:
 def line(row: Headroom) -> str:
     """A task as text."""
     best = row.prompts[row.best]
-    c1 = f"refused ({row.refused})" if row.c1 is None else f"{row.c1:.1%}"
+    c1 = ", ".join(f"C1 at {prompt} {drawn}" for prompt, drawn in row.c1_at.items())
     gap = "–" if row.gap is None else f"{100 * row.gap:+.1f} points"
     return (
         f"{row.task}: bare {row.prompts['bare'].strict:.1%}, best {row.best} {best.strict:.1%} "
-        f"({best.tokens:.0f} tokens, {best.ended:.0%} ended), C1 {c1} at k={row.k} (right {row.raw:.1%}), gap {gap}"
+        f"({best.tokens:.0f} tokens, {best.ended:.0%} ended), {c1}, gap {gap}"
     )

@@ -47,7 +47,8 @@ class Runner:
         able = [entry for entry in self.entries if self._able(entry)]
         shown = [entry for entry in able if entry.role != "ceiling"]
         if ANNOTATIONS in needs or "length" in names:
-            for entry in [*shown, *(entry for entry in able if entry.name == "C1")]:
+            bare = next(entry.prompt for entry in self.entries if entry.role == "base")
+            for entry in [*shown, *(entry for entry in able if entry.name == "C1" and entry.prompt == bare)]:
                 self.console.say(f"annotate: {entry.name} ({entry.prompt})")
                 annotate(self.policy(entry), self.base(), self.items, entry.samples)
         if "side_effects" in names:

@@ -70,6 +70,9 @@ class EvalPlan:
     """methods are measured at their own dev-best fixed prompt as well: EF against B1 compares best with best"""
     support_n: int | None = None
     """base samples per item at temperature 1 for C1; null: C1 is not measured"""
+    c1_prompt: Literal["bare", "best"] = "bare"
+    """prompt that C1 is drawn at. best: B1's (bare if B1 was not measured), for bases that ramble at the bare prompt,
+    where C1 would lie below B1. Figures that compare a method's samples with the base's at T=1 are then refused."""
     annotate: bool = False
     """KL to the base and likelihood under it: every policy's samples at T=1 on some items, each scored by the base"""
     annotate_limit: int = 48

@@ -153,14 +153,22 @@ class Bench:
         if best is not None and best != "bare":
             policy = self.bare().with_prompt(self.prompts[best])
             entries.append(self.entry("prompt", best, best, policy, n, select_bits=self.choice_bits))
-        return entries + self._ceilings(), best
+        return entries + self._ceilings(best), best
 
-    def _ceilings(self) -> list[Entry]:
+    def c1_prompt(self, best: str | None) -> str:
+        """The prompt that C1 is drawn at (`eval.c1_prompt`), given B1's; None: B1 was not measured."""
+        return best if best is not None and self.plan.c1_prompt == "best" else "bare"
+
+    def _ceilings(self, best: str | None) -> list[Entry]:
         entries = []
         if "C4" in self.plan.ceilings and (forced := self.task.keys.get("forced")):
             entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(forced), self.plan.n))
         if "C1" in self.plan.ceilings and self.plan.support_n:
-            entries.append(self.entry("ceiling", "C1", "bare", self.bare(), self.plan.support_n, "support"))
+            prompt = self.c1_prompt(best)
+            policy, bits = self.bare(), 0
+            if prompt != "bare":  # the same policy and the same choice as B1
+                policy, bits = policy.with_prompt(self.prompts[prompt]), self.choice_bits
+            entries.append(self.entry("ceiling", "C1", prompt, policy, self.plan.support_n, "support", bits))
         return entries
 
     def entry(

@@ -194,7 +194,7 @@ def frozen_plan(bench: Bench) -> dict[str, Any]:
     }
 
 
-_LATER = ("base_n", "annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3")
+_LATER = ("base_n", "annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3", "c1_prompt")
 """settings younger than the first frozen plans: written only if they are set, so that an older plan still agrees"""
 
 

@@ -57,7 +57,8 @@ class TableRow:
                 rest = self.name.removeprefix(one_line(parent or "", 48)).lstrip(" :/-.+")
                 if parent and rest and rest != self.name:
                     return rest
-        return f"{self.name}, asked {self.line.prompt}" if self.line.at_own_prompt else self.name
+        elsewhere = self.line.at_own_prompt or (self.line.name == "C1" and self.line.prompt != "bare")
+        return f"{self.name}, asked {self.line.prompt}" if elsewhere else self.name
 
     @property
     def words(self) -> str:

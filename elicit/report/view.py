@@ -36,6 +36,7 @@ def view(comparison: Comparison, table: list[TableRow], out: Path) -> dict[str, 
         "verdict_label": verdict_label,
         "show": numbers.show, "plain": numbers.plain, "share": numbers.share, "created": numbers.moment,
         "DASH": numbers.DASH, "link": lambda row: run_link(row.line.run, out),
+        "c1_prompt": next((row.line.prompt for row in table if row.role == "ceiling" and row.name == "C1"), "bare"),
         "is_base": bool(comparison.checkpoint.get("base_model", True)),
         # verdict and scorecard
         "verdicts": verdicts(comparison), "refusals": reasons(table, used_columns(comparison, table)),

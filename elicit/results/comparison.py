@@ -21,6 +21,8 @@ from elicit.results.estimate import Curve, Estimate
 Unit = Literal["percent", "points", "ratio", "tokens", "nats", "seconds", "gigabytes", "count"]
 ROLES = ("base", "prompt", "ceiling", "method", "placebo", "rival")
 FITTED = ("method", "placebo", "rival")
+NO_CEILING = "C1 is no ceiling"
+"""how the warning begins that C1 lies below B1: the terminal prints it under the scorecard"""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
+from elicit.evaluate.lenses import LENSES
 from elicit.evaluate.lenses.view import make_view
 from elicit.evaluate.measures.annotations import annotations_of
 from elicit.evaluate.measures.measure import measure
@@ -140,6 +141,27 @@ def test_samples_of_another_regime_are_no_estimate_of_the_kl(tmp_path: Path) -> 
     line = lines(bare, tmp_path / "out")["edited"]
     assert "T=1" in line.values["kl/sequence"].refused and line.values["kl/sequence_compare"].point > 0
     assert "C1 was not annotated" in line.values["likelihood/typicality"].refused
+
+
+def test_traces_are_ranked_among_the_base_s_own_at_the_bare_prompt_alone(tmp_path: Path, world: Any) -> None:
+    not_annotated = entries(tmp_path, replace(PLAN, annotate=False))
+    annotate(EDITED, BASE, ITEMS, not_annotated[1].samples)
+    samples = generate(BASE, TASK, ITEMS, REGIMES["support"], 4, tmp_path)
+    grades = grade(samples, TASK, {item.id: item for item in ITEMS}, tmp_path / "c1 grades", 1)
+    annotate(BASE, BASE, ITEMS, samples)
+    typical = {}
+    for prompt in ("bare", "few_shot"):
+        c1 = Entry("ceiling", "C1", BASE.id, samples, grades, prompt=prompt)
+        typical[prompt] = lines([*not_annotated, c1], tmp_path / prompt)["edited"].values["likelihood/typicality"]
+        view = make_view([*not_annotated[:2], c1], ITEMS, TASK, draws=50)
+        (row,) = (row for row in LENSES["likelihood"].read(view).table if row["column"] == "typicality")
+        assert ("few_shot" in str(row["refused"])) == (row["point"] is None) == (prompt == "few_shot")
+    assert typical["bare"].point is not None
+    assert "few_shot" in typical["few_shot"].refused and "eval.c1_prompt=bare" in typical["few_shot"].refused
+    _, made, found = world  # the base's own annotated samples at T=1 come first and are at the bare prompt
+    c1 = Entry("ceiling", "C1", BASE.id, samples, grades, prompt="few_shot")
+    own = lines([*made, c1], tmp_path / "own")["edited"].values["likelihood/typicality"]
+    assert own == found["edited"].values["likelihood/typicality"]
 
 
 def test_an_entry_with_its_annotated_samples_survives_json(world: Any) -> None:

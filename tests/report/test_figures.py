@@ -15,8 +15,12 @@ from elicit.report import render, report
 from elicit.report.figures import FIGURES, Figure
 from elicit.report.figures.accuracy import ACCURACY
 from elicit.report.figures.figure import Axis, Chart, Point
+from elicit.report.figures.solves import solvers
 from elicit.report.figures.writer import paint, to_svg
+from elicit.report.render import figure_inputs
+from elicit.report.rows import load
 from elicit.report.sources import template_folder
+from elicit.results import Line
 from tests.report.example import brief, comparison
 from tests.report.test_report import Page
 
@@ -92,3 +96,10 @@ def test_figures_are_listed_without_matplotlib_and_torch() -> None:
     code = "import sys, elicit.report, elicit.report.figures; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"matplotlib", "torch"} & set(done.stdout.split())
+
+
+def test_c1_is_the_base_asked_again_and_no_column_of_who_solves_what_at_whatever_prompt() -> None:
+    made = comparison()
+    c1 = [Line("b0", "C1", "ceiling"), Line("b1", "C1", "ceiling", prompt="think")]
+    without = set(solvers(figure_inputs(load(made))))
+    assert all(set(solvers(figure_inputs(load(replace(made, lines=[*made.lines, one]))))) == without for one in c1)

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from elicit.evaluate.metrics.accuracy import COLUMNS
 from elicit.evaluate.metrics.control import NO_PLACEBO
 from elicit.evaluate.metrics.elicitation import TOO_SMALL
 from elicit.evaluate.metrics.endings import endings
 from elicit.evaluate.metrics.table import Table
 from elicit.evaluate.statistics.resamples import SMALL
 from elicit.results import Line
+from elicit.results.comparison import NO_CEILING
 
 TRUNCATED = 0.02
 UNLIKE_TRUNCATED = 0.05
 """difference between a method's and the base's share of truncated answers"""
 UNANSWERED = 0.3
 """share of samples without a declared answer"""
+ROUNDING = 1e-9
+"""by which equal shares may differ"""
 SHORT_B2 = 0.9
 """share of a method's tokens that its rung B2 has to spend"""
 
@@ -53,6 +57,8 @@ def _general(table: Table, lines: Sequence[Line]) -> list[str]:
         )
     if table.c1 is not None and table.c1.refused:
         out.append(f"C1: {table.c1.refused}")
+    if (below := _no_ceiling(table)) is not None:
+        out.append(below)
     sizes: dict[int, list[str]] = {}
     for line in lines:
         if line.role != "ceiling":
@@ -62,6 +68,23 @@ def _general(table: Table, lines: Sequence[Line]) -> list[str]:
     if len(sizes) > 1:
         out.append("unequal numbers of samples: " + "; ".join(f"n={n}: {', '.join(sizes[n])}" for n in sorted(sizes)))
     return out
+
+
+def _no_ceiling(table: Table) -> str | None:
+    """That C1 lies below B1's accuracy (B0's, if B1 was not measured) by the same reading: it bounds nothing then."""
+    c1, drawn, rung = table.c1, table.c1_arm, table.b1 or table.base
+    if c1 is None or drawn is None or c1.values_N is None:
+        return None
+    reached, solved = table.joint.mean("C1")[0], table.joint.mean(rung.key, COLUMNS[c1.reading])[0]
+    if reached >= solved - ROUNDING:
+        return None
+    fix = f"it is {c1.kind}, at k={c1.k} and temperature 1; a larger eval.support_n raises k"
+    if drawn.first.prompt != rung.first.prompt:
+        fix = "eval.c1_prompt=best draws it at B1's prompt"
+    return (
+        f"{NO_CEILING}: {reached:.1%}, drawn at the prompt {drawn.first.prompt}, is below the accuracy of the base "
+        f"at the prompt {rung.first.prompt}, {solved:.1%} by the same reading; {fix}"
+    )
 
 
 def _of_line(table: Table, line: Line) -> list[str]:

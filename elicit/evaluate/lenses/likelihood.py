@@ -29,7 +29,10 @@ class Likelihood:
         # mean NLL of the base's own samples at T=1, if they were annotated
         support = view.support.annotations if view.support is not None else None
         base_N_K = None if support is None else likelihood(support)["nll"]
-        columns = {side.name: likelihood_columns([notes], base_N_K, view.bootstrap) for side, notes in annotated}
+        columns = {
+            side.name: likelihood_columns([notes], base_N_K, view.bootstrap, view.c1_elsewhere)
+            for side, notes in annotated
+        }
         regimes = {side.name: side.measures.regime for side, _ in annotated}
         table = [{**row, "regime": regimes[row["policy"]]} for row in rows(columns)]
         figure = of_columns("NLL under the base", "nats per token", columns, ["nll", "worst 32"])

@@ -72,9 +72,11 @@ class View:
     draws: int = DRAWS
     seed: int = 0
     support: Side | None = None
-    """the base at T=1 (ceiling C1), if it was sampled"""
+    """the base at T=1 (ceiling C1), if it was sampled at the base's own prompt"""
     shifted: Mapping[str, View] = field(default_factory=dict)
     """views of the shift axes by split, each on that split's items"""
+    c1_elsewhere: str | None = None
+    """the prompt of C1 if it is not the base's own"""
 
     @property
     def base(self) -> Side:
@@ -110,6 +112,7 @@ def make_view(
 ) -> View:
     """A view of a comparison's entries: base first, then the others without ceilings; C1 becomes `support`.
 
+    A C1 that was drawn at another prompt than the base is not the base at T=1 and is left out.
     n: samples read per item; None: all that were asked for. Raises DataError without a base.
     """
     shown = [entry for entry in entries if entry.role != "ceiling"]
@@ -119,8 +122,9 @@ def make_view(
     names = _names(shown)
     sides = [_side(entry, name, items, probes(entry), n) for entry, name in zip(shown, names, strict=True)]
     c1 = next((entry for entry in entries if entry.name == "C1"), None)
-    support = _side(c1, "base at T=1", items, {}, None) if c1 else None
-    return View(sides, list(items), task, draws, seed, support)
+    elsewhere = c1.prompt if c1 is not None and c1.prompt != shown[0].prompt else None
+    support = _side(c1, "base at T=1", items, {}, None) if c1 is not None and elsewhere is None else None
+    return View(sides, list(items), task, draws, seed, support, c1_elsewhere=elsewhere)
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:

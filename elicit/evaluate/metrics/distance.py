@@ -2,8 +2,9 @@
 
 Annotated are samples at T=1 of some of the items (`Entry.at_one`, made by eval.annotate=true), or else an arm's own
 samples (elicit lens GROUP run=true). The base's own traces at T=1, which typicality ranks among, are those of B0, or of
-the ceiling C1. What was not annotated is refused, with what to do. Intervals are over the annotated items, of the
-comparison's own resampled clusters. `kl` and `likelihood` hold the definitions, which the lenses use too. No torch.
+the ceiling C1 if it was drawn at the bare prompt. What was not annotated is refused, with what to do. Intervals are
+over the annotated items, of the comparison's own resampled clusters. `kl` and `likelihood` hold the definitions, which
+the lenses use too. No torch.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _report(table: Table, lines: Lines) -> None:
         drawn_N = (notes_S[0].row_N_J >= 0).sum(1)
         facts = {"regime": regime, "n_items": int((drawn_N > 0).sum()), "n": int(drawn_N.max())}
         _put(line, "kl", kl_columns(notes_S, regime, bootstrap), facts)
-        _put(line, "likelihood", likelihood_columns(notes_S, own_N_K, bootstrap), facts)
+        _put(line, "likelihood", likelihood_columns(notes_S, own_N_K, bootstrap, table.c1_elsewhere), facts)
 
 
 def _refuse(line: Line, reason: str) -> None:
@@ -72,9 +73,9 @@ def _read(entry: Entry, items: Sequence[str]) -> Annotations | None:
 
 
 def _own_nll(table: Table, items: Sequence[str]) -> NDArray | None:
-    """Mean NLL of the base's own traces at T=1, None if they were not annotated."""
+    """Mean NLL of the base's own traces at T=1 and the bare prompt, None if they were not annotated."""
     at_one = [table.base] if table.base.first.at_one is not None or table.base.regime == "support" else []
-    c1 = [arm for arm in table.arms if arm.first.role == "ceiling" and arm.first.name == "C1"]
+    c1 = [table.c1_arm] if table.c1_arm is not None and table.c1_elsewhere is None else []
     for arm in [*at_one, *c1]:
         if (notes := _read(arm.first, items)) is not None:
             return np.asarray(likelihood(notes)["nll"])

@@ -5,8 +5,8 @@
 The counted curve `cov` ends at n/2. The model uses all samples and goes beyond them: an extrapolation, as good as the
 assumption that success rates have a Beta distribution. So it is compared with what can be counted, cov@k and pass^k at
 the largest counted k: if one of them clearly differs (99 % interval, 2 points or more) the model does not fit and its
-numbers are refused, those of `cover` too. Not net of guessing. Reported for every policy; for C1 it says how far more
-base samples go.
+numbers are refused, those of `cover` too. Not net of guessing. Reported for every policy, from its own samples alone;
+for C1 it says how far more base samples go, at the prompt that C1 was drawn at.
 """
 
 from __future__ import annotations

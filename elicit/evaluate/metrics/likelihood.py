@@ -3,9 +3,9 @@
     nll             -mean_t log p_b(y_t)                rank > k     share of tokens not among the base's k best
     worst window    the largest mean NLL of 32 tokens   typicality   share of the base's own samples less likely
 
-Typicality compares mean log-probs with samples of the same item drawn from the base at T=1 (regime `support`): .5 is
-a typical trace, 0 one that is less likely than all of them. Seeds of one arm are averaged item by item, so that its
-interval is over items alone. No files.
+Typicality compares mean log-probs with samples of the same item drawn from the base at T=1 (regime `support`) and the
+bare prompt, under which all traces are scored: .5 is a typical trace, 0 one that is less likely than all of them. Seeds
+of one arm are averaged item by item, so that its interval is over items alone. No files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.measures.annotations import Annotations
 from elicit.evaluate.measures.ragged import Ragged
+from elicit.evaluate.metrics.metric import drawn_elsewhere
 from elicit.evaluate.statistics.ratios import Bootstrap, over_seeds
 from elicit.results import Column, Estimate
 from elicit.results.comparison import ROLES
@@ -45,9 +46,12 @@ def typicality(nll_N_J: NDArray, base_nll_N_K: NDArray) -> NDArray:
 
 
 def likelihood_columns(
-    notes_S: Sequence[Annotations], base_nll_N_K: NDArray | None, bootstrap: Bootstrap
+    notes_S: Sequence[Annotations], base_nll_N_K: NDArray | None, bootstrap: Bootstrap, c1_elsewhere: str | None = None
 ) -> dict[str, Estimate]:
-    """Likelihood of the seeds of one arm; `base_nll_N_K` are the base's own samples at T=1, None: not annotated."""
+    """Likelihood of the seeds of one arm; `base_nll_N_K` are the base's own samples at T=1, None: not annotated.
+
+    c1_elsewhere: the prompt of C1 if it is not the bare one, so that its traces are not the base's own there.
+    """
     of_seeds = [likelihood(notes) for notes in notes_S]
     out = {}
     for name in of_seeds[0]:
@@ -57,6 +61,8 @@ def likelihood_columns(
         out[name] = interval(over_seeds([found[name] for found in of_seeds]), NO_TRACE)
     if base_nll_N_K is None:
         reason = "no samples of the base at T=1 with base log-probs: its ceiling C1 was not annotated"
+        if c1_elsewhere is not None:
+            reason = f"{drawn_elsewhere(c1_elsewhere)}, or eval.annotate=true"
         return {**out, "typicality": Estimate(refused=reason)}
     typical_N = over_seeds([typicality(found["nll"], base_nll_N_K) for found in of_seeds])
     return {**out, "typicality": bootstrap.fraction(typical_N, NO_TRACE)}

@@ -6,7 +6,8 @@ refused and only their raw values at k = n are kept: `eval.base_n` samples the b
 The paired differences method - base maj@k and method - base best-of-k are mandatory columns: a gain that the same
 tokens buy from the untouched base is not elicitation. The `hardest` of the two is the one with the lower bound nearest
 to no gain. Computed in the regime of the comparison and, if the base was sampled in regime `support` too, against its
-samples at temperature 1 (`matched_support`).
+samples at temperature 1 (`matched_support`). Both sides are asked with the bare prompt: if C1 was drawn at another one,
+`matched_support` is refused, because its votes would gain by the prompt and not by tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from elicit.errors import ConfigError
 from elicit.evaluate.measures.measure import MISSING, UNGRADED, Measures
 from elicit.evaluate.metrics.majority import majority
-from elicit.evaluate.metrics.metric import CONTROLS_ELSEWHERE, NOT_A_METHOD, Lines, Metric, put
+from elicit.evaluate.metrics.metric import CONTROLS_ELSEWHERE, NOT_A_METHOD, Lines, Metric, drawn_elsewhere, put
 from elicit.evaluate.metrics.table import Arm, Table
 from elicit.results import Column, Estimate, Line
 
@@ -120,6 +121,9 @@ def _report(table: Table, lines: Lines) -> None:
                 _against(table, arm, base, line, group)
             else:
                 _refuse(line, group, CONTROLS_ELSEWHERE)
+        if table.c1_elsewhere is not None and table.base.regime != "support":
+            elsewhere = Estimate(refused=drawn_elsewhere(table.c1_elsewhere))
+            _refuse(line, GROUPS[1], elsewhere if table.bare(arm) else CONTROLS_ELSEWHERE)
 
 
 def _refuse(line: Line, group: str, reason: Estimate) -> None:

@@ -27,6 +27,14 @@ CONTROLS_ELSEWHERE = Estimate(refused="controls were measured at the bare prompt
 TWO_SEEDS = Estimate(refused="two training seeds: too few for a p value; fit a third (sweep=seeds)")
 
 
+def drawn_elsewhere(prompt: str) -> str:
+    """Why samples of C1 cannot stand in for the base at the bare prompt: they were drawn at `prompt`."""
+    return (
+        f"the base's samples at T=1 (C1) were drawn at the prompt {prompt}, not at the bare one: eval.c1_prompt=bare, "
+        "or eval=support"
+    )
+
+
 def nothing(*_: object) -> None:
     """The part of a metric that has nothing to add or to report."""
 

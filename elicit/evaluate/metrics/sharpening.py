@@ -7,7 +7,9 @@ Power sampling draws from p^alpha. Its accuracy on an item has at alpha = 1 the 
 so a positive mean covariance predicts that raising alpha helps, a negative one that it harms. Estimated within each
 item from the base's samples in regime `support` (T=1, where stored log-probs are those of the sampling distribution),
 with n - 1; 0 for an item whose samples are all right or all wrong. The correlation is over the other items alone.
-Ungraded samples are left out. On the line of the base, or of its ceiling C1, whichever has those samples.
+Ungraded samples are left out. On the line of the base, or of its ceiling C1, whichever has those samples: a property of
+the one policy that drew them. So C1 has it at the prompt that it was drawn at, and the line of the base refers to C1
+only if that is its own prompt.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from elicit.evaluate.measures.measure import Measures
 from elicit.evaluate.measures.ragged import Ragged
-from elicit.evaluate.metrics.metric import Lines, Metric
+from elicit.evaluate.metrics.metric import Lines, Metric, drawn_elsewhere
 from elicit.evaluate.metrics.table import Table
 from elicit.evaluate.statistics.ratios import Bootstrap
 from elicit.files import read_table, shards
@@ -62,16 +64,18 @@ def slopes(m: Measures, logprobs_N_J: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _report(table: Table, lines: Lines) -> None:
-    arm = next((one for one in table.matched_bases if one.regime == "support"), None)
+    bare, elsewhere = table.base_in_support(table.base), table.c1_elsewhere
+    further = table.c1_arm if elsewhere is not None else None
     bootstrap = Bootstrap(table.joint.resamples)
-    for own, line in lines:
-        if own is arm:
+    for arm, line in lines:
+        if arm is bare or arm is further:
             m = arm.measures[0]
             found = slopes(m, logprobs(arm.first.samples, m.items, m.n))
             line.values[KEYS[0]] = bootstrap.mean(found[0], "no item with two graded samples")
             line.values[KEYS[1]] = bootstrap.mean(found[1], "no item with right and wrong samples")
-        elif own is table.base:
-            reason = "no samples at temperature 1" if arm is None else f"see the line of {arm.first.name}"
+        elif arm is table.base:
+            reason = "no samples at temperature 1" if bare is None else f"see the line of {bare.first.name}"
+            reason = reason if elsewhere is None else drawn_elsewhere(elsewhere)
             line.values |= dict.fromkeys(KEYS, Estimate(refused=reason))
 
 

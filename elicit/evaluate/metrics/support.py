@@ -13,9 +13,10 @@ that the base's first half missed. p is of the permutation that swaps the labels
 is valid. Items with an ungraded sample and no hit are `unknown` and left out. Counts of several training seeds are sums
 over the seeds (the nulls too), intervals have the seeds as their top level.
 
-Truncated sampling (regime `compare`) changes the support by construction. So both sides are samples of regime
-`support`: the base's own or those of its ceiling C1, the method's own or its graded samples at T=1 (`Entry.at_one`, of
-some items). A strategy draws by a rule of its own in any regime. Without such samples everything is refused.
+Truncated sampling (regime `compare`) changes the support by construction, and so does another prompt. So both sides are
+samples of regime `support` at one prompt: the base's own, B1's or those of its ceiling C1, the method's own or its
+graded samples at T=1 (`Entry.at_one`, of some items). A strategy draws by a rule of its own in any regime. Without such
+samples everything is refused, also if C1 was drawn at another prompt than the method's samples.
 `escalate` lists the items that need more base samples; what stays unsolved has a rate below `upper_bound`.
 """
 
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from elicit.evaluate.entry import Entry, grader_of
 from elicit.evaluate.measures.annotations import annotations_of
 from elicit.evaluate.measures.measure import UNGRADED, Measures, measure
-from elicit.evaluate.metrics.metric import TWO_SEEDS, Lines, Metric, put
+from elicit.evaluate.metrics.metric import TWO_SEEDS, Lines, Metric, drawn_elsewhere, put
 from elicit.evaluate.metrics.table import Arm, Table
 from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.resamples import Resamples
@@ -262,9 +263,17 @@ def outcome(base: Measures, valid: bool = False) -> dict[str, Outcome]:
     }
 
 
-def base_drawn(table: Table) -> Measures | None:
-    """The base's samples in regime `support`; None if there are none."""
-    return next((arm.measures[0] for arm in table.matched_bases if arm.regime == "support"), None)
+def base_drawn(table: Table, arm: Arm) -> Measures | Estimate:
+    """The base's samples in regime `support` at the prompt of an arm, or the reason why there are none."""
+    base = table.base_in_support(arm)
+    if base is not None:
+        return base.measures[0]
+    if table.bare(arm):
+        return NO_BASE if table.c1_elsewhere is None else Estimate(refused=drawn_elsewhere(table.c1_elsewhere))
+    own = " or ".join(dict.fromkeys(entry.prompt for entry in arm.entries))
+    return Estimate(
+        refused=f"no samples of the base in regime support at its prompt, {own}: see the line at the bare one"
+    )
 
 
 def drawn_at_one(table: Table, arm: Arm) -> Drawn | Estimate:
@@ -299,15 +308,16 @@ def _own_rule(entry: Entry) -> bool:
 
 
 def _report(table: Table, lines: Lines) -> None:
-    base = base_drawn(table)
     for arm, line in lines:
         if not arm.fitted:
             continue
-        drawn = drawn_at_one(table, arm)
-        if isinstance(drawn, Drawn) and base is None:
-            drawn = NO_BASE
-        found: Support | Estimate | Drawn = drawn
-        if isinstance(drawn, Drawn) and base is not None:
+        drawn, base = drawn_at_one(table, arm), base_drawn(table, arm)
+        found: Support | Estimate
+        if isinstance(drawn, Estimate):
+            found = drawn
+        elif isinstance(base, Estimate):
+            found = base
+        else:
             found = support(drawn.seeds, base.at(drawn.index_N.tolist()), table.joint.resamples, drawn.index_N)
         if isinstance(found, Support):
             line.notes |= {"support/regime": found.regime, "support/seeds": len(arm.entries)}
@@ -316,7 +326,7 @@ def _report(table: Table, lines: Lines) -> None:
             _put_solved(line, "support", found.right)
             if found.valid is not None:
                 _put_solved(line, "support/valid", found.valid)
-        elif isinstance(found, Estimate):
+        else:
             line.values |= {f"support/{name}": found for name in RATES}
 
 

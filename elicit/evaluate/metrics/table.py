@@ -124,9 +124,28 @@ class Table:
         return [r for r in self.arms if r.first.role == "placebo" and r.first.parent == arm.first.name]
 
     @property
+    def c1_arm(self) -> Arm | None:
+        """The samples of C1; None if it was not measured."""
+        return self.ceiling("C1")
+
+    @property
+    def c1_elsewhere(self) -> str | None:
+        """The prompt of C1 if it was drawn at another one than the base's (`eval.c1_prompt=best`); else None.
+
+        Then its samples are not those of a method without its edit: they differ from it by the prompt as well.
+        """
+        return None if self.c1_arm is None or self.bare(self.c1_arm) else self.c1_arm.first.prompt
+
+    def base_in_support(self, arm: Arm) -> Arm | None:
+        """The base in regime `support` at the prompt of an arm: B0, B1 or C1; None if it was not sampled there."""
+        prompts = {entry.prompt for entry in arm.entries}
+        asked = [one for one in (self.base, self.b1, self.c1_arm) if one is not None and one.regime == "support"]
+        return next((one for one in asked if prompts == {one.first.prompt}), None)
+
+    @property
     def matched_bases(self) -> list[Arm]:
-        """The base in the regime of the comparison, then in regime `support` if it was sampled there (C1)."""
-        c1 = [arm for arm in self.arms if arm.first.role == "ceiling" and arm.first.name == "C1"]
+        """The base in the regime of the comparison, then in regime `support` if C1 holds it at the same prompt."""
+        c1 = [self.c1_arm] if self.c1_arm is not None and self.c1_elsewhere is None else []
         return [self.base, *(arm for arm in c1 if arm.regime != self.base.regime)]
 
     @property

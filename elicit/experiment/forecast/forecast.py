@@ -6,7 +6,8 @@
     memory     the peak of one process (`memory`), from the checkpoint's shape alone (`shape`)
     limits     only if a fit samples under another token limit than the evaluation
 
-What is not known (a model that is not at hand, a machine that has not sampled it) is called unknown.
+What is not known (a model that is not at hand, a machine that has not sampled it) is called unknown. If this task was
+not sampled with this model before, every path is counted with its token limit: an upper bound, and the line says so.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from elicit.method import Work
 
 __all__ = ["chains", "describe", "evaluation_paths"]
 
-SHARE = 0.25
-"""expected length of a completion over the token limit, if this task has not been sampled yet"""
 WHOLE_SPLIT = 500
 """items that `limit: null` is counted as"""
 
@@ -34,15 +33,19 @@ def describe(comparison: ComparisonPlan) -> str:
     settings = comparison.settings
     speed = _speed(settings)
     limit = limit_of(settings)
-    length = (speed and speed.tokens_per_path) or SHARE * limit
-    paths = evaluation_paths(comparison)
+    paths, length = evaluation_paths(comparison), speed.tokens_per_path if speed is not None else None
+    tokens, bound = f"at most {paths * limit:,.0f}", ""
+    if length is not None:
+        tokens += f" and roughly {paths * length:,.0f}"
+    elif speed is not None:
+        bound = f"; an upper bound of the sampling: no length is known, each path counts as {limit} tokens, its limit"
+    length = length or limit
     return "\n".join(
         (
             f"{comparison.group}: {_jobs(comparison)} x {settings.eval.limit or 'all'} items x {settings.eval.n} "
             f"samples, with base, prompts and ceilings about {paths:,.0f} generated paths{_own_prompts(comparison)}, "
-            f"at most {paths * limit:,.0f} and roughly {paths * length:,.0f} tokens; "
-            f"budget per fit: {_budget(settings)}",
-            f"  time: {_time(comparison, speed, paths * length, length)}",
+            f"{tokens} tokens; budget per fit: {_budget(settings)}",
+            f"  time: {_time(comparison, speed, paths * length, length)}{bound}",
             f"  memory: {_memory(comparison)}",
             *_token_limits(comparison, limit),
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def solvers(inputs: Inputs) -> dict[str, TableRow]:
     """Column of the CSV -> policy, for every policy whose items were recorded; equal names are told apart by id."""
     items, by_policy = inputs.solves.items, inputs.solves.by_policy
-    base = {row.line.id for row in inputs.rows if row.role == "base"}  # C1 is the base again, with further samples
+    base = {row.line.id for row in inputs.rows if row.role in ("base", "prompt")}  # C1 is B0 or B1, sampled again
     shown = [row for row in inputs.rows if items and len(by_policy.get(row.line.id, ())) == len(items)
              and not (row.role == "ceiling" and row.line.id in base)]  # fmt: skip
     names = [row.name for row in shown]

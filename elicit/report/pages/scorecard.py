@@ -19,6 +19,7 @@ from elicit.report.rows import ROUTINE, Source, TableRow, load, reasons, rows, u
 from elicit.report.text import one_line
 from elicit.report.verdict import MARGIN, headline_ef, verdict_label, verdicts
 from elicit.results import Column, Comparison
+from elicit.results.comparison import NO_CEILING
 
 WIDE = 150
 """columns of a terminal that holds the whole table"""
@@ -70,6 +71,7 @@ def footnotes(comparison: Comparison, table: Sequence[TableRow], columns: Sequen
         notes.append("not a base model: no latent claim.")
     if comparison.frozen == "after":
         notes.append("Settings were frozen after the first test sample: everything here is exploratory.")
+    notes += [f"{warning}." for warning in comparison.warnings if warning.startswith(NO_CEILING)]
     for row in table:
         if row.role == "placebo" and row.seeds > 1:  # a mean alone would hide a lottery over draws
             draws = ", ".join(f"{100 * acc:.1f}" for acc in sorted(member.acc for member in row.line.members))
