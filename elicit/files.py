@@ -16,9 +16,11 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,9 @@ from elicit.errors import DataError, StageError, system_fault
 from elicit.reading import parse_json, parse_yaml, read_json, read_jsonl, read_record, read_text, read_yaml, record
 
 __all__ = [
-    "check_fingerprint", "clear_stage", "content_hash", "file_hash", "fingerprint", "locked", "parse_json",
-    "parse_yaml", "read_json", "read_jsonl", "read_record", "read_rows", "read_table", "read_text", "read_yaml",
-    "record", "remove_tree", "replacing", "seed_of", "shards", "verified", "write_json", "write_rows",
+    "check_fingerprint", "clear_stage", "content_hash", "file_hash", "fingerprint", "locked", "ordered_time",
+    "parse_json", "parse_yaml", "read_json", "read_jsonl", "read_record", "read_rows", "read_table", "read_text",
+    "read_yaml", "record", "remove_tree", "replacing", "seed_of", "shards", "verified", "write_json", "write_rows",
     "write_text",
 ]  # fmt: skip
 
@@ -105,12 +107,34 @@ def write_json(path: Path, value: object) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time in `folder`; others wait. The lock is released when its process ends."""
+def locked(folder: Path, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+    """One process at a time in `folder`; others wait, and `say` so. The lock is released when its process ends."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     with open(Path(folder) / ".lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{folder}: another process works here; waiting until it ends")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def ordered_time(folder: Path) -> float:
+    """Epoch seconds that never run backwards in `folder`: each answer is later than those before, whatever the clock.
+
+    A hybrid logical clock (Kulkarni et al., Logical Physical Clocks, OPODIS 2014): the last answer is kept in a file.
+    """
+    with locked(Path(folder)):
+        file = Path(folder) / "clock.json"
+        last = read_record(_Clock, file).last if file.exists() else -math.inf
+        now = max(time.time(), math.nextafter(last, math.inf))
+        write_json(file, _Clock(now))
+    return now
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clock:
+    last: float
 
 
 def write_rows(path: Path, rows: Sequence[Any]) -> None:

@@ -12,8 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -43,6 +43,17 @@ def safe_path(needs: Iterable[str] = ()) -> list[str]:
     return list(dict.fromkeys([*kept, *needed]))
 
 
+def keep_caches_private() -> None:
+    """Let torch's compiler keep its files in the user's cache folder, unless TORCHINDUCTOR_CACHE_DIR is set.
+
+    It makes that folder as soon as it is imported: by default under a name that others can guess, in /tmp.
+    """
+    with suppress(OSError, RuntimeError):  # a home that is not known, or that can't be written to
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elicit" / "torchinductor"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+
+
 def _folder(name: str) -> str | None:
     """The folder from which the outermost package of an imported module came; None if it came from no file."""
     outer = sys.modules.get(name.partition(".")[0])
@@ -67,6 +78,44 @@ def end_with_parent(parent: int) -> None:
         os._exit(PARENT_GONE)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def memory_limit(size: int) -> Iterator[None]:
+    """Let this process allocate `size` bytes more at most: beyond that, Python raises MemoryError (Linux only)."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    before, hard = resource.getrlimit(resource.RLIMIT_AS)
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = [limit for limit in (before, hard, held + size) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, hard))
+
+
+@contextmanager
+def working_in(folder: str | None) -> Iterator[Callable[[Path], Path]]:
+    """Work in `folder`, e.g. where a run was started, if it exists; yields what keeps a path of before valid.
+
+    The folder that is left is no longer on the import path then (`safe_path`), and `folder` does not join it.
+    """
+    here = Path.cwd()
+    if folder is None or not Path(folder).is_dir() or Path(folder).resolve() == here.resolve():
+        yield lambda path: path
+        return
+    before, safe = list(sys.path), safe_path()
+    os.chdir(folder)
+    sys.path[:] = safe
+    try:
+        yield lambda path: here / path
+    finally:
+        os.chdir(here)
+        sys.path[:] = before
 
 
 @contextmanager

@@ -146,7 +146,10 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
     """The mapping of a YAML text; `place` begins every message. Raises DataError."""
     import yaml
 
-    loader = _yaml_loader()(text)
+    try:
+        loader = _yaml_loader()(text)  # refuses characters that YAML does not allow
+    except yaml.YAMLError as fault:
+        raise DataError(f"{place}: {str(fault).splitlines()[0]}; remove it, or quote its code") from None
     try:
         node = loader.get_single_node()
         _check_aliases(node)
@@ -170,6 +173,19 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{place}: expected a mapping `key: value`, got {_named(value)}")
     return value
+
+
+def yaml_text(value: Mapping[str, Any]) -> str:
+    """A mapping as YAML that `parse_yaml` reads back; characters as they are, but line ends of Unicode as codes.
+
+    PyYAML writes U+0085, U+2028 and U+2029 unescaped if it may write Unicode, and reads them as blanks.
+    """
+    import yaml
+
+    text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True)
+    if any(sign in text for sign in "\x85\u2028\u2029"):
+        text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=False)
+    return text
 
 
 @functools.cache

@@ -156,10 +156,59 @@ def test_a_full_output_device_is_one_line() -> None:
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "the output" in done.stderr
 
 
-def test_a_terminal_without_unicode_is_no_fault(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+POSIX = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""a terminal of 1990: ASCII for output, arguments and names of files"""
+
+
+@pytest.mark.parametrize("terminal", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, POSIX])
+def test_a_terminal_without_unicode_is_no_fault(tmp_path: Path, terminal: dict[str, str]) -> None:
+    environment = os.environ | terminal
     done = subprocess.run(
         [sys.executable, "-m", "elicit.cli", "report", "größe", f"root={tmp_path}"],
-        env=environment, capture_output=True, text=True,
+        env=environment, capture_output=True, encoding="latin-1",
     )  # fmt: skip
-    assert done.returncode == 2 and "Traceback" not in done.stderr and "\\xf6" in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "no comparison or run" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a root that nobody can write to")
+@pytest.mark.parametrize("root", ["/proc/none", "/proc/self/status", "/dev/null/x"])
+def test_a_root_that_can_not_be_written_to_is_one_line(root: str, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["method=decoding", "method/strategy=greedy", "model=organism", "task=chain", "tracker=none"]
+    assert cli.main([*words, f"root={root}"]) in (1, 2)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert root in line and ("root=" in line or "can't be made" in line)
+
+
+LIMITED = """
+import resource, sys
+from elicit.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_limit_on_file_sizes_is_one_line(tmp_path: Path) -> None:
+    from tests.report.example import on_disk
+
+    folder = on_disk(tmp_path / "runs", small=True)
+    command = [sys.executable, "-c", LIMITED, "report", str(folder), f"out={tmp_path / 'out'}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    line = done.stderr.splitlines()[-1]  # matplotlib may warn before that it can't write its own cache
+    assert (
+        done.returncode == 1
+        and "Traceback" not in done.stderr
+        and "limit on file sizes" in line
+        and str(tmp_path) in line
+        and folder.exists()
+    )
+
+
+def test_caches_of_torch_are_in_the_user_s_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    processes.keep_caches_private()
+    folder = tmp_path / "elicit" / "torchinductor"
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(folder) and folder.stat().st_mode & 0o077 == 0
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/mine")
+    processes.keep_caches_private()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/mine"

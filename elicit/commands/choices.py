@@ -17,6 +17,7 @@ from typing import Any
 from elicit.config import GROUPS
 from elicit.config.build import Builder
 from elicit.config.compose import choices, compose
+from elicit.console import Console
 from elicit.errors import ConfigError, near
 
 LISTS = {
@@ -37,7 +38,7 @@ def list_choices(words: list[str]) -> int:
     if len(words) != 1 or word not in LISTS:
         raise ConfigError(f"elicit list {word}: {near(word, LISTS)}")
     for name, path in sorted(choices(LISTS[word]).items()):
-        print(f"{name:22} {headline(path)}")
+        Console().say(f"{name:22} {headline(path)}")
     return 0
 
 
@@ -64,18 +65,18 @@ def show_choice(words: list[str]) -> int:
     if "_class_" not in node:
         import yaml
 
-        print(yaml.safe_dump(node, sort_keys=False, allow_unicode=True).rstrip())
+        Console().say(yaml.safe_dump(node, sort_keys=False, allow_unicode=True).rstrip())
         return 0
     _show(chosen[-1], node, "")
     return 0
 
 
 def _show(title: str, node: dict[str, Any], indent: str) -> None:
-    builder = Builder()
+    builder, say = Builder(), Console().say
     cls = builder.find_class(node["_class_"], "_class_")
     builder.raise_faults()
-    print(f"{indent}{title}: {node['_class_']}")
-    print(textwrap.indent(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0], indent + "  "))
+    say(f"{indent}{title}: {node['_class_']}")
+    say(textwrap.indent(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0], indent + "  "))
     documented = field_docs(cls)
     for field in dataclasses.fields(cls):
         if not field.init:
@@ -85,9 +86,9 @@ def _show(title: str, node: dict[str, Any], indent: str) -> None:
         if isinstance(given, dict) and "_class_" in given:
             _show(field.name, given, indent + "  ")
             continue
-        print(f"{indent}  {field.name}: {getattr(field.type, '__name__', field.type)} = {value}")
+        say(f"{indent}  {field.name}: {getattr(field.type, '__name__', field.type)} = {value}")
         if documented.get(field.name):
-            print(textwrap.indent(textwrap.fill(documented[field.name], 100), indent + "      "))
+            say(textwrap.indent(textwrap.fill(documented[field.name], 100), indent + "      "))
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

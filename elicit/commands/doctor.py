@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from elicit.commands.arguments import Command
 from elicit.config.build import plugins
 from elicit.config.compose import Composer, check_methods_package, config_dirs
+from elicit.console import Console
 from elicit.errors import ElicitError
 from elicit.experiment.provenance import versions
 from elicit.track import has_key, reachable, resolve_mode
@@ -33,11 +34,11 @@ Line = tuple[bool, str, str]
 def doctor(words: list[str]) -> int:
     """Print every check; exit code 1 if one failed."""
     given = DOCTOR.read(words)
-    failed = 0
+    failed, console = 0, Console()
     for check in (_python, _packages, _space, _configs, _network, lambda: _model(given.overrides)):
         for passed, what, fix in _safely(check):
             failed += not passed
-            print(f"{'ok ' if passed else 'fix'}  {what}" + ("" if passed else f"\n     -> {fix}"), flush=True)
+            console.say(f"{'ok ' if passed else 'fix'}  {what}" + ("" if passed else f"\n     -> {fix}"))
     return 1 if failed else 0
 
 
@@ -151,6 +152,7 @@ def _smoke(checkpoint: Checkpoint, task: Task) -> Iterator[tuple[str, bool]]:
     from elicit.policy import policy as policies
     from elicit.policy.activations import ActivationEdit, Edit
     from elicit.policy.decoding import PickRule, Regime
+    from elicit.policy.layers import blocks
     from elicit.policy.weights import WeightEdit
     from elicit.sampling.sample import sample
 
@@ -163,7 +165,8 @@ def _smoke(checkpoint: Checkpoint, task: Task) -> Iterator[tuple[str, bool]]:
     before = two_tokens(base)
     width = checkpoint.model.get_input_embeddings().weight.shape[1]
     push = torch.randn(width) * 10
-    name, weight = next((n, p) for n, p in checkpoint.model.named_parameters() if p.ndim == 2 and "mlp" in n)
+    inside = {id(parameter) for parameter in blocks(checkpoint.model)[0].parameters()}
+    name, weight = next((n, p) for n, p in checkpoint.model.named_parameters() if p.ndim == 2 and id(p) in inside)
     edits: dict[str, Intervention] = {
         "activations": ActivationEdit((Edit(0, push, "add", 1.0, "onward"),)),
         "weights": WeightEdit({name: torch.randn(weight.shape) * weight.detach().float().std().cpu()}),

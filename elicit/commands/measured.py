@@ -45,8 +45,8 @@ def grade(words: list[str]) -> int:
     given = GRADE.read(words)
     chosen = any(word.startswith("task=") for word in given.overrides)
     task = Composer().settings([*([] if chosen else ["task=gsm8k"]), *given.overrides]).task
-    counts = grade_file(Path(given.names[0]), task, given.integer("workers"))
     console = given.console()
+    counts = grade_file(Path(given.names[0]), task, given.integer("workers"), say=console.say)
     console.say(", ".join(f"{key} {value}" for key, value in counts.items()))
     console.result(dict(counts))
     return 0

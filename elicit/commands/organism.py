@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from elicit.commands.arguments import Command
+from elicit.console import Console
 from elicit.errors import ConfigError, near
 
 CHECK = Command("organism check: it takes no names", {"problems": "200", "folder": "", "kinds": ""}, names=0)
@@ -36,7 +37,7 @@ def build(words: list[str]) -> int:
     builder, node = Builder(), {key: yaml.safe_load(given[key]) for key in fields if key in given.explicit}
     config: Any = builder.instance(OrganismConfig, node, "organism")
     builder.raise_faults()
-    print(f"organism: {train_organism(config, given.path('folder'), given['device'])}")
+    Console().say(f"organism: {train_organism(config, given.path('folder'), given['device'])}")
     return 0
 
 
@@ -48,20 +49,20 @@ def check(words: list[str]) -> int:
     given = CHECK.read(words)
     import torch
 
-    from elicit.files import read_json, write_text
+    from elicit.files import read_json, read_text, write_text
     from elicit.organisms.card import render_card
     from elicit.organisms.check import check_organisms
     from elicit.organisms.truth import CHECKPOINTS
     from elicit.tasks.formal.task import FAMILIES, FormalTask
 
     torch.set_num_threads(1)
-    folder = given.path("folder") if given["folder"] else CHECKPOINTS
+    folder, say = given.path("folder") if given["folder"] else CHECKPOINTS, Console().say
     tasks = {family: FormalTask(family=family) for family in FAMILIES}
     kinds = [kind for kind in given["kinds"].split(",") if kind]
-    rows = check_organisms(tasks, print, kinds, given.integer("problems"), folder)
+    rows = check_organisms(tasks, say, kinds, given.integer("problems"), folder)
     tried = folder / "tried.md"
-    card = render_card(read_json(folder / "measured.json"), tried.read_text() if tried.exists() else "", folder)
+    card = render_card(read_json(folder / "measured.json"), read_text(tried) if tried.exists() else "", folder)
     write_text(folder / "README.md", card)
     for row in rows:
-        print(f"{'holds ' if row.holds else 'MISSED'}  {row.name}: {row.measured} (wanted {row.wanted})")
+        say(f"{'holds ' if row.holds else 'MISSED'}  {row.name}: {row.measured} (wanted {row.wanted})")
     return 0 if all(row.holds for row in rows) else 1

@@ -84,7 +84,7 @@ class Timing:
     """When one shard was sampled, how long that took, and what it made."""
 
     begun: float
-    """epoch seconds"""
+    """epoch seconds of `files.ordered_time`: after everything that was dated before, also if the clock was set back"""
     seconds: float
     """of sampling; chains that were read from a pool count as if they had been drawn"""
     samples: int

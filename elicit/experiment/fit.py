@@ -157,8 +157,8 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run, war
         """A row with what had been spent when it was written: curves have tokens, label bits and seconds as x."""
         seconds = round(time.monotonic() - started, 3)
         spent = {"tokens": ledger.spent.tokens, "label_bits": ledger.spent.labels, "seconds": seconds}
-        run.log({**row, **spent})
-        track.log({**row, **spent})
+        step = run.log({**row, **spent})
+        track.log({"step": step, **row, **spent})
 
     def warn(line: str) -> None:
         warnings.append(line)

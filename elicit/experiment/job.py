@@ -17,6 +17,7 @@ from elicit.errors import StageError
 from elicit.experiment.plan import Job
 from elicit.experiment.provenance import Provenance, config_hash
 from elicit.experiment.run_folder import DONE, RunFolder
+from elicit.files import locked
 from elicit.names import published_name
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Invocation:
     """One command: what its runs share, and how many it has planned."""
 
     argv: Sequence[str]
+    of: int = 1
+    """runs that it plans"""
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     planned: int = 0
 
@@ -67,6 +70,8 @@ def make_folder(job: Job, group: str, invocation: Invocation) -> RunFolder:
         "group": group,
         "invocation": invocation.id,
         "index": invocation.next_index(),
+        "of": invocation.of,
+        "working_directory": os.getcwd(),
         "argv": list(invocation.argv),
         "overrides": list(job.overrides),
         "config_hash": config_hash(settings.node),
@@ -77,8 +82,11 @@ def make_folder(job: Job, group: str, invocation: Invocation) -> RunFolder:
 
 
 def job_of(run: RunFolder) -> Job:
-    """The job of a run folder, built again from its config.yaml. Raises StageError if that was changed."""
-    settings, manifest = run.settings(), run.manifest
+    """The job of a run folder, built again from its config.yaml. Raises StageError if that was changed.
+
+    Its root is the folder that holds the run: the one that it was planned in may have been moved.
+    """
+    settings, manifest = replace(run.settings(), root=str(run.path.parent)), run.manifest
     if manifest.get("config_hash") != config_hash(settings.node):
         raise StageError(f"{run.path / 'config.yaml'} was changed since the run was planned; start a new run instead")
     overrides = tuple(manifest["overrides"])
@@ -86,7 +94,16 @@ def job_of(run: RunFolder) -> Job:
 
 
 def run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
-    """Fit and measure one job; a fault is written to its folder and kept in `outcome`."""
+    """Fit and measure one job; a fault is written to its folder and kept in `outcome`.
+
+    One process at a time: a second command that resumes the run waits, and then finds it fitted and measured.
+    """
+    with locked(outcome.run.path, bench.console.say):
+        outcome.run.read()
+        _run_job(outcome, bench, facts)
+
+
+def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     from elicit.experiment.fit import fit_job
 
     job, run, say = outcome.job, outcome.run, bench.console.say

@@ -3,7 +3,7 @@
     overrides --sweep, experiment--> one list per job --placebos, rivals--> Job ... --> ComparisonPlan(group, jobs)
 
 A job is one fit and its evaluation. Jobs that share checkpoint, task and evaluation settings are one
-comparison: base and ceilings are measured once for all of them. Knows no model and no file.
+comparison: base and ceilings are measured once for all of them. Knows no model; of files, whether they exist.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from elicit.config import Settings
 from elicit.config.compose import Composer
-from elicit.errors import SEGMENT_BYTES, ConfigError, segment
+from elicit.errors import SEGMENT_BYTES, ConfigError, near, segment
 from elicit.files import content_hash
 from elicit.watch.native_readers import announced
 
@@ -87,6 +87,7 @@ def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None
             for job_overrides in _experiment_jobs(list(overrides), composer)
             for job in _with_controls(job_overrides, composer)
         ]
+    _check_files(jobs)
     cells: dict[str, list[Job]] = {}
     for job in jobs:
         cells.setdefault(_shared_hash(job), []).append(job)
@@ -125,6 +126,19 @@ def _with_controls(overrides: list[str], composer: Composer) -> list[Job]:
             words = (*overrides, f"method.{role}={twin}", f"seed={seed}")
             jobs.append(Job(f"{name}/{twin}", role, composer.settings(words), words, parent=name, twin=twin))
     return jobs
+
+
+def _check_files(jobs: Sequence[Job]) -> None:
+    """Raises ConfigError that names every data file of a task that does not exist: also a dry run is told."""
+    faults = []
+    for name in dict.fromkeys(job.settings.node["task"].get("path") for job in jobs):
+        path = Path(str(name)).expanduser()
+        if name and not path.exists():
+            there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            what = near(path.name, there) if there else f"nor the folder {path.parent}"
+            faults.append(f"task.path={name}: no such file (from {Path.cwd()}); {what}; choose another")
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def _shared_hash(job: Job, length: int = 16) -> str:

@@ -3,9 +3,10 @@
     plan -> run folders (all planned first) -> freeze -> base, prompts, ceilings -> each job: fit, measure
          -> compare -> report -> scorecard
 
-A failing job writes its error into its own run folder and the others continue. Every step is resumable:
-fits are found by fingerprint, samples and grades by key, so `elicit resume RUN` repeats the same steps over
-folders that exist. The only module that knows all steps.
+A failing job writes its error into its own run folder and the others continue; a comparison that fails as a whole does
+not stop those after it. Every step is resumable: fits are found by fingerprint, samples and grades by key, so
+`elicit resume RUN` repeats the same steps over the folders of all comparisons of the command. The only module that
+knows all steps.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from elicit.errors import ConfigError
 from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
 from elicit.experiment.plan import ComparisonPlan
 from elicit.experiment.provenance import Provenance, provenance
-from elicit.experiment.run_folder import DONE, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
-from elicit.files import content_hash
+from elicit.experiment.run_folder import DONE, ERROR, FAILED, INTERRUPTED, RunFolder, all_runs, find_run
+from elicit.files import content_hash, ordered_time
 from elicit.names import published_node
+from elicit.processes import working_in
 from elicit.results import Comparison, content_of
 
 if TYPE_CHECKING:
@@ -36,34 +38,64 @@ OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
 
 def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
-    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 3 partly failed)."""
-    invocation = Invocation(argv)
-    results: list[Comparison] = []
-    outcomes: list[Outcome] = []
-    for comparison in comparisons:
-        runs = [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
-        settings = comparison.settings  # composed from the command line, not read from a run
-        with trusting((*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else []))):
-            result, of_jobs = execute_one(comparison, runs, console, argv)
-        results.append(result)
-        outcomes += of_jobs
-    return _close(results, outcomes, console)
+    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 2 bad configuration, 3 partly failed)."""
+    # every run folder first: a command that is killed in its first comparison can be resumed as a whole
+    invocation = Invocation(argv, sum(len(comparison.jobs) for comparison in comparisons))
+    planned = [
+        (comparison, [make_folder(job, comparison.group, invocation) for job in comparison.jobs])
+        for comparison in comparisons
+    ]
+    allowed: list[str] = []
+    for settings in (comparison.settings for comparison in comparisons):  # of the command line, not read from a run
+        allowed += [*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else [])]
+    with trusting(allowed):
+        return _execute_all(planned, console, argv)
 
 
 def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
-    """Continue the command that `name`'s run belongs to: its siblings too, in their order."""
+    """Continue the command that `name`'s run belongs to: all of its comparisons, in their order.
+
+    Relative paths of its configuration (data files, models) are those of the folder that it was started in.
+    """
     run = find_run(name, root)
-    invocation, group = run.manifest["invocation"], run.manifest["group"]
-    runs = [
-        other
-        for other in all_runs(run.path.parent)
-        if other.manifest.get("invocation") == invocation and other.manifest.get("group") == group
-    ]
-    runs.sort(key=lambda other: other.manifest["index"])
-    jobs = [job_of(other) for other in runs]
-    comparison = ComparisonPlan(group, tuple(jobs), jobs[0].settings)
-    result, outcomes = execute_one(comparison, runs, console, argv)
-    return _close([result], outcomes, console)
+    with working_in(run.manifest.get("working_directory")) as moved:
+        run = RunFolder(moved(run.path))
+        runs = [
+            one for one in all_runs(run.path.parent) if one.manifest.get("invocation") == run.manifest["invocation"]
+        ]
+        runs.sort(key=lambda one: one.manifest["index"])
+        if (lacking := run.manifest.get("of", len(runs)) - len(runs)) > 0:
+            console.say(f"runs of this command that were removed or never planned: {lacking}; give their command again")
+        by_group: dict[str, list[RunFolder]] = {}
+        for one in runs:
+            by_group.setdefault(one.manifest["group"], []).append(one)
+        if len(by_group) > 1:
+            console.say(f"{len(runs)} runs in {len(by_group)} comparisons: {', '.join(by_group)}")
+        planned = []
+        for group, of_group in by_group.items():
+            jobs = [job_of(one) for one in of_group]
+            planned.append((ComparisonPlan(group, tuple(jobs), jobs[0].settings), of_group))
+        return _execute_all(planned, console, argv)
+
+
+def _execute_all(
+    planned: Sequence[tuple[ComparisonPlan, Sequence[RunFolder]]], console: Console, argv: Sequence[str]
+) -> int:
+    """One comparison after the other; the fault of one is kept in its runs, unless it is the only one."""
+    results: list[Comparison] = []
+    outcomes: list[Outcome] = []
+    for comparison, runs in planned:
+        try:
+            result, of_jobs = execute_one(comparison, runs, console, argv)
+        except Exception as fault:  # whatever a model or a task raises, the other comparisons continue
+            if len(planned) == 1:
+                raise
+            console.say(f"{comparison.group}: failed ({type(fault).__name__}: {fault}); see {runs[0].path / ERROR}")
+            of_jobs = [Outcome(job, run, fault=fault) for job, run in zip(comparison.jobs, runs, strict=True)]
+        else:
+            results.append(result)
+        outcomes += of_jobs
+    return _close(results, outcomes, console)
 
 
 def execute_one(
@@ -80,7 +112,7 @@ def execute_one(
     try:
         # 1) load the checkpoint, and freeze the plan before the first test sample
         bench = Bench(comparison, load_checkpoint(comparison.settings.model), console)
-        prereg.freeze(frozen_plan(bench), comparison.folder)
+        prereg.freeze(frozen_plan(bench), comparison.folder, ordered_time(bench.store))
         if bench.plan.limit and len(bench.items) < bench.plan.limit:
             console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are used")
         facts = provenance(argv)
@@ -222,7 +254,7 @@ def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: 
     )
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
-    return OK if not failed else PARTLY_FAILED if len(outcomes) > 1 else JOB_FAILED
+    return OK if not failed else JOB_FAILED if len(failed) == len(outcomes) else PARTLY_FAILED
 
 
 def _line(outcome: Outcome) -> dict[str, Any]:

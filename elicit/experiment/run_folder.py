@@ -26,13 +26,14 @@ from elicit.config.build import REMOTE_CODE, allowed_prefixes, trusted
 from elicit.console import masked
 from elicit.errors import ConfigError, DataError, near, segment, system_fault
 from elicit.files import content_hash, read_json, read_yaml, write_json, write_text
-from elicit.reading import check_types
+from elicit.reading import check_types, yaml_text
 
 if TYPE_CHECKING:
     from elicit.config import Settings
     from elicit.records import LedgerRow
 
 PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "failed", "interrupted"
+ERROR = "error.json"
 
 
 class Manifest(TypedDict, total=False):
@@ -48,6 +49,8 @@ class Manifest(TypedDict, total=False):
     group: str
     invocation: str
     index: int
+    of: int
+    working_directory: str
     seed: int
     argv: list[str]
     overrides: list[str]
@@ -65,6 +68,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.manifest: dict[str, Any] = {}
+        self._logged: int | None = None
         self.read()
 
     def read(self) -> None:
@@ -81,8 +85,6 @@ class RunFolder:
     @staticmethod
     def create(root: Path, name: str, task: str, node: Mapping[str, Any], manifest: Mapping[str, Any]) -> RunFolder:
         """Make the folder with its configuration and a first manifest."""
-        import yaml
-
         stamp = time.strftime("%Y%m%d-%H%M%S")
         slug = re.sub(r"[^A-Za-z0-9_.+-]+", "-", f"{stamp}-{name}-{task}").strip("-")[:120]
         while True:
@@ -98,7 +100,7 @@ class RunFolder:
                 continue
             except OSError as fault:
                 raise system_fault(fault, path) or fault from None
-        write_text(path / "config.yaml", yaml.safe_dump(dict(node), sort_keys=False, allow_unicode=True))
+        write_text(path / "config.yaml", yaml_text(node))
         write_json(path / "manifest.json", {**manifest, "status": PLANNED, "created": time.time()})
         return RunFolder(path)
 
@@ -134,16 +136,25 @@ class RunFolder:
             raise ConfigError(f"{file}: model.trust_remote_code=true runs code of the model{remedy}[{REMOTE_CODE}]")
         return settings
 
-    def log(self, row: Mapping[str, Any]) -> None:
-        """Append one row to log.jsonl."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False, default=_plain) + "\n")
+    def log(self, row: Mapping[str, Any]) -> int:
+        """Append one row to log.jsonl; returns its number, from 1. A resumed run continues the count."""
+        text = json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False, default=_plain) + "\n"
+        file = self.path / "log.jsonl"
+        if self._logged is None:
+            written = file.read_bytes() if file.exists() else b""
+            self._logged = written.count(b"\n")
+            if written and not written.endswith(b"\n"):  # cut when its process was killed
+                file.write_bytes(written[: written.rfind(b"\n") + 1])
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(text)
+        self._logged += 1
+        return self._logged
 
     def failed(self, fault: BaseException) -> None:
         """Write error.json and set the status in the manifest."""
         text = masked("".join(traceback.format_exception(fault)))
         message = masked(str(fault))
-        write_json(self.path / "error.json", {"type": type(fault).__name__, "message": message, "traceback": text})
+        write_json(self.path / ERROR, {"type": type(fault).__name__, "message": message, "traceback": text})
         self.update(status=FAILED)
 
     @property

@@ -310,9 +310,10 @@ def _plain(dtype: torch.dtype) -> str:
 def _device(name: str) -> torch.device:
     if name != "auto":
         try:
-            return torch.device(name)
-        except RuntimeError:
-            raise CheckpointError(f"model.device={name!r}: not a torch device; use auto, cpu, cuda or cuda:N") from None
+            torch.empty(0, device=name)  # "cuda" is a name that torch knows on every machine
+        except (RuntimeError, AssertionError):
+            raise CheckpointError(f"model.device={name!r}: no such device here; use auto, cpu or cuda:N") from None
+        return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

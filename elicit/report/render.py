@@ -9,7 +9,7 @@
 
 Templates: comparison, method_card, claim (needs claim.yaml), organism, bases (takes several comparisons), or a user's
 own by path. All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped on top,
-templates run in Jinja's sandbox, and an undefined name is an error. Recomputes nothing.
+templates run in Jinja's sandbox with bounds (`sandbox`), and an undefined name is an error. Recomputes nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from elicit.errors import ConfigError, DataError
+from elicit.errors import ConfigError
 from elicit.files import replacing, write_text
-from elicit.report import numbers, sources, text
+from elicit.report import numbers, sandbox, sources, text
 from elicit.report.figures import FIGURES, Figure, lenses, tables
 from elicit.report.figures.figure import Chart, Inputs
 from elicit.report.figures.picture import picture
@@ -36,6 +35,7 @@ from elicit.report.pages import bases, browser, claim, latex
 from elicit.report.pages.scorecard import heading
 from elicit.report.pages.tables import scorecard_columns
 from elicit.report.rows import Source, TableRow, load, rows, used_columns
+from elicit.report.sandbox import BoundedEnvironment
 from elicit.report.view import method_names, planted, view
 from elicit.results import Comparison
 
@@ -141,9 +141,9 @@ def _html(prose: str) -> Markup:
     return Markup(parser.render(text.visible(prose, 10**6)))
 
 
-def _environment(folder: Path) -> SandboxedEnvironment:
+def _environment(folder: Path) -> BoundedEnvironment:
     builtin = FileSystemLoader(sources.template_folder())
-    environment = SandboxedEnvironment(
+    environment = BoundedEnvironment(
         loader=ChoiceLoader([FileSystemLoader(folder), builtin, PrefixLoader({"builtin": builtin})]),
         autoescape=lambda name: name is None or not name.endswith(".md.j2"),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -153,19 +153,13 @@ def _environment(folder: Path) -> SandboxedEnvironment:
     return environment
 
 
-def _render(environment: SandboxedEnvironment, name: str, context: dict[str, Any]) -> str:
-    try:
-        return environment.get_template(name).render(context)
-    except (TemplateError, TypeError, ValueError) as fault:  # the last two come from what a template computes
-        line = getattr(fault, "lineno", None)
-        where = f"{name}, line {line}" if line else name
-        raise DataError(
-            f"template {where}: {fault}; compare with the built-in one in {sources.template_folder()}"
-        ) from fault
+def _render(environment: BoundedEnvironment, name: str, context: dict[str, Any]) -> str:
+    advice = f"compare with the built-in one in {sources.template_folder()}"
+    return sandbox.render(environment, name, context, advice)
 
 
 def _write_browser(
-    out: Path, samples: browser.Samples | None, environment: SandboxedEnvironment, context: dict[str, Any]
+    out: Path, samples: browser.Samples | None, environment: BoundedEnvironment, context: dict[str, Any]
 ) -> dict[str, int] | None:
     """traces.html, if there are samples; returns the numbers that the report states about it."""
     if samples is None:

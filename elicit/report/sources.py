@@ -109,10 +109,13 @@ def all_logs(table: Sequence[TableRow], here: Path, folder: Path | None) -> dict
 
 
 def _log(run: str, here: Path, folder: Path | None) -> Path | None:
+    """The log of a run, or of the run that its fit was taken over from, and so on; a circle of runs has no origin."""
     places = [here / run] + ([folder.resolve().parent.parent / Path(run).name] if folder is not None else [])
     place = next((path for path in places if (path / "log.jsonl").is_file()), None)
-    while place is not None and (place / "manifest.json").is_file():
-        origin = place.parent / str(read_json(place / "manifest.json").get("fit_from") or place.name)
+    followed: set[Path] = set()
+    while place is not None and place not in followed and (place / "manifest.json").is_file():
+        followed.add(place)
+        origin = place.parent / Path(str(read_json(place / "manifest.json").get("fit_from") or place.name)).name
         if origin == place or not (origin / "log.jsonl").is_file():
             break
         place = origin

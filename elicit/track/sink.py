@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import urlparse
 
-from elicit.errors import ConfigError
+from elicit.errors import ConfigError, checked
 
 Say = Callable[[str], None]
+MAX_TAG = 64
+"""characters of a tag: wandb refuses to start a run with a longer one"""
 
 
 class Run(Protocol):
@@ -80,6 +82,14 @@ class WandbTracker:
     """seconds to wait for the server's answer in mode auto"""
     patience: float = 120.0
     """seconds that a run's end waits for uploads; the rest stays on disk for `wandb sync`"""
+
+    def __post_init__(self) -> None:
+        checked(self, at_least={"patience": 0}, above={"timeout": 0}, label="tracker")
+        for tag in self.tags:
+            if not 1 <= len(tag) <= MAX_TAG:
+                raise ConfigError(
+                    f"tracker.tags: {tag[:20]!r}... has {len(tag)} characters; wandb takes 1 to {MAX_TAG}"
+                )
 
     def start(self, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any], say: Say) -> Run:
         """Begin (or continue) the wandb run of `folder`; a fault is printed once and gives a silent run."""
@@ -200,7 +210,7 @@ def _init(
     # 2) a resumed run continues the same wandb run
     id_file = own / "run_id.txt"
     if not id_file.exists():
-        id_file.write_text(secrets.token_hex(4) + "\n")
+        id_file.write_text(secrets.token_hex(4) + "\n", encoding="ascii")
     # 3) wandb's own settings; `finish_timeout` only if the installed version has it
     wanted: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": 20, "finish_timeout": tracker.patience}
     known = wandb.Settings.model_fields
@@ -212,7 +222,7 @@ def _init(
         name=name,
         tags=list(tracker.tags) or None,
         dir=str(own),
-        id=id_file.read_text().strip(),
+        id=id_file.read_text(encoding="ascii").strip(),
         resume="allow",
         mode=mode,  # type: ignore[arg-type]
         config={"elicit": dict(config)},

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from elicit.errors import ConfigError, near
+from elicit.errors import ConfigError, checked, near
 from elicit.method import MethodBase, Work
 from elicit.policy.activations import OPERATORS, Edit
 from elicit.policy.policy import refuse_strategy
@@ -121,9 +121,10 @@ class SaeSteering(MethodBase):
         for write in self.writes:
             check_write(write)
         least = {"items": 2, "samples": 2, "words": 2, "candidates": 1, "probes": 1, "chosen": 1, "dev_items": 1}
-        low = [f"{name}={getattr(self, name)}" for name, value in least.items() if getattr(self, name) < value]
-        if low or self.halvings < 0 or self.dose_items < 1 or not self.strengths or not self.writes:
-            raise ConfigError(f"sae_steering: {', '.join(low) or 'halvings, dose_items, strengths, writes'}: too few")
+        checked(self, at_least={**least, "halvings": 0, "dose_items": 1}, label="sae_steering")
+        for name in ("strengths", "writes"):
+            if not getattr(self, name):
+                raise ConfigError(f"sae_steering: {name}=[]: at least one")
         if self.control in controls.WITHOUT_DICTIONARY and not self.plain:
             raise ConfigError(
                 f"operator={self.operator!r}, sparse={self.sparse!r}: a direction without a dictionary has no feature "

@@ -242,7 +242,10 @@ def test_grading_a_file_counts_agreement_and_both_kinds_of_error(tmp_path):
         {"gold": "72", "output": r"\boxed{9^{9^{9}}}", "expected": False},
         {"gold": "72", "output": "#### 72"},
     ]
-    counts = grade_file(write_lines(tmp_path / "rows.jsonl", rows), Jsonl(answers="math"))
+    said: list[str] = []
+    counts = grade_file(write_lines(tmp_path / "rows.jsonl", rows), Jsonl(answers="math"), say=said.append)
+    assert [line.split(":")[0] for line in said] == ["line 2", "line 3", "line 5"]
+    assert "read '71', gold '72'" in said[0] and "right, expected wrong" in said[1] and "ungraded (guard" in said[2]
     assert counts == {"n": 6, "agreement": 0.5, "false_positive": 1, "false_negative": 1, "ungraded": 1}
     assert grade_file(write_lines(tmp_path / "bare.jsonl", rows[-1:]), Jsonl(answers="math"))["agreement"] is None
 

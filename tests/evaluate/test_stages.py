@@ -12,6 +12,7 @@ from elicit.evaluate.comparison.compare import CompareConfig, compare
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.stages.generate import generate
 from elicit.evaluate.stages.grade import grade
+from elicit.files import ordered_time
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
@@ -24,7 +25,7 @@ def test_a_comparison_of_a_model_that_knows_nothing_claims_nothing(tmp_path: Pat
     task = FormalTask(n_train=40, n_dev=20, n_test=20)
     found = task.items("test", 6)
     checkpoint = wrap(tiny_model(), tokenizer())
-    prereg.freeze({"endpoints": ["ef"]}, tmp_path / "comparison")
+    prereg.freeze({"endpoints": ["ef"]}, tmp_path / "comparison", ordered_time(tmp_path / "store"))
     bare = Policy(checkpoint, prompt=task.prompts["bare"])
     forced = bare.with_prompt(task.keys["forced"])
     other = bare.with_prompt(next(prompt for name, prompt in task.prompts.items() if name != "bare"))

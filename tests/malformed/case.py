@@ -4,7 +4,7 @@
     unclear    an ElicitError that lacks one of them
     traceback  any other exception
     accepted   no exception
-    hang       longer than `LIMIT_S` seconds
+    hang       longer than `LIMIT_S` seconds of the processor
 
 No model is loaded and nothing is sampled: each case is the reading of one file or the planning of one command.
 """
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from elicit.errors import ElicitError
 
 LIMIT_S = 20
-"""seconds; every case takes milliseconds, or never ends"""
+"""seconds of the processor, so that a busy machine changes nothing; every case takes milliseconds, or never ends"""
 REMEDY = re.compile(
     r"expected|did you mean|known: |install |null, or |at most|or more|between|write |remove|delete|save |"
     r"choose|give |flatten|fit again|"
@@ -47,8 +47,8 @@ def judged(case: Case, folder: Path) -> tuple[str, str]:
     def late(number: int, frame: Any) -> None:
         raise TimeoutError("hang")
 
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(LIMIT_S)
+    signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
     try:
         case.try_it(folder)
     except ElicitError as fault:
@@ -60,5 +60,5 @@ def judged(case: Case, folder: Path) -> tuple[str, str]:
     except (Exception, RecursionError) as fault:
         return "traceback", f"{type(fault).__name__}: {str(fault)[:200]}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return "accepted", ""

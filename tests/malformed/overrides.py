@@ -114,3 +114,9 @@ def override_cases() -> Iterator[Case]:
         yield _override_case("grammar", *base, word, names=word.split("=")[0].strip("+~") or word)
     for word in ("method=glob(zz*)", "seed=range(1,2,0)", "seed=choice()", "eval.n=interval(1,2)"):
         yield _override_case("grammar", *base[1:], word, names=word.split("=")[0], many=True)
+    for path in ("/no/such/file.jsonl", "'~/no_such_file.jsonl'", "data/epoch=9.jsonl", "data/größe.jsonl"):
+        yield _override_case("files", *base[:3], "task=jsonl", f"task.path={path}", names="no such file")
+    for word in ("method.dose_items=0", "method.items=1", "method.halvings=-1", "method.strengths=[]"):
+        yield _override_case("numbers", "method=sae_steering", *base[2:], word, names=word.split("=")[0][7:])
+    for word in (f"tracker.tags=[{'t' * 70}]", "tracker.tags=['']", "tracker.timeout=0", "tracker.patience=-1"):
+        yield _override_case("numbers", *base[:-1], "tracker=wandb", word, names="tracker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,60 @@ def _weights(folder: Path, defect: str) -> Any:
         file.write_bytes(file.read_bytes()[:20] if defect == "cut" else b"abc")
     (folder / "spec.json").write_text(json.dumps({"kind": "weights", "id": "x", "fields": {"lora": {}}}))
     return files.read_spec(folder)
+
+
+def gguf_cases() -> Iterator[Case]:
+    """Defects of the header of a GGUF file: magic, version, counts, lengths, types, nesting, alignment, text."""
+
+    def text(value: bytes) -> bytes:
+        return len(value).to_bytes(8, "little") + value
+
+    def header(body: bytes, keys: int = 1, tensors: int = 0, version: int = 3, magic: bytes = b"GGUF") -> bytes:
+        return magic + version.to_bytes(4, "little") + struct.pack("<QQ", tensors, keys) + body
+
+    def key(kind: int, value: bytes, name: bytes = b"a.b") -> bytes:
+        return text(name) + kind.to_bytes(4, "little") + value
+
+    nested = struct.pack("<IQ", 9, 1)
+    tensor = text(b"x") + struct.pack("<IQIQ", 1, 64, 0, 0)
+    defects = {
+        "empty": b"",
+        "text": b"abc",
+        "another magic": header(b"", 0, magic=b"GGML"),
+        "version 1": header(b"", 0, version=1),
+        "version 9": header(b"", 0, version=9),
+        "cut in the counts": header(b"")[:12],
+        "more keys than bytes": header(key(4, b"\1\0\0\0"), keys=2**60),
+        "more tensors than bytes": header(b"", 0, tensors=2**60),
+        "a key of 2^60 bytes": header(struct.pack("<Q", 2**60) + b"a"),
+        "a key that is no UTF-8": header(key(4, b"\1\0\0\0", b"\xff\xfe")),
+        "a text that is no UTF-8": header(key(8, text(b"\xff\xfe"))),
+        "an unknown type": header(key(99, b"\0" * 8)),
+        "an array of an unknown type": header(key(9, struct.pack("<IQ", 99, 1))),
+        "an array of 2^60 numbers": header(key(9, struct.pack("<IQ", 4, 2**60))),
+        "an array of 2^60 texts": header(key(9, struct.pack("<IQ", 8, 2**60))),
+        "arrays nested 100,000 deep": header(key(9, nested * 100_000 + struct.pack("<IQ", 4, 0))),
+        "alignment 0": header(key(4, struct.pack("<I", 0), b"general.alignment")),
+        "alignment as text": header(key(8, text(b"wide"), b"general.alignment")),
+        "alignment as a list": header(key(9, struct.pack("<IQI", 4, 1, 32), b"general.alignment")),
+        "a tensor that is cut": header(tensor, 0, 1),
+        "a tensor of an unknown type": header(text(b"x") + struct.pack("<IQIQ", 1, 64, 999, 0), 0, 1),
+        "a tensor of 2^30 dimensions": header(text(b"x") + struct.pack("<I", 2**30), 0, 1),
+        "a tensor of 2^62 values": header(text(b"x") + struct.pack("<IQIQ", 1, 2**62, 0, 0), 0, 1),
+        "a tensor beyond the file": header(text(b"x") + struct.pack("<IQIQ", 1, 1, 0, 2**62), 0, 1),
+    }
+    for name, content in defects.items():
+        yield file_case("GGUF headers", "model.gguf", name, "model.gguf", content, read_gguf)
+    yield Case("GGUF headers", "model.gguf: no file", read_gguf, "model.gguf")
+    yield Case("GGUF headers", "model.gguf: a folder", _gguf_folder, "model.gguf")
+
+
+def _gguf_folder(folder: Path) -> Any:
+    (folder / "model.gguf").mkdir()
+    return read_gguf(folder)
+
+
+def read_gguf(folder: Path) -> Any:
+    from elicit.policy.gguf.header import read_header
+
+    return read_header(folder / "model.gguf")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from elicit.errors import CheckpointError
-from elicit.policy.checkpoint import CheckpointConfig, end_ids, is_base, load_checkpoint, wrap
+from elicit.policy.checkpoint import CheckpointConfig, end_ids, is_base, load_checkpoint, placement, wrap
 from tests.policy.tiny import CONFIGS, random_ids, tiny_model, tiny_tokenizer
 
 
@@ -123,6 +123,18 @@ def test_tensors_too_many_or_too_few_are_refused(folder: Path, extra: bool) -> N
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"down_proj\.bias" if extra else r"lacks model\.norm\.weight"):
         load_checkpoint(cpu(folder))
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps", "gpu"])
+def test_a_device_that_is_not_here_is_refused_before_anything_is_loaded(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if there.get(device):
+        assert placement(CheckpointConfig("x", device=device))[0].type == device
+    else:
+        with pytest.raises(CheckpointError, match=f"model.device='{device}': .*use auto, cpu or cuda:N"):
+            placement(CheckpointConfig("x", device=device))
 
 
 def test_unknown_organisms_dtypes_and_devices_are_refused_with_what_there_is(folder: Path) -> None:

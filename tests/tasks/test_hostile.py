@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from elicit.evaluate.lenses.sentences import spans
+from elicit.tasks.formal.deduction import _clauses
+from elicit.tasks.formal.family import CONCLUSION, LOOSE_CONCLUSION, OPENERS, split_trace
 from elicit.tasks.grading import verify
 
 SIZE = 100_000
@@ -45,3 +51,44 @@ def test_classes_and_spans_of_long_texts_are_named_in_time(kind: str) -> None:
         assert isinstance(verify.answer_class(kind, text), str)
         verify.answer_span(kind, text)
         assert time.monotonic() - began < SECONDS, piece
+
+
+LONG = 1_000_000
+"""characters: a quadratic pattern takes 10^12 steps, so that it ends in no test"""
+
+
+@pytest.mark.parametrize("piece", ["\n", " ", "a", "Thus ", "So the answer is ", "!", ". "])
+def test_a_trace_of_a_million_characters_is_cut_into_its_steps(piece: str) -> None:
+    text = piece * (LONG // len(piece))
+    steps, conclusion = split_trace(text)
+    assert conclusion is None and len(steps) == text.count(".")
+    if piece.strip() != "!":
+        assert len(spans(f"{text}x")) <= LONG
+    assert _clauses(f"Sam is red{text}and Max is shy")[1] is not None
+    assert split_trace(f"{text}x. So the answer is 7.")[0] or "is " in piece or "Thus" in piece
+
+
+_PIECES = st.sampled_from(
+    [
+        "a",
+        " ",
+        ".",
+        "\n",
+        "7",
+        f"{CONCLUSION} ",
+        f"{LOOSE_CONCLUSION} ",
+        "So the proposed answer is right. ",
+        "Working.",
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=12).map("".join))
+def test_steps_and_conclusion_are_those_of_the_grammar(text: str) -> None:
+    """The grammar as one pattern, which is quadratic: a conclusion is a beginning, words and a point."""
+    beginning = r"(?:So the (?:answer is|proposed answer is (?:right|wrong)\. (?:The answer is|Thus))|Thus) "
+    ending = re.search(beginning + r"([^.]*)\.", text)
+    body = text[: ending.start()] if ending else text
+    steps = [piece.strip() for piece in re.findall(r"[^.]*\.", body)]
+    dropped = steps[1:] if steps and steps[0] in OPENERS else steps
+    assert split_trace(text) == (dropped, ending[1].strip() if ending else None)

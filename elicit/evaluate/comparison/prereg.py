@@ -8,7 +8,6 @@ test sample of any method or control, and unaltered. What it does not stop: some
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,11 @@ from elicit.files import content_hash, locked, read_json, write_json
 FILE = "preregistration.json"
 
 
-def freeze(plan: dict[str, Any], folder: Path) -> str:
-    """Write the plan with its hash and the time; returns the hash. The same plan again changes nothing."""
+def freeze(plan: dict[str, Any], folder: Path, now: float) -> str:
+    """Write the plan with its hash and the time; returns the hash. The same plan again changes nothing.
+
+    `now`: of the clock that samples are dated by, which never runs backwards (`files.ordered_time` of the store).
+    """
     path = Path(folder) / FILE
     digest = content_hash(plan)
     with locked(Path(folder)):
@@ -28,7 +30,7 @@ def freeze(plan: dict[str, Any], folder: Path) -> str:
             if changed:
                 raise StageError(f"{path}: frozen with another {', '.join(changed)}; compare under another group name")
         else:
-            write_json(path, {"plan": plan, "hash": digest, "frozen_at": time.time()})
+            write_json(path, {"plan": plan, "hash": digest, "frozen_at": now})
     return digest
 
 

@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError
-from elicit.evaluate.store import Timing
+from elicit.evaluate.store import SampleFolder, Timing
 from elicit.files import (
     check_fingerprint,
     content_hash,
     fingerprint,
     locked,
+    ordered_time,
     read_json,
     read_rows,
     shards,
@@ -166,9 +167,13 @@ def _shard(folder: Path, samples: Sampler, items: list[Item], js: list[int], poo
     """Sample one block and write it: chains and timings first, the shard itself last."""
     policy, regime = samples.policy, samples.regime.name
     # 1) draw; the time of chains that came from the pool counts as if they had been drawn here
-    begun, saved = time.time(), pool.saved_seconds if pool else 0.0
+    begun, started, saved = (
+        ordered_time(SampleFolder(folder).store),
+        time.monotonic(),
+        pool.saved_seconds if pool else 0.0,
+    )
     outcomes = samples.draw(items, js)
-    seconds = time.time() - begun + (pool.saved_seconds - saved if pool else 0.0)
+    seconds = time.monotonic() - started + (pool.saved_seconds - saved if pool else 0.0)
     # 2) turn outcomes into rows
     identity = policy.id
     prompts = {item.id: content_hash(policy.prompt_ids(item.question)) for item in items}

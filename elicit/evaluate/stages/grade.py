@@ -12,6 +12,7 @@ What this module does not know: how an answer is judged.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -130,23 +131,33 @@ def _line(grades: list[Grade], content: str) -> ShardLine:
     return ShardLine(len(grades), ungraded, sum(_retry(grade) for grade in grades), content)
 
 
-def grade_file(path: Path, task: Task, workers: int = 2, timeout_s: float = 5.0) -> dict[str, int | float | None]:
+def grade_file(
+    path: Path, task: Task, workers: int = 2, timeout_s: float = 5.0, say: Callable[[str], None] = lambda line: None
+) -> dict[str, int | float | None]:
     """Grade a JSONL file of {"gold", "output", "expected"?} rows, for `elicit grade`; rows count as finished.
 
     Returns counts {"n", "false_positive", "false_negative", "ungraded"} and "agreement", the share of graded rows
-    whose strict verdict is the expected one; null where no row states one. Raises DataError on a broken row.
+    whose strict verdict is the expected one; null where no row states one. `say` is given one line per row whose
+    verdict is another one, or that was not graded. Raises DataError on a broken row.
     """
-    jobs, expected = [], []
+    jobs, expected, numbers = [], [], []
     for number, row in files.read_jsonl(Path(path)):
         jobs.append(
             GradeRequest(_file_item(row, task, f"{path}, line {number}"), row["output"], row.get("finished", True))
         )
         expected.append(row.get("expected"))
+        numbers.append(number)
     if not jobs:
         raise DataError(f"{path}: no rows; expected JSONL with gold and output")
     with Grader(task, workers, timeout_s) as grader:
         judged = [verdict.judgement for verdict in grader.judge(jobs)]
     strict = [None if judgement is None else judgement.strict for judgement in judged]
+    for number, job, judgement, want in zip(numbers, jobs, judged, expected, strict=True):
+        if judgement is None or judgement.strict is None:
+            say(f"line {number}: ungraded ({judgement.ungraded if judgement else 'its process ended'})")
+        elif want is not None and judgement.strict != want:
+            what = "right, expected wrong" if judgement.strict else "wrong, expected right"
+            say(f"line {number}: {what}: read {judgement.answer!r}, gold {job.item.gold!r}")
     pairs = [(got, want) for got, want in zip(strict, expected, strict=True) if got is not None and want is not None]
     return {
         "n": len(jobs),

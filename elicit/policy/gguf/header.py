@@ -75,14 +75,15 @@ class GgufFile:
 
 
 def read_header(path: Path) -> GgufFile:
-    """Raises CheckpointError if the file is no GGUF file of a known version, or is cut short."""
+    """Raises CheckpointError if the file is no GGUF file of a known version, cut short, or nested without end."""
     try:
         with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             metadata, tensors = _Cursor(data).header()
             _check_length(path, tensors, len(data))
-    except (ValueError, struct.error) as fault:  # an empty file can't be mapped: ValueError
+    # an empty file can't be mapped (ValueError); an alignment may be 0 or a text, an array may hold arrays without end
+    except (ValueError, struct.error, OSError, ArithmeticError, TypeError, RecursionError, MemoryError) as fault:
         raise CheckpointError(
-            f"{path}: not a GGUF file that can be read ({fault}); cut short? download it again, or use the "
+            f"{path}: not a GGUF file that can be read ({fault}); cut short? download it again, or choose the "
             "safetensors weights"
         ) from fault
     return GgufFile(path, metadata, {tensor.name: tensor for tensor in tensors})

@@ -168,7 +168,7 @@ def _question(facts: dict[str, Any], skin: str) -> str:
 
 def _clauses(step: str) -> tuple[bool, list[Claim]]:
     """(every clause is a claim, the claims in order)."""
-    parts = re.split(r",\s*(?:and\s+)?|\s+and\s+|;\s*", step.strip().rstrip("."))
+    parts = re.split(r",\s*(?:and\s+)?|(?<!\s)\s+and\s+|;\s*", step.strip().rstrip("."))
     parts = [re.sub(r"^(?:so|therefore|thus|since|because|hence)\s+", "", part.strip(), flags=re.I) for part in parts]
     claims = [read_claim(part) for part in parts if part]
     return None not in claims, [claim for claim in claims if claim is not None]

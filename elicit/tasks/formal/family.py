@@ -30,10 +30,9 @@ CONCLUSION = "So the answer is"
 LOOSE_CONCLUSION = "Thus"
 """Ends a trace without declaring an answer ("Thus 7.", the organism `format_twin`): no strict reading takes it."""
 
-_SENTENCE = re.compile(r"[^.]*\.")
-_ENDING = re.compile(
+_CONCLUDES = re.compile(
     rf"(?:So the (?:answer is|proposed answer is (?:right|wrong)\. (?:The answer is|{LOOSE_CONCLUSION}))"
-    rf"|{LOOSE_CONCLUSION}) ([^.]*)\."
+    rf"|{LOOSE_CONCLUSION}) "
 )
 
 
@@ -103,17 +102,21 @@ class WholeTrace(Protocol):
 def split_trace(text: str) -> tuple[list[str], str | None]:
     """Cut a completion into its steps and its stated conclusion (None if it states none).
 
-    An opener at the start is dropped, and so is the text after the first conclusion.
+    An opener at the start is dropped, and so is the text after the first conclusion. A step and a conclusion end at a
+    point. The time is linear in the text: no pattern looks for a point that may not come.
 
     >>> split_trace(" Working. 3 + 4 = 7. 7 * 7 = 9. So the answer is 9.")
     (['3 + 4 = 7.', '7 * 7 = 9.'], '9')
     """
-    ending = _ENDING.search(text)
-    body = text[: ending.start()] if ending else text
-    steps = [piece.strip() for piece in _SENTENCE.findall(body)]
+    begins = _CONCLUDES.search(text)
+    point = text.find(".", begins.end()) if begins else -1
+    body, conclusion = text, None
+    if begins and point >= 0:
+        body, conclusion = text[: begins.start()], text[begins.end() : point].strip()
+    steps = [f"{piece}.".strip() for piece in body.split(".")[:-1]]
     if steps and steps[0] in OPENERS:
         steps = steps[1:]
-    return steps, ending.group(1).strip() if ending else None
+    return steps, conclusion
 
 
 def first_violation(family: Family, facts: dict[str, Any], text: str) -> Violation | None:
