@@ -88,7 +88,7 @@ class WandbTracker:
         for tag in self.tags:
             if not 1 <= len(tag) <= MAX_TAG:
                 raise ConfigError(
-                    f"tracker.tags: {tag[:20]!r}... has {len(tag)} characters; wandb takes 1 to {MAX_TAG}"
+                    f"tracker.tags: {tag[:20]!r}... has {len(tag)} characters; wandb takes between 1 and {MAX_TAG}"
                 )
 
     def start(self, folder: Path, job_type: str, name: str, group: str, config: Mapping[str, Any], say: Say) -> Run:

@@ -124,7 +124,7 @@ class SaeSteering(MethodBase):
         checked(self, at_least={**least, "halvings": 0, "dose_items": 1}, label="sae_steering")
         for name in ("strengths", "writes"):
             if not getattr(self, name):
-                raise ConfigError(f"sae_steering: {name}=[]: at least one")
+                raise ConfigError(f"sae_steering: {name}=[]: give at least one")
         if self.control in controls.WITHOUT_DICTIONARY and not self.plain:
             raise ConfigError(
                 f"operator={self.operator!r}, sparse={self.sparse!r}: a direction without a dictionary has no feature "
