@@ -19,7 +19,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit report GROUP [template=comparison|method_card|claim|organism|PATH]   render the report again
   elicit report GROUP GROUP ... template=bases            methods against several base models
   elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of lm-eval
-  elicit export RUN format=peft|merged|steering-vector [out=FOLDER]   the run's intervention for other libraries
+  elicit export RUN format=peft|merged|steering-vector|gguf|plain [out=FOLDER]   the run's intervention for other tools
   elicit escalate GROUP [levels=64,256,1024]              sample the base more often on items that only a method solved
   elicit calibrate simulated=true                         coverage and false positives of the statistics, simulated
   elicit calibrate [seeds=1,2,3]                          fits on the model organisms: power and false elicitation
@@ -59,5 +59,5 @@ WORDS: dict[str, str] = {
     "workspace": "workspace:workspace",
 }
 """command -> module:function of elicit.commands, imported when the command is given"""
-FORMATS = ("lm-eval", "peft", "merged", "steering-vector")
+FORMATS = ("lm-eval", "peft", "merged", "steering-vector", "gguf", "plain")
 """of `elicit export`"""
