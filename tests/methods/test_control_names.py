@@ -23,6 +23,8 @@ ARMS = {
         "placebo random_model": "cb17c66c3cdf2f22",
         "placebo covariance_direction": "88b6b177fca82837",
         "placebo shuffled_decoder": "b676510a608e66e5",
+        "placebo activity_matched": "ec8b5ed53bbd12bf",
+        "placebo frozen_decoder": "5028e2fe794d4019",
         "rival difference_of_means": "9bd20caefd654f30",
         "rival negative_dose": "cdac8e3b51300ff6",
         "rival reconstruction": "7361b1d5d527adc6",
