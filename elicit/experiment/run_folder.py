@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from elicit.records import LedgerRow
 
 PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "failed", "interrupted"
+CLAIM = "claimed"
+"""file with the lease and the id of the process that does a run (`workers.claim`)"""
 
 
 class Manifest(TypedDict, total=False):

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elicit.errors import ConfigError, DataError, StageError
-from elicit.experiment.run_folder import DONE, FAILED, FITTED, INTERRUPTED, RunFolder, all_runs, find_run, ledger_rows
-from elicit.experiment.workers import CLAIM
+from elicit.experiment import run_folder
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run, ledger_rows
 from elicit.files import content_hash, read_json, read_text, write_json, write_text
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def _fitted(name: str, job: Job, run: RunFolder) -> RunFolder:
     ]
     same.sort(key=lambda other: other.manifest["seed"] != job.settings.seed)
     found = same[0] if same else find_run(name, run.path.parent)
-    while found.manifest["status"] not in (FITTED, DONE):
-        if found.manifest["status"] in (FAILED, INTERRUPTED) or not _at_work(found):
+    while (status := found.manifest["status"]) not in (run_folder.FITTED, run_folder.DONE):
+        if status in (run_folder.FAILED, run_folder.INTERRUPTED) or not _at_work(found):
             raise StageError(f"on={name}: {found.path} is not fitted; continue it first with elicit resume")
         time.sleep(SECONDS)
         found.read()
@@ -138,9 +138,10 @@ def _fitted(name: str, job: Job, run: RunFolder) -> RunFolder:
 
 def _at_work(run: RunFolder) -> bool:
     """Whether another living process has claimed a run."""
-    if not (run.path / CLAIM).exists():
+    claim = run.path / run_folder.CLAIM
+    if not claim.exists():
         return False
-    words = read_text(run.path / CLAIM).split()
+    words = read_text(claim).split()
     pid = int(words[-1]) if words else os.getpid()
     try:
         os.kill(pid, 0)

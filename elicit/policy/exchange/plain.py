@@ -65,7 +65,8 @@ class VectorCard:
         if match is None or site not in HOOK_POINTS:
             known = " or ".join(HOOK_POINTS)
             raise DataError(f"{place}: hook_point={self.hook_point!r}: only the residual stream is written to: {known}")
-        layers = {number for number in (self.layer, match["layer"] and int(match["layer"])) if number is not None}
+        stated = None if match["layer"] is None else int(match["layer"])
+        layers = {number for number in (self.layer, stated) if number is not None}
         if len(layers) != 1:
             raise DataError(f"{place}: layer={self.layer}, hook_point={self.hook_point!r}: expected one layer")
         block = layers.pop() + HOOK_POINTS[site]
