@@ -134,3 +134,12 @@ def test_a_changed_account_of_a_layer_is_refused(done) -> None:
             _ = layer.rows
     finally:
         (layer.folder / "ledger.jsonl").write_text(kept)
+
+
+def test_the_grid_preset_has_every_decoder_on_every_adapter_and_each_part_alone() -> None:
+    (comparison,) = plan([["experiment=grid", "tracker=none"]])
+    names = [job.name for job in comparison.jobs if job.role == "method"]
+    adapters = ("rlvr", "rl_steering", "sae_steering", "critique_ft")
+    tops = ("self_consistency", "cot_decoding", "power_smc")
+    assert len(names) == len(set(names)) == 19
+    assert set(names) == {*adapters, *tops, *(f"{below}+{top}" for below in adapters for top in tops)}

@@ -34,7 +34,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
 
 Groups: method method/strategy method/critic method/response model task eval tracker experiment sweep.
 Settings: seed=0 root=runs group=NAME placebos=none|one|all rivals=none|one|all budget.labels=N eval.limit=N eval.n=N
-          output=text|json dry_run=true template=NAME|PATH; any field of a chosen class as method.FIELD=VALUE.
+          on=RUN output=text|json dry_run=true template=NAME|PATH; any field of a chosen class as method.FIELD=VALUE.
 Exit codes: 0 ok, 1 run failed, 2 bad configuration, 3 sweep partly failed.
 """
 
