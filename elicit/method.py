@@ -108,6 +108,11 @@ class Method(Protocol):
         ...
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that a fit reads besides those that its settings name: if their content changes, it is fitted again."""
+        ...
+
+    @property
     def strategy(self) -> DecodingStrategy | None:
         """The decoding strategy that is evaluated; None: the evaluator's regime."""
         ...
@@ -129,7 +134,7 @@ class Method(Protocol):
 
 
 class MethodBase:
-    """Defaults of the protocol: no controls, unknown work, no strategy, no training. No dataclass, so no fields."""
+    """Defaults of the protocol: no controls, unknown work, no files, strategy or training. No dataclass: no fields."""
 
     strategy: DecodingStrategy | None = None
     max_new_tokens: int | None = None
@@ -139,6 +144,11 @@ class MethodBase:
     def parameters(self) -> Parameters | None:
         """Nothing is trained by policy gradient. A property: a class that states it need not be a field."""
         return None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None. A property: a class that states them need not have a field."""
+        return ()
 
     def placebos(self) -> dict[str, Method]:
         """None."""

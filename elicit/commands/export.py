@@ -4,8 +4,12 @@
     elicit export RUN format=peft                 a LoRA weight edit as a PEFT adapter folder
     elicit export RUN format=merged               a weight edit merged into its checkpoint: a transformers folder
     elicit export RUN format=steering-vector      an additive activation edit as steering_vector.safetensors
+    elicit export RUN format=gguf                 the same as a control vector of llama.cpp and repeng
+    elicit export RUN format=plain                any list of vectors as safetensors and a YAML file
 
-A steering vector is read back with
+`elicit method=given method.path=FOLDER` reads each of them back as the same policy: a format that can't hold all of an
+edit (positions, the last bits of a difference) has the intervention itself next to its files. A steering vector is read
+by its own library with
 
     vectors = {int(layer): vector for layer, vector in load_file("steering_vector.safetensors").items()}
     SteeringVector(vectors, "decoder_block")      (steering-vectors; strength included, the positions are the caller's)
@@ -23,16 +27,17 @@ from elicit.commands.saved import SavedComparison, items_of
 from elicit.commands.words import FORMATS
 from elicit.errors import ConfigError, DataError, StageError, near
 from elicit.experiment.run_folder import RunFolder, find_run
-from elicit.files import read_json, replacing, write_json
+from elicit.files import read_json, write_json
 
 if TYPE_CHECKING:
     from elicit.policy.activations import ActivationEdit
     from elicit.policy.weights import WeightEdit
 
-RUN_FORMATS = {"weights": ("peft", "merged"), "activations": ("steering-vector",), "decoding": ()}
+RUN_FORMATS = {"weights": ("peft", "merged"), "activations": ("steering-vector", "gguf", "plain"), "decoding": ()}
 """by kind of intervention; the remaining one of `words.FORMATS` is for comparisons"""
 EXPORT = Command(
-    "export GROUP|RUN: name one comparison for format=lm-eval, or one run for format=peft|merged|steering-vector",
+    "export GROUP|RUN: name one comparison for format=lm-eval, or one run for format=peft|merged|steering-vector|gguf|"
+    "plain",
     {**COMMON, "format": "lm-eval", "out": ""},
 )
 
@@ -70,7 +75,8 @@ def _export_run(given: Given) -> int:
         allowed = " or ".join(f"format={name}" for name in RUN_FORMATS.get(kind, ())) or "no format"
         raise ConfigError(f"format={wanted}: {run.path.name} holds an intervention of kind {kind}, for it: {allowed}")
     out = Path(given["out"] or run.path / "export" / wanted)
-    written = {"peft": _peft, "merged": _merged, "steering-vector": _steering_vector}[wanted](run, out)
+    written = WRITERS[wanted](run, out)
+    written += _kept(run, out if wanted in RUN_FORMATS["weights"] else written[-1], out, wanted)
     console = given.console()
     console.say(f"{run.manifest['name']} as {wanted}: {out}")
     console.result({"format": wanted, "files": [str(path) for path in written]})
@@ -101,26 +107,55 @@ def _merged(run: RunFolder, out: Path) -> list[Path]:
 
 
 def _steering_vector(run: RunFolder, out: Path) -> list[Path]:
-    from safetensors.torch import save_file
+    from elicit.policy.exchange.vectors import write_steering_vector
 
-    from elicit.policy.activations import ActivationEdit as Plain
-
-    edit = _intervention(run)
-    if not isinstance(edit, Plain):
-        raise ConfigError(f"format=steering-vector: the {type(edit).__name__} of {run.path.name} is no list of vectors")
-    vector = cast("ActivationEdit", edit).to_steering_vector()
-    with replacing(out / "steering_vector.safetensors") as temporary:
-        tensors = {str(layer): values.contiguous() for layer, values in vector.layer_activations.items()}
-        save_file(tensors, temporary, metadata={"layer_type": vector.layer_type})
+    edit = _vectors(run, "steering-vector")
+    layers = write_steering_vector(edit, out / "steering_vector.safetensors")
     facts = {
-        "layer_type": vector.layer_type,
-        "layers": sorted(vector.layer_activations),
+        "layer_type": "decoder_block",
+        "layers": layers,
         "write": sorted({one.write for one in edit.edits}),
         "base": run.manifest["checkpoint"]["name"],
         "intervention": edit.id,
     }
     write_json(out / "steering_vector.json", facts)
     return [out / "steering_vector.json", out / "steering_vector.safetensors"]
+
+
+def _gguf(run: RunFolder, out: Path) -> list[Path]:
+    from elicit.policy.checkpoint import load_checkpoint
+    from elicit.policy.exchange.vectors import write_control_vector
+    from elicit.policy.layers import blocks
+
+    edit, model = _vectors(run, "gguf"), load_checkpoint(run.settings().model).model
+    write_control_vector(edit, out / "control_vector.gguf", str(model.config.model_type), len(blocks(model)))
+    return [out / "control_vector.gguf"]
+
+
+def _plain(run: RunFolder, out: Path) -> list[Path]:
+    from elicit.policy.exchange.plain import write_plain
+
+    return write_plain(_vectors(run, "plain"), out)
+
+
+def _vectors(run: RunFolder, wanted: str) -> ActivationEdit:
+    from elicit.policy.activations import ActivationEdit as Vectors
+
+    edit = _intervention(run)
+    if not isinstance(edit, Vectors):
+        raise ConfigError(f"format={wanted}: the {type(edit).__name__} of {run.path.name} is no list of vectors")
+    return edit
+
+
+def _kept(run: RunFolder, written: Path, out: Path, wanted: str) -> list[Path]:
+    """The intervention itself next to the files, if reading `written` back would not give the same one."""
+    from elicit.policy.exchange.read import find, keep
+
+    exact = wanted != "merged" and find(written).foreign(None, "every").id == _intervention(run).id
+    return [] if exact else keep(run.intervention, out)
+
+
+WRITERS = {"peft": _peft, "merged": _merged, "steering-vector": _steering_vector, "gguf": _gguf, "plain": _plain}
 
 
 def _intervention(run: RunFolder) -> Any:

@@ -124,6 +124,8 @@ class Runner:
 
     def policy(self, entry: Entry) -> Policy:
         """An entry's policy. Raises StageError if it can't be rebuilt as it was."""
+        from elicit.experiment.run_folder import RunFolder
+        from elicit.experiment.stack import stacked
         from elicit.policy.checkpoint import load_checkpoint
         from elicit.policy.policy import Policy, load_intervention
 
@@ -135,8 +137,10 @@ class Runner:
             raise StageError(f"{entry.name}: {self.task.name} no longer has a prompt {entry.prompt!r}; sample it again")
         if entry.run is None and entry.role not in ("base", "prompt", "ceiling"):
             raise StageError(f"{entry.name}: its entry names no run folder, so its intervention can't be loaded")
-        stack = (load_intervention(Path(entry.run) / "intervention", checkpoint),) if entry.run else ()
-        policy = Policy(checkpoint, stack, prompts[entry.prompt])
+        policy = Policy(checkpoint, prompt=prompts[entry.prompt])
+        if entry.run:
+            run = RunFolder(Path(entry.run))
+            policy = stacked(policy, run).with_intervention(load_intervention(run.intervention, checkpoint))
         if policy.id != entry.policy:
             raise StageError(
                 f"{entry.name}: its run folder now gives policy {policy.id}, {entry.policy} was sampled; "

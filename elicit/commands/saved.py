@@ -18,7 +18,8 @@ from elicit.config import Settings
 from elicit.errors import ConfigError, DataError, near
 from elicit.evaluate.entry import Entry
 from elicit.experiment.plan import DRAW
-from elicit.experiment.run_folder import RunFolder, all_runs, find_run, ledger_rows
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run
+from elicit.experiment.stack import rows_of
 from elicit.records import Item
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _accounted(entry: Entry) -> Entry:
     run = Path(entry.run) if entry.run else None
     if run is None or not (run / "manifest.json").exists():
         return entry
-    lost = data_class(ledger_rows(RunFolder(run))) == "unaccounted"
+    lost = data_class(rows_of(RunFolder(run))) == "unaccounted"
     return replace(entry, data_class="unaccounted") if lost else entry
 
 

@@ -19,7 +19,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit report GROUP [template=comparison|method_card|claim|organism|PATH]   render the report again
   elicit report GROUP GROUP ... template=bases            methods against several base models
   elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of lm-eval
-  elicit export RUN format=peft|merged|steering-vector [out=FOLDER]   the run's intervention for other libraries
+  elicit export RUN format=peft|merged|steering-vector|gguf|plain [out=FOLDER]   the run's intervention for other tools
   elicit escalate GROUP [levels=64,256,1024]              sample the base more often on items that only a method solved
   elicit calibrate simulated=true                         coverage and false positives of the statistics, simulated
   elicit calibrate [seeds=1,2,3]                          fits on the model organisms: power and false elicitation
@@ -34,7 +34,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
 
 Groups: method method/strategy method/critic method/response model task eval tracker experiment sweep.
 Settings: seed=0 root=runs group=NAME placebos=none|one|all rivals=none|one|all budget.labels=N eval.limit=N eval.n=N
-          output=text|json dry_run=true template=NAME|PATH; any field of a chosen class as method.FIELD=VALUE.
+          on=RUN output=text|json dry_run=true template=NAME|PATH; any field of a chosen class as method.FIELD=VALUE.
           allow_classes=[PACKAGE] lets configurations name classes of further packages, and allow_classes=[remote_code]
           runs code that comes with a model: permissions of this command only, never of a file; any command takes them.
 Exit codes: 0 ok, 1 failed, 2 bad configuration, 3 some runs failed, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM: resume.
@@ -61,5 +61,5 @@ WORDS: dict[str, str] = {
     "workspace": "workspace:workspace",
 }
 """command -> module:function of elicit.commands, imported when the command is given"""
-FORMATS = ("lm-eval", "peft", "merged", "steering-vector")
+FORMATS = ("lm-eval", "peft", "merged", "steering-vector", "gguf", "plain")
 """of `elicit export`"""

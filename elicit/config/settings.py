@@ -131,6 +131,9 @@ class Settings:
     eval: EvalPlan
     tracker: NoTracker | WandbTracker
     fit: FitPlan = FitPlan()
+    on: str | tuple[str, ...] = ()
+    """runs that the method is stacked on: fitted and measured with their interventions. Run folders, or the names of
+    earlier jobs of the same command"""
     experiment: Experiment | None = None
     sweep: Sweep | None = None
     seed: int = 0
@@ -157,8 +160,15 @@ class Settings:
     smuggled: tuple[str, ...] = ()
     """files and items read while the method was imported and built: the ledger counts them as unaccounted"""
 
+    @property
+    def stack(self) -> tuple[str, ...]:
+        """What `on` names."""
+        return (self.on,) if isinstance(self.on, str) else self.on
+
     def __post_init__(self) -> None:
         checked(self, at_least={"parallel": 1, "placebo_seeds": 1, "seed": 0})
+        if any(not name.strip() for name in self.stack):
+            raise ConfigError(f"on={self.on!r}: the names of runs")
         if self.seed > MAX_SEED:
             raise ConfigError(f"seed={self.seed}: at most {MAX_SEED:,} (2^63 - 1)")
         if self.group is not None:

@@ -60,6 +60,8 @@ class Entry:
     """what the method said of its own fit, e.g. that a dictionary misses its gate"""
     run: str | None = None
     edit: dict[str, float] | None = None
+    on: tuple[str, ...] = ()
+    """names of the rows, or of the runs, that it is stacked on"""
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -87,7 +89,7 @@ class Entry:
             name: located(Path(plain[name]), root) for name in FOLDERS if plain.get(name) is not None
         }
         run = None if plain.get("run") is None else str(located(Path(plain["run"]), root))
-        tuples = {name: tuple(plain.get(name, ())) for name in ("used_items", "fit_warnings")}
+        tuples = {name: tuple(plain.get(name, ())) for name in ("used_items", "fit_warnings", "on")}
         return Entry(**{**plain, **folders, **tuples, "run": run})
 
 

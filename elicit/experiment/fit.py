@@ -100,6 +100,7 @@ def fit_fingerprint(job: Job, policy: Policy) -> dict[str, str]:
     A file behind `task.path` may change while its path remains: so the items count (an id hashes question and gold).
     """
     settings = job.settings
+    assert settings.method is not None
     items = [item.id for split in OPEN_SPLITS for item in settings.task.items(split)]
     method = {key: value for key, value in settings.node["method"].items() if key != "name"}
     return fingerprint(
@@ -108,7 +109,7 @@ def fit_fingerprint(job: Job, policy: Policy) -> dict[str, str]:
         code=code_hash(settings.method),
         task=settings.node["task"],
         items=items,
-        files=[file_hash(path) for path in named_files(method)],
+        files=[file_hash(path) for path in (*named_files(method), *settings.method.files)],
         seed=settings.seed,
         budget=settings.node["budget"],
         max_new_tokens=settings.eval.max_new_tokens,

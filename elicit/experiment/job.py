@@ -17,6 +17,7 @@ from elicit.errors import StageError
 from elicit.experiment.plan import Job
 from elicit.experiment.provenance import Provenance, config_hash
 from elicit.experiment.run_folder import DONE, RunFolder
+from elicit.experiment.stack import layers, rows_of, stack, stacked
 from elicit.files import locked
 from elicit.names import published_name
 
@@ -119,7 +120,8 @@ def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, bench.console.say_once)
     try:
         # 3) fit, then measure on items that the fit has not used
-        intervention = fit_job(job, run, policy_to_fit(job, bench), say, track)
+        stack(job, run)
+        intervention = fit_job(job, run, stacked(policy_to_fit(job, bench), run), say, track)
         outcome.entries = measure_job(job, run, bench, intervention)
         run.update(status=DONE, seconds=round(time.monotonic() - started, 3), wandb=track.id)
         track.artifact(f"intervention-{intervention.id}", "intervention", run.intervention)
@@ -150,14 +152,14 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
     Raises LedgerError if it was fitted on evaluated items.
     """
     from elicit.evaluate.entry import Entry
-    from elicit.experiment.run_folder import ledger_rows
     from elicit.ledger import data_class, refuse_used, summary
 
-    policy = bench.bare().with_intervention(intervention)
-    used = run.manifest.get("used_items") or []
+    policy = stacked(bench.bare(), run).with_intervention(intervention)
+    below = layers(run)
+    used = sorted({*(run.manifest.get("used_items") or []), *(item for one in below for item in one.used)})
     refuse_used(used, [item.id for item in bench.items])
     samples, grades = bench.measured(job.name, policy, bench.items, job.n)
-    rows = ledger_rows(run)
+    rows = rows_of(run)
     edit = relative_norm(intervention, bench)
     entry = Entry(
         role=job.role,
@@ -178,6 +180,7 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
         fit_warnings=tuple(run.manifest.get("fit_warnings") or ()),
         run=str(run.path),
         edit=edit,
+        on=tuple(run.manifest.get("on_names", ())),
     )
     entry = bench.annotated(entry, policy)
     entries = [entry]

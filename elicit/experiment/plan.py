@@ -23,6 +23,8 @@ from elicit.watch.native_readers import announced
 
 SHARED = ("model", "task", "eval")
 """what jobs of one comparison have in common"""
+_RUN = re.compile(r"^\d{8}-\d{6}-(.+)-[0-9a-f]{6}$")
+"""name of a run folder, without its time and its id"""
 DRAW = 1000
 """distance of the seeds of a placebo's draws: larger than the seeds of a sweep"""
 
@@ -60,7 +62,8 @@ class Job:
 
     def _method_hash(self, *without: str) -> str:
         method = self.settings.node.get("method") or {}
-        return content_hash({key: value for key, value in method.items() if key not in without})
+        known = {key: value for key, value in method.items() if key not in without}
+        return content_hash([known, *self.settings.stack] if self.settings.stack else known)
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,11 @@ def _with_controls(overrides: list[str], composer: Composer) -> list[Job]:
     """A job followed by the placebos and rivals that it asks for: the same composition with one or two values set."""
     main = composer.settings(overrides)
     if main.method is None:
+        if main.stack:
+            raise ConfigError(f"on={main.on!r} without a method: choose what is stacked on it with method=NAME")
         return [Job("base", "base", main, tuple(overrides))]
     role, _, twin = (main.arm or "method").partition(":")
-    name = main.method.name
+    name = "+".join([*(_RUN.sub(r"\1", Path(run).name) for run in main.stack), main.method.name])
     if role != "method":
         return [Job(f"{name}/{twin}", role, main, tuple(overrides), parent=name, twin=twin)]
     jobs = [Job(name, "method", main, tuple(overrides))]
@@ -160,6 +165,7 @@ def _model(job: Job) -> str:
 
 def _comparison(jobs: list[Job], suffix: str) -> ComparisonPlan:
     named = _unique_names(jobs)
+    check_order([job.name for job in named], [job.settings.stack for job in named])
     first = named[0].settings
     methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
     # two commands with other methods are other groups, however many methods there are
@@ -196,6 +202,16 @@ def _unique_names(jobs: list[Job]) -> list[Job]:
         parent = job.parent + suffix if several else job.parent
         out.append(replace(job, name=f"{parent}/{job.twin}", parent=parent))
     return out
+
+
+def check_order(names: Sequence[str], stacks: Sequence[Sequence[str]]) -> None:
+    """Raises ConfigError if a job of a command is stacked on itself or on a later one.
+
+    >>> check_order(["a", "a+b"], [(), ("a",)])
+    """
+    for i, (name, stack) in enumerate(zip(names, stacks, strict=True)):
+        if late := [below for below in stack if below in names[i:] and below not in names[:i]]:
+            raise ConfigError(f"{name}: on={late[0]}: put the job of {late[0]} before it")
 
 
 def _arm_suffixes(jobs: list[Job]) -> dict[str, str]:

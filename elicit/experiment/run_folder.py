@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PLANNED, FITTED, DONE, FAILED, INTERRUPTED = "planned", "fitted", "done", "failed", "interrupted"
 ERROR = "error.json"
+CLAIM = "claimed"
+"""file with the lease and the id of the process that does a run (`workers.claim`)"""
 
 
 class Manifest(TypedDict, total=False):

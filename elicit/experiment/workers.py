@@ -24,7 +24,7 @@ from typing import Any, TypedDict
 from elicit import errors, processes
 from elicit.config.build import trusted, trusting
 from elicit.console import Console
-from elicit.experiment.run_folder import DONE, FAILED, RunFolder
+from elicit.experiment.run_folder import CLAIM, DONE, FAILED, RunFolder
 from elicit.files import read_json, read_text, write_text
 from elicit.reading import check_types
 
@@ -34,7 +34,7 @@ class _Error(TypedDict):
     message: str
 
 
-CLAIM, LEASE = "claimed", "lease"
+LEASE = "lease"
 
 
 def release(runs: Sequence[RunFolder], lease: str = "") -> None:

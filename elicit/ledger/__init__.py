@@ -1,16 +1,7 @@
 """The door to data: what a method may read, what it used, and the data class that follows."""
 
-from elicit.ledger.ledger import (
-    OPEN_SPLITS,
-    Budget,
-    Ledger,
-    Spent,
-    data_class,
-    load_rows,
-    prompt_rows,
-    refuse_used,
-    summary,
-)
+from elicit.ledger.classes import data_class, load_rows, prompt_rows, summary
+from elicit.ledger.ledger import OPEN_SPLITS, Budget, Ledger, Spent, refuse_used
 from elicit.tasks.view import TaskView
 
 __all__ = [

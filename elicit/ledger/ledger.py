@@ -10,7 +10,8 @@ The split `test` is closed to `items` and to `grade`. The ledger holds the task;
     R       any verifier or label bit at stage train
     T       any foreign text
     L       a teacher or verifier at inference
-    unaccounted   something was opened without the ledger (`elicit.watch`)
+    declared      made elsewhere, from data that only its author's statement describes
+    unaccounted   something was opened without the ledger (`elicit.watch`), or made elsewhere without a statement
 
 Dev scores of a search are bits of stage `select`: a separate column, not part of the class. Foreign text is compared
 with the evaluation items when it is booked (whole questions, runs of 13 words); its row lists the items it contains.
@@ -24,14 +25,15 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from elicit.errors import LedgerError
-from elicit.files import content_hash, read_jsonl, read_text, record, write_text
+from elicit.files import content_hash, file_hash, read_text, write_text
 from elicit.ledger.account import Account
+from elicit.ledger.classes import DECLARED, data_class
 from elicit.ledger.overlap import Overlap, OverlapIndex
 from elicit.records import Item, LedgerRow
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest
-from elicit.tasks.task import Judgement, PromptFormat, Task
+from elicit.tasks.task import Judgement, Task
 from elicit.tasks.view import TaskView, view_of
 from elicit.watch import Sealed, door
 
@@ -50,6 +52,7 @@ class ForeignRow(Protocol):
 
 
 F = TypeVar("F", bound=ForeignRow)
+G = TypeVar("G")
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,21 @@ class Ledger:
         self._spend(labels=bits)
         self._book("select", "dev", _licence(self._task), label_bits=bits, items=items)
 
+    def given(self, files: Sequence[Path], statement: str, read: Callable[[], G]) -> G:
+        """Read an intervention that was made elsewhere: `read` opens these files.
+
+        The data that it was made from are unknown here, so the class is "declared" if the user states them, and
+        "unaccounted" if not.
+        """
+        with door():
+            content = content_hash([file_hash(path) for path in files])
+            made = read()
+        if statement.strip():
+            self._book("train", f"{DECLARED}{statement.strip()}", "-", content=content)
+        else:
+            self.unaccounted(f"{files[0].name}, made elsewhere without a statement of its data")
+        return made
+
     def resume(self, rows: Sequence[LedgerRow], spent: Spent) -> None:
         """Continue the saved account of an interrupted run of this fit; what was booked again since counts once."""
         self._spend(**{name: max(0, amount - getattr(self.spent, name)) for name, amount in asdict(spent).items()})
@@ -326,47 +344,6 @@ class Ledger:
             overlap_exact=overlap.exact,
             overlap_run=overlap.run,
         )
-
-
-def data_class(rows: Sequence[LedgerRow]) -> str:
-    """The data class that follows from rows: the first that applies of unaccounted, L, T, R, V, Z."""
-    if any(row.source.startswith("unaccounted") for row in rows):
-        return "unaccounted"
-    if any(row.stage == "infer" and (row.teacher_calls or row.label_bits) for row in rows):
-        return "L"
-    if any(row.foreign_tokens for row in rows):
-        return "T"
-    if any(row.stage == "train" and row.label_bits for row in rows):
-        return "R"
-    if any(row.own_activations or row.source == "own samples" for row in rows):
-        return "V"
-    return "Z"
-
-
-def summary(rows: Sequence[LedgerRow]) -> dict[str, int]:
-    """Totals of a ledger as the scorecard shows them."""
-    return {
-        "label_bits": sum(row.label_bits for row in rows if row.stage != "select"),
-        "select_bits": sum(row.label_bits for row in rows if row.stage == "select"),
-        "foreign_tokens": sum(row.foreign_tokens for row in rows),
-        "own_activations": sum(row.own_activations for row in rows),
-        "overlap_exact": len({item for row in rows for item in row.overlap_exact}),
-        "overlap_run": len({item for row in rows for item in row.overlap_run}),
-    }
-
-
-def prompt_rows(method: str, prompt: PromptFormat) -> list[LedgerRow]:
-    """The rows that a prompt format costs by itself: few-shot exemplars are text by people."""
-    if not prompt.exemplars:
-        return []
-    texts = [part for exemplar in prompt.exemplars for part in exemplar]
-    tokens = sum(len(text.split()) for text in texts)
-    return [LedgerRow(method, "prompt", f"exemplars of {prompt.name}", content_hash(texts), "-", 0, 0, tokens, 0, 0)]
-
-
-def load_rows(path: Path) -> list[LedgerRow]:
-    """The rows of a ledger.jsonl."""
-    return [record(LedgerRow, row, f"{path}, line {number}") for number, row in read_jsonl(path)]
 
 
 def refuse_used(used: Sequence[str], evaluated: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ Used for base log-probs of samples, trace likelihood and typicality.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,12 @@ CHUNK_LOGITS = 2**24
 """limits: tokens of a batch with padding, elements of its logits, elements made float32 at once"""
 
 
+Pairs = Sequence[tuple[Sequence[int], Sequence[int]]]
+"""(prompt ids, completion ids)"""
+Reading = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
+"""logits [B, T, V], targets [B, T] -> values [B, T]"""
+
+
 @dataclass(frozen=True)
 class Scored:
     """One completion of T tokens under one model."""
@@ -38,36 +44,46 @@ class Scored:
     """int64 [T]: tokens strictly more probable; 0 = the model's most probable token"""
 
 
-def score(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
+def score(model: Any, pairs: Pairs) -> list[Scored]:
     """Log-probs and ranks of each (prompt ids, completion ids), in the order given.
 
     Raises ConfigError on an empty prompt: its first token would have no distribution.
     """
+    return [Scored(logprobs, ranks) for logprobs, ranks in _read(model, pairs, _chosen)]
+
+
+def entropies(model: Any, pairs: Pairs) -> list[np.ndarray]:
+    """Entropy in nats of the next-token distribution before each completion token, float32 [T]; else as `score`."""
+    return [entropy for (entropy,) in _read(model, pairs, _entropy)]
+
+
+def _read(model: Any, pairs: Pairs, reading: Reading) -> list[tuple[np.ndarray, ...]]:
+    """`reading` of the logits at each completion token, one tuple of arrays [T] per pair."""
     for place, (prompt, _) in enumerate(pairs):
         if not len(prompt):
             raise ConfigError(f"pair {place}: an empty prompt; a causal model needs at least one token (add BOS)")
     call = ForwardCall(model)
-    out: list[Scored | None] = [None] * len(pairs)
+    out: list[tuple[np.ndarray, ...]] = [()] * len(pairs)
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
             for batch in batches(pairs, int(call.config.vocab_size)):
                 rows: list[Prefix] = [(tuple(pairs[place][0]), tuple(pairs[place][1])) for place in batch]
-                for place, scored in zip(batch, _score_batch(call, rows), strict=True):
-                    out[place] = scored
+                for place, values in zip(batch, _read_batch(call, rows, reading), strict=True):
+                    out[place] = values
     finally:
         model.train(training)
-    return [scored for scored in out if scored is not None]
+    return out
 
 
-def likelihood(policy: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Scored]:
+def likelihood(policy: Policy, pairs: Pairs) -> list[Scored]:
     """`score` under a policy: its weight and activation edits on, its decoding strategy ignored."""
     with policy.applied():
         return score(policy.checkpoint.model, pairs)
 
 
-def batches(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], vocabulary: int) -> Iterator[list[int]]:
+def batches(pairs: Pairs, vocabulary: int) -> Iterator[list[int]]:
     """Batches of indices into `pairs`, longest first, within the limits of one batch."""
     order = sorted(range(len(pairs)), key=lambda place: -len(pairs[place][0]) - len(pairs[place][1]))
     batch: list[int] = []
@@ -85,19 +101,29 @@ def batches(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], vocabulary: in
         yield batch
 
 
-def _score_batch(call: ForwardCall, rows: Sequence[Prefix]) -> list[Scored]:
+def _read_batch(call: ForwardCall, rows: Sequence[Prefix], reading: Reading) -> list[tuple[np.ndarray, ...]]:
     ids, positions, prompts = padded(call, rows)
     width = ids.shape[1]
     first = int(prompts.min()) - 1
     mask = torch.ones_like(ids)
     logits = call(ids, positions, prompts, mask, width - first, use_cache=False)[:, :-1]
-    targets = ids[:, first + 1 :]
-    logprobs, ranks = _chosen(logits, targets)
+    readings = reading(logits, ids[:, first + 1 :])
     out = []
     for row, (prompt, completion) in enumerate(rows):
         place = slice(len(prompt) - 1 - first, len(prompt) - 1 - first + len(completion))
-        out.append(Scored(logprobs[row, place].cpu().numpy(), ranks[row, place].cpu().numpy()))
+        out.append(tuple(values[row, place].cpu().numpy() for values in readings))
     return out
+
+
+def _entropy(logits_B_T_V: torch.Tensor, targets_B_T: torch.Tensor) -> tuple[torch.Tensor]:
+    """Entropies [B, T], float32 one chunk of positions at a time."""
+    rows, width, vocabulary = logits_B_T_V.shape
+    chunk = max(1, CHUNK_LOGITS // (rows * vocabulary))
+    parts = [targets_B_T.new_zeros((rows, 0)).float()]
+    for first in range(0, width, chunk):
+        logps = precise(logits_B_T_V[:, first : first + chunk]).log_softmax(-1)
+        parts.append(-(logps.exp() * logps).sum(-1))
+    return (torch.cat(parts, 1),)
 
 
 def _chosen(logits_B_T_V: torch.Tensor, targets_B_T: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -33,6 +33,7 @@ from elicit.policy.positions import check_write
 from elicit.policy.residuals import layer_numbers, read_residuals
 from elicit.sampling.contrast import by_length, by_verdict, in_context_rows, permuted
 from elicit.sampling.dose import dose_meter
+from elicit.sampling.dose_range import dose_range
 from elicit.sampling.own import last_prompt_residuals, own_completions, residual_norms
 from elicit.training.halving import halving
 from methods.contrastive import controls
@@ -231,15 +232,20 @@ class Contrastive(MethodBase):
     def dose_response(
         self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], best: Edit
     ) -> None:
-        """Log accuracy, length and KL of the chosen vector by position and strength."""
+        """Log accuracy, length and KL of the chosen vector by position and strength, and the range of good doses."""
         measure = dose_meter(policy, ledger, items)
         cells = [(best.write, strength) for strength in (0.0, *self.strengths)]
         others = [write for write in self.positions if write != best.write]
+        rows = []
         for write, strength in [*cells, *itertools.product(others, self.position_strengths)]:
             edit = ActivationEdit((replace(best, strength=strength, write=write),))
             accuracy = context.dev_score(policy.with_intervention(edit), self.dev_items)
             row = {"write": write, "strength": strength, "accuracy": accuracy, **measure(edit)}
-            context.log(_named("dose", {**row, "dev_items": self.dev_items}))
+            rows.append({**row, "dev_items": self.dev_items})
+            context.log(_named("dose", rows[-1]))
+        if (doses := dose_range(rows, best.write)) is not None:
+            context.log(doses.row("contrastive"))
+            context.say(f"contrastive: {doses.line}")
 
 
 def _described(edit: Edit) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import checked
-from elicit.training.rl.settings import GRPOSettings
+from elicit.training.rl.settings import UNLABELLED, GRPOSettings
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -90,10 +90,11 @@ class RLSteering(GRPOSettings):
         }
 
     def rivals(self) -> dict[str, Method]:
-        """Spurious rewards, the vectors' negatives, and the last layer's first-token bias."""
-        spurious = {f"{name}_reward": replace(self, rewards={name: 1.0}) for name in ("format", "wrong", "majority")}
+        """Spurious rewards, the vectors' negatives, the last layer's first-token bias, and rewards without labels."""
+        paid = {name: replace(self, rewards={name: 1.0}) for name in ("format", "wrong", "majority", *UNLABELLED)}
         return {
-            **spurious,
+            **{f"{name}_reward": paid[name] for name in ("format", "wrong", "majority")},
             "sign_flipped": replace(self, after="sign_flipped"),
             "last_layer": replace(self, layers=(LAST,), write="last_prompt"),
+            **{f"{name}_reward": paid[name] for name in UNLABELLED},
         }

@@ -7,6 +7,9 @@ Placebos, without information about the items:
   into the real model.
 * covariance_direction: random directions with the covariance of the residual stream.
 * shuffled_decoder: decoder rows permuted among the features, through the whole selection.
+* activity_matched: as live_feature, nearest in firing rate, norm and mean activation: as busy as the chosen one.
+* frozen_decoder: a dictionary whose decoder stays at its random initialisation, through the whole selection. Its
+  features are written as well as trained ones in some tests of causal editing (arXiv 2602.14111).
 Rivals, informative:
 * difference_of_means: positive minus negative mean at the read position, at the same norms. One direction per layer, at
   more strengths, so that the number of tries is the same.
@@ -53,21 +56,34 @@ COVARIANCE_ROWS = 128
 """pages whose activations give the covariance, at most about"""
 
 
-def live_features(chosen: Sequence[Feature], candidates: Sequence[Feature], surveys: Sequence[Survey]) -> list[Feature]:
-    """For each chosen feature a live one of its layer that is no candidate, matched on firing rate and norm."""
+def live_features(
+    chosen: Sequence[Feature], candidates: Sequence[Feature], surveys: Sequence[Survey], activity: bool = False
+) -> list[Feature]:
+    """For each chosen feature a live one of its layer that is no candidate, matched on firing rate and norm.
+
+    `activity`: matched on the mean activation, too.
+    """
     taken = {(feature.layer, feature.feature) for feature in candidates}
     by_layer = {each.dictionary.layer: each for each in surveys}
     out = []
     for feature in chosen:
         survey = by_layer[feature.layer]
-        match = nearest_live(feature, survey.statistics.rate_F, survey.dictionary.norms_F, taken)
+        known = survey.statistics
+        means_F = known.mean_F if activity else None
+        match = nearest_live(feature, known.rate_F, survey.dictionary.norms_F, taken, means_F)
         taken.add((feature.layer, match))
         out.append(replace(feature_of(survey, match), scores={}))
     return out
 
 
-def nearest_live(feature: Feature, rate_F: torch.Tensor, norms_F: torch.Tensor, taken: set[tuple[int, int]]) -> int:
-    """The free live feature of the layer nearest in log rate and log norm. Raises MethodError if there is none."""
+def nearest_live(
+    feature: Feature, rate_F: torch.Tensor, norms_F: torch.Tensor, taken: set[tuple[int, int]],
+    means_F: torch.Tensor | None = None,
+) -> int:  # fmt: skip
+    """The free live feature of the layer nearest in log rate, log norm and, if it is given, log mean activation.
+
+    Raises MethodError if there is none.
+    """
     live = (rate_F > 0).nonzero()[:, 0].tolist()
     free = [number for number in live if (feature.layer, number) not in taken and norms_F[number] > 0]
     if not free:
@@ -77,6 +93,9 @@ def nearest_live(feature: Feature, rate_F: torch.Tensor, norms_F: torch.Tensor, 
         )
     distance_n = (rate_F[free].log() - np.log(max(feature.rate, 1e-12))).square()
     distance_n += (norms_F[free].log() - np.log(max(feature.norm, 1e-12))).square()
+    if means_F is not None:
+        logs_F = means_F.clamp_min(1e-12).log()
+        distance_n += (logs_F[free] - logs_F[feature.feature]).square()
     return free[int(distance_n.argmin())]
 
 

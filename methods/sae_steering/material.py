@@ -131,7 +131,9 @@ def material(
     """
     policy, ledger, context = inputs.policy, inputs.ledger, inputs.context
     source, layers = settings.source, layer_numbers(policy, settings.layers)
-    key = content_hash([policy.id, reader.id, pages.rows, list(layers), source, settings.train])
+    frozen = settings.control == "frozen_decoder"
+    parts = [policy.id, reader.id, pages.rows, list(layers), source, settings.train]
+    key = content_hash([*parts, "frozen decoder"] if frozen else parts)
     shelf = shelf_of(policy)
     if key in shelf.materials:
         kept = shelf.materials[key]
@@ -151,7 +153,8 @@ def material(
             context.say(f"sae: training on {len(store)} activations of layer {layer}")
             place = context.folder / f"sae-{key}" / f"layer-{layer}"
             checkpoint = reader.checkpoint
-            dictionaries[layer] = train(store, layer, settings.train, place, checkpoint.device, checkpoint.name)
+            device, name = checkpoint.device, checkpoint.name
+            dictionaries[layer] = train(store, layer, settings.train, place, device, name, frozen)
         # 3) codes and quality cards; cross-entropy is that of the policy itself
         rows = pages.rows[:: max(1, len(pages.rows) // CARD_ROWS)][:CARD_ROWS]
         coded = {layer: codes(dictionary, store) for layer, dictionary in dictionaries.items()}

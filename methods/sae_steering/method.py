@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 GATES = ("none", "feature")
 Control = Literal[
     "none", "live_feature", "random_direction", "random_model", "covariance_direction", "shuffled_decoder",
-    "difference_of_means", "negative_dose", "reconstruction", "labels_permuted",
+    "activity_matched", "frozen_decoder", "difference_of_means", "negative_dose", "reconstruction", "labels_permuted",
 ]  # fmt: skip
 
 
@@ -142,7 +142,9 @@ class SaeSteering(MethodBase):
         names += ["random_direction"] if self.plain else []
         names += [] if self.source.given else ["random_model"]
         names += ["covariance_direction"] if self.plain else []
-        return {name: replace(self, control=name) for name in (*names, "shuffled_decoder")}
+        names += ["shuffled_decoder", "activity_matched"]
+        names += [] if self.source.given else ["frozen_decoder"]
+        return {name: replace(self, control=name) for name in names}
 
     def rivals(self) -> dict[str, Method]:
         """Difference of means at equal norm; features subtracted; the dictionary alone; selection by shuffled sides."""
@@ -216,7 +218,9 @@ class SaeSteering(MethodBase):
         candidates = by_cause(self, policy, made, candidates, probes_of(pages, sides, self.probes), norms)
         chosen = candidates[: self.chosen]
         log_candidates(context, candidates, chosen)
-        tried = controls.live_features(chosen, candidates, surveys) if self.control == "live_feature" else chosen
+        tried = chosen
+        if self.control in ("live_feature", "activity_matched"):
+            tried = controls.live_features(chosen, candidates, surveys, self.control == "activity_matched")
         # 5) directions; clamps and gates also need the feature's encoder row
         directions = [direction_of(made.dictionaries[feature.layer], feature, not self.plain) for feature in tried]
         return directions, dashboard.features(policy, made, sides, tried, context.rng, self.quality)

@@ -41,6 +41,8 @@ class FeatureStatistics:
     """mean activation on tokens of no word"""
     vocabulary_F: torch.Tensor
     """mean activation on tokens of any word"""
+    mean_F: torch.Tensor
+    """mean activation on all tokens"""
 
 
 def statistics(coded: Codes, store: ActivationStore, words: Sequence[int]) -> FeatureStatistics:
@@ -53,7 +55,8 @@ def statistics(coded: Codes, store: ActivationStore, words: Sequence[int]) -> Fe
     counts = torch.from_numpy(np.bincount(groups_N, minlength=len(words) + 1)).float()
     means = sums / counts.clamp_min(1)[:, None]
     inside = sums[:-1].sum(0) / counts[:-1].sum().clamp_min(1)
-    return FeatureStatistics(coded.rate_F, coded.least_F, means[:-1], means[-1], inside)
+    overall = sums.sum(0) / counts.sum().clamp_min(1)
+    return FeatureStatistics(coded.rate_F, coded.least_F, means[:-1], means[-1], inside, overall)
 
 
 def cohens_d(acts_N_F: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]) -> torch.Tensor:

@@ -56,11 +56,13 @@ class TrainConfig:
 
 
 def train(
-    store: ActivationStore, layer: int, config: TrainConfig, folder: Path, device: torch.device, model_name: str
-) -> Dictionary:
+    store: ActivationStore, layer: int, config: TrainConfig, folder: Path, device: torch.device, model_name: str,
+    frozen_decoder: bool = False,
+) -> Dictionary:  # fmt: skip
     """A TopK SAE of the activations of `layer`, saved in SAELens' inference format under `folder`.
 
-    The global random generator is left as it was.
+    `frozen_decoder`: its rows stay as they were initialised, random directions; only the encoder is trained. The global
+    random generator is left as it was.
     """
     from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.config import SAETrainerConfig
@@ -94,6 +96,7 @@ def train(
     with torch.random.fork_rng(devices=[]), contextlib.redirect_stderr(io.StringIO()):
         torch.manual_seed(seed % 2**63)
         sae = TopKTrainingSAE(cfg)
+        sae.W_dec.requires_grad_(not frozen_decoder)
         SAETrainer(trainer_cfg, sae, batches(store.arrays[layer], config.batch, seed)).fit()
     # 3) save, which folds norms into the weights, and read back what was saved
     sae.save_inference_model(folder)

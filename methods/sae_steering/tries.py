@@ -22,6 +22,7 @@ import numpy as np
 from elicit.errors import MethodError
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.sampling.dose import dose_meter
+from elicit.sampling.dose_range import dose_range
 from elicit.training.halving import Scored, halving
 from methods.sae_steering.candidates import Direction
 from methods.sae_steering.material import FitInputs
@@ -118,6 +119,9 @@ def sweep(
         edits.append(edit)
         context.log({f"sae/dose/{name}": value for name, value in row.items()})
     best = best_dose(rows)
+    if (doses := dose_range(rows, rows[best]["write"])) is not None:
+        context.log(doses.row("sae"))
+        context.say(f"sae: {doses.line}")
     log_choice(context, rows[best] | {"layer": direction.layer, "feature": direction.feature})
     return ActivationEdit(edits[best].edits), rows
 

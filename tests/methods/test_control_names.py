@@ -1,6 +1,7 @@
 """Controls keep their names, their order and their arms: the seeds of their fits are hashed from them.
 
-The values were computed by the first version, in which contrastive and SAE controls were classes of their own.
+The values were computed by the version that added the control; of most, the first one, in which contrastive and SAE
+controls were classes of their own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ ARMS = {
         "placebo random_model": "cb17c66c3cdf2f22",
         "placebo covariance_direction": "88b6b177fca82837",
         "placebo shuffled_decoder": "b676510a608e66e5",
+        "placebo activity_matched": "ec8b5ed53bbd12bf",
+        "placebo frozen_decoder": "5028e2fe794d4019",
         "rival difference_of_means": "9bd20caefd654f30",
         "rival negative_dose": "cdac8e3b51300ff6",
         "rival reconstruction": "7361b1d5d527adc6",
@@ -35,12 +38,20 @@ ARMS = {
         "rival majority_reward": "ffeb57203e6e8d4e",
         "rival sign_flipped": "2b341e12b338d334",
         "rival last_layer": "8f441a76743909cc",
+        "rival certainty_reward": "35581f5f581418cc",
+        "rival entropy_reward": "9f1696fcf85a0d6a",
+        "rival log_likelihood_reward": "734c814260afa659",
+        "rival self_verification_reward": "bdbd986ca5bfd444",
     },
     "rlvr": {
         "placebo random_reward": "881072640da8ef20",
         "rival format_reward": "aa412628d5762f14",
         "rival wrong_reward": "ab6f9975cd5eb808",
         "rival majority_reward": "297f18da928327a2",
+        "rival certainty_reward": "f4b40ea3507f71f2",
+        "rival entropy_reward": "6bf3465bb1d79bce",
+        "rival log_likelihood_reward": "ae09ca54024fe6ae",
+        "rival self_verification_reward": "5997a3556779ea9e",
     },
     "star": {
         "placebo kept_at_random": "da52cad4b1109e3f",

@@ -257,7 +257,8 @@ def test_curves_have_the_same_keys_whatever_is_trained(tmp_path) -> None:
     wanted = {"reward", "entropy", "kl_base", "kl_sampler", "truncated", "zero_variance", "dev", "grad_norm", "tokens"}
     assert {f"rl/{name}" for name in wanted} <= keys[0]
     assert found[0].curve("rl/kl_base")[0] == pytest.approx(0, abs=1e-9) and found[0].curve("rl/kl_base")[1] > 0
-    assert found[0].curve("rl/step") == [0, 1, 2] and "s left" in found[0].lines[-1]
+    assert found[0].curve("rl/step") == [0, 1, 2] and "s left" in found[0].lines[-2]
+    assert "no collapse in 2 updates" in found[0].lines[-1]
 
 
 @pytest.mark.parametrize("method", [RLVR, RLSteering], ids=["weights", "vectors"])

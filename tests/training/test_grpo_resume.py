@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from elicit.files import read_json
+from elicit.files import read_json, write_json
 from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.intervention import save
@@ -127,11 +127,12 @@ def test_progress_is_written_and_read_as_in_earlier_versions(name: str, tmp_path
     identity, ledger = Identity(method, "p", 3, name), Ledger(TASK, method.name)
     ledger.rollouts(8, 40)
     write(tmp_path, Progress(identity, Standing(updates=2, first_reward=0.25), ledger.spent), ledger)
-    assert read_json(tmp_path / "progress.json") == {
-        "identity": earlier,
-        "state": {"empty_in_a_row": 0, "updates": 2, "first_reward": 0.25, "hooks_checked": False},
-        "spent": {"labels": 0, "rollouts": 8, "tokens": 40, "foreign_tokens": 0},
-    }
+    state = {"empty_in_a_row": 0, "updates": 2, "first_reward": 0.25, "hooks_checked": False}
+    later = {"first_entropy": None, "best_dev": 0.0, "collapse": None}
+    spent = {"labels": 0, "rollouts": 8, "tokens": 40, "foreign_tokens": 0}
+    written = {"identity": earlier, "state": state | later, "spent": spent}
+    assert read_json(tmp_path / "progress.json") == written
+    write_json(tmp_path / "progress.json", written | {"state": state})  # of a version that knew no collapse step
     again = Ledger(TASK, method.name)
     assert restore(tmp_path, again) == Standing(updates=2, first_reward=0.25)
     assert again.spent == ledger.spent and again.rows == ledger.rows

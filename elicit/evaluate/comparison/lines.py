@@ -47,6 +47,8 @@ def _identity(table: Table, arm: Arm) -> Line:
         ledger=dict(first.ledger),
         run=first.run,
     )
+    if first.on:
+        line.notes["stack/on"] = list(first.on)
     if said := dict.fromkeys(text for entry in arm.entries for text in entry.fit_warnings):
         line.notes["fit/warnings"] = "; ".join(said)
     for name, value in (first.edit or {}).items():

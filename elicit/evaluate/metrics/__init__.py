@@ -24,12 +24,13 @@ from elicit.evaluate.metrics.net import NET
 from elicit.evaluate.metrics.p_values import P_VALUES
 from elicit.evaluate.metrics.sharpening import SHARPENING
 from elicit.evaluate.metrics.split import SPLIT
+from elicit.evaluate.metrics.stack import STACK
 from elicit.evaluate.metrics.support import SUPPORT
 from elicit.evaluate.metrics.validity import VALIDITY
 
 METRICS: tuple[Metric, ...] = (
     ACCURACY, ELICITATION, CONTROL, SUPPORT, COVERAGE, NET, LARGE_K, PASS_HAT, COVER, MAJORITY, MATCHED, OPEN_VOTES,
-    SPLIT, COST, DISTANCE, SHARPENING, ENDINGS, VALIDITY, P_VALUES, BEYOND_FORM,
+    SPLIT, COST, DISTANCE, SHARPENING, ENDINGS, VALIDITY, P_VALUES, BEYOND_FORM, STACK,
 )  # fmt: skip
 
 JUDGED: tuple[Metric, ...] = (ACCURACY, ELICITATION, CONTROL, SPLIT, P_VALUES, BEYOND_FORM)

@@ -21,6 +21,7 @@ from elicit.report.figures.budget import BUDGET
 from elicit.report.figures.dose import DOSE, DOSE_KL, DOSE_LENGTH
 from elicit.report.figures.figure import Figure, Inputs
 from elicit.report.figures.frontier import FRONTIER
+from elicit.report.figures.grid import GRID
 from elicit.report.figures.label_bits import LABEL_BITS
 from elicit.report.figures.positions import POSITIONS
 from elicit.report.figures.text_cost import TEXT_COST
@@ -40,6 +41,7 @@ FIGURES: tuple[Figure, ...] = (
     tries.TRIES,
     features.FEATURES,
     solves.SOLVES,
+    GRID,
     validity.VALIDITY,
 )
 

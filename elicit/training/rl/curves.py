@@ -1,7 +1,8 @@
 """The curves and the progress of a policy-gradient run, the same keys whatever is trained.
 
     rl/step rl/reward rl/reward/NAME rl/zero_variance rl/truncated rl/tokens rl/entropy rl/kl_sampler rl/kl_base
-    rl/grad_norm rl/dev rl/seconds_rollouts rl/seconds and the sizes that the trained parameters report (`figures`)
+    rl/grad_norm rl/dev rl/seconds_rollouts rl/seconds and the sizes that the trained parameters report (`figures`);
+    rl/collapse_step once, if there is one (`collapse.py`)
 
 Entropy and KL are per token, estimated on the rollouts (Monte Carlo; k3 of Schulman's note for the KL).
 Dev scores are curves: the last parameters are returned, whatever the dev score is.
@@ -19,6 +20,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from elicit.sampling.likelihood import score
+from elicit.training.rl.collapse import collapse
 from elicit.training.rl.guards import check_hooks, check_signal
 from elicit.training.rl.rollouts import greedy_logprobs
 from elicit.training.rl.run import RolloutBatch, Run
@@ -44,8 +46,10 @@ class Curves(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.first = state.global_step
-        if state.global_step == 0 and self.trainer.run.settings.dev_every:
-            self.trainer.run.context.log({"rl/step": 0, "rl/dev": self._dev_score()})
+        run = self.trainer.run
+        if state.global_step == 0 and run.settings.dev_every:
+            run.standing.best_dev = self._dev_score()
+            run.context.log({"rl/step": 0, "rl/dev": run.standing.best_dev})
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, run, batch, step = self.trainer, self.trainer.run, self.trainer.batch, state.global_step
@@ -79,6 +83,9 @@ class Curves(TrainerCallback):
             row["rl/kl_base"] = base_kl(run, batch, run.policy.checkpoint.model)
         if settings.dev_every and (step % settings.dev_every == 0 or last):
             row["rl/dev"] = self._dev_score()
+        if (reason := collapse(run.standing, step, row["rl/entropy"], row.get("rl/dev"))) is not None:
+            row["rl/collapse_step"] = step
+            run.context.say(f"{run.name}: collapse step {step}: {reason}")
         run.context.log(row)
 
         # 3) a progress line now and then, a checkpoint, and the early end
@@ -91,6 +98,8 @@ class Curves(TrainerCallback):
             )
         if step % settings.save_every == 0 and not last:
             trainer.save()
+        if last and run.standing.collapse is None:
+            run.context.say(f"{run.name}: no collapse in {step} updates")
         if over is not None:
             run.context.say(f"{run.name}: training ends at update {step}, {over}")
             control.should_training_stop = True

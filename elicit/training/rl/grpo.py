@@ -45,6 +45,7 @@ from elicit.policy.positions import forward_positions
 from elicit.training.resumable import Resumable
 from elicit.training.rl import progress, rewards
 from elicit.training.rl.guards import check_gradients
+from elicit.training.rl.own_model import TrainedModel
 from elicit.training.rl.rollouts import Rollout
 from elicit.training.rl.run import RolloutBatch, Run
 
@@ -99,7 +100,8 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         run.ledger.rollouts(len(drawn), sum(len(path.token_ids) for path in paths))
 
         # 2) judge
-        judge, resolved = rewards.Judge(run.ledger, run.limit), rewards.resolve(run.settings.rewards)
+        own = TrainedModel(run.policy.checkpoint, run.trainable)
+        judge, resolved = rewards.Judge(run.ledger, run.limit, own), rewards.resolve(run.settings.rewards)
         columns = {name: rewards.values(name, reward, judge, drawn) for name, (reward, _) in resolved.items()}
         totals = rewards.total(columns, {name: weight for name, (_, weight) in resolved.items()})
         self.batch = RolloutBatch(drawn, columns, totals.reshape(-1, group), time.monotonic() - began)

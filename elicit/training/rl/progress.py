@@ -54,6 +54,12 @@ class Standing:
     """mean reward of the first update"""
     hooks_checked: bool = False
     """whether the engine is known to apply the vectors"""
+    first_entropy: float | None = None
+    """per token, of the first update's rollouts"""
+    best_dev: float = 0.0
+    """of the dev scores so far"""
+    collapse: int | None = None
+    """the update after which the policy counts as collapsed (`collapse.py`)"""
 
 
 @dataclass(frozen=True)

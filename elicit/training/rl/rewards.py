@@ -8,18 +8,26 @@
     length     minus the share of the token limit that was used                        no bit           V
     random     Bernoulli(.5): the placebo                                              no bit           V
 
+    certainty          mean over tokens of KL(uniform || p): self-certainty (Intuitor)             no bit   V
+    entropy            minus the mean entropy of the next-token distributions                      no bit   V
+    log_likelihood     mean log-prob of the tokens                                                 no bit   V
+    self_verification  share of "right" against "wrong" in the model's own verdict on the answer   no bit   V
+
 `rubric` is granted to right answers only: a rubric on every trace pays for traces that merely look valid
 (arXiv 2605.31584). `majority` is test-time RL's label (arXiv 2504.16084); `wrong`, `format` and `random` are
 the spurious rewards of arXiv 2506.10947. A rollout is graded once, however many rewards read the grade.
+The last four and `majority` use no label (arXiv 2505.19590, 2603.08660): each pays for what the model that is being
+trained already prefers, so each sharpens it, and a model that is sharp has nothing left to be paid for: a collapse
+(`collapse.py`). They are means over tokens, so that no length is preferred by itself.
 A package may add its own to `REWARDS`, each of at most 1: if every rollout earns the whole sum of the weights, there
-is nothing to learn. What this module does not know: models, gradients.
+is nothing to learn. What this module does not know: gradients; the model is behind `OwnModel`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -31,14 +39,34 @@ if TYPE_CHECKING:
     from elicit.ledger import Ledger
 
 
-class Judge:
-    """What rewards may learn from the ledger about the rollouts of one update."""
+class OwnModel(Protocol):
+    """The model that is being trained, as the rewards without labels read it."""
 
-    def __init__(self, ledger: Ledger, limit: int) -> None:
+    def entropies(self, rollouts: Sequence[Rollout]) -> list[np.ndarray]:
+        """Of the next-token distribution before each token of each rollout, in nats."""
+        ...
+
+    def verdicts(self, rollouts: Sequence[Rollout]) -> list[float]:
+        """p(right) / (p(right) + p(wrong)) after "The proposed answer is", asked about each rollout."""
+        ...
+
+
+class Judge:
+    """What rewards may learn about the rollouts of one update, from the ledger and from the model itself."""
+
+    def __init__(self, ledger: Ledger, limit: int, own: OwnModel | None = None) -> None:
         self.ledger = ledger
         self.limit = limit
         """tokens of a rollout, at most"""
+        self._own = own
         self._grades: dict[int, bool | None] = {}
+
+    @property
+    def own(self) -> OwnModel:
+        """The model that drew the rollouts. Raises MethodError if there is none to ask."""
+        if self._own is None:
+            raise MethodError("a reward that reads the model itself needs a fit that gives one (elicit/training/rl)")
+        return self._own
 
     def right(self, rollout: Rollout) -> bool | None:
         """The strict grade; one label bit per rollout. None: ungraded."""
@@ -113,6 +141,35 @@ def random(judge: Judge, rollouts: Sequence[Rollout]) -> Values:
     return [float(seed_of("reward", rollout.seed) % 2) for rollout in rollouts]
 
 
+def certainty(judge: Judge, rollouts: Sequence[Rollout]) -> Values:
+    """Mean self-certainty of the tokens, in nats; None for an empty rollout."""
+    if any(len(rollout.path.certainties) != len(rollout.path.token_ids) for rollout in rollouts):
+        raise MethodError("rewards.certainty: only rollouts=loop measures self-certainty; use it, or rewards.entropy")
+    return [_mean(rollout.path.certainties) for rollout in rollouts]
+
+
+def entropy(judge: Judge, rollouts: Sequence[Rollout]) -> Values:
+    """Minus the mean entropy of the next-token distributions, in nats; None for an empty rollout."""
+    return [None if (mean := _mean(values)) is None else -mean for values in judge.own.entropies(rollouts)]
+
+
+def log_likelihood(judge: Judge, rollouts: Sequence[Rollout]) -> Values:
+    """Mean log-prob of the tokens; None for an empty rollout."""
+    return [_mean(rollout.path.logprobs) for rollout in rollouts]
+
+
+def self_verification(judge: Judge, rollouts: Sequence[Rollout]) -> Values:
+    """The model's own verdict, in [0, 1]; 0 without a readable answer: there is nothing to verify."""
+    answered = [judge.answer_class(rollout) is not None for rollout in rollouts]
+    asked = [rollout for rollout, readable in zip(rollouts, answered, strict=True) if readable]
+    verdicts = iter(judge.own.verdicts(asked))
+    return [next(verdicts) if readable else 0.0 for readable in answered]
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
 REWARDS: dict[str, Reward] = {
     "correct": correct,
     "wrong": wrong,
@@ -121,6 +178,10 @@ REWARDS: dict[str, Reward] = {
     "majority": majority,
     "length": length,
     "random": random,
+    "certainty": certainty,
+    "entropy": entropy,
+    "log_likelihood": log_likelihood,
+    "self_verification": self_verification,
 }
 
 

@@ -12,6 +12,8 @@ from elicit.errors import ConfigError, checked
 from elicit.method import MethodBase, Work
 
 ROLLOUTS = ("loop", "generate", "vllm")
+UNLABELLED = ("certainty", "entropy", "log_likelihood", "self_verification")
+"""rewards by which the model judges itself: rivals of the trained methods"""
 
 
 @dataclass(frozen=True)

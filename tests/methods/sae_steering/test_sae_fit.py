@@ -232,13 +232,14 @@ def test_a_dictionary_is_trained_if_none_is_given_also_on_a_random_model_and_the
     ids = torch.tensor([[5, 2]])
     before = policy.checkpoint.model(ids).logits
     tries = {}
-    for name in ("none", "random_model"):
+    for name in ("none", "random_model", "frozen_decoder"):
         method = replace(TRAINED, control=name, candidates=1, chosen=1)
         _, ledger, log, tries[name] = fitted(method, policy, tmp_path / name)
         (card,) = [row for row in log if "sae/card/layer" in row]
         assert card["sae/card/features"] == 64 and card["sae/card/layer"] == 0 and ledger.data_class == "R"
         assert len(list((tmp_path / name).glob("sae-*/layer-0/cfg.json"))) == 1
-    assert tries["none"] == tries["random_model"] and "random_model" in TRAINED.placebos()
+    assert tries["none"] == tries["random_model"] == tries["frozen_decoder"]
+    assert {"random_model", "frozen_decoder"} <= set(TRAINED.placebos())
     assert torch.equal(before, policy.checkpoint.model(ids).logits)
 
 

@@ -14,7 +14,9 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.layers import unembedding
 from elicit.policy.policy import Policy
 from elicit.policy.positions import forward_positions, positions_of
+from methods.sae_steering.candidates import Feature
 from methods.sae_steering.cause import LENS, CausalProbe, causal_scores, lens_tokens, steered_logits
+from methods.sae_steering.controls import nearest_live
 from methods.sae_steering.scores import (
     FeatureStatistics,
     cohens_d,
@@ -53,7 +55,7 @@ def test_the_reason_score_is_its_formula() -> None:
     vocabulary = words.mean(0)
     found = FeatureStatistics(
         torch.ones(5), torch.ones(5),
-        *(torch.from_numpy(value).float() for value in (words, others, vocabulary)),
+        *(torch.from_numpy(value).float() for value in (words, others, vocabulary, others)),
     )  # fmt: skip
     kept = words[[0, 1, 3]]
     for f, value in enumerate(reason_score(found).tolist()):
@@ -66,6 +68,15 @@ def test_the_reason_score_is_its_formula() -> None:
 def test_telling_tokens_are_those_of_the_positive_side() -> None:
     completions = [[7, 8, 3], [7, 3], [5, 3], [5, 5, 3]]
     assert telling_tokens(completions, [True, True, False, False], {3}, 2) == [7, 8]
+
+
+def test_a_matched_feature_is_nearest_in_rate_and_norm_and_if_asked_in_activity() -> None:
+    rates, norms = torch.tensor([0.1, 0.1, 0.1, 0.11, 0.0]), torch.tensor([1.0, 1.0, 1.0, 1.1, 1.0])
+    means = torch.tensor([0.5, 5.0, 0.5, 0.6, 0.5])
+    chosen, taken = Feature(0, 0, 0.1, 1.0, 0.1), {(0, 0)}
+    assert nearest_live(chosen, rates, norms, taken) == 1, "the first of equals"
+    assert nearest_live(chosen, rates, norms, taken, means) == 2, "as busy"
+    assert nearest_live(chosen, rates, norms, taken | {(0, 2)}, means) == 3, "near in all three"
 
 
 def test_every_ranking_has_its_turn() -> None:

@@ -129,6 +129,17 @@ def test_the_same_seed_gives_the_same_dictionary_and_the_global_generator_is_lef
     assert again.id == dictionary.id and torch.equal(before, torch.random.get_rng_state())
 
 
+def test_a_frozen_decoder_stays_as_it_was_initialised_however_long_the_encoder_is_trained(trained, tmp_path) -> None:
+    _, _, store, _, learned = trained
+    one, more = (
+        train(store, 0, replace(CONFIG, tokens=steps * CONFIG.batch), tmp_path / str(steps), CPU, "tiny", True)
+        for steps in (1, 8)
+    )
+    assert torch.allclose(one.directions_F_D, more.directions_F_D, atol=1e-6)
+    assert not torch.allclose(one.sae.W_enc, more.sae.W_enc, atol=1e-3)
+    assert not torch.allclose(learned.directions_F_D, more.directions_F_D, atol=1e-2)
+
+
 def test_an_all_dead_dictionary_is_refused(trained) -> None:
     policy, rows, store, folder, _ = trained
     dead = from_disk(folder, None, CPU, "dead")
