@@ -26,6 +26,7 @@ LISTS = {
     "strategies": "method/strategy",
     "experiments": "experiment",
     "evals": "eval",
+    "engines": "engine",
     "trackers": "tracker",
     "sweeps": "sweep",
 }

@@ -16,12 +16,13 @@ if TYPE_CHECKING:  # floors above: `build` checks these by their `_class_` alone
     from elicit.ledger import Budget
     from elicit.method import Method
     from elicit.policy.checkpoint import CheckpointConfig
+    from elicit.sampling.engine import EngineConfig
     from elicit.tasks.task import Task
     from elicit.track import NoTracker, WandbTracker
 
 GROUPS = (
     *("method", "method/strategy", "method/critic", "method/response"),
-    *("model", "task", "eval", "tracker", "experiment", "sweep"),
+    *("model", "task", "eval", "engine", "tracker", "experiment", "sweep"),
 )
 MEMBERS = {
     "method": ("fit", "placebos", "rivals", "work"),
@@ -127,6 +128,8 @@ class Settings:
     task: Task
     eval: EvalPlan
     tracker: NoTracker | WandbTracker
+    engine: EngineConfig | None = None
+    """what samples; None: auto"""
     fit: FitPlan = FitPlan()
     experiment: Experiment | None = None
     sweep: Sweep | None = None
