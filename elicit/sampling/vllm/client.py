@@ -7,6 +7,7 @@ Knows no jobs and no pick rules.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -166,7 +167,14 @@ class VllmClient:
 
     def push(self, parameters: Sequence[tuple[str, torch.Tensor]]) -> None:
         """Load all parameters of a transformers model of this architecture, by their names there."""
+        # it warns of modules without parameters of their own: rotary embeddings, the head of tied embeddings
+        logging.getLogger("vllm.model_executor.model_loader.reload.layerwise").setLevel(logging.ERROR)
         self.runner.reload_weights(weights_iterator=iter(parameters))
+        # on a CPU a kernel holds a packed copy of its weight; that of a tied head is of the old embedding still
+        module: Any
+        for module in self.model.modules():
+            if hasattr(module, "cpu_linear") and module.weight.numel():
+                module.quant_method.process_weights_after_loading(module)
         self.changed()
 
     def changed(self) -> None:

@@ -129,7 +129,8 @@ class LiveRequests:
     def _ended(self, place: int, cut: int) -> bool:
         """Whether the row ends with its last token; then its path is written."""
         ids = self.tokens[place]
-        token, ending = ids[-1], None
+        token = ids[-1]
+        ending: Ending | None = None
         if cut:
             ending = Finish.CUT, None
         elif token in self.eos_ids:
