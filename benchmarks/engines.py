@@ -124,13 +124,14 @@ def compared(
             "histogram": counts, "largest log-prob difference": max(apart, default=0.0)}  # fmt: skip
 
 
-def agreement(checkpoint: Checkpoint, paths: int, tokens: int) -> dict[str, Any]:
-    """All rules on the bare model, all edits at temperature 1."""
+def agreement(checkpoint: Checkpoint, paths: int, tokens: int, chosen: Sequence[str] = ()) -> dict[str, Any]:
+    """All rules on the bare model, all edits at temperature 1; `chosen`: these alone."""
     base, stop = Policy(checkpoint), StopRules((), tokens)
     prompts = [tuple(checkpoint.encode(text)) for text in organism_prompts(16)]
     jobs = [PathJob(prompts[k % len(prompts)], 1000 + k, stream=k % 4) for k in range(paths)]
     cases = [(name, base, rule) for name, rule in RULES.items()]
     cases += [(name, base.with_intervention(edit), PickRule()) for name, edit in edits(checkpoint).items()]
+    cases = [case for case in cases if not chosen or case[0] in chosen]
     print(f"\n{'':18}{'equal':>12}{'max |dlogp|':>14}   gaps below {', '.join(f'{b:g}' for b in BINS[1:])}")
     out = {}
     for name, policy, rule in cases:
@@ -187,14 +188,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["agreement", "speed"])
+    parser.add_argument("--cases", help="names of cases of the agreement, separated by commas; default: all")
     parser.add_argument("--out")
     args = parser.parse_args()
     config = CheckpointConfig(args.model, device=args.device, dtype=args.dtype, threads=args.threads)
     checkpoint = load_checkpoint(config)
     set_engine(checkpoint, EngineConfig("vllm", rows=args.rows, max_model_len=512, cache_gib=1.0), print)
     if args.only != "speed":
+        chosen = args.cases.split(",") if args.cases else ()
         result = {"title": f"agreement, {checkpoint.name}", "tokens": args.tokens, "bins": BINS,
-                  "cases": agreement(checkpoint, args.paths, args.tokens)}  # fmt: skip
+                  "cases": agreement(checkpoint, args.paths, args.tokens, chosen)}  # fmt: skip
         write(args.out and f"{args.out}-agreement", result)
     if args.only != "agreement":
         speed(checkpoint, args.paths, args.tokens, args.repeats, args.out)
