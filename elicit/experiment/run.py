@@ -106,12 +106,14 @@ def execute_one(
     from elicit.experiment import ceilings, workers
     from elicit.experiment.bench import Bench
     from elicit.policy.checkpoint import load_checkpoint
+    from elicit.sampling.engine import set_engine
 
     outcomes = [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
     started = time.monotonic()
     try:
         # 1) load the checkpoint, and freeze the plan before the first test sample
-        bench = Bench(comparison, load_checkpoint(comparison.settings.model), console)
+        checkpoint = set_engine(load_checkpoint(comparison.settings.model), comparison.settings.engine, console.say)
+        bench = Bench(comparison, checkpoint, console)
         prereg.freeze(frozen_plan(bench), comparison.folder, ordered_time(bench.store))
         if bench.plan.limit and len(bench.items) < bench.plan.limit:
             console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are used")

@@ -106,11 +106,13 @@ def work(parent: int, folders: Sequence[str], lease: str = "", alive: Callable[[
     from elicit.experiment.plan import ComparisonPlan
     from elicit.experiment.provenance import provenance
     from elicit.policy.checkpoint import load_checkpoint
+    from elicit.sampling.engine import set_engine
 
     runs = [RunFolder(Path(folder)) for folder in folders]
     jobs = [job_of(run) for run in runs]
     comparison = ComparisonPlan(runs[0].manifest["group"], tuple(jobs), jobs[0].settings)
-    bench = Bench(comparison, load_checkpoint(comparison.settings.model), Console("json"))
+    checkpoint = set_engine(load_checkpoint(comparison.settings.model), comparison.settings.engine)
+    bench = Bench(comparison, checkpoint, Console("json"))
     facts = provenance(runs[0].manifest["argv"])
     for job, run in zip(jobs, runs, strict=True):
         if alive() != parent:

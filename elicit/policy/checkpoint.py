@@ -33,6 +33,7 @@ import elicit
 from elicit.errors import CheckpointError, near
 from elicit.files import content_hash
 from elicit.policy import fetched, gguf, layers
+from elicit.policy.decoding import SamplingEngine
 from elicit.policy.folder import check_folder
 from elicit.policy.intervention import tensor_hash
 
@@ -91,6 +92,10 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     """what was chosen or corrected on loading, one sentence each"""
     facts: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    """folder or hub id that transformers read; empty for a model in memory"""
+    engine: SamplingEngine | None = None
+    """what draws its policies (elicit/sampling/engine.py); None: the step loop"""
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt, with BOS only if that is the checkpoint's own convention."""
@@ -187,7 +192,7 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     checkpoint = wrap(model, tokenizer, config, bos=facts.pop("add_bos", None))
     checkpoint.base_model, kind = is_base(config, facts.get("gguf") or {})
     checkpoint.notes = (*notes, *more, *checkpoint.notes, *kind)
-    checkpoint.facts = facts
+    checkpoint.facts, checkpoint.source = facts, source
     # 5) move it to its device, last: it was hashed on the CPU
     try:
         checkpoint.model.to(device)
@@ -223,17 +228,9 @@ def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos
         tokenizer.pad_token = tokenizer.eos_token
     model.eval().requires_grad_(False)
     first = next(model.parameters())
+    base = is_base(config, {})[0]
     checkpoint = Checkpoint(
-        config,
-        model,
-        tokenizer,
-        eos_ids,
-        bos_id,
-        identity,
-        first.device,
-        first.dtype,
-        is_base(config, {})[0],
-        tuple(notes),
+        config, model, tokenizer, eos_ids, bos_id, identity, first.device, first.dtype, base, tuple(notes)
     )
     model.generation_config = _plain_generation(checkpoint)
     return checkpoint

@@ -10,8 +10,8 @@ strategy uses it. A strategy owns its sampling settings. Knows neither the loop'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -26,6 +26,7 @@ from elicit.tasks.task import StopRules
 from elicit.tasks.view import Judged
 
 if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
     from elicit.tasks.task import Reader
 
 
@@ -172,7 +173,7 @@ class StepRule(Protocol):
 
 
 class Loop(Protocol):
-    """The step loop as strategies see it (implemented in elicit/sampling/loop/step_loop.py)."""
+    """The step loop as strategies see it (elicit/sampling/loop/step_loop.py; on vLLM: elicit/sampling/vllm/loop.py)."""
 
     def run(
         self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
@@ -199,6 +200,25 @@ class Loop(Protocol):
 
     def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
         """Character span of each token in `decode(token_ids)`."""
+        ...
+
+
+class SamplingEngine(Protocol):
+    """An engine other than the step loop that draws a checkpoint's policies (elicit/sampling/engine.py)."""
+
+    name: str
+    """engine and version, as the fingerprint of its samples names it"""
+    mix: bool
+    """whether its samples may be added to a store that another engine has begun"""
+
+    def draws(self, policy: Policy) -> bool:
+        """Whether it draws this policy; else the step loop does. Raises ConfigError if no other engine is allowed."""
+        ...
+
+    def drawing(
+        self, policy: Policy, progress: Callable[[int, int], None] | None = None
+    ) -> AbstractContextManager[Loop]:
+        """Inside, the loop draws the policy; leaving undoes its edits."""
         ...
 
 

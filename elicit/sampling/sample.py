@@ -1,12 +1,13 @@
 """Completions of a policy: items and sample numbers in, outcomes out.
 
-    with sampler(policy, regime, task) as samples:      the policy's edits are on, one step loop is ready
+    with sampler(policy, regime, task) as samples:      the policy's edits are on, one loop is ready
         samples.draw(items, range(16))                  as often as needed
     sample(policy, items, range(16), regime, task)      the same for a single draw
 
 The seed of a sample is the hash of its key (policy, regime, item, j): j=3 alone is the very draw that j=0..15 contains.
 A policy with a decoding strategy is sampled by its strategy, which owns its settings; any other by the regime's rule.
 Chains that strategies share are keyed by the policy without its strategy (`Request.base`) and may come from a pool.
+The loop is the step loop, or that of the checkpoint's engine (engine.py).
 What this module does not know: files, grades.
 """
 
@@ -83,7 +84,7 @@ def sampler(
     `max_new_tokens` replaces the task's limit. `progress(paths, tokens)` is called with what has ended since its last
     call; a strategy may run more paths than there are samples. `pool` keeps the chains that strategies share. The
     strategy sees a view of the task: no gold, and verdicts only if it declares that it needs a verifier. Raises
-    LedgerError for such a strategy inside a fit.
+    LedgerError for such a strategy inside a fit. `slots`: of the step loop.
     """
     strategy = policy.strategy or Sampling(regime.rule)
     with ExitStack() as stack:
@@ -91,8 +92,12 @@ def sampler(
         if strategy.needs_verifier:
             verifier = stack.enter_context(closing(GoldVerifier(cast("Task", task))))
         # the loop is made once: its cache and its stop finders serve all draws
-        loop: Loop = StepLoop(policy.checkpoint, eos_ids=policy.end_ids, slots=slots, progress=progress)
-        stack.enter_context(policy.applied())
+        engine = policy.checkpoint.engine
+        if engine is not None and engine.draws(policy):
+            loop = stack.enter_context(engine.drawing(policy, progress))
+        else:
+            loop = StepLoop(policy.checkpoint, eos_ids=policy.end_ids, slots=slots, progress=progress)
+            stack.enter_context(policy.applied())
         view = view_of(task, max_new_tokens, verifier)
         yield Sampler(policy, regime, view, pool.over(loop) if pool else loop, strategy, verifier)
 

@@ -195,14 +195,23 @@ def test_compare_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(
-    "change", [{"dtype": "bfloat16"}, {"engine": "vllm"}, {"max_new_tokens": 256}, {"prompts": "p1"}]
-)
+@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"max_new_tokens": 256}, {"prompts": "p1"}])
 def test_mixes_are_refused_naming_both_sides(tmp_path: Path, change: dict[str, Any]) -> None:
     found = items(20)
     entries = [entry(tmp_path, "base", "base", found, 0.2), entry(tmp_path, "method", "m", found, 0.6, settings=change)]
     with pytest.raises(StageError, match=rf"{next(iter(change))} differs: 'base' has .* 'm' has"):
         compare(entries, found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+
+
+def test_two_engines_are_compared_with_a_warning_that_names_both(tmp_path: Path) -> None:
+    found = items(110)
+    base = entry(tmp_path, "base", "base", found, 0.2)
+    other = entry(tmp_path, "method", "m", found, 0.6, settings={"engine": "vllm-0.32.0"})
+    same = entry(tmp_path, "method", "k", found, 0.6)
+    mixed = compare([base, other], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    alike = compare([base, same], found, tmp_path / "alike", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
+    assert any("drawn by different engines" in text and "vllm-0.32.0: m" in text for text in mixed.warnings)
+    assert not any("engines" in text for text in alike.warnings)
 
 
 def test_another_grader_or_regime_is_refused(tmp_path: Path) -> None:

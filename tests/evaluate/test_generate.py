@@ -36,6 +36,7 @@ class FakeTask:
 class FakeCheckpoint:
     id: str = "c0ffee"
     dtype: str = "float32"
+    engine: Any = None
 
     def info(self) -> dict[str, Any]:
         return {"dtype": self.dtype, "attention": "sdpa"}

@@ -40,6 +40,10 @@ def _general(table: Table, lines: Sequence[Line]) -> list[str]:
             "the tokenizer has a chat template: if this is not a base model, no latent claim holds; state "
             "model.base_model=true or false"
         )
+    if len(engines := set(table.settings.get("engines", {}).values())) > 1 or "mixed" in engines:
+        by_engine = {one: [name for name, own in table.settings["engines"].items() if own == one] for one in engines}
+        shown = "; ".join(f"{engine}: {', '.join(names)}" for engine, names in sorted(by_engine.items()))
+        out.append(f"drawn by different engines ({shown}): a part of a difference may be the engine")
     if any(line.seeds == 1 for line in lines if line.role == "method"):
         out.append("1 seed: interval over items only")
     if table.dropped:

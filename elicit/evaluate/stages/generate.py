@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from elicit.tasks.task import Task
 
 ENGINE = "step-loop"
+MIXED = "mixed"
+"""engine of a folder with samples of several engines (engine.mix=true)"""
 SHARD_ITEMS, SHARD_J = 16, 16
 Block = tuple[list[Item], list[int]]
 """items x sample indices of one shard"""
@@ -93,7 +95,8 @@ def generate(
     settings = _settings(policy, task, regime, max_new_tokens)
     with locked(folder), _interruptible(say) as interrupted:
         # 1) refuse a folder that was begun with other settings
-        check_fingerprint(folder, fingerprint(**settings), f"delete it, or take another root= ({folder})")
+        recorded = _with_earlier_engine(folder, settings, policy)
+        check_fingerprint(folder, fingerprint(**recorded), f"delete it, or take another root= ({folder})")
         # 2) find the samples that are missing
         blocks, wanted = list(_missing(folder, items, n)), len(items) * n
         done = wanted - sum(len(part) * len(js) for part, js in blocks)
@@ -112,7 +115,7 @@ def generate(
                         break
         # 4) record in the manifest that this item set is complete
         if done == wanted:
-            _finish(folder, policy, regime, settings, items, n)
+            _finish(folder, policy, regime, recorded, items, n)
         if interrupted.is_set():
             say(f"stopped after {done} of {wanted} samples, kept in {folder}: elicit resume goes on from there")
             raise KeyboardInterrupt
@@ -124,7 +127,7 @@ def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | 
     info = policy.checkpoint.info()
     return {
         "schema": SCHEMA,
-        "engine": ENGINE,
+        "engine": engine_name(policy),
         "dtype": str(info["dtype"]),
         "attention": str(info["attention"]),
         "checkpoint": policy.checkpoint.id,
@@ -137,6 +140,25 @@ def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | 
         "regime": regime.name,
         "rule": content_hash(regime.rule),
     }
+
+
+def engine_name(policy: Policy) -> str:
+    """Engine and version that draw a policy."""
+    engine = policy.checkpoint.engine
+    return engine.name if engine is not None and engine.draws(policy) else ENGINE
+
+
+def _with_earlier_engine(folder: Path, settings: dict[str, Any], policy: Policy) -> dict[str, Any]:
+    """The settings, the engine replaced by `MIXED` if another one has begun the folder and engine.mix=true."""
+    begun, engine = folder / "fingerprint.json", policy.checkpoint.engine
+    if engine is None or not engine.mix or not begun.exists():
+        return settings
+    if read_json(begun).get("engine") == content_hash(settings["engine"]):
+        return settings
+    # the folder keeps its rows, and from now on says that they are of several engines
+    mixed = {**settings, "engine": MIXED}
+    write_json(begun, {**read_json(begun), "engine": content_hash(MIXED)})
+    return mixed
 
 
 def _pool(policy: Policy, regime: Regime, store: Path, settings: dict[str, Any]) -> Pool | None:

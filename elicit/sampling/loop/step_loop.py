@@ -125,24 +125,29 @@ class StepLoop:
             self.model.train(training)
 
     def _check(self, jobs: Sequence[PathJob], stop: StopRules) -> None:
-        if stop.max_new_tokens < 1:
-            raise ConfigError(f"max_new_tokens={stop.max_new_tokens}: use 1 or more")
-        for place, job in enumerate(jobs):
-            if not job.prompt_ids:
-                raise ConfigError(f"job {place}: an empty prompt; a causal model needs at least one token (add BOS)")
-            largest = max(max(job.prompt_ids), max(job.forced, default=0))
-            if largest >= self.vocabulary or min((*job.prompt_ids, *job.forced)) < 0:
-                raise ConfigError(f"job {place}: token id {largest} outside the vocabulary of {self.vocabulary}")
-            if job.first_rank is not None and not 0 <= job.first_rank < self.vocabulary:
-                raise ConfigError(f"job {place}: first_rank={job.first_rank} outside 0..{self.vocabulary - 1}")
-            if job.kept is not None and not job.kept.begins(job.prompt_ids, job.forced):
-                raise ConfigError(f"job {place}: its kept path does not begin with its prompt and its forced tokens")
+        check_jobs(jobs, stop, self.vocabulary)
         longest = max((len(job.prompt_ids) for job in jobs), default=0) + stop.max_new_tokens
         if self.call.limit is not None and longest > self.call.limit:
             raise ConfigError(
                 f"the longest prompt and max_new_tokens={stop.max_new_tokens} make {longest} tokens, the model has "
                 f"{self.call.limit} learned positions: lower max_new_tokens or shorten the prompt"
             )
+
+
+def check_jobs(jobs: Sequence[PathJob], stop: StopRules, vocabulary: int) -> None:
+    """Raises ConfigError for a job that no engine can run, by its place in the list."""
+    if stop.max_new_tokens < 1:
+        raise ConfigError(f"max_new_tokens={stop.max_new_tokens}: use 1 or more")
+    for place, job in enumerate(jobs):
+        if not job.prompt_ids:
+            raise ConfigError(f"job {place}: an empty prompt; a causal model needs at least one token (add BOS)")
+        largest = max(max(job.prompt_ids), max(job.forced, default=0))
+        if largest >= vocabulary or min((*job.prompt_ids, *job.forced)) < 0:
+            raise ConfigError(f"job {place}: token id {largest} outside the vocabulary of {vocabulary}")
+        if job.first_rank is not None and not 0 <= job.first_rank < vocabulary:
+            raise ConfigError(f"job {place}: first_rank={job.first_rank} outside 0..{vocabulary - 1}")
+        if job.kept is not None and not job.kept.begins(job.prompt_ids, job.forced):
+            raise ConfigError(f"job {place}: its kept path does not begin with its prompt and its forced tokens")
 
 
 def most_rows(device: torch.device) -> int:

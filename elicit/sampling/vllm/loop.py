@@ -1,0 +1,77 @@
+"""`policy.decoding.Loop` over a running vLLM engine: what strategies see of it.
+
+Text, stop strings and the checks of jobs are the step loop's own (loop/text.py, loop/step_loop.py). Does not know how
+vLLM was started nor which edits are on (engine.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from elicit.errors import ConfigError
+from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
+from elicit.sampling.loop.step_loop import check_jobs
+from elicit.sampling.loop.text import Decoder, StopFinder
+from elicit.sampling.vllm.client import Client
+from elicit.sampling.vllm.live import LiveRequests
+from elicit.tasks.task import StopRules
+
+
+class VllmLoop:
+    """Implements `policy.decoding.Loop`. `vocabulary`: width of the model's logits."""
+
+    def __init__(
+        self,
+        client: Client,
+        tokenizer: Any,
+        eos_ids: Iterable[int],
+        vocabulary: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.client, self.tokenizer, self.eos_ids = client, tokenizer, frozenset(eos_ids)
+        self._vocabulary, self.progress = vocabulary, progress
+        self.decoder = Decoder(tokenizer, self.eos_ids)
+        self._finders: dict[tuple[str, ...], StopFinder] = {}
+
+    @property
+    def vocabulary(self) -> int:
+        """Width of the model's logits."""
+        return self._vocabulary
+
+    @property
+    def rows(self) -> int:
+        """Paths at the same time, at most."""
+        return self.client.capacity
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of completion tokens, without EOS and special tokens."""
+        return self.decoder.decode(token_ids)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that continues another one: no special tokens."""
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Character span of each token in `decode(token_ids)`; tokens that share a character all span it."""
+        return self.decoder.offsets(token_ids)
+
+    def run(
+        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+    ) -> list[Path]:
+        """Generate all jobs; the paths are in the order of the jobs.
+
+        Raises ConfigError for a job that can't be run (empty prompt, id or rank outside the vocabulary, longer than
+        `max_model_len`), CheckpointError if the model yields NaN.
+        """
+        check_jobs(jobs, stop, self.vocabulary)
+        longest = max((len(job.prompt_ids) for job in jobs), default=0) + stop.max_new_tokens
+        if longest > self.client.positions:
+            raise ConfigError(
+                f"the longest prompt and max_new_tokens={stop.max_new_tokens} make {longest} tokens, vLLM was started "
+                f"with engine.max_model_len={self.client.positions}: raise it, or lower max_new_tokens"
+            )
+        if stop.strings not in self._finders:
+            self._finders[stop.strings] = StopFinder(self.decoder, stop.strings, self.vocabulary)
+        finder = self._finders[stop.strings]
+        return LiveRequests(self.client, finder, self.eos_ids, jobs, rule, stop, step_rule, self.progress).run()
