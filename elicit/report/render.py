@@ -75,13 +75,13 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
     context = view(comparison, table, out) | tables(inputs) | extra
     context["figures"] = _write_beside(out, comparison, inputs, draw(inputs, own_figures))
     # 3) the trace browser
-    environment = _environment(template_folder)
+    environment = environment_of(template_folder)
     context["browser"] = _write_browser(out, browser.gathered(comparison, folder), environment, context)
     # 4) one page per ending; each has its own copy of the notes
     for name in names:
         ending = "html" if name.endswith(".html.j2") else "md"
         blocks = _Notes(prose, ending)
-        page = _render(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
+        page = filled(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
         write_text(out / f"report.{ending}", text.inert(page) if ending == "md" else page)
     return out / f"report.{ending}"
 
@@ -140,7 +140,7 @@ def _html(prose: str) -> Markup:
     return Markup(parser.render(text.visible(prose, 10**6)))
 
 
-def _environment(folder: Path) -> SandboxedEnvironment:
+def environment_of(folder: Path) -> SandboxedEnvironment:
     builtin = FileSystemLoader(sources.template_folder())
     environment = SandboxedEnvironment(
         loader=ChoiceLoader([FileSystemLoader(folder), builtin, PrefixLoader({"builtin": builtin})]),
@@ -152,7 +152,7 @@ def _environment(folder: Path) -> SandboxedEnvironment:
     return environment
 
 
-def _render(environment: SandboxedEnvironment, name: str, context: dict[str, Any]) -> str:
+def filled(environment: SandboxedEnvironment, name: str, context: dict[str, Any]) -> str:
     try:
         return environment.get_template(name).render(context)
     except (TemplateError, TypeError, ValueError) as fault:  # the last two come from what a template computes
@@ -173,7 +173,7 @@ def _write_browser(
     source, digest = browser.script(sources.template_folder())
     sizes = {"n_items": len(samples.items), "of": samples.of, "n_policies": len(samples.policies)}
     page = {"script": Markup(source), "script_hash": digest, "packed": Markup(browser.packed(samples))}
-    write_text(out / "traces.html", _render(environment, "_traces.html.j2", context | page | sizes))
+    write_text(out / "traces.html", filled(environment, "_traces.html.j2", context | page | sizes))
     return sizes
 
 
