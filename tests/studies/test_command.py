@@ -10,7 +10,7 @@ import pytest
 
 from elicit.commands import study as command
 from elicit.commands.experiment import run as run_overrides
-from elicit.config.compose import Composer
+from elicit.config.compose import Composer, choices
 from elicit.errors import ConfigError
 from elicit.evaluate.lenses import Reading
 from elicit.report.pages.study import bound_text, write_pages
@@ -47,6 +47,11 @@ RESULT = StudyResult(
 
 def given(*words: str, root: Path = Path("nowhere")) -> command.Given:
     return command.STUDY.read([*words, f"root={root}"])
+
+
+def test_a_folder_of_presets_is_a_part_of_their_names_unless_it_is_a_group_of_its_own() -> None:
+    assert {f"study/{name}" for name in command.studies()} <= set(choices("experiment"))
+    assert not any("/" in name for name in choices("method")) and "cot_decoding" in choices("method/strategy")
 
 
 @pytest.mark.parametrize("scale", ["quick", "full"])
