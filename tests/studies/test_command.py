@@ -142,6 +142,14 @@ def test_pages_print_verdict_rule_values_and_refusals_and_keep_the_notes(tmp_pat
     assert "[mine](mine.md)" in index and "not run" in index and "**holds**" in index
 
 
+def test_a_page_by_an_older_rule_says_so(tmp_path: Path) -> None:
+    newer = replace(STUDY, rule=(Condition("gain", above=0.2),))
+    index = write_pages({"mine": newer}, {"mine": RESULT}, "quick", tmp_path).read_text("utf-8")
+    page = (tmp_path / "mine.md").read_text("utf-8")
+    assert "(by an older rule)" in index and "run the study again" in page and "above +10.0 points" in page
+    assert "older rule" not in write_pages({"mine": STUDY}, {"mine": RESULT}, "quick", tmp_path).read_text("utf-8")
+
+
 def test_a_bound_is_printed_in_the_unit_of_its_endpoint() -> None:
     assert bound_text(Condition("x", below=0.3), "ratio") == "below 0.30"
     assert bound_text(Condition("x", above=0.5, below=0.75), "percent") == "between 50.0 % and 75.0 %"

@@ -11,7 +11,7 @@ Wording comes from the preset, numbers from the result; recomputes nothing. A st
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elicit.files import replacing, write_text
@@ -56,6 +56,8 @@ class ShownStudy:
     cost: str
     date: str
     note: str = ""
+    outdated: bool = False
+    """the preset has another rule now than the one that was applied"""
 
     @property
     def deciding(self) -> list[ShownCondition]:
@@ -86,13 +88,15 @@ def shown_study(name: str, study: Study, result: StudyResult | None, scale: str,
         for key, endpoint in study.endpoints.items()
         for row in (result.values.get(key, []) if result else [])
     ]
-    applied = result.tested if result else list(_written(study))
+    written = list(_written(study))
+    outdated = result is not None and [replace(one, state="open") for one in result.tested] != written
+    applied = result.tested if result else written
     conditions = [
         _shown(one, study.endpoints[one.endpoint], result) for one in applied if one.endpoint in study.endpoints
     ]
     date = moment(result.created) if result else ""
     return ShownStudy(name, text.clean(study), text.clean(result) if result else None, conditions, rows,
-                      study.scale(scale).cost, date, note)  # fmt: skip
+                      study.scale(scale).cost, date, note, outdated)  # fmt: skip
 
 
 def _written(study: Study) -> Iterator[AppliedCondition]:
@@ -127,9 +131,10 @@ def chart(study: Study, result: StudyResult) -> Chart:
 
     Endpoints in another unit than the first condition's would need another axis: they are in the table only.
     """
-    unit = study.endpoints[result.tested[-1].endpoint].unit
+    unit = study.endpoints[study.rule[0].endpoint].unit
     factor = 100 if unit in SCALED else 1
-    keys = [key for key in dict.fromkeys(one.endpoint for one in result.tested) if study.endpoints[key].unit == unit]
+    ruled = dict.fromkeys(one.endpoint for one in result.tested if one.endpoint in study.endpoints)
+    keys = [key for key in ruled if study.endpoints[key].unit == unit]
     marks: list[Mark] = []
     ticks: list[float] = []
     names: list[str] = []
