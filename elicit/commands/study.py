@@ -28,6 +28,7 @@ from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import content_hash, read_yaml
 from elicit.results import Comparison, Estimate, read_comparison
 from elicit.studies import AppliedCondition, Endpoint, Measured, Study, StudyResult, decide
+from elicit.studies.frozen import frozen
 from elicit.studies.study import SCALES
 
 VERSION = 1
@@ -190,9 +191,9 @@ def fingerprint(of_study: Study, comparison: ComparisonPlan) -> str:
     """Hash of what a result depends on. The wording of a study, and where it is written, are no part of it."""
     elsewhere = ("experiment", "root", "group", "output", "tracker", "dry_run", "parallel", "template")
     jobs = [{k: v for k, v in job.settings.node.items() if k not in elsewhere} for job in comparison.jobs]
-    endpoints = {key: [one.read, list(one.policies)] for key, one in of_study.endpoints.items()}
-    rules = [[asdict(one) for one in conditions] for conditions in (of_study.preconditions, of_study.rule)]
-    return content_hash([VERSION, jobs, endpoints, rules, of_study.read_by])
+    fixed = frozen(of_study)
+    rules = [fixed["preconditions"], fixed["rule"]]
+    return content_hash([VERSION, jobs, fixed["endpoints"], rules, of_study.read_by])
 
 
 def look(saved: SavedComparison, names: Sequence[str], console: Console) -> dict[str, Reading]:

@@ -47,7 +47,7 @@ class Condition:
     def state(self, values: Sequence[Estimate]) -> State:
         """`met` or `missed` only if all intervals agree; an interval that touches a bound from inside is open."""
         low, high = self.above, self.below
-        states = set()
+        states: set[State] = set()
         for value in values:
             if value.bounds is None:
                 return "open"

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from elicit.commands import study as command
 from elicit.commands.experiment import run as run_overrides
 from elicit.config.compose import Composer, choices
-from elicit.errors import ConfigError
+from elicit.errors import ConfigError, StageError
+from elicit.evaluate.comparison import prereg
 from elicit.evaluate.lenses import Reading
+from elicit.experiment.run import frozen_plan
 from elicit.files import read_yaml
 from elicit.report.pages.study import bound_text, write_pages
 from elicit.results import Comparison, Estimate, Line
@@ -92,6 +96,24 @@ def test_a_result_is_stale_if_its_rule_or_its_jobs_changed_and_not_if_its_words_
     stricter = replace(study, rule=(replace(study.rule[0], above=-0.01),))
     larger = command.plan_of("draft", given("eval.limit=7"), COMPOSER)
     assert mark not in (command.fingerprint(stricter, comparison), command.fingerprint(study, larger))
+
+
+def test_the_rule_is_frozen_before_the_first_sample_and_another_one_is_refused(tmp_path: Path) -> None:
+    comparison = command.plan_of("draft", given(), COMPOSER)
+    study = command.study_of(comparison)
+
+    def plan_with(changed: Study) -> dict[str, Any]:
+        experiment = replace(cast(Any, comparison.settings.experiment), study=changed)
+        settings = replace(comparison.settings, experiment=experiment)
+        bench = SimpleNamespace(
+            comparison=replace(comparison, settings=settings), checkpoint=SimpleNamespace(id="c"), items=[]
+        )
+        return frozen_plan(cast(Any, bench))
+
+    prereg.freeze(plan_with(study), tmp_path)
+    prereg.freeze(plan_with(replace(study, claim="in other words")), tmp_path)
+    with pytest.raises(StageError, match="frozen with another study;"):
+        prereg.freeze(plan_with(replace(study, rule=(replace(study.rule[0], above=-0.2),))), tmp_path)
 
 
 def test_a_study_with_a_result_is_not_run_again(tmp_path: Path) -> None:
