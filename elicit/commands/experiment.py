@@ -9,9 +9,8 @@ from elicit.config.compose import Composer, sweep_jobs
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.experiment.plan import ComparisonPlan, plan
+from elicit.studies.study import PREFIX
 
-STUDIES = "study/"
-"""presets that test a published claim again: commands/study.py"""
 RESUME = Command("resume RUN: name one run folder", COMMON)
 
 
@@ -22,7 +21,7 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     declared = any(override.startswith("sweep=") for override in overrides)
     if declared and not many:
         raise ConfigError("sweep=... multiplies jobs: use elicit -m")
-    if any(override.startswith(f"experiment={STUDIES}") for override in overrides):
+    if any(override.startswith(f"experiment={PREFIX}") for override in overrides):
         from elicit.commands.study import study
 
         if many:

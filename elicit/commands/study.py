@@ -17,7 +17,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from elicit.commands.arguments import ALL, COMMON, Command, Given
-from elicit.commands.experiment import STUDIES as PREFIX
 from elicit.commands.saved import SavedComparison
 from elicit.config.build import build
 from elicit.config.compose import Composer, choices
@@ -29,7 +28,7 @@ from elicit.files import content_hash, read_yaml
 from elicit.results import Comparison, Estimate, read_comparison
 from elicit.studies import AppliedCondition, Endpoint, Measured, Study, StudyResult, decide
 from elicit.studies.frozen import frozen
-from elicit.studies.study import SCALES
+from elicit.studies.study import PREFIX, SCALES
 
 VERSION = 1
 """increased by every change of this module that changes an endpoint"""

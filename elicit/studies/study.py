@@ -12,6 +12,8 @@ from elicit.errors import ConfigError, near
 from elicit.results.comparison import Unit
 from elicit.studies.rule import Condition
 
+PREFIX = "study/"
+"""of the names of presets that hold a study"""
 SOURCES = ("line", "pair", "lens")
 SCALES = ("quick", "full")
 
