@@ -38,6 +38,8 @@ def test_commands_use_words_groups_and_choices_that_exist(page: Path) -> None:
             if group in ("method", "method/strategy", "model", "task", "eval", "experiment", "sweep") and value not in (
                 "mine",
                 "...",
+                "study/all",
+                "study/mine",
             ):
                 assert set(value.split(",")) <= set(choices(group)), command
 

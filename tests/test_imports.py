@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.processes", "elicit.watch"),
     ("elicit.config", "elicit.files", "elicit.reading"),
-    ("elicit.tasks", "elicit.results", "elicit.report", "elicit.track"),
+    ("elicit.tasks", "elicit.results", "elicit.report", "elicit.track", "elicit.studies"),
     ("elicit.policy", "elicit.ledger"),
     ("elicit.method", "elicit.sampling"),
     ("elicit.evaluate", "elicit.training", "elicit.organisms"),

@@ -9,6 +9,7 @@ from elicit.config.compose import Composer, sweep_jobs
 from elicit.console import Console
 from elicit.errors import ConfigError
 from elicit.experiment.plan import ComparisonPlan, plan
+from elicit.studies.study import PREFIX
 
 RESUME = Command("resume RUN: name one run folder", COMMON)
 
@@ -20,6 +21,14 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     declared = any(override.startswith("sweep=") for override in overrides)
     if declared and not many:
         raise ConfigError("sweep=... multiplies jobs: use elicit -m")
+    if any(override.startswith(f"experiment={PREFIX}") for override in overrides):
+        from elicit.commands.study import study
+
+        if many:
+            raise ConfigError(
+                "elicit -m: a study states its own training seeds; leave -m away (study/all runs them all)"
+            )
+        return study(overrides)
     composer = Composer()
     comparisons = plan(sweep_jobs(overrides, composer) if many else [overrides], composer)
     first = comparisons[0].settings

@@ -48,8 +48,8 @@ def lens(words: list[str]) -> int:
         from elicit.commands.lens_run import Runner
 
         Runner(saved.settings, saved.entries, saved.items, console, given["text"] or None).run(names)
-    readings = read(_view(saved, names), names, console)
-    _write(saved, readings)
+    readings = read(view_of(saved, names), names, console)
+    keep(saved, readings)
     console.say(f"lenses: {saved.folder / FILE}")
     console.result({"lenses": {reading.lens: reading.plain() for reading in readings}})
     return 0
@@ -66,7 +66,7 @@ def read(view: View, names: Sequence[str], console: Console) -> list[Reading]:
     return out
 
 
-def _view(saved: SavedComparison, names: Sequence[str]) -> View:
+def view_of(saved: SavedComparison, names: Sequence[str]) -> View:
     """The view of a comparison, with the shift axes that all of its policies were sampled on."""
     task, config = saved.settings.task, saved.inputs.config
     draws, seed = config.draws, config.seed
@@ -89,7 +89,7 @@ def _sampled_by_all(entries: Sequence[Entry], items: Sequence[Item]) -> list[Ite
     return [item for item in items if item.id in common]
 
 
-def _write(saved: SavedComparison, readings: Sequence[Reading]) -> None:
+def keep(saved: SavedComparison, readings: Sequence[Reading]) -> None:
     """lenses.json: new readings next to older ones of the same comparison."""
     path = saved.folder / FILE
     written = read_json(saved.folder / "inputs.json")

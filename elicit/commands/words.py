@@ -8,6 +8,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit method=contrastive model=organism task=chain     fit and evaluate one method and what it is compared to
   elicit -m method=contrastive,decoding seed=1,2          all combinations of the comma-separated values
   elicit experiment=demo                                  a preset
+  elicit experiment=study/all scale=quick [out=FOLDER]    test published claims again, by rules written before the run
 
   elicit list methods|models|tasks|strategies|experiments|evals|engines|trackers|sweeps
   elicit show method=contrastive                          the fields of a choice: meaning, default, value

@@ -53,11 +53,13 @@ def config_dirs() -> list[Path]:
 
 
 def choices(group: str) -> dict[str, Path]:
-    """The YAML files of a group by name, plug-ins included."""
+    """The YAML files of a group by name, plug-ins included. A subfolder that is no group is a part of the name."""
     files: dict[str, Path] = {}
     for folder in config_dirs():
-        for path in sorted((folder / group).glob("*.yaml")):
-            files.setdefault(path.stem, path)
+        for path in sorted((folder / group).rglob("*.yaml")):
+            name = path.relative_to(folder / group).with_suffix("")
+            if name.parent == Path() or f"{group}/{name.parts[0]}" not in GROUPS:
+                files.setdefault(name.as_posix(), path)
     return files
 
 

@@ -109,6 +109,8 @@ class Experiment:
     """one list of overrides per job"""
     expected: dict[str, Any] = field(default_factory=dict)
     """figures to print next to the measured ones, by policy name"""
+    study: Any = None
+    """the published claim that the preset tests again (`elicit.studies.study.Study`)"""
 
     def __post_init__(self) -> None:
         segment(self.name, "experiment.name")

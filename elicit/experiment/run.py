@@ -29,6 +29,7 @@ from elicit.files import content_hash, ordered_time
 from elicit.names import published_node
 from elicit.processes import working_in
 from elicit.results import Comparison, content_of
+from elicit.studies.frozen import frozen
 
 if TYPE_CHECKING:
     from elicit.evaluate.entry import Entry
@@ -212,7 +213,9 @@ def show(result: Comparison, folder: Path, console: Console, template: str, expe
 def frozen_plan(bench: Bench) -> dict[str, Any]:
     """Everything that is fixed before the first test sample."""
     comparison, chosen = bench.comparison, bench.comparison.settings
-    return {
+    study = chosen.experiment.study if chosen.experiment else None
+    rule = {} if study is None else {"study": frozen(study)}
+    return rule | {
         "family": sorted({job.name for job in comparison.jobs if job.role == "method"}),
         "controls": sorted({job.name for job in comparison.jobs if job.role in ("placebo", "rival")}),
         "seeds": sorted({job.settings.seed for job in comparison.jobs}),

@@ -76,13 +76,13 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
     context = view(comparison, table, out) | tables(inputs) | extra
     context["overview"], context["figures"] = _write_beside(out, comparison, inputs, draw(inputs, own_figures))
     # 3) the trace browser
-    environment = _environment(template_folder)
+    environment = environment_of(template_folder)
     context["browser"] = _write_browser(out, browser.gathered(comparison, folder), environment, context)
     # 4) one page per ending; each has its own copy of the notes
     for name in names:
         ending = "html" if name.endswith(".html.j2") else "md"
         blocks = _Notes(prose, ending)
-        page = _render(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
+        page = filled(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
         write_text(out / f"report.{ending}", text.inert(page) if ending == "md" else page)
     return out / f"report.{ending}"
 
@@ -141,7 +141,8 @@ def _html(prose: str) -> Markup:
     return Markup(parser.render(text.visible(prose, 10**6)))
 
 
-def _environment(folder: Path) -> BoundedEnvironment:
+def environment_of(folder: Path) -> BoundedEnvironment:
+    """Where templates are found (`folder`, then the built-in ones) and which filters they have."""
     builtin = FileSystemLoader(sources.template_folder())
     environment = BoundedEnvironment(
         loader=ChoiceLoader([FileSystemLoader(folder), builtin, PrefixLoader({"builtin": builtin})]),
@@ -153,7 +154,8 @@ def _environment(folder: Path) -> BoundedEnvironment:
     return environment
 
 
-def _render(environment: BoundedEnvironment, name: str, context: dict[str, Any]) -> str:
+def filled(environment: BoundedEnvironment, name: str, context: dict[str, Any]) -> str:
+    """A template with its names. Raises DataError that names the template and the line."""
     advice = f"compare with the built-in one in {sources.template_folder()}"
     return sandbox.render(environment, name, context, advice)
 
@@ -168,7 +170,7 @@ def _write_browser(
     source, digest = browser.script(sources.template_folder())
     sizes = {"n_items": len(samples.items), "of": samples.of, "n_policies": len(samples.policies)}
     page = {"script": Markup(source), "script_hash": digest, "packed": Markup(browser.packed(samples))}
-    write_text(out / "traces.html", _render(environment, "_traces.html.j2", context | page | sizes))
+    write_text(out / "traces.html", filled(environment, "_traces.html.j2", context | page | sizes))
     return sizes
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from elicit.method import Context, Method
     from elicit.policy.policy import Policy
     from elicit.records import Item
+    from elicit.training.sft.rows import Row
 
 Keep = Literal["right", "right_and_valid", "right_with_wrong_steps", "at_random"]
 
@@ -90,7 +91,7 @@ class Star(MethodBase):
             )
         context.say(f"star: round {number} of {self.rounds}, {len(kept)} of {len(drawn)} completions kept")
         # 3) fine-tune, on the base or on top of the round before
-        rows = [own_row(policy, completion) for completion in kept]
+        rows = self.rows(policy, kept, context)
         goes_on = not self.restart and number > 1
         start = policy.with_intervention(before) if goes_on else policy
         trained = train(
@@ -113,6 +114,10 @@ class Star(MethodBase):
                 chosen = controls.by_steps(chosen, self.keep == "right_and_valid", ledger)
             out += chosen[: self.most]
         return out
+
+    def rows(self, policy: Policy, kept: Sequence[Completion], context: Context) -> list[Row]:
+        """What is trained on: the kept completions in their own tokens."""
+        return [own_row(policy, completion) for completion in kept]
 
     def work(self, items: int, tokens: float) -> Work:
         """Samples and training of every round; all completions count as kept if training goes by epochs."""

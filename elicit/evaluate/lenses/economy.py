@@ -28,6 +28,8 @@ from elicit.results import Estimate
 from elicit.sampling.probe import Probe
 
 BUDGETS = (0.0, 0.076, 0.2, 0.4, 0.6, 0.8, 1.0)
+DRAFT = "at 7.6 % - at 100 %"
+"""column of the paired difference"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class Economy:
         columns, tokens = {}, {}
         for side in sides:
             columns[side.name], tokens[side.name] = self._columns(view, side)
-        table: list[dict[str, Any]] = [{**row, "tokens": tokens[row["policy"]][row["column"]]} for row in rows(columns)]
+        table: list[dict[str, Any]] = [
+            {**row, "tokens": tokens[row["policy"]][row["column"]]} for row in rows(columns) if row["column"] != DRAFT
+        ]
         series = {name: [of[_name(share)] for share in BUDGETS] for name, of in columns.items()}
         figure = drawing("lines", "Accuracy against the budget", "share of the trace", "accuracy", BUDGETS, series)
         says = [
@@ -77,8 +81,12 @@ class Economy:
                 for row in rows_of.get((one.item, one.j), {}).get(str(share), []):
                     right[share][one.i].append(forced_answer(view.task, row["text"]) == gold_class(view, one.i))
                     spent[share].append(row["forced_tokens"] + row["tokens"])
-        columns = {_name(share): view.bootstrap.fraction(item_means(of), "no sample") for share, of in right.items()}
-        return columns, {_name(share): float(np.mean(of)) if of else None for share, of in spent.items()}
+        means = {share: item_means(of) for share, of in right.items()}
+        columns = {_name(share): view.bootstrap.fraction(means_N, "no sample") for share, means_N in means.items()}
+        # the published claim: a draft is as good as the whole trace
+        columns[DRAFT] = view.bootstrap.paired(means[0.076], means[1.0], "no sample")
+        tokens = {_name(share): float(np.mean(of)) if of else None for share, of in spent.items()}
+        return columns, tokens
 
 
 def _name(share: float) -> str:

@@ -24,7 +24,7 @@ from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
 from elicit.sampling.loop.live_rows import LiveRows
-from elicit.sampling.loop.text import Decoder, StopFinder
+from elicit.sampling.loop.text import LoopText
 from elicit.tasks.task import StopRules
 
 SLOTS = {"cpu": 128}
@@ -35,7 +35,7 @@ CHECK_EVERY = {"cpu": 1}
 """tokens between stop tests; other kinds: 8"""
 
 
-class StepLoop:
+class StepLoop(LoopText):
     """Implements `policy.decoding.Loop` for a transformers causal language model and its tokenizer.
 
     `slots`: most rows at once; fewer if the cache would exceed `cache_bytes` (default: 2 GiB on a CPU, 60 % of the free
@@ -62,8 +62,8 @@ class StepLoop:
             raise ConfigError("StepLoop of a plain model: give tokenizer and eos_ids too")
         if slots is not None and slots < 1:
             raise ConfigError(f"slots={slots}: use 1 or more")
-        self.model, self.tokenizer, self.eos_ids = model, tokenizer, frozenset(eos_ids)
-        self.call = ForwardCall(model)
+        self.model, self.call = model, ForwardCall(model)
+        super().__init__(tokenizer, eos_ids, int(self.call.config.vocab_size))
         kind = self.call.device.type
         self.slots = slots or most_rows(self.call.device)
         self.check_every = check_every or CHECK_EVERY.get(kind, 8)
@@ -71,36 +71,11 @@ class StepLoop:
         memory = cache_bytes or _memory(self.call.device)
         use_cache = can_cache(model) if cached is None else cached
         self.engine = CachedEngine(self.call, memory) if use_cache else UncachedEngine(self.call)
-        self.decoder = Decoder(tokenizer, self.eos_ids)
-        self._finders: dict[tuple[str, ...], StopFinder] = {}
-
-    @property
-    def vocabulary(self) -> int:
-        """Width of the model's logits."""
-        return int(self.call.config.vocab_size)
 
     @property
     def rows(self) -> int:
         """Paths at the same time, at most."""
         return self.slots
-
-    def finder(self, strings: tuple[str, ...]) -> StopFinder:
-        """The finder of these stop strings, made once per loop."""
-        if strings not in self._finders:
-            self._finders[strings] = StopFinder(self.decoder, strings, self.vocabulary)
-        return self._finders[strings]
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of completion tokens, without EOS and special tokens."""
-        return self.decoder.decode(token_ids)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text that continues another one: no special tokens."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
-        """Character span of each token in `decode(token_ids)`; tokens that share a character all span it."""
-        return self.decoder.offsets(token_ids)
 
     def run(
         self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None

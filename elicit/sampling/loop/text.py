@@ -129,3 +129,38 @@ class StopFinder:
         text = self.decoder.decode(token_ids)
         starts = [start for start in (text.find(string) for string in self.strings) if start >= 0]
         return text[: min(starts)] if starts else None
+
+
+class LoopText:
+    """The part of `policy.decoding.Loop` that is about text: every engine inherits it.
+
+    `vocabulary`: width of the model's logits.
+    """
+
+    def __init__(self, tokenizer: Any, eos_ids: Iterable[int], vocabulary: int) -> None:
+        self.tokenizer, self.eos_ids, self._vocabulary = tokenizer, frozenset(eos_ids), vocabulary
+        self.decoder = Decoder(tokenizer, self.eos_ids)
+        self._finders: dict[tuple[str, ...], StopFinder] = {}
+
+    @property
+    def vocabulary(self) -> int:
+        """Width of the model's logits."""
+        return self._vocabulary
+
+    def finder(self, strings: tuple[str, ...]) -> StopFinder:
+        """The finder of these stop strings, made once per loop."""
+        if strings not in self._finders:
+            self._finders[strings] = StopFinder(self.decoder, strings, self.vocabulary)
+        return self._finders[strings]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of completion tokens, without EOS and special tokens."""
+        return self.decoder.decode(token_ids)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that continues another one: no special tokens."""
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Character span of each token in `decode(token_ids)`; tokens that share a character all span it."""
+        return self.decoder.offsets(token_ids)

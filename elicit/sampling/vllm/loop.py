@@ -12,14 +12,14 @@ from typing import Any
 from elicit.errors import ConfigError
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
 from elicit.sampling.loop.step_loop import check_jobs
-from elicit.sampling.loop.text import Decoder, StopFinder
+from elicit.sampling.loop.text import LoopText
 from elicit.sampling.vllm.client import Client
 from elicit.sampling.vllm.live import LiveRequests
 from elicit.tasks.task import StopRules
 
 
-class VllmLoop:
-    """Implements `policy.decoding.Loop`. `vocabulary`: width of the model's logits."""
+class VllmLoop(LoopText):
+    """Implements `policy.decoding.Loop`."""
 
     def __init__(
         self,
@@ -29,32 +29,13 @@ class VllmLoop:
         vocabulary: int,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.client, self.tokenizer, self.eos_ids = client, tokenizer, frozenset(eos_ids)
-        self._vocabulary, self.progress = vocabulary, progress
-        self.decoder = Decoder(tokenizer, self.eos_ids)
-        self._finders: dict[tuple[str, ...], StopFinder] = {}
-
-    @property
-    def vocabulary(self) -> int:
-        """Width of the model's logits."""
-        return self._vocabulary
+        super().__init__(tokenizer, eos_ids, vocabulary)
+        self.client, self.progress = client, progress
 
     @property
     def rows(self) -> int:
         """Paths at the same time, at most."""
         return self.client.capacity
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of completion tokens, without EOS and special tokens."""
-        return self.decoder.decode(token_ids)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text that continues another one: no special tokens."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def offsets(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
-        """Character span of each token in `decode(token_ids)`; tokens that share a character all span it."""
-        return self.decoder.offsets(token_ids)
 
     def run(
         self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
@@ -71,7 +52,5 @@ class VllmLoop:
                 f"the longest prompt and max_new_tokens={stop.max_new_tokens} make {longest} tokens, vLLM was started "
                 f"with engine.max_model_len={self.client.positions}: raise it, or lower max_new_tokens"
             )
-        if stop.strings not in self._finders:
-            self._finders[stop.strings] = StopFinder(self.decoder, stop.strings, self.vocabulary)
-        finder = self._finders[stop.strings]
+        finder = self.finder(stop.strings)
         return LiveRequests(self.client, finder, self.eos_ids, jobs, rule, stop, step_rule, self.progress).run()

@@ -13,6 +13,7 @@ import pytest
 from elicit.evaluate.lenses import LENSES
 from elicit.evaluate.lenses.causality import paraphrase, with_error
 from elicit.evaluate.lenses.commitment import course
+from elicit.evaluate.lenses.economy import DRAFT
 from elicit.evaluate.lenses.forced import STUB, forced_answer, trace_ends
 from elicit.evaluate.lenses.importance import total_variation
 from elicit.evaluate.lenses.sentences import sentences
@@ -109,7 +110,10 @@ def test_the_course_of_a_trace() -> None:
 def test_accuracy_rises_with_the_budget_for_a_reader_and_not_for_a_blind_policy() -> None:
     found = columns("economy", reader)
     assert found["at 100 %"].point == 1 and found["at 0 %"].point < 0.3
-    assert {estimate.point for estimate in columns("economy", blind).values()} == {1.0}
+    flat = columns("economy", blind)
+    difference = flat.pop(DRAFT)
+    assert {estimate.point for estimate in flat.values()} == {1.0} and difference.bounds[0] == 0
+    assert found[DRAFT].point == pytest.approx(found["at 7.6 %"].point - found["at 100 %"].point)
     table = LENSES["economy"].read(view([probed("economy", reader)], ITEMS)).table
     spent = [row["tokens"] for row in table]
     assert spent == sorted(spent) and spent[0] == len(STUB.split()) + 2  # the forced answer's own tokens count
