@@ -143,7 +143,7 @@ def checked(
     for name, least in (above or {}).items():
         value = getattr(settings, name)
         if not (value is None and name in optional) and not value > least:
-            faults.append(f"{name}={value}: {'null, or ' if name in optional else ''}must be above {least}")
+            faults.append(f"{name}={value}: must be above {least}{' or null' if name in optional else ''}")
     for name, known in (one_of or {}).items():
         value = getattr(settings, name)
         if not (value is None and name in optional) and value not in known:

@@ -32,7 +32,7 @@ def test_every_fault_is_named_at_once_with_its_value() -> None:
         Sized(items=0, curve=-1, share=0.0, limit=0, keep="bst", rate=0.0)
     assert str(fault.value) == (
         "sized: items=0: 1 or more; curve=-1: 0 or more; share=0.0: 0.1 or more; limit=0: null, or 1 or more; "
-        "rate=0.0: null, or above 0; keep='bst': did you mean best?"
+        "rate=0.0: must be above 0 or null; keep='bst': did you mean best?"
     )
 
 

@@ -25,7 +25,7 @@ from methods.decoding.method import Decoding
 from methods.decoding.plain import Greedy
 from tests.toy import ToyTask
 
-POLICY = cast(Policy, SimpleNamespace(id="policy"))
+POLICY = cast(Policy, SimpleNamespace(id="policy", checkpoint=SimpleNamespace(engine=None)))
 
 
 def job(*overrides: str) -> Job:
@@ -90,7 +90,7 @@ def test_a_warning_of_a_fit_stays_with_its_run_and_with_every_run_that_takes_the
     policy: Any = SimpleNamespace(
         id="policy",
         prompt=PromptFormat("bare"),
-        checkpoint=SimpleNamespace(config=SimpleNamespace(path=str(tmp_path)), facts={}),
+        checkpoint=SimpleNamespace(config=SimpleNamespace(path=str(tmp_path)), facts={}, engine=None),
     )
     one, said = job("method=decoding", f"root={tmp_path}"), []
     for _ in range(2):

@@ -188,6 +188,7 @@ def test_the_command_writes_and_keeps_readings(store: Path, tmp_path: Path, monk
 def runner(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """The passes of a comparison whose method's intervention lies in its run folder."""
     save(edited().interventions[0], tmp_path / "run" / "intervention")
+    write_json(tmp_path / "run" / "manifest.json", {"name": "method"})
     base, method = entries(store)
     settings = SimpleNamespace(task=TASK, eval=SimpleNamespace(workers=1), model=None)
     made = Runner(settings, [base, replace(method, run=str(tmp_path / "run"))], ITEMS, Console(stream=StringIO()), None)  # type: ignore[arg-type]
