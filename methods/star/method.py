@@ -91,7 +91,7 @@ class Star(MethodBase):
             )
         context.say(f"star: round {number} of {self.rounds}, {len(kept)} of {len(drawn)} completions kept")
         # 3) fine-tune, on the base or on top of the round before
-        rows = self.rows(policy, kept, context)
+        rows = self.training_rows(policy, kept, context)
         goes_on = not self.restart and number > 1
         start = policy.with_intervention(before) if goes_on else policy
         trained = train(
@@ -115,7 +115,7 @@ class Star(MethodBase):
             out += chosen[: self.most]
         return out
 
-    def rows(self, policy: Policy, kept: Sequence[Completion], context: Context) -> list[Row]:
+    def training_rows(self, policy: Policy, kept: Sequence[Completion], context: Context) -> list[Row]:
         """What is trained on: the kept completions in their own tokens."""
         return [own_row(policy, completion) for completion in kept]
 

@@ -46,7 +46,7 @@ class PerturbedStar(Star):
         if self.rate > 1:
             raise ConfigError(f"star: rate={self.rate}: a share, at most 1")
 
-    def rows(self, policy: Policy, kept: Sequence[Completion], context: Context) -> list[Row]:
+    def training_rows(self, policy: Policy, kept: Sequence[Completion], context: Context) -> list[Row]:
         """Rows of the kept completions. Raises MethodError if `rate` is above 0 and nothing could be changed."""
         rng = random.Random(int(context.rng.integers(2**31)))
         out, changed = [], 0

@@ -55,7 +55,7 @@ def rows_at(rate: float, monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> t
     log: list[dict] = []
     context = Context(np.random.default_rng(0), Path("unused"), lambda p, n: 0.5, log.append)
     kept = [Completion(item, (), (5,), text, True) for item, text in zip(ITEMS, texts, strict=False)]
-    return PerturbedStar(perturb="wrong_step", rate=rate).rows(SimpleNamespace(), kept, context), log  # type: ignore[arg-type]
+    return PerturbedStar(perturb="wrong_step", rate=rate).training_rows(SimpleNamespace(), kept, context), log  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
