@@ -38,7 +38,6 @@ STUDY = Command(
     names=0,
     overrides=(ALL,),
 )
-PARTLY_FAILED = 3
 
 
 def studies() -> list[str]:
@@ -48,6 +47,7 @@ def studies() -> list[str]:
 
 def study(words: list[str]) -> int:
     """Run the study or studies that `experiment=study/...` names; returns the exit code."""
+    from elicit.experiment.run import OK, PARTLY_FAILED
     from elicit.report.pages.study import write_pages
 
     given = STUDY.read(words)
@@ -69,7 +69,7 @@ def study(words: list[str]) -> int:
             faults[one] = fault
             console.say(f"{one}: {type(fault).__name__}: {fault}")
     if given.flag("dry_run"):
-        return 0
+        return OK
     # the pages of every result of this scale, also of those that earlier calls made
     folder = results_folder(given)
     results = {one: StudyResult.read(path) for one in studies() if (path := folder / f"{one}.json").exists()}
@@ -79,7 +79,7 @@ def study(words: list[str]) -> int:
     for one, reason in faults.items():
         console.say(f"failed: {one} ({reason})")
     console.result({"studies": [asdict(result) for result in done], "failed": sorted(faults), "pages": str(out)})
-    return PARTLY_FAILED if faults else 0
+    return PARTLY_FAILED if faults else OK
 
 
 def run(name: str, given: Given, composer: Composer, console: Console) -> StudyResult | None:
@@ -161,18 +161,19 @@ def plan_of(name: str, given: Given, composer: Composer) -> ComparisonPlan:
 def wording_of(name: str) -> Study:
     """The study as its preset states it, without a plan. Raises ConfigError if it states none."""
     content = read_yaml(choices("experiment")[f"{PREFIX}{name}"])
-    built = build((content.get("experiment") or {}).get("study"), f"study {name}")
-    if not isinstance(built, Study):
-        raise ConfigError(f"study {name}: its preset has no `study:` of class elicit.studies.study.Study")
-    return built
+    return _stated(build((content.get("experiment") or {}).get("study"), f"study {name}"), f"study {name}")
 
 
 def study_of(comparison: ComparisonPlan) -> Study:
     """The study of a planned preset. Raises ConfigError if the preset has none."""
     experiment = comparison.settings.experiment
-    if experiment is None or not isinstance(experiment.study, Study):
-        raise ConfigError(f"{comparison.group}: its preset has no `study:` of class elicit.studies.study.Study")
-    return experiment.study
+    return _stated(experiment.study if experiment is not None else None, comparison.group)
+
+
+def _stated(study: object, place: str) -> Study:
+    if not isinstance(study, Study):
+        raise ConfigError(f"{place}: its preset has no `study:` of class elicit.studies.study.Study")
+    return study
 
 
 def check_names(of_study: Study, comparison: ComparisonPlan) -> None:

@@ -134,7 +134,7 @@ def _with_controls(overrides: list[str], composer: Composer) -> list[Job]:
 
 
 def _check_files(jobs: Sequence[Job]) -> None:
-    """Raises ConfigError that names every data file of a task that does not exist: also a dry run is told."""
+    """Raises ConfigError that names every data file of a task that does not exist, also in a dry run."""
     faults = []
     for name in dict.fromkeys(job.settings.node["task"].get("path") for job in jobs):
         path = Path(str(name)).expanduser()

@@ -31,7 +31,7 @@ WORDS = {
     "C3": "fine-tuned on gold traces",
     "C4": "trace mode forced",
 }
-"""what the codes of the base's rungs and of the ceilings stand for"""
+"""the meaning of the codes of the base's rungs and of the ceilings"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class TableRow:
 
     @property
     def words(self) -> str:
-        """What the code of a rung or a ceiling stands for; empty for every other row."""
+        """The meaning of the code of a rung or a ceiling; empty for every other row."""
         return WORDS.get(self.line.name if self.ceiling is not None else self.badge, "")
 
     @property
@@ -91,7 +91,7 @@ class TableRow:
     def cell(self, column: Column) -> Shown:
         """The cell of a claim; blank if the column means nothing for this role, e.g. the gain of B0 over itself.
 
-        The accuracy of a ceiling is the value that it stands for: C1 is a coverage, not the mean of its samples.
+        The accuracy of a ceiling is its own value: C1 is a coverage, not the mean of its samples.
         """
         if self.ceiling is not None and column.key == "acc/strict":
             return show(self.ceiling, column.unit)

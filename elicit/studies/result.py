@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from elicit.files import read_json, record, write_json
+from elicit.files import read_record, write_json
 from elicit.results import Estimate
 from elicit.studies.rule import Decision, State
 
@@ -70,4 +70,4 @@ class StudyResult:
     @staticmethod
     def read(path: Path) -> StudyResult:
         """Raises DataError if the file is not of this form."""
-        return record(StudyResult, read_json(path), path)
+        return read_record(StudyResult, path)

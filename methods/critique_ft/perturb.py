@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Callable, Sequence
 
 from elicit.errors import MethodError
 from elicit.tasks.review import parts
+from elicit.tasks.steps import another, reordered
 from methods.critique_ft.records import Example
 
 KEYWORDS = (
@@ -49,7 +51,7 @@ def numbers_changed(text: str, rng: random.Random, others: Sequence[str]) -> str
     before, verdict, after = parts(text)
     body = " ".join(before)
     if _NUMBER.search(body):
-        body = _NUMBER.sub(lambda match: _another(match[0], "0123456789", rng), body)
+        body = _NUMBER.sub(lambda match: another(match[0], string.digits, rng), body)
     else:
         letters = "".join(sorted({match for match in _SYMBOL.findall(body) if len(match) == 1}))
         body = _SYMBOL.sub(lambda match: _other_symbol(match[0], letters, rng), body)
@@ -78,10 +80,7 @@ def steps_shuffled(text: str, rng: random.Random, others: Sequence[str]) -> str:
     opener, steps, verdict, after = _steps(text)
     if len(set(steps)) < 2:
         return text
-    new = steps
-    while new == steps:
-        new = rng.sample(steps, len(steps))
-    return _joined([*opener, *new], verdict, after)
+    return _joined([*opener, *reordered(steps, rng)], verdict, after)
 
 
 def steps_deleted(text: str, rng: random.Random, others: Sequence[str]) -> str:
@@ -140,9 +139,5 @@ def _joined(*pieces: Sequence[str]) -> str:
     return f" {text}"
 
 
-def _another(symbol: str, among: str, rng: random.Random) -> str:
-    return rng.choice([each for each in among if each != symbol] or [symbol])
-
-
 def _other_symbol(symbol: str, letters: str, rng: random.Random) -> str:
-    return {"up": "down", "down": "up"}.get(symbol) or _another(symbol, letters, rng)
+    return {"up": "down", "down": "up"}.get(symbol) or another(symbol, letters, rng)

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from elicit.errors import ConfigError, MethodError, checked
+from elicit.tasks.steps import another, reordered
 from elicit.training.sft.rows import Row, own_row
 from methods.star.method import Star
 
@@ -86,27 +88,18 @@ def wrong_step(steps: list[str], rng: random.Random) -> list[str]:
     if not digits:
         return steps
     last = digits[-1]
-    wrong = steps[at][: last.start()] + _other(last[0], rng) + steps[at][last.end() :]
+    wrong = steps[at][: last.start()] + another(last[0], string.digits, rng) + steps[at][last.end() :]
     return [*steps[:at], wrong, *steps[at + 1 :]]
 
 
 def numbers_changed(steps: list[str], rng: random.Random) -> list[str]:
     """Every digit is another digit."""
-    return [re.sub(r"\d", lambda digit: _other(digit[0], rng), step) for step in steps]
+    return [re.sub(r"\d", lambda digit: another(digit[0], string.digits, rng), step) for step in steps]
 
 
 def steps_shuffled(steps: list[str], rng: random.Random) -> list[str]:
     """Another order; the same one only if all steps are equal."""
-    if len(set(steps)) < 2:
-        return steps
-    new = list(steps)
-    while new == steps:
-        rng.shuffle(new)
-    return new
-
-
-def _other(digit: str, rng: random.Random) -> str:
-    return rng.choice([other for other in "0123456789" if other != digit])
+    return reordered(steps, rng)
 
 
 PERTURBATIONS: dict[str, Callable[[list[str], random.Random], list[str]]] = {

@@ -28,7 +28,7 @@ TWO_SEEDS = Estimate(refused="two training seeds: too few for a p value; fit a t
 
 
 def drawn_elsewhere(prompt: str) -> str:
-    """Why samples of C1 cannot stand in for the base at the bare prompt: they were drawn at `prompt`."""
+    """The reason why samples of C1 do not replace those of the base at the bare prompt: they are of `prompt`."""
     return (
         f"the base's samples at T=1 (C1) were drawn at the prompt {prompt}, not at the bare one: eval.c1_prompt=bare, "
         "or eval=support"

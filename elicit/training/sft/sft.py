@@ -145,7 +145,7 @@ def train(
             callbacks=[Report(say, log, at or {}, parameters.edit)],
         )
         if config.packing:
-            refuse_leaks(trainer, encoded[: min(4, len(encoded))], policy.checkpoint.pad_id)
+            refuse_leaks(trainer, encoded[:4], policy.checkpoint.pad_id)
         last = checkpoints.complete(unfinished)[-1:]
         try:
             trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
