@@ -27,7 +27,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.annotate import Trace, annotate_traces
 from elicit.sampling.likelihood import _batches, score
-from elicit.sampling.loop.engine import ForwardCall, padded
+from elicit.sampling.loop.forward import ForwardCall, padded
 from elicit.tasks.formal.family import render_trace
 
 

@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import write
 from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import REGIMES, PickRule
-from elicit.sampling.loop.engine import CachedEngine, ForwardCall
+from elicit.sampling.loop.engine import CachedEngine
+from elicit.sampling.loop.forward import ForwardCall
 from elicit.sampling.loop.pick import TOP, choose
 
 WIDTHS = (49152, 128256, 151936, 262144)

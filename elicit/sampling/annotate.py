@@ -25,7 +25,7 @@ import torch
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import PickRule
 from elicit.sampling.likelihood import batches, score
-from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
+from elicit.sampling.loop.forward import ForwardCall, Prefix, padded
 from elicit.sampling.loop.pick import TOP, filtered, largest, precise
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from elicit.policy.decoding import REGIMES
-from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
+from elicit.sampling.loop.forward import ForwardCall, Prefix, padded
 from elicit.sampling.loop.pick import precise
 from elicit.sampling.sample import sample
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from elicit.errors import ConfigError
-from elicit.sampling.loop.engine import ForwardCall, Prefix, padded
+from elicit.sampling.loop.forward import ForwardCall, Prefix, padded
 from elicit.sampling.loop.pick import precise
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import torch
 
 from elicit.errors import ConfigError
 from elicit.policy.positions import forward_positions
-from elicit.sampling.loop.engine import ready_mask
+from elicit.sampling.loop.forward import ready_mask
 from elicit.sampling.loop.pick import precise
 
 if TYPE_CHECKING:

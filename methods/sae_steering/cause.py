@@ -25,7 +25,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from elicit.policy.layers import changing_outputs, unembedding
-from elicit.sampling.loop.engine import ForwardCall, can_cache, ready_mask
+from elicit.sampling.loop.forward import ForwardCall, can_cache, ready_mask
 from elicit.sampling.loop.pick import TOP, precise
 
 if TYPE_CHECKING:

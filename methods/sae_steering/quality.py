@@ -21,7 +21,7 @@ import torch
 
 from elicit.errors import MethodError
 from elicit.policy.layers import changing_outputs
-from elicit.sampling.loop.engine import ForwardCall, padded
+from elicit.sampling.loop.forward import ForwardCall, padded
 from elicit.sampling.loop.pick import precise
 from methods.sae_steering.dictionary import Codes, Dictionary
 

@@ -14,7 +14,8 @@ from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import Loop, Path, PathJob, PickRule
 from elicit.sampling.loop import slots
 from elicit.sampling.loop.cache import SlotCache
-from elicit.sampling.loop.engine import CachedEngine, ready_mask
+from elicit.sampling.loop.engine import CachedEngine
+from elicit.sampling.loop.forward import ready_mask
 from elicit.sampling.loop.pick import SCALARS
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules

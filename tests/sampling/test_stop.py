@@ -40,6 +40,9 @@ class Scripted(torch.nn.Module):
     def get_input_embeddings(self) -> Any:
         return self.inner.get_input_embeddings()
 
+    def get_output_embeddings(self) -> None:
+        """None: the logits of the script are added after the head, for every token."""
+
     def forward(self, input_ids: Any, position_ids: Any, attention_mask: Any = None, **more: Any) -> Any:
         out = self.inner(input_ids=input_ids, position_ids=position_ids, attention_mask=attention_mask, **more)
         kept = position_ids[:, -out.logits.shape[1] :] - self.prompt + 1

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from elicit.policy.decoding import Kept, PathJob, PickRule
-from elicit.sampling.loop.engine import Prefilled, Prefix
+from elicit.sampling.loop.engine import Prefilled
+from elicit.sampling.loop.forward import Prefix
 
 if TYPE_CHECKING:
     from elicit.sampling.loop.step_loop import StepLoop

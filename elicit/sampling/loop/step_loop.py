@@ -22,7 +22,8 @@ import torch
 from elicit.errors import ConfigError
 from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
-from elicit.sampling.loop.engine import CachedEngine, ForwardCall, UncachedEngine, can_cache
+from elicit.sampling.loop.engine import CachedEngine, UncachedEngine
+from elicit.sampling.loop.forward import ForwardCall, can_cache
 from elicit.sampling.loop.live_rows import LiveRows
 from elicit.sampling.loop.text import LoopText
 from elicit.tasks.task import StopRules
