@@ -24,7 +24,7 @@ from elicit.files import read_text, seed_of, write_text
 
 LOWEST, HIGHEST = 1, 7
 RATINGS, KEY, PAGE = "ratings.csv", "key.csv", "packet.html"
-_STYLE = "body{max-width:44em;margin:2em auto;font:16px/1.5 sans-serif}pre{white-space:pre-wrap;background:#f4f4f4;padding:1em}"
+_STYLE = "body{max-width:44em;margin:2em auto;font:16px/1.5 sans-serif}pre{white-space:pre-wrap;background:#f4f4f4}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def write_packet(traces: Sequence[Trace], folder: Path) -> None:
     ]
     asked = (
         f"<p>How easy is it to follow each text from one step to the next? {LOWEST}: not at all, {HIGHEST}: without "
-        f"any effort. Do not judge whether it is right. Write your name (or any word) and the number into {RATINGS}.</p>"
+        f"any effort. Do not judge whether it is right. Write your name and the number into {RATINGS}.</p>"
     )
     head = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Rating</title><style>{_STYLE}</style>"
     write_text(folder / PAGE, f"{head}<h1>{len(order)} texts to rate</h1>{asked}{''.join(parts)}</html>\n")

@@ -1,9 +1,9 @@
 """STaR on completions that go on after their conclusion: does the tail harm training more than its length explains?
 
-    own completion | " Wait," | own continuation            only if the answer is right before and after the tail
+    own completion | continuation | own text                only if the answer is right before and after the tail
       nothing   trace, conclusion and tail
       tail      the tail is cut: trace and conclusion
-      span      as many words are cut from a random position before the tail
+      span      as many words are cut from a random position before the conclusion
 
 (arXiv 2605.29288, whose tails are those of a teacher. Here all but the words in between is the policy's own text, so a
 base that never goes on by itself has tails too.) All three arms keep the same completions, so rows and steps of
@@ -24,6 +24,7 @@ from elicit.errors import checked
 from elicit.records import FINISHED
 from elicit.sampling.continue_from import continue_from
 from elicit.sampling.probe import Probe
+from elicit.tasks.review import sentences
 from elicit.training.sft.rows import Row
 from methods.star.method import Star
 
@@ -45,8 +46,8 @@ class TailedStar(Star):
 
     cut: Cut = "nothing"
     """nothing | tail | span"""
-    continuation: str = " Wait,"
-    """text that a finished completion goes on with"""
+    continuation: str = " Wait. Check the result. Hmm. Be careful. Then again, yes."
+    """text that a finished completion goes on with; the policy's own text follows"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,8 +71,8 @@ class TailedStar(Star):
         ]
 
     def kept(self, drawn: Sequence[Completion], ledger: Ledger, context: Context) -> list[Completion]:
-        """Those that are right with their tail and without it."""
-        kept = super().kept(drawn, ledger, context)
+        """Those that are right with their tail and without it, with as many words before their conclusion."""
+        kept = [one for one in super().kept(drawn, ledger, context) if spare(*self.parts(one.text)) > 0]
         heads = [self.parts(one.text)[0] for one in kept]
         grades = ledger.grades([one.item for one in kept], heads, [True] * len(kept))
         return [one for one, right in zip(kept, grades, strict=True) if right]
@@ -94,13 +95,18 @@ class TailedStar(Star):
         return out
 
 
-def without_span(head: str, tail: str, rng: np.random.Generator) -> str:
-    """The whole text without as many words as the tail has, from a random position before the tail on.
+def spare(head: str, tail: str) -> int:
+    """Positions before the conclusion (the last sentence of the head) at which as many words as the tail's begin."""
+    steps = "".join(f" {sentence}" for sentence in sentences(head)[:-1])
+    return len(_WORD.findall(steps)) - len(_WORD.findall(tail)) + 1
 
-    >>> without_span(" a b c d", " Wait, e", np.random.default_rng(0))
-    ' a b c e'
+
+def without_span(head: str, tail: str, rng: np.random.Generator) -> str:
+    """The whole text without as many words as the tail has, from a random position before the conclusion on.
+
+    >>> without_span(" a b. c d. So e.", " Wait, f", np.random.default_rng(0))
+    ' a b. So e. Wait, f'
     """
     words, count = _WORD.findall(head + tail), len(_WORD.findall(tail))
-    before = len(words) - count
-    first = int(rng.integers(before)) if before > 0 else 0
+    first = int(rng.integers(max(1, spare(head, tail))))
     return "".join(words[:first] + words[first + count :])

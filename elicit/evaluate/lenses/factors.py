@@ -2,6 +2,7 @@
 
     cell      a policy that is named PREFIX_LEVEL_LEVEL_..., one level of two per factor; all combinations are there
     effect    mean accuracy at a factor's first level (in alphabetical order) less that at its second
+    swing     its absolute value
     share     (effect / 2)^2 / variance of the cells: the part of the variance that is due to the factor alone
     kept      accuracy at the second level / at the first
 
@@ -66,6 +67,7 @@ class Factors:
         signs, out = dict(zip(self.factors, signs_C_K.T, strict=True)), {}
         for name, of in signs.items():
             out[f"{name}: effect"] = measured(lambda m, s=of: effect(m, s))
+            out[f"{name}: swing"] = measured(lambda m, s=of: np.abs(effect(m, s)))
             out[f"{name}: share"] = measured(lambda m, s=of: share(m, s))
             out[f"{name}: kept"] = measured(lambda m, s=of: m[..., s < 0].mean(-1) / m[..., s > 0].mean(-1))
         out["interactions: share"] = measured(lambda m: 1 - sum(share(m, of) for of in signs.values()))

@@ -1,4 +1,4 @@
-"""Supervised training on worked answers whose traces are right, absent, of another problem, or without meaning: class T.
+"""Supervised training on worked answers whose traces are right, absent, of another item, or without meaning: class T.
 
     right     the gold trace and answer        swapped   the trace of another item, the answer of this one
     none      the answer alone                 filler    "..." for a random number of words, then the answer
@@ -37,7 +37,7 @@ CONCLUSION = "So the answer is"
 
 @dataclass(frozen=True)
 class WorkedSft(MethodBase):
-    """Train on gold answers with a kind of trace. It has no placebos: the kinds `none` and `filler` are its controls."""
+    """Train on gold answers with a kind of trace. Its controls are the kinds `none` and `filler`."""
 
     traces: Kind = "right"
     """right | none | swapped | filler"""
