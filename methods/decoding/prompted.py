@@ -26,10 +26,6 @@ class Prompted(StrategyBase):
     prompt: str = "bare"
     """name of a prompt of the task"""
 
-    @property
-    def name(self) -> str:
-        return self.prompt
-
     def run(self, loop: Loop, requests: Sequence[Request], task: Reader) -> list[Outcome]:
         """Raises ConfigError for an unknown prompt, and if a request is not at the task's bare prompt."""
         if self.prompt not in task.prompts:
