@@ -15,7 +15,7 @@ import csv
 import html
 import io
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,8 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
 
 def ratings(folder: Path) -> dict[int, list[float]]:
     """Ratings by trace, as many as were filled in. Raises DataError for a number out of range or an unknown trace."""
-    known, out = set(_key(folder)), {}
+    known = set(_key(folder))
+    out: dict[int, list[float]] = {}
     for line, row in enumerate(_rows(folder / RATINGS, ("rater", "trace", "legible")), 2):
         if not row["legible"].strip():
             continue
@@ -90,11 +91,12 @@ def ratings(folder: Path) -> dict[int, list[float]]:
 
 def differences(folder: Path, a: str, b: str) -> dict[str, float]:
     """Item -> mean rating of policy `a` less that of `b`, for items with ratings of both."""
-    given, by_item = ratings(folder), {}
+    given = ratings(folder)
+    by_item: dict[str, dict[str, list[float]]] = {}
     for trace, (policy, item) in _key(folder).items():
         if trace in given:
             by_item.setdefault(item, {}).setdefault(policy, []).append(sum(given[trace]) / len(given[trace]))
-    both: Mapping[str, Mapping[str, list[float]]] = {item: of for item, of in by_item.items() if a in of and b in of}
+    both = {item: of for item, of in by_item.items() if a in of and b in of}
     return {item: sum(of[a]) / len(of[a]) - sum(of[b]) / len(of[b]) for item, of in both.items()}
 
 

@@ -57,7 +57,9 @@ class Coherence:
         if not all(checkable(view.task, item) for item in view.items):
             return refusing(self, f"formal tasks only: steps of {view.task.name} can't be checked")
         base_rate_N = np.nan_to_num(accuracy(view.base.measures))
-        columns, table, sums = {}, [], {}
+        columns: dict[str, dict[str, Estimate]] = {}
+        table: list[dict[str, Any]] = []
+        sums: dict[str, NDArray] = {}
         for side in view.sides:
             pairs_N_J, good_N_J, errors = judged(side, view)
             columns[side.name] = self._columns(view, side, pairs_N_J, good_N_J, base_rate_N)

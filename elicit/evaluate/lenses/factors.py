@@ -64,13 +64,14 @@ class Factors:
         def measured(function: Callable[[NDArray], NDArray]) -> Estimate:
             return view.bootstrap.statistic(values_N_C, function, "all cells have the same accuracy")
 
-        signs, out = dict(zip(self.factors, signs_C_K.T, strict=True)), {}
+        signs: dict[str, NDArray] = dict(zip(self.factors, signs_C_K.T, strict=True))
+        out: dict[str, Estimate] = {}
         for name, of in signs.items():
             out[f"{name}: effect"] = measured(lambda m, s=of: effect(m, s))
             out[f"{name}: swing"] = measured(lambda m, s=of: np.abs(effect(m, s)))
             out[f"{name}: share"] = measured(lambda m, s=of: share(m, s))
             out[f"{name}: kept"] = measured(lambda m, s=of: m[..., s < 0].mean(-1) / m[..., s > 0].mean(-1))
-        out["interactions: share"] = measured(lambda m: 1 - sum(share(m, of) for of in signs.values()))
+        out["interactions: share"] = measured(lambda m: 1 - np.sum([share(m, of) for of in signs.values()], axis=0))
         for a, b in combinations(self.factors, 2):
             out[f"{a} - {b}: share"] = measured(lambda m, a=a, b=b: share(m, signs[a]) - share(m, signs[b]))
         return out
