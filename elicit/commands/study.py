@@ -117,8 +117,8 @@ def run(name: str, given: Given, composer: Composer, console: Console) -> StudyR
     readings = look(saved, of_study.read_by, console)
     # 3) the endpoints, and the rule
     compared = read_comparison(saved.folder / "comparison.json")
-    if rated := [one.key.split(" - ") for one in of_study.endpoints.values() if one.source == "rated"]:
-        write_packet(to_rate(view_of(saved, []), rated), packet)
+    if pairs := [one.key.split(" - ") for one in of_study.endpoints.values() if one.source == "rated"]:
+        write_packet(to_rate(view_of(saved, []), pairs), packet)
         console.say(f"rating packet: {packet / PAGE}; run the study again when ratings.csv is filled in")
     values = {key: list(measured(one, compared, readings, packet)) for key, one in of_study.endpoints.items()}
     intervals = {key: [row.value for row in rows] for key, rows in values.items()}
