@@ -106,12 +106,10 @@ def counted(side: Side, view: View) -> dict[str, NDArray]:
 def after_first(task: Reader, text: str) -> int:
     """Characters after the first sentence that states a readable answer."""
     part = own_part(text)[0]
-    ends = (end for start, end in spans(part) if STATED.search(part[start:end]) and _read(task, part[start:end]))
-    return len(part) - next(ends, len(part))
-
-
-def _read(task: Reader, sentence: str) -> bool:
-    return task.extract(sentence, True).strict is not None
+    for start, end in spans(part):
+        if STATED.search(part[start:end]) and task.extract(part[start:end], True).strict is not None:
+            return len(part) - end
+    return 0
 
 
 def candidates(task: Reader, text: str) -> list[str]:
