@@ -5,7 +5,8 @@
 
 `experiment=study/all` runs every study in alphabetical order, `experiment=study/draft,shift` these two. Everything is
 resumable: fits, samples, grades and probes are found as in any run, and a study whose jobs, endpoints and rule are the
-same as in its result is not run again. A study that fails is reported at the end, and the others continue.
+same as in its result is not run again, unless people have rated its packet meanwhile. A study that fails is reported at
+the end, and the others continue.
 """
 
 from __future__ import annotations
@@ -16,22 +17,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from elicit.commands.arguments import ALL, COMMON, Command, Given
+from elicit.commands.lens import view_of
 from elicit.commands.saved import SavedComparison
 from elicit.config.build import build
 from elicit.config.compose import Composer, choices
 from elicit.console import Console
 from elicit.errors import ConfigError, ElicitError, MethodError, near
 from elicit.evaluate.lenses import LENSES, Reading
+from elicit.evaluate.lenses.view import View
+from elicit.evaluate.statistics.ratios import Bootstrap
+from elicit.evaluate.statistics.resamples import DRAWS, Resamples
 from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import content_hash, read_yaml
 from elicit.results import Comparison, Estimate, read_comparison
 from elicit.studies import AppliedCondition, Endpoint, Measured, Study, StudyResult, decide
 from elicit.studies.frozen import frozen
-from elicit.studies.study import PREFIX, SCALES
+from elicit.studies.packet import KEY, PAGE, Trace, differences, ratings, write_packet
+from elicit.studies.study import PAIRED, PREFIX, SCALES
 
 VERSION = 1
 """increased by every change of this module that changes an endpoint"""
+RATED_ITEMS, LEAST_RATED = 30, 10
+"""items in a rating packet, and with ratings of both policies before they are an interval"""
 STUDY = Command(
     "experiment=study/NAME: settings only, such as scale=quick out=docs/studies",
     {**COMMON, "experiment": "", "scale": "quick", "out": "", "dry_run": "false"},
@@ -94,7 +104,8 @@ def run(name: str, given: Given, composer: Composer, console: Console) -> StudyR
     console.say(describe(comparison))
     if given.flag("dry_run"):
         return None
-    mark, path = fingerprint(of_study, comparison), results_folder(given) / f"{name}.json"
+    packet = given.path("root") / "studies" / given["scale"] / f"{name}-packet"
+    mark, path = fingerprint(of_study, comparison, packet), results_folder(given) / f"{name}.json"
     if path.exists() and (before := StudyResult.read(path)).fingerprint == mark:
         console.say(f"{name}: done before with these settings and this rule, {before.verdict} ({path})")
         return before
@@ -106,7 +117,10 @@ def run(name: str, given: Given, composer: Composer, console: Console) -> StudyR
     readings = look(saved, of_study.read_by, console)
     # 3) the endpoints, and the rule
     compared = read_comparison(saved.folder / "comparison.json")
-    values = {key: list(measured(one, compared, readings)) for key, one in of_study.endpoints.items()}
+    if pairs := [one.key.split(" - ") for one in of_study.endpoints.values() if one.source == "rated"]:
+        write_packet(to_rate(view_of(saved, []), pairs), packet)
+        console.say(f"rating packet: {packet / PAGE}; run the study again when ratings.csv is filled in")
+    values = {key: list(measured(one, compared, readings, packet)) for key, one in of_study.endpoints.items()}
     intervals = {key: [row.value for row in rows] for key, rows in values.items()}
     tested = [
         AppliedCondition(one.endpoint, one.above, one.below, one.state(intervals[one.endpoint]), needed)
@@ -180,25 +194,31 @@ def check_names(of_study: Study, comparison: ComparisonPlan) -> None:
     """Raises ConfigError, before anything runs, for an endpoint of a policy or a lens that there is not."""
     policies, faults = ["base", *dict.fromkeys(job.name for job in comparison.jobs)], []
     for endpoint in of_study.endpoints.values():
-        named = endpoint.key.split(" - ") if endpoint.source == "pair" else endpoint.policies
+        named = endpoint.key.split(" - ") if endpoint.source in PAIRED else endpoint.policies
         faults += [f"{endpoint.title}: {name}: {near(name, policies)}" for name in named if name not in policies]
     faults += [f"lens {name}: {near(name, LENSES)}" for name in of_study.read_by if name not in LENSES]
     if faults:
         raise ConfigError(f"study of {comparison.group}: " + "; ".join(faults))
 
 
-def fingerprint(of_study: Study, comparison: ComparisonPlan) -> str:
-    """Hash of what a result depends on. The wording of a study, and where it is written, are no part of it."""
+def fingerprint(of_study: Study, comparison: ComparisonPlan, packet: Path | None = None) -> str:
+    """Hash of what a result depends on. The wording of a study, and where it is written, are no part of it.
+
+    `packet`: its ratings are, if there are any.
+    """
     elsewhere = ("experiment", "root", "group", "output", "tracker", "dry_run", "parallel", "template")
     jobs = [{k: v for k, v in job.settings.node.items() if k not in elsewhere} for job in comparison.jobs]
     fixed = frozen(of_study)
     rules = [fixed["preconditions"], fixed["rule"]]
-    return content_hash([VERSION, jobs, fixed["endpoints"], rules, of_study.read_by])
+    parts = [VERSION, jobs, fixed["endpoints"], rules, of_study.read_by]
+    if packet is not None and (packet / KEY).exists() and (given := ratings(packet)):
+        parts.append(sorted(given.items()))
+    return content_hash(parts)
 
 
 def look(saved: SavedComparison, names: Sequence[str], console: Console) -> dict[str, Reading]:
     """Readings of these lenses, with their passes over the models; they are kept next to the comparison."""
-    from elicit.commands.lens import keep, read, view_of
+    from elicit.commands.lens import keep, read
     from elicit.commands.lens_run import Runner
 
     if not names:
@@ -209,10 +229,35 @@ def look(saved: SavedComparison, names: Sequence[str], console: Console) -> dict
     return {reading.lens: reading for reading in readings}
 
 
-def measured(endpoint: Endpoint, compared: Comparison, readings: Mapping[str, Reading]) -> Iterator[Measured]:
+def to_rate(view: View, pairs: Sequence[Sequence[str]]) -> list[Trace]:
+    """The first sample of some items for each policy of the pairs, of its first training seed."""
+    out = []
+    for policy in dict.fromkeys(policy for pair in pairs for policy in pair):
+        sides = [side for side in view.sides if side.name == policy or side.name.startswith(f"{policy}, seed ")]
+        for item, texts in zip(view.items[:RATED_ITEMS], sides[0].texts_N_J if sides else (), strict=False):
+            if texts[0].strip():
+                out.append(Trace(policy, item.id, item.question, texts[0]))
+    return out
+
+
+def rated(packet: Path | None, a: str, b: str) -> Estimate:
+    """Mean rating of a less that of b over the items with ratings of both."""
+    by_item = differences(packet, a, b) if packet is not None and (packet / KEY).exists() else {}
+    if len(by_item) < LEAST_RATED:
+        return Estimate(
+            refused=f"{len(by_item)} items are rated for both, {LEAST_RATED} are needed: ask people to rate"
+        )
+    return Bootstrap(Resamples(list(by_item), DRAWS, 0)).mean(np.array(list(by_item.values())), "no rating")
+
+
+def measured(
+    endpoint: Endpoint, compared: Comparison, readings: Mapping[str, Reading], packet: Path | None = None
+) -> Iterator[Measured]:
     """The values of an endpoint; a policy without one is a refusal, never left out."""
     if endpoint.source == "pair":
         yield Measured(endpoint.key, pair_of(compared, *endpoint.key.split(" - ")))
+    if endpoint.source == "rated":
+        yield Measured(endpoint.key, rated(packet, *endpoint.key.split(" - ")))
     for policy in endpoint.policies:
         if endpoint.source == "line":
             line = next((one for one in compared.lines if one.name == policy and not one.at_own_prompt), None)

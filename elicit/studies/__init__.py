@@ -2,6 +2,7 @@
 
     rule     Condition: an interval that lies inside, outside or across a bound; `decide` joins conditions to a verdict
     study    Study: claim, published figures, endpoints, rule and scales, the `study:` part of a preset
+    packet   blinded traces for people to rate, and their ratings
     result   StudyResult: the measured endpoints and the verdict, as a file
 
 A study is one file, configs/experiment/study/NAME.yaml: the jobs of its comparison and what is concluded from them.

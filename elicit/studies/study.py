@@ -14,7 +14,8 @@ from elicit.studies.rule import Condition
 
 PREFIX = "study/"
 """of the names of presets that hold a study"""
-SOURCES = ("line", "pair", "lens")
+SOURCES = ("line", "pair", "lens", "rated")
+PAIRED = ("pair", "rated")
 SCALES = ("quick", "full")
 
 
@@ -26,22 +27,23 @@ class Endpoint:
     """what it is, in plain English"""
     read: str
     """line KEY: a value of the comparison, e.g. `line acc/strict`, seeds together. pair A - B: accuracy of method A
-    minus that of B, paired. lens NAME COLUMN: a column of a lens, each training seed by itself"""
+    minus that of B, paired. lens NAME COLUMN: a column of a lens, each training seed by itself. rated A - B: ratings of
+    traces of A (1 to 7) less those of B, refused until people have filled in the rating packet (packet.py)"""
     policies: tuple[str, ...] = ()
-    """names in the comparison; not for pairs"""
+    """names in the comparison; not for pairs and ratings"""
     unit: Unit = "points"
 
     def __post_init__(self) -> None:
         source, rest = self.source, self.read.partition(" ")[2]
-        if source not in SOURCES or not rest or (source == "pair") != (" - " in rest and not self.policies):
+        if source not in SOURCES or not rest or (source in PAIRED) != (" - " in rest and not self.policies):
             raise ConfigError(
                 f"endpoint {self.title!r}: read={self.read!r} with policies={list(self.policies)}; write `line KEY` or "
-                "`lens NAME COLUMN` with policies, or `pair A - B` without"
+                "`lens NAME COLUMN` with policies, or `pair A - B` or `rated A - B` without"
             )
 
     @property
     def source(self) -> str:
-        """line | pair | lens"""
+        """line | pair | lens | rated"""
         return self.read.partition(" ")[0]
 
     @property

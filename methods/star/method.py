@@ -78,7 +78,7 @@ class Star(MethodBase):
         # 1) sample
         draw = int(context.rng.integers(2**31))
         sampler = policy.with_intervention(before) if number > 1 else policy
-        drawn = own_completions(sampler, ledger, items, self.samples, draw, "star")
+        drawn = self.drawn(sampler, ledger, items, draw)
         # 2) keep
         kept = self.kept(drawn, ledger, context)
         context.log({"star/round": number, "star/drawn": len(drawn), "star/kept": len(kept)})
@@ -98,6 +98,10 @@ class Star(MethodBase):
             start, rows, self.sft, int(context.rng.integers(2**31)), context.folder, context.say, context.log
         )
         return joined(policy, before, trained.edit) if goes_on else trained.edit
+
+    def drawn(self, policy: Policy, ledger: Ledger, items: Sequence[Item], draw: int) -> list[Completion]:
+        """The completions of a round, booked; a function of the policy and `draw`."""
+        return own_completions(policy, ledger, items, self.samples, draw, "star")
 
     def kept(self, drawn: Sequence[Completion], ledger: Ledger, context: Context) -> list[Completion]:
         """The completions that are trained on, item by item. Every completion costs a label bit."""

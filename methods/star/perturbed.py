@@ -70,15 +70,21 @@ def perturbed(text: str, kind: Kind, rng: random.Random) -> str:
     >>> perturbed(" Working. 3 + 4 = 7. 7 * 7 = 9. So the answer is 9.", "steps_shuffled", random.Random(0))
     ' Working. 7 * 7 = 9. 3 + 4 = 7. So the answer is 9.'
     """
+    before, steps, after = split_steps(text)
+    return text if len(steps) < 2 else "".join([before, *PERTURBATIONS[kind](steps, rng), after])
+
+
+def split_steps(text: str) -> tuple[str, list[str], str]:
+    """(opener, steps, conclusion and what follows): joined they are the text. Steps begin with the first digit.
+
+    >>> split_steps(" Working. 3 + 4 = 7. 7 * 7 = 9. So the answer is 9.")
+    (' Working.', [' 3 + 4 = 7.', ' 7 * 7 = 9.'], ' So the answer is 9.')
+    """
     sentences = _SENTENCE.findall(text)
     concluding = next((k for k, one in enumerate(sentences) if _CONCLUSION.search(one)), len(sentences))
     first = next((k for k, one in enumerate(sentences[:concluding]) if re.search(r"\d", one)), concluding)
-    steps = sentences[first:concluding]
-    if len(steps) < 2:
-        return text
-    new = PERTURBATIONS[kind](steps, rng)
     end = sum(map(len, sentences[:concluding]))
-    return "".join([*sentences[:first], *new]) + text[end:]
+    return "".join(sentences[:first]), sentences[first:concluding], text[end:]
 
 
 def wrong_step(steps: list[str], rng: random.Random) -> list[str]:

@@ -60,9 +60,10 @@ def test_a_folder_of_presets_is_a_part_of_their_names_unless_it_is_a_group_of_it
 
 
 def policies(jobs: Iterable[Sequence[str]]) -> list[str]:
-    """Names of the policies of lists of overrides."""
+    """Names of the policies of lists of overrides; one that is stacked on another has both names."""
     settings = [dict(word.split("=", 1) for word in job) for job in jobs]
-    return [each.get("method.name", each["method"]) for each in settings]
+    names = [each.get("method.name", each["method"]) for each in settings]
+    return ["+".join(filter(None, (each.get("on"), name))) for each, name in zip(settings, names, strict=True)]
 
 
 # the full scale of the last two is planned as well: one states its own jobs, the other does not

@@ -8,7 +8,8 @@ it. A trace can be coherent in all its pairs and still be invalid (it stops earl
     anything else     refused: formal tasks only
 
 Strata cross the base's and the policy's answers on the same item: each sample of the policy is weighted by the
-share of the base's samples of that item that are right (or wrong), which is the mean over all pairings.
+share of the base's samples of that item that are right (or wrong), which is the mean over all pairings. Gains over
+the base (`coherent - base`, `valid - base`) are differences of shares of traced samples, resampled together.
 """
 
 from __future__ import annotations
@@ -56,10 +57,15 @@ class Coherence:
         if not all(checkable(view.task, item) for item in view.items):
             return refusing(self, f"formal tasks only: steps of {view.task.name} can't be checked")
         base_rate_N = np.nan_to_num(accuracy(view.base.measures))
-        columns, table = {}, []
+        columns: dict[str, dict[str, Estimate]] = {}
+        table: list[dict[str, Any]] = []
+        sums: dict[str, NDArray] = {}
         for side in view.sides:
             pairs_N_J, good_N_J, errors = judged(side, view)
             columns[side.name] = self._columns(view, side, pairs_N_J, good_N_J, base_rate_N)
+            sums[side.name] = sums_N_4(side, pairs_N_J, good_N_J)
+            if side is not view.base:
+                columns[side.name] |= gains(view, sums[side.name], sums[view.base.name])
             for kind, count in errors.most_common():
                 meaning, share = TYPES.get(kind, KINDS.get(kind)), count / pairs_N_J.sum()
                 row = {"policy": side.name, "error": kind, "means": meaning, "steps": count, "share of steps": share}
@@ -88,6 +94,30 @@ class Coherence:
                 weight_N * (good_N_J * of).sum(1), weight_N * (pairs_N_J * of).sum(1), "no such sample with a step"
             )
         return out
+
+
+def sums_N_4(side: Side, pairs_N_J: NDArray, good_N_J: NDArray) -> NDArray:
+    """By item: right steps, steps, valid traced samples, traced samples."""
+    traced = (pairs_N_J > 0) & side.graded_N_J
+    valid = (side.measures.valid_N_J == 1) & traced
+    return np.stack([(good_N_J * traced).sum(1), (pairs_N_J * traced).sum(1), valid.sum(1), traced.sum(1)], 1)
+
+
+def gains(view: View, of_N_4: NDArray, base_N_4: NDArray) -> dict[str, Estimate]:
+    """Coherence and validity less the base's, and the first gain less the second; resampled together."""
+    both, none = np.concatenate([of_N_4, base_N_4], 1).astype(float), "no sample with a step"
+
+    def coherent(m: NDArray) -> NDArray:
+        return m[..., 0] / m[..., 1] - m[..., 4] / m[..., 5]
+
+    def valid(m: NDArray) -> NDArray:
+        return m[..., 2] / m[..., 3] - m[..., 6] / m[..., 7]
+
+    return {
+        "coherent - base": view.bootstrap.statistic(both, coherent, none),
+        "valid - base": view.bootstrap.statistic(both, valid, none),
+        "coherent gain - valid gain": view.bootstrap.statistic(both, lambda m: coherent(m) - valid(m), none),
+    }
 
 
 def checkable(task: Task, item: Item) -> bool:

@@ -37,6 +37,8 @@ LEAST = 2
 LEAST_RANKED = 3
 """sentences of a trace below which there is no rank correlation"""
 VARIANTS = ("attention", "suppression")
+STEERING = ("reflection", "exploration")
+"""kinds of sentences that plan or go back: the claim is that they move answers more than the others"""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,10 @@ class Importance:
         }
         fixed_N = _by_item(view, [{**row, "fixed": float("point" not in row)} for row in rows], "fixed")
         out["fixed sentences"] = view.bootstrap.fraction(fixed_N, "no trace")
+        steering = [row for row in measured if row["kind"] in STEERING]
+        rest = [row for row in measured if row["kind"] not in STEERING]
+        differences = _by_item(view, steering, "point") - _by_item(view, rest, "point")
+        out["steering - rest"] = view.bootstrap.mean(differences, "no trace with a planning sentence and another one")
         for name in VARIANTS:
             rho_N = _rho_by_item(view, measured, name)
             out[f"rho with {name}"] = view.bootstrap.mean(rho_N, f"no trace of {LEAST_RANKED} sentences with {name}")

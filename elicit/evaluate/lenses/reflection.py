@@ -5,6 +5,9 @@ A candidate is every answer that the trace states; a reflection is a step from o
     confirmatory    the same answer again             right -> wrong    a right candidate given up
     changing        another answer                    wrong -> right    a wrong one corrected
 
+Stopping is what an end after the first stated answer would change: accuracy (first answer less last one) and text
+(share of characters after the sentence of the first answer). A sample that states one answer changes by 0.
+
 Read from the text alone: an answer that is not stated is not counted (the commitment lens forces it).
 Equality of answers is the task's `answer_class`. Knows no model.
 """
@@ -29,6 +32,7 @@ from elicit.tasks.task import Reader
 STATED = re.compile(r"answer\b|\\boxed|\\fbox|####|\bIt is\b|\bI would say\b", re.IGNORECASE)
 """matches a sentence that states an answer"""
 COUNTS = ("reflections", "confirmatory", "right to wrong", "wrong to right", "wrong to wrong", "right candidates")
+STOPPING = ("first right", "last right", "written", "after the first")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Reflection:
             f"{name}: {formatted(of['changing'])} of {size[name]} reflections change it" for name, of in columns.items()
         ]
         table: list[dict[str, Any]] = [
-            {"policy": name, **{key: int(values.sum()) for key, values in of.items()}} for name, of in counts.items()
+            {"policy": name, **{key: int(of[key].sum()) for key in (*COUNTS, "reflecting samples", "samples")}}
+            for name, of in counts.items()
         ]
         return reading(self, columns, figure, says, table)
 
@@ -65,12 +70,18 @@ class Reflection:
             "wrong to right": share(of["wrong to right"], every, none),
             "given up": share(of["right to wrong"], right, "no right candidate was reflected upon"),
             "mended": share(of["wrong to right"], wrong, "no wrong candidate was reflected upon"),
+            "stopping: accuracy": view.bootstrap.statistic(
+                np.stack([of["first right"], of["last right"], of["samples"]], 1),
+                lambda m: (m[..., 0] - m[..., 1]) / m[..., 2],
+                "no sample",
+            ),
+            "stopping: text saved": share(of["after the first"], of["written"], "no text"),
         }
 
 
 def counted(side: Side, view: View) -> dict[str, NDArray]:
     """Counts by item."""
-    out = {name: np.zeros(len(view.items)) for name in (*COUNTS, "reflecting samples", "samples")}
+    out = {name: np.zeros(len(view.items)) for name in (*COUNTS, *STOPPING, "reflecting samples", "samples")}
     for i, item in enumerate(view.items):
         gold = view.task.answer_class(item.gold or "")
         for text, finish in zip(side.texts_N_J[i], side.measures.finish_N_J[i], strict=True):
@@ -79,12 +90,26 @@ def counted(side: Side, view: View) -> dict[str, NDArray]:
             out["samples"][i] += 1
             stated = candidates(view.task, text)
             out["reflecting samples"][i] += len(stated) > 1
+            out["written"][i] += len(own_part(text)[0])
+            if len(stated) > 1:
+                out["first right"][i] += stated[0] == gold
+                out["last right"][i] += stated[-1] == gold
+                out["after the first"][i] += after_first(view.task, text)
             for before, after in pairwise(stated):
                 out["reflections"][i] += 1
                 out["right candidates"][i] += before == gold
                 was, now = ("right" if answer == gold else "wrong" for answer in (before, after))
                 out["confirmatory" if before == after else f"{was} to {now}"][i] += 1
     return out
+
+
+def after_first(task: Reader, text: str) -> int:
+    """Characters after the first sentence that states a readable answer."""
+    part = own_part(text)[0]
+    for start, end in spans(part):
+        if STATED.search(part[start:end]) and task.extract(part[start:end], True).strict is not None:
+            return len(part) - end
+    return 0
 
 
 def candidates(task: Reader, text: str) -> list[str]:

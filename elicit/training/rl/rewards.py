@@ -6,6 +6,7 @@
     format     1 if the strict answer can be read                                      no bit           V
     majority   1 if the answer is in the most frequent class of its own group          no bit           V
     length     minus the share of the token limit that was used                        no bit           V
+    steps, right_steps, brier: written steps, those on right answers, a proper score (step_rewards.py)
     random     Bernoulli(.5): the placebo                                              no bit           V
 
     certainty          mean over tokens of KL(uniform || p): self-certainty (Intuitor)             no bit   V
@@ -33,6 +34,7 @@ import numpy as np
 
 from elicit.errors import ConfigError, ElicitError, MethodError, near
 from elicit.files import seed_of
+from elicit.training.rl import step_rewards
 from elicit.training.rl.rollouts import Rollout
 
 if TYPE_CHECKING:
@@ -182,6 +184,9 @@ REWARDS: dict[str, Reward] = {
     "entropy": entropy,
     "log_likelihood": log_likelihood,
     "self_verification": self_verification,
+    "steps": step_rewards.steps,
+    "right_steps": step_rewards.right_steps,
+    "brier": step_rewards.brier,
 }
 
 
