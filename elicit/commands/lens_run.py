@@ -94,7 +94,7 @@ class Runner:
                     self.console.say(f"importance: {side.name}: no attention pass ({fault})")
 
     def _pairs(self, shown: Sequence[Entry], names: Sequence[str]) -> None:
-        """What each policy changes inside the base: its effect on activations, and swapped tokens."""
+        """What each policy changes inside the base: its effect on activations, and swapped tokens (prompts: not these)."""
         base = next(entry for entry in shown if entry.role == "base")
         directions, transplant = Directions(), Transplant()
         for entry in (entry for entry in shown if entry is not base):
@@ -102,7 +102,7 @@ class Runner:
             if directions.name in names:
                 self.console.say(f"directions: {entry.name} ({entry.prompt})")
                 run_directions(policy, self.base(), self.items[: directions.items], *folders)
-            if transplant.name not in names:
+            if transplant.name not in names or entry.role == "prompt":
                 continue
             if policy.strategy is not None:
                 self.console.say(

@@ -252,7 +252,7 @@ class Contrastive(MethodBase):
         return best
 
     def conditional(self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], best: Edit) -> Edit:
-        """The edit with the condition of the best dev score; every try is logged, with the score of no condition."""
+        """The edit with the condition of the best dev score; every try is logged."""
         vector_D = best.vector
         if self.control == "random_condition":
             vector_D = controls.random_directions(policy, [best.layer], context.rng)[0]

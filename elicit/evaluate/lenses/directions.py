@@ -117,9 +117,10 @@ def effects_of(view: View, side: Side) -> dict[tuple[str, int], tuple[NDArray, N
     for row in rows:
         key, count = (row["at"], row["layer"]), len(view.items)
         if key not in out:
-            out[key] = np.zeros((count, len(row["effect"]))), np.zeros(count), np.zeros(count, bool)
+            out[key] = np.zeros((count, len(row["effect"]) // 4)), np.zeros(count), np.zeros(count, bool)
         i = view.row_of[row["item"]]
-        out[key][0][i], out[key][1][i], out[key][2][i] = row["effect"], row["norm"], True
+        out[key][0][i] = np.frombuffer(row["effect"], np.float32)
+        out[key][1][i], out[key][2][i] = row["norm"], True
     return out
 
 

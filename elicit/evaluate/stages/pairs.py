@@ -1,7 +1,7 @@
 """Two model passes over a policy *and* its base, for the lenses that compare the two inside.
 
     <store>/probes/<policy>/<regime>/directions/
-      item, layer, at, effect [D], norm of the base's block output
+      item, layer, at, effect (bytes of float32 [D]), norm of the base's block output
     <store>/probes/<policy>/<regime>/transplant/
       item, j, host, positions, k, swaps, changed, tokens, finish, text, strict (1, 0, -1 ungraded)
 
@@ -56,7 +56,7 @@ def run_directions(policy: Policy, base: Policy, items: Sequence[Item], samples:
             readings[name] = {at: read_residuals(one, pages, spans[at], lengths, layers) for at in POSITIONS}
         return [
             {"item": item.id, "layer": layer, "at": at, "norm": float(of_base[place].norm()),
-             "effect": (readings["policy"][at][i, place] - of_base[place]).tolist()}
+             "effect": (readings["policy"][at][i, place] - of_base[place]).numpy().tobytes()}
             for at in POSITIONS
             for i, (item, of_base) in enumerate(zip(known, readings["base"][at], strict=True))
             for place, layer in enumerate(layers)

@@ -47,6 +47,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def effects(samples: Path) -> dict[tuple[str, int, str], torch.Tensor]:
+    """(item, layer, position) -> effect [D], as stored."""
+    rows = read_probes(samples, "directions") or ()
+    return {(row["item"], row["layer"], row["at"]): torch.frombuffer(bytearray(row["effect"]), dtype=torch.float32)
+            for row in rows}  # fmt: skip
+
+
 def folder(store: Path, policy: Policy) -> Path:
     return store / "samples" / policy.id / "compare-toy"
 
@@ -69,7 +76,9 @@ def test_the_effect_of_a_prompt_is_the_difference_of_hidden_states_on_the_same_c
     kind = BASE.with_prompt(PromptFormat("kind", "Sum: {question} ="))
     target = store / "samples" / kind.id / "compare-toy"
     run_directions(kind, BASE, ITEMS, target, folder(store, BASE))
-    rows = {(row["item"], row["layer"], row["at"]): row for row in read_probes(target, "directions") or ()}
+    found = effects(target)
+    norms = {row["item"]: row["norm"] for row in read_probes(target, "directions") or ()
+             if (row["layer"], row["at"]) == (0, "prompt")}  # fmt: skip
     written = {row["item"]: row["token_ids"] for row in read_rows(shards(folder(store, BASE))) if row["j"] == 0}
     for item in ITEMS:
         states = {}
@@ -82,9 +91,8 @@ def test_the_effect_of_a_prompt_is_the_difference_of_hidden_states_on_the_same_c
             states[name] = hidden[1][0, len(prompt) - 1], hidden[1][0, len(prompt) :].mean(0)
         for place, at in enumerate(("prompt", "completion")):
             wanted = (states["kind"][place] - states["base"][place]).float()
-            assert torch.allclose(torch.tensor(rows[item.id, 0, at]["effect"]), wanted, atol=1e-4)
-            if at == "prompt":
-                assert rows[item.id, 0, at]["norm"] == pytest.approx(float(states["base"][0].norm()), rel=1e-4)
+            assert torch.allclose(found[item.id, 0, at], wanted, atol=1e-4)
+        assert norms[item.id] == pytest.approx(float(states["base"][0].norm()), rel=1e-4)
 
 
 def test_transplanted_texts_begin_with_the_stored_samples_and_carry_the_grade_of_the_task(store: Path) -> None:
