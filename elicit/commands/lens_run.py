@@ -94,7 +94,7 @@ class Runner:
                     self.console.say(f"importance: {side.name}: no attention pass ({fault})")
 
     def _pairs(self, shown: Sequence[Entry], names: Sequence[str]) -> None:
-        """What each policy changes inside the base: its effect on activations, and swapped tokens (prompts: not these)."""
+        """Effects on activations, and swapped tokens (not of prompts alone), of every policy against the base."""
         base = next(entry for entry in shown if entry.role == "base")
         directions, transplant = Directions(), Transplant()
         for entry in (entry for entry in shown if entry is not base):

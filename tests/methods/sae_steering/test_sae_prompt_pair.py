@@ -24,8 +24,8 @@ from tests.methods.sae_steering.made import sae_of
 
 PAIRED = PlantedTask(prompts={**TASK.prompts, "kind": PromptFormat("kind", "{question} good")})
 PAIR = SaeSteering(
-    contrast="prompt_pair", pair=("kind", "bare"), items=6, samples=4, layers=(0,), candidates=4, chosen=2, probes=2,
-    words=4, strengths=(0.5, 2.0), writes=("last_prompt",), dev_items=4, halvings=0, dose_items=2,
+    contrast="prompt_pair", pair=("kind", "bare"), items=6, samples=4, layers=(0,), candidates=4, chosen=3, probes=2,
+    words=4, rates=(1e-4, 0.5), strengths=(0.5, 2.0), writes=("last_prompt",), dev_items=4, halvings=0, dose_items=2,
 )  # fmt: skip
 
 
@@ -43,9 +43,12 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="module")
 def method(policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> SaeSteering:
-    """On a dictionary with one feature for every word: the embeddings are orthonormal."""
+    """On a dictionary with three features for "good", the first ones, and one for every other word."""
     embeddings = policy.checkpoint.model.get_input_embeddings().weight
-    folder = sae_of(embeddings.clone(), None, tmp_path_factory.mktemp("words"))
+    good, *bad = (embeddings[WORDS.index(word)] for word in ("good", "bad0", "bad1", "bad2"))
+    tilted = torch.nn.functional.normalize(torch.stack([good + 0.3 * other for other in bad]), dim=1)
+    others = embeddings[[place for place, word in enumerate(WORDS) if word != "good"]]
+    folder = sae_of(torch.cat([tilted, others]), None, tmp_path_factory.mktemp("words"))
     return replace(PAIR, source=SourceConfig(folders=(str(folder),)))
 
 
@@ -99,8 +102,11 @@ def test_its_contrast_scores_are_those_of_the_prompts_alone(
     policy: Policy, method: SaeSteering, tmp_path: Path
 ) -> None:
     log = fitted(method, policy, tmp_path).log
-    (best,) = [row for row in log if row.get("sae/candidate/difference", 0) > 0.5]
-    assert WORDS[best["sae/candidate/feature"]] == "good"
+    candidates = [row for row in log if "sae/candidate/feature" in row]
+    assert {row["sae/candidate/feature"] for row in candidates} == {0, 1, 2}, (
+        "those of the positive prompt's last token"
+    )
+    assert all(row["sae/candidate/difference"] > 0.5 for row in candidates)
     assert not any(name.endswith(("reason_score", "trace_d")) for row in log for name in row)
 
 
