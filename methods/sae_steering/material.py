@@ -144,7 +144,8 @@ def prompted_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Ite
         pages = shelf.pages[key]
         ledger.rollouts(2 * len(items) * count, sum(len(completion.token_ids) for completion in pages.completions))
         return pages
-    drawn, prompted = [], []
+    drawn: list[Completion] = []
+    prompted: list[bool] = []
     for prompt, positive in zip(prompts, (True, False), strict=True):
         kept = own_completions(policy.with_prompt(prompt), ledger, items, count, seed, name="sae")
         drawn += [completion for completion in kept if completion.token_ids]
