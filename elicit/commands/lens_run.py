@@ -15,10 +15,13 @@ from elicit.console import Console
 from elicit.errors import ConfigError, DataError, ElicitError, StageError
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.lenses import LENSES
+from elicit.evaluate.lenses.directions import Directions
 from elicit.evaluate.lenses.forced import traced_samples
 from elicit.evaluate.lenses.lens import ANNOTATIONS, PROBES, SHIFTS
+from elicit.evaluate.lenses.transplant import Transplant
 from elicit.evaluate.lenses.view import make_view
 from elicit.evaluate.stages.annotate import annotate
+from elicit.evaluate.stages.pairs import run_directions, run_transplant
 from elicit.evaluate.stages.passes import run_sentences, run_texts
 from elicit.evaluate.stages.probes import run_probes
 from elicit.evaluate.store import SampleFolder
@@ -54,6 +57,8 @@ class Runner:
         if "side_effects" in names:
             for entry in shown:
                 run_texts(self.policy(entry), entry.samples, self._texts())
+        if not {"directions", "transplant"}.isdisjoint(names):
+            self._pairs(shown, names)
         if PROBES in needs:
             self._probe(shown, [name for name in names if LENSES[name].needs == PROBES])
         if SHIFTS in needs:
@@ -87,6 +92,26 @@ class Runner:
                     run_sentences(policy, self.items, entry.samples, looks)
                 except ConfigError as fault:
                     self.console.say(f"importance: {side.name}: no attention pass ({fault})")
+
+    def _pairs(self, shown: Sequence[Entry], names: Sequence[str]) -> None:
+        """Effects on activations, and swapped tokens (not of prompts alone), of every policy against the base."""
+        base = next(entry for entry in shown if entry.role == "base")
+        directions, transplant = Directions(), Transplant()
+        for entry in (entry for entry in shown if entry is not base):
+            policy, folders = self.policy(entry), (entry.samples, base.samples)
+            if directions.name in names:
+                self.console.say(f"directions: {entry.name} ({entry.prompt})")
+                run_directions(policy, self.base(), self.items[: directions.items], *folders)
+            if transplant.name not in names or entry.role == "prompt":
+                continue
+            if policy.strategy is not None:
+                self.console.say(
+                    f"transplant: {entry.name} is left out: a decoding strategy has no next token of its own"
+                )
+                continue
+            self.console.say(f"transplant: {entry.name} ({entry.prompt})")
+            run_transplant(policy, self.base(), self.items[: transplant.items], *folders, self.task,
+                           transplant.per_item, transplant.swaps, self.settings.eval.workers)  # fmt: skip
 
     def _shifts(self, shown: Sequence[Entry]) -> None:
         """The shift axes at the comparison's own n, graded with the rest."""

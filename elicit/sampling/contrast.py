@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from elicit.errors import MethodError
+from elicit.errors import MethodError, near
 from elicit.sampling.own import Completion, written
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.policy.policy import Policy
     from elicit.records import Item
+    from elicit.tasks.task import PromptFormat
 
 CONTRASTS = ("right_minus_wrong", "traced_minus_direct")
 PAGE_BREAK = "\n\n"
@@ -76,6 +77,21 @@ def permuted(sides: Sequence[bool | None], items: Sequence[str], rng: np.random.
         shuffled = [sides[i] for i in rng.permutation(members)]
         for i, side in zip(members, shuffled, strict=True):
             out[i] = side
+    return out
+
+
+def prompt_pair(ledger: Ledger, pair: Sequence[str]) -> list[PromptFormat]:
+    """The task's prompts of these names, positive and negative; their exemplars are booked as foreign text.
+
+    Raises MethodError for a name that is no prompt of the task.
+    """
+    prompts, out = ledger.task_view.prompts, []
+    for name in pair:
+        if name not in prompts:
+            raise MethodError(f"pair: {name!r} is no prompt of task {ledger.task_view.name}: {near(name, prompts)}")
+        for part in (part for exemplar in prompts[name].exemplars for part in exemplar):
+            ledger.foreign(part, f"exemplars of {prompts[name].name}", "-")
+        out.append(prompts[name])
     return out
 
 

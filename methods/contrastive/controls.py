@@ -5,6 +5,8 @@
   chance its sign may be the right one.
 * random direction (placebo): a uniformly random direction per layer at the same norm. It reads no samples, so it saves
   their cost, but not the cost of the tries.
+* random condition (placebo, condition=contrast only): the method's own vector, written to prompts that a random unit
+  vector chooses, with the same rates and sides to try. What the method gains over it is what its condition knows.
 * key pair (rival): last prompt token of the key-tagged prompt minus that of the bare prompt, for tasks with a planted
   key.
 

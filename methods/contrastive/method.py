@@ -11,6 +11,8 @@ h_l is therefore read *in context*: at the last prompt token of the next questio
 (an in-context vector, arXiv 2311.06668). That is also the position that is written to. A vector that is read at the
 first generated token writes "this token has been generated" instead, which a base may follow or not.
 
+With `condition=contrast` the vector is written only to prompts on which a condition fires (condition.py, 2409.05907).
+
 Papers: Rimsky et al. (arXiv 2312.06681), Turner et al. (arXiv 2308.10248), on own samples instead of written pairs.
 Left out: combining layers, per-token schedules, a teacher's text.
 Cost: items x samples completions, one forward pass to the deepest layer, tries x dev items.
@@ -25,18 +27,19 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
-from elicit.errors import ConfigError, MethodError, near
+from elicit.errors import ConfigError, near
 from elicit.method import MethodBase, Work
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.policy import refuse_strategy
 from elicit.policy.positions import check_write
 from elicit.policy.residuals import layer_numbers, read_residuals
-from elicit.sampling.contrast import by_length, by_verdict, in_context_rows, permuted
+from elicit.sampling.contrast import by_length, by_verdict, in_context_rows, permuted, prompt_pair
 from elicit.sampling.dose import dose_meter
 from elicit.sampling.dose_range import dose_range
 from elicit.sampling.own import last_prompt_residuals, own_completions, residual_norms
 from elicit.training.halving import halving
 from methods.contrastive import controls
+from methods.contrastive.condition import Condition, best_condition, conditions
 from methods.contrastive.direction import AGGREGATORS, aggregated, aggregator_named, items_with_both, token_share, units
 
 if TYPE_CHECKING:
@@ -47,7 +50,8 @@ if TYPE_CHECKING:
 
 CONTRASTS = ("right_minus_wrong", "traced_minus_direct", "prompt_pair")
 READS = ("in_context", "first_generated", "completion_mean")
-Control = Literal["none", "labels_permuted", "random_direction", "key_pair"]
+CONDITIONS = ("none", "contrast")
+Control = Literal["none", "labels_permuted", "random_direction", "random_condition", "key_pair"]
 PLACEBOS: tuple[Control, ...] = ("labels_permuted", "random_direction")
 RIVALS: tuple[Control, ...] = ("key_pair",)
 
@@ -99,6 +103,10 @@ class Contrastive(MethodBase):
     """further positions at which the dose-response writes the chosen vector"""
     position_strengths: tuple[float, ...] = (0.1, 0.2, 0.5)
     """strengths at those: a vector that is written at many tokens acts at a fraction of the dose"""
+    condition: str = "none"
+    """`contrast`: write only to prompts that lie on one side of a threshold along the same direction; `none`: to all"""
+    condition_rates: tuple[float, ...] = (0.25, 0.5, 0.75)
+    """condition=contrast: shares of the train prompts on which it may fire; each is tried on both sides"""
     control: Control = "none"
     """what replaces the readings (controls.py); set by `placebos` and `rivals`, not by hand"""
     key: str | None = None
@@ -106,7 +114,8 @@ class Contrastive(MethodBase):
     name: str = "contrastive"
 
     def __post_init__(self) -> None:
-        known = {"contrast": CONTRASTS, "read": READS, "aggregator": AGGREGATORS, "control": get_args(Control)}
+        known = {"contrast": CONTRASTS, "read": READS, "aggregator": AGGREGATORS, "condition": CONDITIONS,
+                 "control": get_args(Control)}  # fmt: skip
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: {near(getattr(self, name), values)}")
@@ -119,10 +128,26 @@ class Contrastive(MethodBase):
             raise ConfigError(
                 "contrastive: halvings and dose_items of at least 0, at least one strength and one write position"
             )
+        if self.condition == "none":
+            if self.control == "random_condition":
+                raise ConfigError("control='random_condition': only with condition=contrast")
+            return
+        if {*self.writes, *self.positions} - {"last_prompt"}:
+            raise ConfigError(
+                f"writes={list(self.writes)}, positions={list(self.positions)}: a condition is read at the last prompt "
+                "token, where it decides about the prompt; condition=contrast needs writes=[last_prompt], positions=[]"
+            )
+        if not self.condition_rates or not all(0 < rate < 1 for rate in self.condition_rates) or self.items < 2:
+            raise ConfigError(
+                f"condition_rates={list(self.condition_rates)}, items={self.items}: with condition=contrast, at least "
+                "one share between 0 and 1 and at least 2 items"
+            )
 
     def placebos(self) -> dict[str, Method]:
-        """Labels permuted within each item; random directions of the same norm. Each is searched in the same way."""
-        return {name: replace(self, control=name) for name in PLACEBOS}
+        """Labels permuted within each item; random directions of the same norm; if the method has a condition, a random
+        one at the same rates. Each is searched in the same way."""
+        of_condition: tuple[Control, ...] = () if self.condition == "none" else ("random_condition",)
+        return {name: replace(self, control=name) for name in (*PLACEBOS, *of_condition)}
 
     def rivals(self) -> dict[str, Method]:
         """Key-tagged minus bare prompts, for tasks that have a key."""
@@ -150,6 +175,8 @@ class Contrastive(MethodBase):
         # 3) search: vectors as long as the residual stream is, every layer at every strength and position
         vectors_L_D = units(directions_L_D, layers) * residual_norms(policy, ledger, items, layers)[:, None]
         best = self.search(policy, context, layers, vectors_L_D)
+        if self.condition == "contrast":
+            best = self.conditional(policy, ledger, context, items, best)
         # 4) edit: the choice is final, the dose-response only describes it
         if self.dose_items:
             self.dose_response(policy, ledger, context, items[: self.dose_items], best)
@@ -189,13 +216,8 @@ class Contrastive(MethodBase):
 
         Raises MethodError for a name that is no prompt of the task.
         """
-        prompts, readings = ledger.task_view.prompts, []
-        for name in self.pair:
-            if name not in prompts:
-                raise MethodError(f"pair: {name!r} is no prompt of task {ledger.task_view.name}: {near(name, prompts)}")
-            for part in (part for exemplar in prompts[name].exemplars for part in exemplar):
-                ledger.foreign(part, f"exemplars of {prompts[name].name}", "-")
-            readings.append(last_prompt_residuals(policy.with_prompt(prompts[name]), ledger, items, layers))
+        prompts = prompt_pair(ledger, self.pair)
+        readings = [last_prompt_residuals(policy.with_prompt(prompt), ledger, items, layers) for prompt in prompts]
         pairs_N_L_D = torch.stack(readings, 1).flatten(0, 1)
         return Readings(pairs_N_L_D, [True, False] * len(items), [item.id for item in items for _ in self.pair])
 
@@ -228,6 +250,28 @@ class Contrastive(MethodBase):
         context.log(_named("chosen", {**_described(best), "accuracy": final.score, "dev_items": final.limit}))
         context.say(f"contrastive: layer {best.layer}, strength {best.strength}, {best.write}; {len(tries)} dev tries")
         return best
+
+    def conditional(self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], best: Edit) -> Edit:
+        """The edit with the condition of the best dev score; every try is logged."""
+        vector_D = best.vector
+        if self.control == "random_condition":
+            vector_D = controls.random_directions(policy, [best.layer], context.rng)[0]
+        prompts_N_D = last_prompt_residuals(policy, ledger, items, [best.layer])[:, 0]
+        options = conditions(vector_D, prompts_N_D, self.condition_rates)
+
+        def score(option: Condition, limit: int) -> float:
+            return context.dev_score(policy.with_intervention(ActivationEdit((option.gated(best),))), limit)
+
+        chosen, tries = best_condition(options, score, self.dev_items)
+        for number, scored in enumerate(tries):
+            option = scored.option
+            row = {"side": option.side, "rate": option.rate, "threshold": option.threshold, "dev": scored.score}
+            row |= {"dev_items": scored.limit, "chosen": option is chosen}
+            context.log({"contrastive/condition": number, **_named("condition", row)})
+        context.say(
+            f"contrastive: fires on {chosen.rate:.0%} of the prompts, side {chosen.side:+d}; {len(tries)} tries"
+        )
+        return chosen.gated(best)
 
     def dose_response(
         self, policy: Policy, ledger: Ledger, context: Context, items: Sequence[Item], best: Edit

@@ -22,6 +22,7 @@ from methods.sae_steering.scores import (
     FeatureStatistics,
     cohens_d,
     interleaved,
+    mean_difference,
     reason_score,
     statistics,
     telling_tokens,
@@ -73,7 +74,11 @@ class Survey:
 
 
 def survey(made: Material, sides: Sequence[bool | None], words: int, special: set[int]) -> list[Survey]:
-    """Every contrast score of every feature, one survey per layer."""
+    """Every contrast score of every feature, one survey per layer.
+
+    Sides that are prompts have the scores of the read position only: what completions say or how long they are is no
+    part of that contrast.
+    """
     pages = made.pages
     places = made.store.places_of(range(len(pages.rows)), pages.reads)
     telling = telling_tokens([completion.token_ids for completion in pages.completions], sides, special, words)
@@ -82,8 +87,12 @@ def survey(made: Material, sides: Sequence[bool | None], words: int, special: se
     for layer, dictionary in made.dictionaries.items():
         acts_N_F = dictionary.encode(made.store.take(layer, places))
         measured = statistics(made.codes[layer], made.store, telling)
-        scores = {"cohens_d": cohens_d(acts_N_F, sides, pages.items), "reason_score": reason_score(measured)}
-        if traced is not None:
+        scores = {"cohens_d": cohens_d(acts_N_F, sides, pages.items)}
+        if pages.prompted is not None:
+            scores["difference"] = mean_difference(acts_N_F, sides, pages.items)
+        else:
+            scores["reason_score"] = reason_score(measured)
+        if pages.prompted is None and traced is not None:
             scores["trace_d"] = cohens_d(acts_N_F, traced, pages.items)
         out.append(Survey(dictionary, measured, scores))
     return out
@@ -164,8 +173,11 @@ def log_candidates(context: Context, candidates: Sequence[Feature], chosen: Sequ
                      **{f"sae/candidate/{name}": value for name, value in feature.scores.items()}})  # fmt: skip
 
 
-def probes_of(pages: Pages, sides: Sequence[bool | None], count: int) -> list[CausalProbe]:
-    """The shortest positive and the shortest negative own sample of the first `count` items that have both."""
+def probes_of(policy: Policy, pages: Pages, sides: Sequence[bool | None], count: int) -> list[CausalProbe]:
+    """The shortest positive and the shortest negative own sample of the first `count` items that have both.
+
+    They are scored after the policy's own prompt, whichever prompt they were written after.
+    """
     by_item: dict[str, dict[bool, list[int]]] = {}
     for place, (item, side) in enumerate(zip(pages.items, sides, strict=True)):
         if side is not None:
@@ -174,7 +186,8 @@ def probes_of(pages: Pages, sides: Sequence[bool | None], count: int) -> list[Ca
     for own in by_item.values():
         if own[True] and own[False] and len(out) < count:
             ids = [min((pages.completions[i].token_ids for i in own[side]), key=len) for side in (True, False)]
-            out.append(CausalProbe(pages.completions[own[True][0]].prompt_ids, ids[0], ids[1]))
+            prompt_ids = policy.prompt_ids(pages.completions[own[True][0]].item.question)
+            out.append(CausalProbe(prompt_ids, ids[0], ids[1]))
     return out
 
 

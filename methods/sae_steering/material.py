@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from elicit.files import content_hash, write_json
 from elicit.policy.residuals import layer_numbers
-from elicit.sampling.contrast import in_context_rows
+from elicit.sampling.contrast import in_context_rows, prompt_pair
 from elicit.sampling.own import Completion, own_completions
 from methods.sae_steering.dictionary import Codes, Dictionary, codes
 from methods.sae_steering.loading import load
@@ -56,6 +56,8 @@ class Pages:
     prompt_lengths: tuple[int, ...]
     reads: tuple[int, ...]
     """absolute position of each row at which the two sides are compared"""
+    prompted: tuple[bool | None, ...] | None = None
+    """contrast=prompt_pair: whether each was written after the positive prompt; None: all after the policy's own"""
 
     @property
     def items(self) -> list[str]:
@@ -101,9 +103,14 @@ def shelf_of(policy: Policy) -> Shelf:
 
 
 def own_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -> Pages:
-    """Own samples at T=1, booked; `in_context` puts each on a page before another item's prompt."""
+    """Own samples at T=1, booked; `in_context` puts each on a page before another item's prompt.
+
+    contrast=prompt_pair: pages of one sample, half of them after each prompt, read at the last prompt token.
+    """
     policy, ledger = inputs.policy, inputs.ledger
     samples, seed = settings.samples, settings.train.seed
+    if settings.contrast == "prompt_pair":
+        return prompted_pages(settings, inputs, items)
     key = content_hash([policy.id, [item.id for item in items], samples, settings.read, seed])
     shelf = shelf_of(policy)
     if key in shelf.pages:
@@ -120,6 +127,33 @@ def own_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -
         lengths = [len(completion.prompt_ids) for completion in completions]
         reads = list(lengths)
     return shelf.keep(shelf.pages, key, Pages(tuple(completions), tuple(rows), tuple(lengths), tuple(reads)))
+
+
+def prompted_pages(settings: SaeSteering, inputs: FitInputs, items: Sequence[Item]) -> Pages:
+    """Own samples after both prompts of the pair, half of `samples` each, booked. Its sides are known without a label.
+
+    The two prompts of an item differ before the first generated token, so they are compared there: at the position that
+    is written to.
+    """
+    policy, ledger = inputs.policy, inputs.ledger
+    count, seed = max(1, settings.samples // 2), settings.train.seed
+    prompts = prompt_pair(ledger, settings.pair)
+    key = content_hash([policy.id, [item.id for item in items], count, list(settings.pair), seed])
+    shelf = shelf_of(policy)
+    if key in shelf.pages:
+        pages = shelf.pages[key]
+        ledger.rollouts(2 * len(items) * count, sum(len(completion.token_ids) for completion in pages.completions))
+        return pages
+    drawn: list[Completion] = []
+    prompted: list[bool] = []
+    for prompt, positive in zip(prompts, (True, False), strict=True):
+        kept = own_completions(policy.with_prompt(prompt), ledger, items, count, seed, name="sae")
+        drawn += [completion for completion in kept if completion.token_ids]
+        prompted += [positive] * (len(drawn) - len(prompted))
+    rows = tuple(completion.prompt_ids + completion.token_ids for completion in drawn)
+    lengths = tuple(len(completion.prompt_ids) for completion in drawn)
+    reads = tuple(length - 1 for length in lengths)
+    return shelf.keep(shelf.pages, key, Pages(tuple(drawn), rows, lengths, reads, tuple(prompted)))
 
 
 def material(

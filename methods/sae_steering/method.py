@@ -6,7 +6,8 @@
     f, r and the positions: contrast -> 64 features -> causal scores -> 16 -> successive halving on dev
 
 Own samples are read on pages of two questions (`read=in_context`), because before its first token the samples of one
-item share their whole prefix. The sides are right and wrong (class R) or traced and direct (class V). Contrast scores
+item share their whole prefix. The sides are right and wrong (class R), traced and direct (class V), or two prompts read
+at their own last token (class V, 2601.08058). Contrast scores
 (scores.py): paired Cohen's d, traced - direct, ReasonScore (2503.18878). Causal scores (cause.py): output score
 (2505.20063), token confidence (2510.03659), preference for the positive sample. Token-injection badge (2601.05679).
 Left out: several features at once, transcoders, crosscoders, features of attention or MLP outputs.
@@ -62,7 +63,10 @@ class SaeSteering(MethodBase):
     """One feature of one dictionary, written at one layer."""
 
     contrast: str = "right_minus_wrong"
-    """`right_minus_wrong`: verifier labels; `traced_minus_direct`: own length, no labels"""
+    """`right_minus_wrong`: verifier labels; `traced_minus_direct`: own length, no labels; `prompt_pair`: samples after
+    two of the task's fixed prompts, no labels; `samples` is then the number for both prompts together"""
+    pair: tuple[str, str] = ("step_by_step", "bare")
+    """prompt_pair: names of the positive and the negative prompt; the edit is written after the policy's own prompt"""
     items: int = 64
     """train items to sample"""
     samples: int = 16
@@ -113,7 +117,7 @@ class SaeSteering(MethodBase):
     name: str = "sae_steering"
 
     def __post_init__(self) -> None:
-        known = {"contrast": CONTRASTS, "read": READS, "operator": OPERATORS, "sparse": GATES,
+        known = {"contrast": (*CONTRASTS, "prompt_pair"), "read": READS, "operator": OPERATORS, "sparse": GATES,
                  "control": get_args(Control)}  # fmt: skip
         for name, values in known.items():
             if getattr(self, name) not in values:
@@ -215,7 +219,7 @@ class SaeSteering(MethodBase):
         candidates = by_contrast(surveys, self.rates, self.candidates)
         # 4) cause: those among them that change the output most when they are written
         norms = mean_norms(inputs, items, sorted(made.dictionaries))
-        candidates = by_cause(self, policy, made, candidates, probes_of(pages, sides, self.probes), norms)
+        candidates = by_cause(self, policy, made, candidates, probes_of(policy, pages, sides, self.probes), norms)
         chosen = candidates[: self.chosen]
         log_candidates(context, candidates, chosen)
         tried = chosen
@@ -227,7 +231,9 @@ class SaeSteering(MethodBase):
 
     def sides(self, inputs: FitInputs, pages: Pages) -> list[bool | None]:
         """The side of each completion: True positive, False negative, None neither."""
-        if self.contrast == "right_minus_wrong":
+        if pages.prompted is not None:
+            sides = list(pages.prompted)
+        elif self.contrast == "right_minus_wrong":
             sides, about = by_verdict(pages.completions, inputs.ledger)
             inputs.context.log({f"sae/{name}": value for name, value in about.items()})
         else:

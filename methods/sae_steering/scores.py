@@ -3,6 +3,7 @@
     cohens_d       mean over items of (mean a_f of the item's positive samples - of its negative ones), over their
                    standard deviation: paired, at the read position                        (no paper)
     trace_d        the same with long (traced) and short (direct) samples
+    difference     mean over items of the same difference, not standardised; for two prompts   (after arXiv 2601.08058)
     reason_score   mu+_f / sum_f mu+ * H_f^.7 - mu-_f / sum_f mu-     (ReasonScore, arXiv 2503.18878)
                    mu+: mean activation on the tokens of a vocabulary, mu-: on all others; H_f: entropy of its mass over
                    the vocabulary's words, normalised to 1. The paper picks ten words by hand; here they are the tokens
@@ -68,6 +69,12 @@ def cohens_d(acts_N_F: torch.Tensor, sides: Sequence[bool | None], items: Sequen
     difference_P_F = positive_P_F - negative_P_F
     spread_F = difference_P_F.std(0)
     return torch.where(spread_F > 0, difference_P_F.mean(0) / spread_F.clamp_min(1e-12), 0.0)
+
+
+def mean_difference(acts_N_F: torch.Tensor, sides: Sequence[bool | None], items: Sequence[str]) -> torch.Tensor:
+    """Mean paired difference [F]. Raises the errors of `item_means`."""
+    positive_P_F, negative_P_F = item_means(acts_N_F, sides, items)
+    return (positive_P_F - negative_P_F).mean(0)
 
 
 def item_means(

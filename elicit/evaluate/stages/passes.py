@@ -8,7 +8,7 @@ Written like probe rows (`probes.py`) and read with them. Torch is imported when
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def run_texts(policy: Policy, samples: Path, texts: Sequence[tuple[str, str]]) -
             for (source, text), one in zip(texts, scored, strict=True)
         ]
 
-    return _stage(policy, samples, "texts", list(texts), rows)
+    return stored(policy, samples, "texts", list(texts), rows)
 
 
 def run_sentences(policy: Policy, items: Sequence[Item], samples: Path, looks: Sequence[Look]) -> Path:
@@ -62,7 +62,7 @@ def run_sentences(policy: Policy, items: Sequence[Item], samples: Path, looks: S
             ]
         return out
 
-    return _stage(policy, samples, "sentences", [list(entry) for entry in looks], rows)
+    return stored(policy, samples, "sentences", [list(entry) for entry in looks], rows)
 
 
 def token_spans(offsets: Sequence[tuple[int, int]], ends: Sequence[int]) -> list[tuple[int, int]]:
@@ -75,8 +75,8 @@ def token_spans(offsets: Sequence[tuple[int, int]], ends: Sequence[int]) -> list
     return list(zip([0, *last[:-1]], last, strict=True))
 
 
-def _stage(policy: Policy, samples: Path, name: str, asked: Any, rows: Any) -> Path:
-    """Write one shard, unless the same request was answered before."""
+def stored(policy: Policy, samples: Path, name: str, asked: Any, rows: Callable[[], list[dict[str, Any]]]) -> Path:
+    """Write the rows of a pass as one shard, unless the same request was answered before; returns the folder."""
     out = probes_of(samples, name)
     with StageFolder(out).writing(f"delete {out} and run the lens again", version=VERSION, policy=policy.id, lens=name):
         shard = f"shard-{files.content_hash(asked)}.parquet"

@@ -130,10 +130,10 @@ def _lines(data: Mapping[str, Any]) -> Chart:
 
 
 def _heat(data: Mapping[str, Any]) -> Chart:
-    """One line per series, one column per position; darker is more, missing is blank."""
+    """One line per series, one column per position; darker is more, missing is blank, below 0 is palest."""
     series = data["series"][:HEATED]
     top = max((y for one in series for y in one["y"] if y is not None), default=1.0)
-    cells = [[0 if y is None else 0.05 + 0.9 * y / (top or 1.0) for y in one["y"]] for one in series]
+    cells = [[0 if y is None else 0.05 + 0.9 * max(y, 0.0) / (top or 1.0) for y in one["y"]] for one in series]
     label = f"{one_line(data.get('x_label', ''), 40)}; darkest: {top:.2f} {data.get('y_label', '')}"
     return Chart((WIDE, 0.8 + 0.22 * len(series)), [Heat(cells, "#0000b2")],
                  Axis(label, ticks=range(len(data["x"])), names=[one_line(x, 12) for x in data["x"]]),
