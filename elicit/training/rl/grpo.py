@@ -87,7 +87,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         group, step = run.settings.samples, self.state.global_step
         items = [run.items[name] for name in prompts[::group]]
 
-        # 1) draw: the key of a rollout is the hash of (fit, update, item, j), so a resumed run draws the same; a further
+        # 1) draw: the key of a rollout is the hash of (fit, update, item, j), so a resumed run draws the same; another
         # copy of an item goes on with j, so that copies are other draws
         drawn_of: Counter[str] = Counter()
         members = []
