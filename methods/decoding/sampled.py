@@ -10,8 +10,8 @@
 
 Self-certainty is the mean over the tokens of KL(uniform || p) over the full vocabulary. In 2502.18581 the powers of the
 rank lie between the majority (power 0) and best-of-n (a large power); in WeightedVotes the certainty itself is the
-weight. The *oracle* best-of-n, which asks gold which chain is right, is no strategy: it is pass@n = cov@n of the base at
-the same sampling settings, and the comparison has it under that name (README.md).
+weight. The *oracle* best-of-n, which asks gold which chain is right, is no strategy: it is pass@n = cov@n of the base
+at the same sampling settings, and the comparison has it under that name (README.md).
 
 Chain i of sample j of an item has the seed of (base policy, item, j * n + i), not of the strategy. So every strategy
 with the same sampling settings gets the same chains, and the store holds them once. DeepConf (`deepconf.py`) and the
