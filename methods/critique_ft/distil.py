@@ -19,7 +19,7 @@ Cost: that of RLVR, and one forward pass over question, response, critique and r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -30,8 +30,6 @@ from methods.critique_ft.program import ProgramCritic
 from methods.critique_ft.records import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from elicit.ledger import Ledger
     from elicit.method import Context, Method
     from elicit.policy.policy import Policy

@@ -15,6 +15,7 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
+from elicit.records import Item
 from elicit.sampling.own import Completion
 from elicit.tasks.formal.task import FormalTask
 from methods.star import power
@@ -26,28 +27,33 @@ from tests.reference import power as reference
 TASK = FormalTask(n_train=30, n_dev=10, n_test=10, max_size=3, long_sizes=(4, 5))
 H = 3
 STAR = Star(keep="power_weight", alpha=3.0)
+ITEM = Item("i", "chain", "train", "Question?", None, "i")
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger(TASK, "test")
 
 
 def kept(
-    method: Star, probabilities: list[float], seed: int = 0
-) -> tuple[Counter[str], Ledger, list[dict[str, float]]]:
-    """How often each of one item's completions, of these probabilities, is trained on."""
-    ledger, log = Ledger(TASK, "test"), []
-    (item,) = ledger.items("train", limit=1)
-    drawn = [Completion(item, (), (5,), f" text {j}", True, math.log(p)) for j, p in enumerate(probabilities)]
-    drawn.append(Completion(item, (), (5,), " cut", False, 0.0))
+    method: Star, ledger: Ledger, probabilities: list[float], seed: int = 0
+) -> tuple[Counter[str], list[dict[str, float]]]:
+    """How often each of one item's completions, of these probabilities, is trained on; and what is logged."""
+    log: list[dict[str, float]] = []
+    drawn = [Completion(ITEM, (), (5,), f" text {j}", True, math.log(p)) for j, p in enumerate(probabilities)]
+    drawn.append(Completion(ITEM, (), (5,), " cut", False, 0.0))
     out = method.kept(drawn, ledger, Context(np.random.default_rng(seed), Path("unused"), lambda p, n: 0.5, log.append))
-    return Counter(each.text for each in out), ledger, log
+    return Counter(each.text for each in out), log
 
 
-def test_completions_are_kept_in_proportion_to_p_to_the_alpha_minus_one() -> None:
+def test_completions_are_kept_in_proportion_to_p_to_the_alpha_minus_one(ledger: Ledger) -> None:
     probabilities = [0.4, 0.2, 0.1, 0.05]
     sums: Counter[str] = Counter()
     for seed in range(1500):
-        counts, ledger, _ = kept(STAR, probabilities, seed)
-        assert counts.total() == 4 and ledger.spent.labels == 0
-        assert ledger.data_class == "Z", "keeping books nothing: the class V is that of the draws"
+        counts, _ = kept(STAR, ledger, probabilities, seed)
+        assert counts.total() == 4
         sums += counts
+    assert ledger.spent.labels == 0 and ledger.data_class == "Z", "keeping books nothing: V is the class of the draws"
     total = sum(p * p for p in probabilities)
     for j, p in enumerate(probabilities):
         share = p * p / total
@@ -56,7 +62,7 @@ def test_completions_are_kept_in_proportion_to_p_to_the_alpha_minus_one() -> Non
 
 def test_the_law_of_weighted_plain_samples_is_p_to_the_alpha() -> None:
     table = reference.table(3, H)
-    loop, wanted = TableLoop(table), requests(4000)
+    loop, wanted = TableLoop(table), requests(2000)
     target, _ = reference.law(table, H, 2.0)
     outcomes = PowerPick(n=24, alpha=2.0).run(loop, wanted, Texts(H))
     drawn = Counter(tuple(outcome.path.token_ids) for outcome in outcomes)
@@ -65,7 +71,7 @@ def test_the_law_of_weighted_plain_samples_is_p_to_the_alpha() -> None:
     plain, _ = reference.law(table, H, 1.0)
     far = {text: plain[text] / sum(plain[t] for t in ended) for text in ended}
     shares = {text: count / drawn.total() for text, count in drawn.items()}
-    assert reference.total_variation(shares, wanted_law) < 0.04 < 0.1 < reference.total_variation(far, wanted_law)
+    assert reference.total_variation(shares, wanted_law) < 0.05 < 0.1 < reference.total_variation(far, wanted_law)
 
 
 def test_the_weights_of_the_rival_are_those_of_the_fit_and_alpha_one_is_plain_sampling() -> None:
@@ -81,12 +87,12 @@ def test_the_weights_of_the_rival_are_those_of_the_fit_and_alpha_one_is_plain_sa
     assert outcome.total_tokens == sum(len(one.path.token_ids) for one in outcome.chains)
 
 
-def test_the_placebo_has_the_same_weights_without_their_completions() -> None:
+def test_the_placebo_has_the_same_weights_without_their_completions(ledger: Ledger) -> None:
     placebo = STAR.placebos()["weights_permuted"]
     assert isinstance(placebo, Star) and replace(placebo, keep="power_weight") == STAR
     sums: Counter[str] = Counter()
     for seed in range(1500):
-        counts, _, log = kept(placebo, [0.4, 0.2, 0.1, 0.05], seed)
+        counts, log = kept(placebo, ledger, [0.4, 0.2, 0.1, 0.05], seed)
         sums += counts
         squares = [0.16, 0.04, 0.01, 0.0025]
         assert log[0]["star/effective_samples"] == pytest.approx(sum(squares) ** 2 / sum(s * s for s in squares))
