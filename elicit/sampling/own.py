@@ -33,6 +33,8 @@ class Completion:
     token_ids: tuple[int, ...]
     text: str
     finished: bool
+    logprob: float | None = None
+    """log p of all its tokens after the prompt, at T=1; None: not known"""
 
 
 def own_completions(
@@ -43,7 +45,8 @@ def own_completions(
     out = []
     for item, _, outcome in sample(policy, items, range(samples), regime, ledger.task_view):
         path, prompt = outcome.path, policy.prompt_ids(item.question)
-        out.append(Completion(item, prompt, tuple(path.token_ids), path.text, path.finish in FINISHED))
+        ended, logprob = path.finish in FINISHED, float(sum(path.logprobs))
+        out.append(Completion(item, prompt, tuple(path.token_ids), path.text, ended, logprob))
     ledger.rollouts(len(out), sum(len(completion.token_ids) for completion in out))
     return out
 

@@ -1,4 +1,4 @@
-"""Independent samples by one pick rule, and three ways to choose among them without labels.
+"""Independent samples by one pick rule, and four ways to choose among them without labels.
 
     x_i ~ p(. | prompt), i = 1..n
 
@@ -6,10 +6,12 @@
     WeightedVotes     an x_i with class(answer(x_i)) = argmax_c sum_i w_i [class(answer(x_i)) = c],
                       w_i = exp(mean log-prob of a token) in (0, 1], or self-certainty       2203.11171, 2502.18581
     BestOfN           argmax_i score(x_i), score = mean log-prob of a token, or self-certainty           2502.18581
+    BordaVotes        the weighted vote with w_i = (n - rank_i + 1)^power, rank 1 = largest self-certainty   2502.18581
 
-2502.18581 ranks the chains and votes with powers of the rank; here the certainty itself is the weight. The *oracle*
-best-of-n, which asks gold which chain is right, is no strategy: it is pass@n = cov@n of the base at the same sampling
-settings, and the comparison has it under that name (README.md).
+Self-certainty is the mean over the tokens of KL(uniform || p) over the full vocabulary. In 2502.18581 the powers of the
+rank lie between the majority (power 0) and best-of-n (a large power); in WeightedVotes the certainty itself is the
+weight. The *oracle* best-of-n, which asks gold which chain is right, is no strategy: it is pass@n = cov@n of the base
+at the same sampling settings, and the comparison has it under that name (README.md).
 
 Chain i of sample j of an item has the seed of (base policy, item, j * n + i), not of the strategy. So every strategy
 with the same sampling settings gets the same chains, and the store holds them once. DeepConf (`deepconf.py`) and the
@@ -114,7 +116,12 @@ class BestOfN(SampledChains):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.by not in SCORES:
-            raise ConfigError(f"{self.name}.by={self.by!r}: {near(self.by, SCORES)}")
+            raise ConfigError(f"best_of_n.by={self.by!r}: {near(self.by, SCORES)}")
+
+    @property
+    def name(self) -> str:
+        """That of the preset of its score."""
+        return "best_of_n_certainty" if self.by == "self_certainty" else "best_of_n"
 
     def weigh(self, loop: Loop, path: Path, task: Reader) -> Candidate:
         scalars = scores(path)
@@ -124,3 +131,24 @@ class BestOfN(SampledChains):
         """The chain of largest score among those with an answer, the first of equals; among all if none has one."""
         answered = [index for index, name in enumerate(classes) if name is not None] or range(len(candidates))
         return max(answered, key=lambda index: (candidates[index].weight, -index))
+
+
+@dataclass(frozen=True)
+class BordaVotes(SampledChains):
+    """Vote over n samples, each weighted by a power of its rank in self-certainty."""
+
+    power: float = 1.0
+    """0: the plain majority; the larger, the more the most certain sample decides"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.power < 0:
+            raise ConfigError(f"{self.name}.power={self.power}: 0 (the majority) or more")
+
+    def choose(self, candidates: Sequence[Candidate], classes: Sequence[str | None], request: Request) -> int:
+        """The vote; the ranks are those among all samples, with and without an answer, the first of equals first."""
+        certainties = [candidate.scalars["self_certainty"] for candidate in candidates]
+        order = sorted(range(len(candidates)), key=lambda index: (-certainties[index], index))
+        for rank, index in enumerate(order):
+            candidates[index].weight = float(len(candidates) - rank) ** self.power
+        return super().choose(candidates, classes, request)

@@ -21,6 +21,8 @@ from elicit.training.rl.settings import GRPOSettings
 from methods.rlvr import controls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from elicit.ledger import Ledger
     from elicit.method import Context, Method
     from elicit.policy.policy import Policy
@@ -56,7 +58,12 @@ class RLVR(GRPOSettings):
                 return FullWeights()
             return Lora(self.lora_rank, self.lora_alpha, self.lora_targets, seed)
 
-        return fit(self, self.name, policy, ledger, context, trainable)  # type: ignore[return-value]
+        choose = self.chooser(policy, ledger, context)
+        return fit(self, self.name, policy, ledger, context, trainable, choose)  # type: ignore[return-value]
+
+    def chooser(self, policy: Policy, ledger: Ledger, context: Context) -> Callable[[], list[Item]] | None:
+        """How the train items are chosen; None: a seeded draw from the train split."""
+        return None
 
     def placebos(self) -> dict[str, Method]:
         """The same training on a coin."""

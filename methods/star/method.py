@@ -6,14 +6,17 @@ Each round trains from the base again (`restart`), as in Zelikman et al. (arXiv 
 do not accumulate. Left out: rationalisation (hints with the answer), because a hint is gold in the prompt. RL-STaR
 (arXiv 2410.23912) claims that right answers with wrong steps do no harm: the rivals keep only those, or only valid
 traces (controls.py). Class R.
-Cost: rounds x items x samples completions, the same number of label bits (more if traces are validated too), training.
+`keep=power_weight` asks no verifier: an item's completions are drawn again in proportion to p(y | x)^(alpha - 1), which
+distils the law p^alpha into the weights (power.py; arXiv 2605.04542). Class V.
+Cost: rounds x items x samples completions, the same number of label bits (more if traces are validated too, none with
+power weights), training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from elicit.errors import MethodError, checked
 from elicit.method import MethodBase, Work
@@ -22,7 +25,7 @@ from elicit.sampling.own import Completion, own_completions
 from elicit.training.sft.dev_curve import DevCurve
 from elicit.training.sft.rows import own_row
 from elicit.training.sft.sft import SftConfig, refuse_other_edits, train
-from methods.star import controls
+from methods.star import controls, power
 
 if TYPE_CHECKING:
     from elicit.ledger import Ledger
@@ -31,7 +34,11 @@ if TYPE_CHECKING:
     from elicit.records import Item
     from elicit.training.sft.rows import Row
 
-Keep = Literal["right", "right_and_valid", "right_with_wrong_steps", "at_random"]
+Keep = Literal[
+    "right", "right_and_valid", "right_with_wrong_steps", "at_random", "power_weight", "weight_permuted"
+]  # fmt: skip
+POWER = ("power_weight", "weight_permuted")
+"""rules that use no verdict"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ class Star(MethodBase):
     """completions per item and round, at temperature 1"""
     keep: Keep = "right"
     """right: the answer is graded right. right_and_valid, right_with_wrong_steps: and the trace has no violation, or
-    one (tasks with a validator). at_random: the same number of each item, drawn from all of its completions"""
+    one (tasks with a validator). at_random: the same number of each item, drawn from all of its completions.
+    power_weight: drawn again by p^(alpha - 1), without a verdict. weight_permuted: the same weights, exchanged among
+    the item's completions"""
     most: int | None = None
     """kept completions per item and round, at most; null: all"""
     restart: bool = True
@@ -53,10 +62,15 @@ class Star(MethodBase):
     sft: SftConfig = field(default_factory=SftConfig)
     dev_items: int = 48
     """dev items on which each round is scored; 0: none"""
+    alpha: float = 2.0
+    """keep=power_weight: the power of the law that is distilled; 1 is the base's own"""
+    answers: int = 3200
+    """keep=power_weight: answers over which the rival `sampled` spreads the fit's work: as many as are evaluated"""
     name: str = "star"
 
     def __post_init__(self) -> None:
-        checked(self, at_least={"rounds": 1, "items": 1, "samples": 1, "most": 1, "dev_items": 0}, label="star")
+        at_least = {"rounds": 1, "items": 1, "samples": 1, "most": 1, "dev_items": 0, "answers": 1}
+        checked(self, at_least=at_least, above={"alpha": 0}, one_of={"keep": get_args(Keep)}, label="star")
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> WeightEdit:
         """The weights after the last round. Raises MethodError for a round in which nothing was kept."""
@@ -104,8 +118,10 @@ class Star(MethodBase):
         return own_completions(policy, ledger, items, self.samples, draw, "star")
 
     def kept(self, drawn: Sequence[Completion], ledger: Ledger, context: Context) -> list[Completion]:
-        """The completions that are trained on, item by item. Every completion costs a label bit."""
+        """The completions that are trained on, item by item. Every completion costs a label bit, except with POWER."""
         finished = [each for each in drawn if each.finished and each.text.strip()]
+        if self.keep in POWER:
+            return self.weighted(finished, context)
         items, texts = [each.item for each in finished], [each.text for each in finished]
         grades = ledger.grades(items, texts, [True] * len(finished))
         out: list[Completion] = []
@@ -119,6 +135,22 @@ class Star(MethodBase):
             out += chosen[: self.most]
         return out
 
+    def weighted(self, finished: Sequence[Completion], context: Context) -> list[Completion]:
+        """As many completions of each item as it has, or `most`, drawn with replacement by their power weights."""
+        out: list[Completion] = []
+        effective = []
+        for item in dict.fromkeys(each.item.id for each in finished):
+            of_item = [each for each in finished if each.item.id == item]
+            weights_J = power.weights([each.logprob for each in of_item], self.alpha)
+            effective.append(1 / float((weights_J**2).sum()))
+            if self.keep == "weight_permuted":
+                weights_J = context.rng.permutation(weights_J)
+            count = len(of_item) if self.most is None else min(self.most, len(of_item))
+            out += [of_item[place] for place in context.rng.choice(len(of_item), size=count, p=weights_J)]
+        if effective:
+            context.log({"star/effective_samples": sum(effective) / len(effective)})
+        return out
+
     def training_rows(self, policy: Policy, kept: Sequence[Completion], context: Context) -> list[Row]:
         """What is trained on: the kept completions in their own tokens."""
         return [own_row(policy, completion) for completion in kept]
@@ -130,11 +162,18 @@ class Star(MethodBase):
         return Work(self.rounds * drawn, self.rounds * rows)
 
     def placebos(self) -> dict[str, Method]:
-        """Kept at random: the same number of completions of each item, whatever they state."""
+        """Kept at random: the same number of completions of each item, whatever they state. Of power weights: the same
+        weights, exchanged among an item's completions."""
+        if self.keep == "power_weight":
+            return {"weights_permuted": replace(self, keep="weight_permuted")}
         return {"kept_at_random": replace(self, keep="at_random")}
 
     def rivals(self) -> dict[str, Method]:
-        """Only right answers with wrong steps, and only those with valid ones."""
+        """Only right answers with wrong steps, and only those with valid ones. Of power weights: sampling from the same
+        law without training, with the same work in all; and STaR itself, with its labels."""
+        if self.keep == "power_weight":
+            n = 1 + round(self.work(0, 0).passes / self.answers)
+            return {"sampled": power.PowerSampling(n, self.alpha, self.name), "right": replace(self, keep="right")}
         names: tuple[Keep, ...] = ("right_with_wrong_steps", "right_and_valid")
         return {name: replace(self, keep=name) for name in names}
 

@@ -28,7 +28,8 @@ def counted_by_hand(method: Any) -> Work:
     if isinstance(method, GRPOSettings):
         rollouts = method.steps * method.prompts * method.samples
         scores = method.steps // method.dev_every * method.dev_items if method.dev_every else 0
-        return Work(rollouts + scores, rollouts)
+        choice = getattr(method, "candidates", 0) * getattr(method, "choice_samples", 0)
+        return Work(rollouts + scores + choice, rollouts)
     rounds, items = getattr(method, "rounds", 1), getattr(method, "items", 0)
     parts = (method, getattr(method, "response", None), getattr(method, "critic", None))
     drawn = items * sum(getattr(part, "samples", 0) for part in parts)

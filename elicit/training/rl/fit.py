@@ -44,10 +44,13 @@ def fit(
     ledger: Ledger,
     context: Context,
     trainable: Callable[[list[Item], int], Trainable],
+    choose: Callable[[], list[Item]] | None = None,
 ) -> Intervention:
     """Train the parameters of `trainable(train items, seed)` and return their edit.
 
-    Works on a bare or a stacked policy. Raises MethodError or ConfigError, each naming the setting to change.
+    `choose`: the items to train on, in place of a draw from the train split; if they are fewer than `prompts`, an
+    update has copies of them. Works on a bare or a stacked policy. Raises MethodError or ConfigError, each naming the
+    setting to change.
     """
     from elicit.training.rl.curves import Curves
     from elicit.training.rl.grpo import PolicyGradientTrainer
@@ -56,8 +59,11 @@ def fit(
     refuse_strategy(policy)
     rewards.resolve(settings.rewards)
     seed = int(context.rng.integers(2**31))
-    items = ledger.items("train", "train", limit=settings.train_items or settings.prompts * settings.steps)
-    if len(items) < settings.prompts:
+    if choose is not None:
+        items = choose()
+    else:
+        items = ledger.items("train", "train", limit=settings.train_items or settings.prompts * settings.steps)
+    if choose is None and len(items) < settings.prompts:
         raise ConfigError(f"prompts={settings.prompts}: the train split has {len(items)} items; lower prompts")
     parameters = trainable(items, seed)
     check_settings(settings, policy, parameters.write)
@@ -123,7 +129,12 @@ def announce_memory(run: Run) -> None:
 
 
 def item_order(items: Sequence[Item], settings: GRPOSettings, seed: int) -> list[Item]:
-    """The items of all updates in a row, `prompts` per update: one seeded permutation per epoch."""
+    """The items of all updates in a row, `prompts` per update: one seeded permutation per epoch.
+
+    Fewer items than `prompts` are repeated in their order: copies, as equal in number as can be.
+    """
+    if len(items) < settings.prompts:
+        return [items[place % len(items)] for place in range(settings.prompts)] * settings.steps
     out: list[Item] = []
     used = len(items) - len(items) % settings.prompts  # of an epoch; so no item occurs twice in one update
     epoch = 0

@@ -30,6 +30,7 @@ Cost: steps x P x G rollouts, and one forward and backward pass over those with 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,8 +87,13 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         group, step = run.settings.samples, self.state.global_step
         items = [run.items[name] for name in prompts[::group]]
 
-        # 1) draw: the key of a rollout is the hash of (fit, update, item, j), so a resumed run draws the same
-        members = [(item, j) for item in items for j in range(group)]
+        # 1) draw: the key of a rollout is the hash of (fit, update, item, j), so a resumed run draws the same; another
+        # copy of an item goes on with j, so that copies are other draws
+        drawn_of: Counter[str] = Counter()
+        members = []
+        for item in items:
+            members += [(item, drawn_of[item.id] + j) for j in range(group)]
+            drawn_of[item.id] += group
         ids = {item.id: run.policy.prompt_ids(item.question) for item in items}
         jobs = [PathJob(ids[item.id], seed_of("rollout", run.seed, step, item.id, j)) for item, j in members]
         stop = replace(run.ledger.task_view.stop, max_new_tokens=run.limit)

@@ -2,6 +2,7 @@
 
     entropies   of its next-token distributions, one forward pass per rollout
     verdicts    p(right) / (p(right) + p(wrong)) after "Question: ... Proposed: ROLLOUT Review: The proposed answer is"
+    logprobs    of the rollouts after other prompts, e.g. after a critique of them
 
 The verdict is forced and without working, in the words in which the organisms review (`tasks/review.py`); a base that
 has never read a review gives a number that need not mean anything. Own text: no label bit. Implements
@@ -48,3 +49,10 @@ class TrainedModel:
         with self.trainable.sampling():
             logprobs = np.array([scored.logprobs.sum() for scored in score(self.checkpoint.model, pairs)], dtype=float)
         return (1 / (1 + np.exp(logprobs[1::2] - logprobs[::2]))).tolist()
+
+    def logprobs(self, rollouts: Sequence[Rollout], prompts: Sequence[str]) -> list[float]:
+        """log p of the tokens of each rollout after the prompt of the same place."""
+        encoded = [self.checkpoint.encode(prompt) for prompt in prompts]
+        pairs = [(prompt, rollout.path.token_ids) for prompt, rollout in zip(encoded, rollouts, strict=True)]
+        with self.trainable.sampling():
+            return [float(scored.logprobs.sum()) for scored in score(self.checkpoint.model, pairs)]

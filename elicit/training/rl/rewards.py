@@ -52,6 +52,10 @@ class OwnModel(Protocol):
         """p(right) / (p(right) + p(wrong)) after "The proposed answer is", asked about each rollout."""
         ...
 
+    def logprobs(self, rollouts: Sequence[Rollout], prompts: Sequence[str]) -> list[float]:
+        """log p of each rollout's tokens after another prompt than its own, in nats."""
+        ...
+
 
 class Judge:
     """What rewards may learn about the rollouts of one update, from the ledger and from the model itself."""

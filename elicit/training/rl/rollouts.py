@@ -42,7 +42,7 @@ class Rollout:
 
     item: Item
     j: int
-    """0 to G - 1 within the group of its item"""
+    """0 to G - 1 within the group of its item; the next copy of the item in the same update goes on from G"""
     seed: int
     """the hash of (fit, update, item, j)"""
     prompt_ids: tuple[int, ...]

@@ -24,6 +24,7 @@ class TableLoop:
 
     def __init__(self, probabilities: Table) -> None:
         self.probabilities, self.jobs = probabilities, []
+        self.vocabulary = len(probabilities[()])
         self.step = cache(self._step)
 
     def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules) -> list[Path]:
@@ -44,6 +45,8 @@ class TableLoop:
             cdf, logs, normaliser = self.step(tuple(written), power)
             place = len(written)
             drawn = bisect_right(cdf, uniform(job.seed, job.stream, place))
+            if place == len(job.forced) and job.first_rank is not None:
+                drawn = sorted(range(len(logs)), key=lambda v: (-logs[v], v))[job.first_rank]
             token = job.forced[place] if place < len(job.forced) else min(drawn, len(cdf) - 1)
             written.append(token)
             logprobs.append(logs[token])

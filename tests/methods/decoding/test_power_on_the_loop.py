@@ -19,6 +19,7 @@ from elicit.policy.decoding import DecodingStrategy, Outcome, Path, Request
 from elicit.policy.intervention import save
 from elicit.policy.policy import load_intervention
 from elicit.sampling.loop.step_loop import StepLoop
+from methods.decoding.look_ahead import LookAhead
 from methods.decoding.power_mh import PowerMH
 from methods.decoding.power_smc import PowerSMC
 from tests.methods.decoding.power_toy import Texts
@@ -98,8 +99,15 @@ def plain(outcomes: list[Outcome]) -> list[tuple]:
 
 @pytest.mark.parametrize(
     "strategy",
-    [MH, PowerMH(alpha=3.0, steps=3, blocks=2), PowerMH(alpha=3.0, steps=3, block=4), SMC],
-    ids=["mh", "blocks", "block", "smc"],
+    [
+        MH,
+        PowerMH(alpha=3.0, steps=3, blocks=2),
+        PowerMH(alpha=3.0, steps=3, block=4),
+        SMC,
+        LookAhead(alpha=2.0, k=2, m=2),
+        LookAhead(alpha=2.0, k=2, m=2, block=2, pool=4),
+    ],
+    ids=["mh", "blocks", "block", "smc", "look_ahead", "look_ahead_blocks"],
 )
 def test_the_same_seed_gives_the_same_tokens_in_any_batch(loop_of, strategy):
     wanted = requests(12)
