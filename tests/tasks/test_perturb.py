@@ -110,7 +110,7 @@ def test_a_number_of_any_length_becomes_another_of_that_length() -> None:
 
 @given(st.lists(st.sampled_from([*" \n.:!\"'(,", "Yasna", "Anna", "The", "b", "\x1f", "É"]), max_size=12).map("".join))
 def test_names_are_those_of_the_grammar(text: str) -> None:
-    """The grammar as one pattern per word, which is quadratic: what begins a sentence is no name, if it is not listed."""
+    """The grammar as one pattern per word, which is quadratic: a sentence begins with no name, unless it is listed."""
     begins = re.compile(r"(?:^|[.!?:\n]\s*|[\"'(])$")
     words = [(hit.group(), begins.search(text[: hit.start()])) for hit in re.finditer(r"[A-Z][a-z]{2,}\b", text)]
     expected = [word for word, first in words if word != "The" and (word == "Anna" or not first)]
