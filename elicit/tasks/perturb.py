@@ -16,6 +16,7 @@ import calendar
 import json
 import random
 import re
+import string
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from elicit.records import Item
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.formal.task import FORMAL
 from elicit.tasks.splits import Lazy, share_of, subset
+from elicit.tasks.steps import another
 from elicit.tasks.task import Answer, Judgement, PromptFormat, StopRules, Task, make_item
 
 KINDS = ("renamed", "renumbered")
@@ -45,15 +47,21 @@ _NO_NAMES = frozenset(
 )
 _WORD = re.compile(r"[A-Z][a-z]{2,}\b")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w]|[.,]\d)")
+_BEFORE_A_SENTENCE, _OPENS = (*".!?:",), (*"\"'(",)
+_LISTED = frozenset((*HERS, *HIS))
 _TRIES = 500
+_LONG_NUMBER = 100
 
 
 def names_in(question: str) -> list[str]:
     """First names of a question: listed names anywhere, other capitalised words unless they begin a sentence."""
     names: dict[str, None] = {}
+    end = 0
     for hit in _WORD.finditer(question):
-        inside = not re.search(r"(?:^|[.!?:\n]\s*|[\"'(])$", question[: hit.start()])
-        if hit.group() not in _NO_NAMES and (inside or hit.group() in HERS + HIS):
+        between, end = question[end : hit.start()], hit.end()  # of each character once: linear in the question
+        words = between.rstrip()
+        begins = words.endswith(_BEFORE_A_SENTENCE) or between.endswith(_OPENS) or "\n" in between[len(words) :]
+        if hit.group() not in _NO_NAMES and ((hit.start() and not begins) or hit.group() in _LISTED):
             names.setdefault(hit.group())
     return list(names)
 
@@ -77,6 +85,9 @@ def renumbered(question: str, rng: random.Random) -> str | None:
         return None
     new = {}
     for number in numbers:
+        if len(number) > _LONG_NUMBER:  # digit by digit: Python converts at most 4,300 digits, in quadratic time
+            new[number] = another(number[0], "123456789", rng) + "".join(rng.choices(string.digits, k=len(number) - 1))
+            continue
         low, high = (2, 9) if len(number) == 1 else (10 ** (len(number) - 1), 10 ** len(number) - 1)
         new[number] = str(rng.choice([low, high] if high - low > 10**6 else range(low, high + 1)))
         while new[number] == number:

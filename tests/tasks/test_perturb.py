@@ -7,6 +7,8 @@ import random
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from elicit.errors import ConfigError
 from elicit.tasks.formal.task import FormalTask
@@ -83,3 +85,33 @@ def test_without_a_known_answer_there_is_nothing_to_evaluate_on() -> None:
         Perturbed(Two(), "renumbered").items("test")
     with pytest.raises(ConfigError, match=r"twin: kind=.paraphrased.: known: "):
         Perturbed(Two(), "paraphrased")
+
+
+LONG = 1_000_000
+"""characters: a pattern of quadratic cost takes 10^12 steps, so that it ends in no test"""
+
+
+@pytest.mark.parametrize("piece", ["\n", " ", "7", "7,", ". ", "Anna ", "\nAnna", "A", "Ab7 ", "a", '"Yasna" '])
+def test_twins_of_a_million_characters_are_made_in_linear_time(piece: str) -> None:
+    text = f"b{piece * (LONG // len(piece))}b and Yasna has 12."
+    assert "Yasna" in names_in(text) or piece == "A"
+    new = renamed(text, random.Random(0))
+    assert new is not None and new != text
+    assert len(renumbered(text, random.Random(0)) or "") == len(text)
+
+
+def test_a_number_of_any_length_becomes_another_of_that_length() -> None:
+    for digits in (1, 2, 6, 7, 99, 100, 101, 5_000, 100_000):
+        for number in ("9" * digits, "1" + "0" * (digits - 1)):
+            new = renumbered(f"Is {number} prime?", random.Random(0))
+            found = re.fullmatch(r"Is ([1-9]\d*) prime\?", new or "")
+            assert found and len(found[1]) == digits and found[1] != number
+
+
+@given(st.lists(st.sampled_from([*" \n.:!\"'(,", "Yasna", "Anna", "The", "b", "\x1f", "É"]), max_size=12).map("".join))
+def test_names_are_those_of_the_grammar(text: str) -> None:
+    """The grammar as one pattern per word, which is quadratic: a sentence begins with no name, unless it is listed."""
+    begins = re.compile(r"(?:^|[.!?:\n]\s*|[\"'(])$")
+    words = [(hit.group(), begins.search(text[: hit.start()])) for hit in re.finditer(r"[A-Z][a-z]{2,}\b", text)]
+    expected = [word for word, first in words if word != "The" and (word == "Anna" or not first)]
+    assert names_in(text) == list(dict.fromkeys(expected))
