@@ -77,8 +77,11 @@ class Exchange:
     def divergences(self, items: Mapping[str, Item], texts: Mapping[Key, Written]) -> dict[Key, NDArray]:
         """KL(method || base) in nats before each token of these texts, [T] each."""
         keys = list(texts)
-        prompts = {item: [p.prompt_ids(items[item].question) for p in (self.method, self.base)] for item, _ in keys}
-        traces = [Trace(*prompts[key[0]], texts[key].ids) for key in keys]
+        prompts = {
+            item: tuple(policy.prompt_ids(items[item].question) for policy in (self.method, self.base))
+            for item, _ in keys
+        }
+        traces = [Trace(prompts[item][0], prompts[item][1], texts[item, j].ids) for item, j in keys]
         notes = annotate_traces(self.method, self.base, traces)
         return {key: one.kl for key, one in zip(keys, notes, strict=True)}
 

@@ -12,7 +12,9 @@ surer. The calibration error is biased upwards with few samples, in both policie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,21 +47,20 @@ class Calibration:
                 for title, function in FUNCTIONS.items()
             }
             if name != view.base.name:
-                columns[name] |= _less(view, of, base)
+                both = np.concatenate([of, base], 1)
+                columns[name] |= {
+                    f"{title} - base": view.bootstrap.statistic(both, partial(_less, function), "no graded sample")
+                    for title, function in FUNCTIONS.items()
+                }
         figure = of_columns("Calibration of the answers", "share", columns, list(FUNCTIONS))
         says = [f"{name}: calibration error {formatted(of['calibration error'])}" for name, of in columns.items()]
         return reading(self, columns, figure, says)
 
 
-def _less(view: View, of_N: NDArray, base_N: NDArray) -> dict[str, Estimate]:
-    size = of_N.shape[1]
-    both = np.concatenate([of_N, base_N], 1)
-    return {
-        f"{title} - base": view.bootstrap.statistic(
-            both, lambda m, f=function: f(m[..., :size]) - f(m[..., size:]), "no graded sample"
-        )
-        for title, function in FUNCTIONS.items()
-    }
+def _less(function: Callable[[NDArray], NDArray], both: NDArray) -> NDArray:
+    """The function of the first half of the columns less that of the second."""
+    mine, base = np.split(both, 2, -1)
+    return function(mine) - function(base)
 
 
 def confidence_N_J(side: Side) -> NDArray:
@@ -78,7 +79,7 @@ def sums_of(side: Side) -> NDArray:
     return np.stack([graded.sum(1), (gap**2).sum(1), *by_bin], 1).astype(float)
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "calibration error": lambda m: np.abs(m[..., 2:]).sum(-1) / m[..., 0],
     "Brier": lambda m: m[..., 1] / m[..., 0],
     "overconfidence": lambda m: m[..., 2:].sum(-1) / m[..., 0],

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -67,13 +68,13 @@ class Factors:
         signs: dict[str, NDArray] = dict(zip(self.factors, signs_C_K.T, strict=True))
         out: dict[str, Estimate] = {}
         for name, of in signs.items():
-            out[f"{name}: effect"] = measured(lambda m, s=of: effect(m, s))
-            out[f"{name}: swing"] = measured(lambda m, s=of: np.abs(effect(m, s)))
-            out[f"{name}: share"] = measured(lambda m, s=of: share(m, s))
-            out[f"{name}: kept"] = measured(lambda m, s=of: m[..., s < 0].mean(-1) / m[..., s > 0].mean(-1))
+            out[f"{name}: effect"] = measured(partial(effect, signs_C=of))
+            out[f"{name}: swing"] = measured(partial(swing, signs_C=of))
+            out[f"{name}: share"] = measured(partial(share, signs_C=of))
+            out[f"{name}: kept"] = measured(partial(kept, signs_C=of))
         out["interactions: share"] = measured(lambda m: 1 - np.sum([share(m, of) for of in signs.values()], axis=0))
         for a, b in combinations(self.factors, 2):
-            out[f"{a} - {b}: share"] = measured(lambda m, a=a, b=b: share(m, signs[a]) - share(m, signs[b]))
+            out[f"{a} - {b}: share"] = measured(partial(difference, a_C=signs[a], b_C=signs[b]))
         return out
 
 
@@ -82,6 +83,21 @@ def effect(cells: NDArray, signs_C: Sequence[int] | NDArray) -> NDArray:
     return 2 * (cells * np.asarray(signs_C)).mean(-1)
 
 
+def swing(cells: NDArray, signs_C: Sequence[int] | NDArray) -> NDArray:
+    """The effect without its sign."""
+    return np.abs(effect(cells, signs_C))
+
+
 def share(cells: NDArray, signs_C: Sequence[int] | NDArray) -> NDArray:
     """Part of the variance of cells [..., C] that the main effect explains."""
     return (effect(cells, signs_C) / 2) ** 2 / cells.var(-1)
+
+
+def kept(cells: NDArray, signs_C: NDArray) -> NDArray:
+    """Mean at the level with sign -1 divided by that at the level with sign 1, of cells [..., C]."""
+    return cells[..., signs_C < 0].mean(-1) / cells[..., signs_C > 0].mean(-1)
+
+
+def difference(cells: NDArray, a_C: NDArray, b_C: NDArray) -> NDArray:
+    """Share of the factor with signs a less that of the one with signs b."""
+    return share(cells, a_C) - share(cells, b_C)
