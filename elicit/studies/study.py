@@ -33,7 +33,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         source, rest = self.source, self.read.partition(" ")[2]
-        if source not in SOURCES or not rest or (source == "pair") != (" - " in rest and not self.policies):
+        needed = {"pair": " - " in rest and not self.policies, "lens": bool(self.policies) and " " in rest.strip()}
+        if source not in SOURCES or not rest.strip() or not needed.get(source, bool(self.policies)):
             raise ConfigError(
                 f"endpoint {self.title!r}: read={self.read!r} with policies={list(self.policies)}; write `line KEY` or "
                 "`lens NAME COLUMN` with policies, or `pair A - B` without"
@@ -98,12 +99,16 @@ class Study:
 
     def __post_init__(self) -> None:
         faults = [
-            f"condition on {one.endpoint!r}: {near(one.endpoint, self.endpoints)}"
+            f"rule or preconditions: endpoint={one.endpoint!r} is no endpoint; {near(one.endpoint, self.endpoints)}"
             for one in (*self.preconditions, *self.rule)
             if one.endpoint not in self.endpoints
         ]
         if not self.rule:
-            faults.append("rule: it is empty; a study without a rule has no verdict")
+            faults.append("rule: it is empty; give one condition at least, a study without a rule has no verdict")
+        if not self.endpoints:
+            faults.append("endpoints: it is empty; give what the rule decides on")
+        texts = ("claim", "source", "checked", "asked", "not_shown", "would_change")
+        faults += [f"{name}: it is empty; write a sentence" for name in texts if not getattr(self, name).strip()]
         faults += [
             f"{name}.seeds: it is empty; give one seed at least" for name in SCALES if not getattr(self, name).seeds
         ]
