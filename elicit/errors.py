@@ -65,7 +65,7 @@ _SYSTEM = {
     errno.EMFILE: "too many open files; raise the limit (ulimit -n) and resume",
     errno.ENOTDIR: "a part of this path is a file; choose another folder (root=FOLDER)",
     errno.EEXIST: "a file has the name of a folder that is needed; choose another folder (root=FOLDER)",
-    errno.EISDIR: "this is a folder, a file is needed",
+    errno.EISDIR: "this is a folder; give a file",
     errno.ENOENT: "no such file or folder, and it can't be made",
     errno.ELOOP: "its symbolic links form a circle; give the real path",
     errno.ENOMEM: "out of memory; sample or train in smaller batches",

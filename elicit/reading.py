@@ -34,6 +34,9 @@ _SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _TYPES = {dict: "an object {...}", list: "a list [...]", object: "any value"}
 
 
+_EATEN = re.compile(r"[\b\f]|\t(?=imes\b|ext\b|heta\b|frac\b|o\b)|\r(?=ight\b|ho\b|angle\b)")
+
+
 class JsonObject(dict[str, Any]):
     """An object of a JSON file that names the file if a key is missing."""
 
@@ -49,6 +52,20 @@ class JsonObject(dict[str, Any]):
 
 class _Fault(ValueError):
     """A value that JSON allows and this project does not."""
+
+
+def eaten_backslash(text: str) -> str | None:
+    """The clause of an error message if JSON took the backslash of a LaTeX command as that of a control character.
+
+    In JSON "\\frac" begins with a form feed, and "\\times" with a tab; the file should have two backslashes.
+    """
+    if not (hit := _EATEN.search(text)):
+        return None
+    written = {"\b": "b", "\f": "f", "\t": "t", "\r": "r"}[hit.group()]
+    return (
+        f"has the control character {hit.group()!r} at position {hit.start()}, which JSON reads for \\{written}; write "
+        f"two backslashes for a LaTeX command (\\\\{written}...)"
+    )
 
 
 def read_text(path: Path | str) -> str:

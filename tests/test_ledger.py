@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from elicit.errors import LedgerError
+from elicit.errors import DataError, LedgerError
+from elicit.experiment.fit import dev_score
 from elicit.files import content_hash
 from elicit.ledger import Budget, Ledger, Spent, data_class, load_rows, prompt_rows, refuse_used, summary
+from elicit.records import Item
 from elicit.tasks.task import PromptFormat
 from tests.toy import ToyTask
+
+if TYPE_CHECKING:
+    from elicit.policy.policy import Policy
 
 
 @pytest.fixture
@@ -21,6 +27,20 @@ def ledger() -> Ledger:
 def test_test_items_never_open(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="closed"):
         ledger.items("test")
+
+
+def test_an_empty_split_names_what_to_add() -> None:
+    class OnlyTask(ToyTask):
+        def items(self, split: str, limit: int | None = None, seed: int = 0) -> list[Item]:
+            return super().items(split, limit, seed) if split == "test" else []
+
+    ledger = Ledger(OnlyTask(), "toy")
+    for split in ("train", "dev"):
+        with pytest.raises(DataError, match=f"task toy: its split {split} has no items.*add rows"):
+            ledger.items(split, limit=4)
+    assert ledger.items("train", limit=0) == []
+    with pytest.raises(DataError, match="split dev has no items, and a dev score"):
+        dev_score(OnlyTask(), ledger)(cast("Policy", None), None)
 
 
 def test_items_come_without_gold_and_facts(ledger: Ledger) -> None:

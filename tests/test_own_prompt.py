@@ -17,6 +17,8 @@ from elicit.experiment.run_folder import RunFolder
 from elicit.files import read_json, read_rows, shards
 from elicit.ledger import load_rows
 from elicit.policy.checkpoint import Checkpoint
+from elicit.policy.policy import Policy
+from elicit.tasks.task import make_item
 from tests.test_run import GREEDY, SMALL, elicit
 
 PROMPTS = ["eval.prompts=[few_shot,check]", "eval.prompt_limit=12", "eval.prompt_n=1"]
@@ -96,6 +98,25 @@ def test_an_unknown_prompt_of_rung_b1_is_named_with_the_known_ones(
     monkeypatch.chdir(tmp_path)
     assert main([*GREEDY, *SMALL, "eval.prompts=[chekc]"]) == 2
     assert "eval.prompts='chekc': did you mean check?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("made_for", "words"), [(None, 0), (40, 20), (40, 31), (40, 500), (2048, 500)])
+def test_texts_beyond_the_positions_of_a_model_are_announced(made_for: int | None, words: int) -> None:
+    (comparison,) = plan([["task=gsm8k", "tracker=none", "eval.max_new_tokens=10"]])
+    printed: list[str] = []
+    config = SimpleNamespace(max_position_embeddings=made_for)
+    config.get_text_config = lambda *more: config
+    bench = Bench(
+        comparison,
+        cast(Checkpoint, SimpleNamespace(name="twin", model=SimpleNamespace(config=config))),
+        cast(Console, SimpleNamespace(say_once=printed.append)),
+    )
+    policy = cast(Policy, SimpleNamespace(prompt_ids=lambda question: question.split()))
+    bench._warn_of_positions(policy, [make_item("t", "test", "word " * words + "?", "1")])
+    if made_for and words + 1 + 10 > made_for:
+        assert f"make {words + 11} tokens, twin was made for {made_for} positions" in printed[0]
+    else:
+        assert printed == []
 
 
 @pytest.mark.parametrize("template", [None, "{{ messages }}"])

@@ -18,6 +18,23 @@ def test_the_jobs_of_a_command_are_the_frozen_ones(command: str) -> None:
     assert rows(command) == json.loads(FROZEN.read_text())[command]
 
 
+def test_groups_that_are_named_are_comparisons_of_their_own() -> None:
+    base, composer = ["method=decoding,contrastive", "model=organism", "tracker=none"], Composer()
+
+    def groups(*words: str) -> dict[str, set[str]]:
+        plans = plan(sweep_jobs([*base, *words], composer), composer)
+        return {one.group: {job.settings.group or "" for job in one.jobs} for one in plans}
+
+    assert groups("task=chain", "group=a,b") == {"a": {"a"}, "b": {"b"}}
+    assert groups("task=chain,walk", "group=a,b") == {
+        "a-chain": {"a"},
+        "a-walk": {"a"},
+        "b-chain": {"b"},
+        "b-walk": {"b"},
+    }
+    assert len(groups("task=chain", "seed=1,2")) == 1
+
+
 def test_seeds_values_and_controls_cost_no_further_composition(monkeypatch: pytest.MonkeyPatch) -> None:
     merged: list[tuple[str, ...]] = []
     merge = compose._merge

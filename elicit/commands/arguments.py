@@ -11,6 +11,7 @@ on as overrides, unread. Knows no command.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from elicit.console import Console
 from elicit.errors import ConfigError, near
 
 MANY = 1_000_000
+YES, NO = ("true", "1", "yes"), ("false", "0", "no", "")
 ALL = "*"
 """as `overrides`: every setting that the command does not declare is an override"""
 COMMON: Mapping[str, str] = {"root": "runs", "output": "text"}
@@ -44,7 +46,11 @@ class Given:
         return Path(self.settings[key])
 
     def flag(self, key: str) -> bool:
-        return self.settings[key].lower() in ("true", "1", "yes")
+        """Raises ConfigError for anything that is neither yes nor no."""
+        word = self.settings[key].lower()
+        if word not in (*YES, *NO):
+            raise ConfigError(f"{key}={self.settings[key]}: true or false expected, such as {key}=true")
+        return word in YES
 
     def integer(self, key: str) -> int:
         """Raises ConfigError that shows how to write a number."""
@@ -67,10 +73,13 @@ class Given:
 
     def _number(self, key: str, kind: type[int] | type[float], example: str) -> float:
         try:
-            return kind(self.settings[key])
-        except ValueError:
-            what = "whole numbers" if kind is int else "a number"
-            raise ConfigError(f"{key}={self.settings[key]}: {what}, such as {example}") from None
+            value = kind(self.settings[key])
+        except (ValueError, OverflowError):
+            value = math.nan
+        if not math.isfinite(value):
+            what = "whole numbers" if kind is int else "a finite number"
+            raise ConfigError(f"{key}={self.settings[key]}: {what}, such as {example}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -97,9 +106,12 @@ class Command:
         unknown = [] if ALL in known else [key for _, key in handed_on if key.split(".")[0] not in self.overrides]
         if unknown:
             raise ConfigError("; ".join(f"{key}: no such setting here; {near(key, known)}" for key in unknown))
+        command, _, advice = self.usage.partition(": ")
         if self.names == 0 and names:
-            command, _, advice = self.usage.partition(": ")
             raise ConfigError(f"elicit {command} {names[0]}: {advice}")
         if len(names) > self.names or (self.needs_name and self.names and not names):
-            raise ConfigError(f"elicit {self.usage}")
+            given = f"{len(names)} names ({' '.join(names)})" if names else "no name"
+            raise ConfigError(f"elicit {command.split()[0]}: {given}; expected: elicit {self.usage}")
+        if "root" in own and not own["root"].strip():
+            raise ConfigError(f"root={own['root']!r}: empty; give the folder of the runs, such as root=runs")
         return Given(names, {**self.settings, **own}, tuple(word for word, _ in handed_on), frozenset(own))

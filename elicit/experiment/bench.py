@@ -26,6 +26,7 @@ from elicit.experiment.plan import ComparisonPlan
 from elicit.files import content_hash
 from elicit.ledger import data_class, prompt_rows, summary
 from elicit.records import Item
+from elicit.tasks.splits import filled
 
 if TYPE_CHECKING:
     from elicit.policy.checkpoint import Checkpoint
@@ -58,7 +59,7 @@ class Bench:
     @functools.cached_property
     def items(self) -> list[Item]:
         """The test items of the comparison: a seeded subset, the same for all policies."""
-        return self.task.items("test", self.plan.limit)
+        return filled(self.task.items("test", self.plan.limit), "test", self.task.name, "an evaluation")
 
     @functools.cached_property
     def dev(self) -> list[Item]:
@@ -113,9 +114,24 @@ class Bench:
 
         chosen = REGIMES[regime or self.plan.regime]
         limit = self.plan.max_new_tokens
+        self._warn_of_positions(policy, items)
         with self.console.progress(what) as progress:
             samples = generate(policy, self.task, items, chosen, n, self.store, limit, self.console.say, progress)
         return samples, self.graded(samples)
+
+    def _warn_of_positions(self, policy: Policy, items: list[Item]) -> None:
+        """Print once that texts are longer than the model was made for: computed positions go on without an error."""
+        from elicit.policy.layers import text_config
+
+        made_for = int(getattr(text_config(self.checkpoint.model), "max_position_embeddings", None) or 0)
+        limit = self.plan.max_new_tokens or self.task.stop.max_new_tokens
+        longest = max((len(policy.prompt_ids(item.question)) for item in items), default=0) + limit
+        if 0 < made_for < longest:
+            self.console.say_once(
+                f"the longest prompt and max_new_tokens={limit} make {longest:,} tokens, {self.checkpoint.name} was "
+                f"made for {made_for:,} positions: do not trust what it writes beyond them; choose shorter prompts or "
+                "a lower limit"
+            )
 
     def graded(self, samples: Path) -> Path:
         """The grades of a samples folder, brought up to date."""
@@ -130,6 +146,7 @@ class Bench:
     def prompts_on_dev(self, policy: Policy, what: str) -> dict[str, Measures]:
         """A policy under every fixed prompt, measured on dev."""
         on_dev: dict[str, Measures] = {}
+        filled(self.dev, "dev", self.task.name, "the choice of a prompt (eval.prompts)")
         for name, prompt in self.prompts.items():
             prompted = policy.with_prompt(prompt)
             folders = self.measured(f"{what}, prompt {name} on dev", prompted, self.dev, self.plan.prompt_n)

@@ -132,17 +132,18 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
     """Strict accuracy on a seeded subset of dev in regime `compare`, its label bits booked as select.
 
     Completions have the token limit of the ledger: the evaluation's. An ungraded answer is left out of the mean. Raises
-    LedgerError if no answer could be graded.
+    DataError for a task without dev items, LedgerError if no answer could be graded.
     """
     from elicit.policy.decoding import REGIMES
     from elicit.records import FINISHED
     from elicit.tasks.grading.pool import GradeRequest
+    from elicit.tasks.splits import filled
 
     def score(policy: Policy, limit: int | None = None) -> float:
         from elicit.sampling.sample import sample
 
         with door():
-            items = task.items("dev", limit)
+            items = filled(task.items("dev", limit), "dev", task.name, "a dev score")
         ledger.selected(len(items), [item.id for item in items])
         drawn = sample(policy, items, [0], REGIMES["compare"], task, max_new_tokens=ledger.max_new_tokens)
         requests = [GradeRequest(item, o.path.text, o.path.finish in FINISHED) for item, _, o in drawn]

@@ -214,7 +214,7 @@ def relative_norm(intervention: Intervention, bench: Bench) -> dict[str, float] 
 
     if not isinstance(intervention, ActivationEdit):
         return None
-    rows = [bench.bare().prompt_ids(item.question) for item in bench.dev[:16]]
+    rows = [bench.bare().prompt_ids(item.question) for item in (bench.dev or bench.items)[:16]]
     layers = sorted({edit.layer for edit in intervention.edits})
     norms = relative_norms(intervention, residual_norms(bench.checkpoint.model, rows, layers))
     measured = [value for value in norms.values() if value is not None]

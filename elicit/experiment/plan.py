@@ -91,11 +91,15 @@ def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None
             for job in _with_controls(job_overrides, composer)
         ]
     _check_files(jobs)
-    cells: dict[str, list[Job]] = {}
+    # one comparison per group that was named, checkpoint, task and evaluation; suffixes where one group has several
+    groups: dict[str | None, dict[str, list[Job]]] = {}
     for job in jobs:
-        cells.setdefault(_shared_hash(job), []).append(job)
-    suffixes = [""] if len(cells) == 1 else _cell_suffixes([cell[0] for cell in cells.values()])
-    return [_comparison(cell, suffix) for cell, suffix in zip(cells.values(), suffixes, strict=True)]
+        groups.setdefault(_named_group(job), {}).setdefault(_shared_hash(job), []).append(job)
+    comparisons = []
+    for cells in groups.values():
+        suffixes = [""] if len(cells) == 1 else _cell_suffixes([cell[0] for cell in cells.values()])
+        comparisons += [_comparison(cell, suffix) for cell, suffix in zip(cells.values(), suffixes, strict=True)]
+    return comparisons
 
 
 def _experiment_jobs(overrides: list[str], composer: Composer) -> list[list[str]]:
@@ -146,6 +150,11 @@ def _check_files(jobs: Sequence[Job]) -> None:
         raise ConfigError("\n".join(faults))
 
 
+def _named_group(job: Job) -> str | None:
+    settings = job.settings
+    return settings.group or (settings.experiment.name if settings.experiment else None)
+
+
 def _shared_hash(job: Job, length: int = 16) -> str:
     return content_hash([job.settings.node[key] for key in SHARED], length)
 
@@ -171,7 +180,7 @@ def _comparison(jobs: list[Job], suffix: str) -> ComparisonPlan:
     # two commands with other methods are other groups, however many methods there are
     listed = "+".join(methods) if len(methods) <= 3 else f"{len(methods)}-methods-{content_hash(methods, 6)}"
     derived = _as_segment(f"{listed}-{first.task.name}-{_model(named[0])}")
-    group = first.group or (first.experiment.name if first.experiment else None) or derived
+    group = _named_group(named[0]) or derived
     if suffix and (group != derived or suffix not in derived):
         group = f"{group}-{_as_segment(suffix)}"
     segment(group, "group")

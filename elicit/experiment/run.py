@@ -61,9 +61,8 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
     run = find_run(name, root)
     with working_in(run.manifest.get("working_directory")) as moved:
         run = RunFolder(moved(run.path))
-        runs = [
-            one for one in all_runs(run.path.parent) if one.manifest.get("invocation") == run.manifest["invocation"]
-        ]
+        invocation = run.manifest["invocation"]  # a manifest without it is refused, and not a command of no runs
+        runs = [one for one in all_runs(run.path.parent) if one.manifest.get("invocation") == invocation] or [run]
         runs.sort(key=lambda one: one.manifest["index"])
         if (lacking := run.manifest.get("of", len(runs)) - len(runs)) > 0:
             console.say(f"runs of this command that were removed or never planned: {lacking}; give their command again")

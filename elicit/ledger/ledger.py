@@ -33,6 +33,7 @@ from elicit.records import Item, LedgerRow
 from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest
+from elicit.tasks.splits import filled
 from elicit.tasks.task import Judgement, Task
 from elicit.tasks.view import TaskView, view_of
 from elicit.watch import Sealed, door
@@ -108,12 +109,17 @@ class Ledger:
         return view_of(self._task, self.max_new_tokens)
 
     def items(self, split: str, stage: str = "train", limit: int | None = None, seed: int = 0) -> list[Item]:
-        """Items of an open split, gold and facts taken out. `limit` takes a seeded random subset."""
+        """Items of an open split, gold and facts taken out. `limit` takes a seeded random subset.
+
+        Raises LedgerError for a closed split, DataError for an empty one.
+        """
         if split not in OPEN_SPLITS:
             raise LedgerError(f"split {split!r} is closed to methods; open are {' and '.join(OPEN_SPLITS)}")
         _check_stage(stage)
         with door():
             full = self._task.items(split, limit, seed)
+            if limit != 0:
+                filled(full, split, self._task.name, "a fit of this method")
             self._items.open().update({item.id: item for item in full})
         self._book(stage, split, _licence(self._task), items=[item.id for item in full])
         return [Item(i.id, i.task, i.split, i.question, None, i.cluster) for i in full]

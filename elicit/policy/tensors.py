@@ -53,9 +53,10 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: it holds more than tensors, perhaps code, and is not read. Save its tensors with "
             "safetensors.torch.save_file, in a process that you don't mind losing if you do not trust the file"
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, ImportError) as fault:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, ImportError, TypeError) as fault:
+        # torch's reader of pickles raises whatever the bytes lead it to
         reason = (str(fault).splitlines() or [type(fault).__name__])[0]
-        raise DataError(f"{path}: not a readable .pt file ({reason}); half-written? fetch it again") from None
+        raise DataError(f"{path}: not a readable .pt file ({reason}); half-written? write or fetch it again") from None
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise DataError(f"{path}: expected a dict of tensors, got {type(content).__name__}; save a state dict")
     return content

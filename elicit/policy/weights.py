@@ -170,11 +170,21 @@ class WeightEdit:
         odd = [k for k in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(k)]
         if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or odd:
             what = ", ".join(odd) or "peft_type or bias"
-            raise DataError(f"{folder}: not plain LoRA ({what}); merge it and use `between`")
+            raise DataError(
+                f"{folder / 'adapter_config.json'}: not plain LoRA ({what}); merge it into its model, and give the "
+                "merged folder"
+            )
         file = folder / "adapter_model.safetensors"
         if not file.is_file():
             raise DataError(f"{file}: no such file; save the adapter as safetensors")
-        return cls.from_peft_tensors(read_tensors(file), config["lora_alpha"] / _divisor(config))
+        scale = _adapter_scale(config, folder / "adapter_config.json")
+        try:
+            edit = cls.from_peft_tensors(read_tensors(file), scale)
+        except (DataError, ConfigError) as fault:
+            raise DataError(f"{file}: {str(fault).removeprefix(f'{file}: ')}") from None
+        if not edit.pairs:
+            raise DataError(f"{file}: it has no LoRA matrices; save the adapter again")
+        return edit
 
     @classmethod
     def from_peft_tensors(cls, tensors: Mapping[str, torch.Tensor], scale: float) -> WeightEdit:
@@ -182,7 +192,9 @@ class WeightEdit:
         sides: dict[str, dict[str, torch.Tensor]] = {"A": {}, "B": {}}
         for key, tensor in tensors.items():
             if (match := PEFT_KEY.match(key)) is None:
-                raise DataError(f"tensor {key!r} is no LoRA matrix")
+                raise DataError(
+                    f"tensor {key!r} is no LoRA matrix; expected names like those of peft's save_pretrained"
+                )
             sides[match["side"]][f"{match['module']}.weight"] = tensor
         return cls(pairs=_paired(sides["A"], sides["B"]), scale=scale)
 
@@ -204,12 +216,18 @@ def _paired(
     a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor]
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     if odd := sorted(set(a) ^ set(b)):
-        raise DataError(f"LoRA of {odd[0]} has one matrix only; the file is incomplete")
+        raise DataError(f"LoRA of {odd[0]} has one matrix only; the file is incomplete: save the adapter again")
     return {name: (a[name], b[name]) for name in a}
 
 
-def _divisor(config: Mapping[str, Any]) -> float:
-    return float(config["r"]) ** 0.5 if config.get("use_rslora") else float(config["r"])
+def _adapter_scale(config: Mapping[str, Any], file: Path) -> float:
+    """alpha / r, with rslora alpha / sqrt(r). Raises DataError if one of them is no number above 0."""
+    values = [config["lora_alpha"], config["r"]]
+    for name, value in zip(("lora_alpha", "r"), values, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+            raise DataError(f"{file}: {name}={value!r}: expected a number above 0")
+    alpha, rank = map(float, values)
+    return alpha / (rank**0.5 if config.get("use_rslora") else rank)
 
 
 def _input_first(model: nn.Module, name: str) -> bool:

@@ -35,7 +35,9 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         source, rest = self.source, self.read.partition(" ")[2]
-        if source not in SOURCES or not rest or (source in PAIRED) != (" - " in rest and not self.policies):
+        needed = dict.fromkeys(PAIRED, " - " in rest and not self.policies)
+        needed["lens"] = bool(self.policies) and " " in rest.strip()
+        if source not in SOURCES or not rest.strip() or not needed.get(source, bool(self.policies)):
             raise ConfigError(
                 f"endpoint {self.title!r}: read={self.read!r} with policies={list(self.policies)}; write `line KEY` or "
                 "`lens NAME COLUMN` with policies, or `pair A - B` or `rated A - B` without"
@@ -100,12 +102,16 @@ class Study:
 
     def __post_init__(self) -> None:
         faults = [
-            f"condition on {one.endpoint!r}: {near(one.endpoint, self.endpoints)}"
+            f"rule or preconditions: endpoint={one.endpoint!r} is no endpoint; {near(one.endpoint, self.endpoints)}"
             for one in (*self.preconditions, *self.rule)
             if one.endpoint not in self.endpoints
         ]
         if not self.rule:
-            faults.append("rule: it is empty; a study without a rule has no verdict")
+            faults.append("rule: it is empty; give one condition at least, a study without a rule has no verdict")
+        if not self.endpoints:
+            faults.append("endpoints: it is empty; give what the rule decides on")
+        texts = ("claim", "source", "checked", "asked", "not_shown", "would_change")
+        faults += [f"{name}: it is empty; write a sentence" for name in texts if not getattr(self, name).strip()]
         faults += [
             f"{name}.seeds: it is empty; give one seed at least" for name in SCALES if not getattr(self, name).seeds
         ]

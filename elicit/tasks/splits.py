@@ -81,6 +81,16 @@ def distinct_items(
     return list(found.values())
 
 
+def filled(items: list[Item], split: str, task: str, use: str) -> list[Item]:
+    """The items of a split that is needed. Raises DataError if there are none; `use` says what needs them."""
+    if not items:
+        raise DataError(
+            f"task {task}: its split {split} has no items, and {use} needs some; add rows of that split (in your own "
+            "file: rows without `split` are shared out by the hash of their question)"
+        )
+    return items
+
+
 def known_split(split: str, splits: Sequence[str], task: str) -> None:
     """Raise ConfigError for a split that the task does not have."""
     if split not in splits:

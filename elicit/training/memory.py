@@ -89,10 +89,8 @@ def estimate(
     parameters = sum(p.numel() for p in model.parameters())
     size = dtype.itemsize
     full = trained >= parameters
-    cache = 0
-    if rows:  # a model without attention heads can be fine-tuned, too
-        heads, head = _heads(model)
-        cache = 2 * count * heads * head * size * rows * tokens
+    heads, head = _heads(model)
+    cache = 2 * count * heads * head * size * rows * tokens
     vocabulary = int(config.vocab_size)
     layer = kept_per_token(model, size, vectors)
     residual = width * (4 if full else size)  # with float32 masters the residual stream is float32
@@ -172,8 +170,10 @@ def kept_per_token(model: PreTrainedModel, size: int, vectors: bool) -> int:
 
 
 def _heads(model: PreTrainedModel) -> tuple[int, int]:
-    """(heads of keys and values, their width)."""
+    """(heads of keys and values, their width); (0, 0) for a model without attention, such as Mamba."""
     config = layers.text_config(model)
+    if not getattr(config, "num_attention_heads", None):
+        return 0, 0
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     return heads, getattr(config, "head_dim", None) or layers.width(model) // config.num_attention_heads
 

@@ -22,6 +22,7 @@ import torch
 from elicit.errors import CheckpointError, ConfigError, DataError
 from elicit.files import read_json
 from elicit.policy import layers as model_layers
+from elicit.policy.folder import broken_safetensors
 from elicit.policy.tensors import check_finite, read_tensors
 from elicit.watch import door
 from methods.sae_steering.dictionary import Dictionary
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from elicit.ledger import Ledger
     from elicit.policy.policy import Policy
 
-HOOK = re.compile(r"^(?:blocks\.(?P<block>\d+)\.hook_resid_(?P<site>post|pre)|model\.layers\.(?P<layer>\d+))$")
+BLOCKS = r"(?:model(?:\.decoder)?\.layers|transformer\.(?:h|blocks)|gpt_neox\.layers|backbone\.layers)"
+HOOK = re.compile(rf"^(?:blocks\.(?P<block>\d+)\.hook_resid_(?P<site>post|pre)|{BLOCKS}\.(?P<layer>\d+))$")
+"""a block's output by the name of TransformerLens, or of transformers: Llama, OPT, GPT-2, MPT, NeoX, Mamba"""
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,15 @@ def from_disk(folder: Path, layer: int | None, device: torch.device, source: str
     if not (folder / "cfg.json").exists():
         raise DataError(f"{folder}: no cfg.json; expected a folder written by save_inference_model")
     read_json(folder / "cfg.json")
+    for file in sorted(folder.glob("*.safetensors")):
+        if fault := broken_safetensors(file):
+            raise DataError(f"{file} {fault}; copy or fetch it again")
     from sae_lens import SAE
+    from safetensors import SafetensorError
 
     try:
         sae = SAE.load_from_disk(str(folder), device=str(device))
-    except (KeyError, ValueError, OSError, RuntimeError) as fault:
+    except (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, SafetensorError) as fault:
         raise DataError(
             f"{folder}: SAELens can't read it ({fault}); a *training* SAE has to be saved with save_inference_model"
         ) from None

@@ -203,7 +203,7 @@ MAPPINGS: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-def _json_defects(valid: dict[str, Any], whole: bool) -> Iterator[tuple[str, bytes]]:
+def json_defects(valid: dict[str, Any], whole: bool) -> Iterator[tuple[str, bytes]]:
     """Defects of a JSON text; `whole`: of a file of one object, and not of one line of many."""
     text = json.dumps(valid)
     inserted = {
@@ -243,7 +243,7 @@ def file_cases() -> Iterator[Case]:
     """Kind of file x defect."""
     for label, (read, valid, keys) in OBJECTS.items():
         file = label.split(" ")[0]
-        for defect, content in _json_defects(valid, whole=True):
+        for defect, content in json_defects(valid, whole=True):
             yield file_case("JSON files", label, defect, file, content, read)
         for key in keys:
             for kind, value in WRONG.items():
@@ -251,7 +251,7 @@ def file_cases() -> Iterator[Case]:
                     content = json.dumps({**valid, key: value}).encode()
                     yield file_case("JSON types", label, f"{key} is {kind}", file, content, read)
     for label, (read, valid, keys) in LINES.items():
-        for defect, content in _json_defects(valid, whole=False):
+        for defect, content in json_defects(valid, whole=False):
             text = json.dumps(valid).encode() + b"\n" + content + b"\n"
             yield file_case("JSON lines", label, defect, label, text, read)
         for key in keys:
@@ -260,7 +260,7 @@ def file_cases() -> Iterator[Case]:
                     content = (json.dumps({**valid, key: value}) + "\n").encode()
                     yield file_case("JSON types", label, f"{key} is {kind}", label, content, read)
     for label, (read, text) in MAPPINGS.items():
-        for defect, content in _yaml_defects(text):
+        for defect, content in yaml_defects(text):
             yield file_case("YAML files", label, defect, label, content, read)
     for defect, content in (("not UTF-8", b"\xff\xfe\xff"), ("NUL", b"a\0b"), ("UTF-16", "abc".encode("utf-16"))):
         yield file_case("text files", "notes.md", defect, "notes.md", content, read_notes)
@@ -283,7 +283,7 @@ def file_case(family: str, label: str, defect: str, file: str, content: bytes, r
     return Case(family, f"{label}: {defect}", try_it, file)
 
 
-def _yaml_defects(valid: str) -> Iterator[tuple[str, bytes]]:
+def yaml_defects(valid: str) -> Iterator[tuple[str, bytes]]:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
     defects = {

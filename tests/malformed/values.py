@@ -40,6 +40,11 @@ def value_cases() -> Iterator[Case]:
         "answer true": [{"question": "q", "answer": True}],
         "no answer": [{"question": "q"}],
         "no question": [{"problem": "q", "answer": "1"}],
+        **{
+            f"answer {value!r}": [{"question": "q", "answer": value}]
+            for value in ("\frac{1}{2}", "\boxed{1}", "3 \times 4", "\text{a}", "\right)")
+        },
+        "question with an eaten backslash": [{"question": "Simplify \frac{2}{4}.", "answer": "1"}],
     }
     for name, content in rows.items():
         text = "".join(json.dumps(row) + "\n" for row in content).encode()

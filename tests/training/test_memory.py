@@ -15,6 +15,7 @@ from elicit.training.memory import GB, check, estimate, estimate_rl, kept_per_to
 from elicit.training.rl.vectors import Vectors
 from elicit.training.trainable import FullWeights, Lora
 from tests.policy.tiny import tiny_model
+from tests.sampling import models
 
 LLAMA_8B = LlamaConfig(
     vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
@@ -49,6 +50,12 @@ def test_pairs_and_vectors_fit_it(llama) -> None:
         memory = of(llama, trained)
         check(memory, int(80 * GB), "rlvr", "")
         assert 16 * GB < memory.fixed < 18 * GB
+
+
+def test_a_model_without_attention_keeps_no_keys() -> None:
+    mamba = models.tiny_model("mamba")
+    memory = of(mamba, 1)
+    assert memory.cache == 0 and memory.weights == 2 * sum(p.numel() for p in mamba.parameters())
 
 
 def test_vectors_of_a_7b_base_are_a_checkpoint_below_a_megabyte() -> None:

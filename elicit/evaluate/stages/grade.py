@@ -21,6 +21,7 @@ from elicit import files
 from elicit.errors import DataError, StageError
 from elicit.evaluate.store import SampleFolder, StageFolder
 from elicit.names import published_name
+from elicit.reading import eaten_backslash
 from elicit.records import FINISHED, Grade, Item
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest, Verdict
@@ -172,6 +173,8 @@ def _file_item(row: dict[str, Any], task: Task, place: str) -> Item:
     gold, output, expected = row.get("gold"), row.get("output"), row.get("expected")
     if isinstance(gold, bool) or not isinstance(gold, str | int | float) or not str(gold).strip():
         raise DataError(f"{place}: gold is {gold!r}, expected text or a number")
+    if clause := eaten_backslash(str(gold)):
+        raise DataError(f"{place}: gold {clause}")
     if not isinstance(output, str):
         raise DataError(f"{place}: output is {output!r}, expected text")
     if expected is not None and not isinstance(expected, bool):

@@ -64,14 +64,19 @@ class VectorCard:
         site = match["site"] if match else self.hook_point
         if match is None or site not in HOOK_POINTS:
             known = " or ".join(HOOK_POINTS)
-            raise DataError(f"{place}: hook_point={self.hook_point!r}: only the residual stream is written to: {known}")
+            raise DataError(
+                f"{place}: hook_point={self.hook_point!r}: only the residual stream is written to: choose {known}"
+            )
         stated = None if match["layer"] is None else int(match["layer"])
         layers = {number for number in (self.layer, stated) if number is not None}
         if len(layers) != 1:
             raise DataError(f"{place}: layer={self.layer}, hook_point={self.hook_point!r}: expected one layer")
         block = layers.pop() + HOOK_POINTS[site]
         if block < 0:
-            raise DataError(f"{place}: hook_point={self.hook_point!r}, layer=0: only outputs of blocks are written to")
+            raise DataError(
+                f"{place}: hook_point={self.hook_point!r}, layer={self.layer}: only outputs of blocks are written to, "
+                "the first is layer=0 of resid_post; choose another layer"
+            )
 
         def named(name: str | None) -> torch.Tensor:
             if name is None and len(tensors) == 1:
@@ -103,6 +108,8 @@ def read_plain(card: Path, weights: Path) -> ActivationEdit:
     """Raises DataError that names the file and what is wrong in it."""
     content = read_yaml(card)
     cards = record(VectorCards, content if "edits" in content else {"edits": [content]}, card)
+    if not cards.edits:
+        raise DataError(f"{card}: edits: it is empty; give one entry per layer that is written to")
     tensors = read_tensors(weights)
     return ActivationEdit(tuple(one.edit(tensors, f"{card}, edit {i}") for i, one in enumerate(cards.edits)))
 

@@ -134,7 +134,7 @@ def _file(path: Path) -> Form:
     cards = [card for end in YAML if (card := Path(f"{stem}{end}")).is_file()]
     weights = [file for end in VECTORS if (file := Path(f"{stem}{end}")).is_file()]
     if not weights:
-        raise ConfigError(f"path={str(path)!r}: no {stem.name}.safetensors next to it")
+        raise ConfigError(f"path={str(path)!r}: no {stem.name}.safetensors next to it; save its tensors there")
     if cards:
         return Form("plain", path, (cards[0], path if path.suffix in VECTORS else weights[0]))
     return Form("steering-vector", path, (path, *_kept(path.parent)))

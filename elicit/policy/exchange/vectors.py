@@ -83,8 +83,16 @@ def write_control_vector(edit: ActivationEdit, file: Path, model_hint: str, bloc
 
 def _added(layers: dict[str, int], tensors: dict[str, torch.Tensor], write: str, file: Path) -> ActivationEdit:
     if not tensors:
-        raise DataError(f"{file}: it holds no vector")
+        raise DataError(f"{file}: it holds no vector; save one tensor per layer")
     flat = {name: tensor.squeeze() for name, tensor in tensors.items()}
+    if odd := [name for name, tensor in tensors.items() if not tensor.numel() or tensor.dtype == torch.bool]:
+        raise DataError(
+            f"{file}: tensor {odd[0]}: expected numbers, got {tensors[odd[0]].numel()} of {tensors[odd[0]].dtype}"
+        )
+    if twice := [name for name in layers if list(layers.values()).count(layers[name]) > 1]:
+        raise DataError(
+            f"{file}: tensors {' and '.join(twice[:2])} are of one layer; remove one, or write a YAML file for them"
+        )
     if matrices := [name for name, tensor in flat.items() if tensor.ndim != 1]:
         raise DataError(
             f"{file}: tensor {matrices[0]} {tuple(tensors[matrices[0]].shape)}: expected one vector per layer"

@@ -119,7 +119,10 @@ def check_jobs(jobs: Sequence[PathJob], stop: StopRules, vocabulary: int) -> Non
             raise ConfigError(f"job {place}: an empty prompt; a causal model needs at least one token (add BOS)")
         largest = max(max(job.prompt_ids), max(job.forced, default=0))
         if largest >= vocabulary or min((*job.prompt_ids, *job.forced)) < 0:
-            raise ConfigError(f"job {place}: token id {largest} outside the vocabulary of {vocabulary}")
+            raise ConfigError(
+                f"job {place}: token id {largest} outside the vocabulary of {vocabulary}: the tokenizer has more "
+                "tokens than the model has rows; use the one that the model was trained with"
+            )
         if job.first_rank is not None and not 0 <= job.first_rank < vocabulary:
             raise ConfigError(f"job {place}: first_rank={job.first_rank} outside 0..{vocabulary - 1}")
         if job.kept is not None and not job.kept.begins(job.prompt_ids, job.forced):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from elicit.errors import ConfigError, DataError, near, segment
 from elicit.files import read_jsonl
+from elicit.reading import eaten_backslash
 from elicit.records import Item
 from elicit.tasks.grading.verify import check_kind
 from elicit.tasks.natural.task import NaturalTask, carve
@@ -78,6 +79,9 @@ class Jsonl(NaturalTask):
                 raise DataError(f"{place}: {self.question} is {question!r}, expected text")
             if isinstance(gold, bool) or not isinstance(gold, str | int | float) or not str(gold).strip():
                 raise DataError(f"{place}: {self.answer} is {gold!r}, expected text or a number")
+            for field, text in ((self.question, question), (self.answer, str(gold))):
+                if clause := eaten_backslash(text):
+                    raise DataError(f"{place}: {field} {clause}")
             split = row.get("split", "")
             if split not in ("", *SPLITS):
                 raise DataError(f"{place}: split is {split!r}; {near(str(split), SPLITS)}")

@@ -84,16 +84,35 @@ def test_a_clamp_is_encode_set_decode_plus_the_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("hook", "layer"),
-    [("blocks.5.hook_resid_post", 5), ("blocks.5.hook_resid_pre", 4), ("model.layers.7", 7)],
+    [
+        *(("blocks.5.hook_resid_post", 5), ("blocks.5.hook_resid_pre", 4), ("model.layers.7", 7)),
+        *(("transformer.h.1", 1), ("gpt_neox.layers.3", 3), ("model.decoder.layers.2", 2), ("backbone.layers.0", 0)),
+    ],
 )
 def test_sites_are_translated_to_block_outputs(hook: str, layer: int) -> None:
     assert layer_of(hook, "x") == layer
 
 
-@pytest.mark.parametrize("hook", ["blocks.3.hook_mlp_out", "blocks.3.attn.hook_z", None, "blocks.0.hook_resid_pre"])
+@pytest.mark.parametrize(
+    "hook",
+    [
+        *("blocks.3.hook_mlp_out", "blocks.3.attn.hook_z", None, "blocks.0.hook_resid_pre"),
+        *("transformer.h.1.mlp", "gpt_neox.layers.3.attention", "decoder.layers.1", "transformer.h"),
+    ],
+)
 def test_other_sites_are_refused_with_the_remedy(hook: str | None) -> None:
     with pytest.raises(ConfigError, match="choose a"):
         layer_of(hook, "x")
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\xff" * 64, b"\0" * 8])
+def test_weights_that_were_cut_name_the_file_and_the_remedy(content: bytes, tmp_path: Path) -> None:
+    folder = Path(made_sae("topk", WIDTH, tmp_path / "cut"))
+    whole = (folder / "sae_weights.safetensors").read_bytes()
+    for cut in (content, whole[: len(whole) // 2], whole[:-1], whole + b"x"):
+        (folder / "sae_weights.safetensors").write_bytes(cut)
+        with pytest.raises(DataError, match=r"sae_weights\.safetensors.*copy or fetch it again"):
+            from_disk(folder, None, CPU, "made")
 
 
 def test_what_does_not_fit_the_model_is_refused_with_both_numbers(policy: Policy, tmp_path: Path) -> None:
