@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 from elicit import processes
 from elicit.commands.words import HELP, WORDS
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] == "help" or {"-h", "--help"} & set(arguments):
         print(help_of(arguments[0] if arguments else ""), end="")
+        return 0
+    if arguments in (["--version"], ["version"]):
+        print(f"elicit-workbench {_version()}")
         return 0
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -59,6 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             with suppress(OSError):  # the terminal may be gone
                 print("elicit: interrupted", file=sys.stderr)
             return code
+
+
+def _version() -> str:
+    try:
+        return version("elicit-workbench")
+    except PackageNotFoundError:  # a checkout that was not installed
+        return "(not installed)"
 
 
 def _failed(fault: ElicitError) -> int:

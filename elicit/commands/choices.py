@@ -34,8 +34,14 @@ LISTS = {
 
 
 def list_choices(words: list[str]) -> int:
-    """`elicit list methods`: one line per choice."""
-    word = words[0] if words else ""
+    """`elicit list methods`: one line per choice; `elicit list`: what can be listed."""
+    if not words:
+        for word, group in LISTS.items():
+            names = sorted(choices(group))
+            shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            Console().say(f"elicit list {word:12} {len(names):3}  {shown}")
+        return 0
+    word = words[0]
     if len(words) != 1 or word not in LISTS:
         raise ConfigError(f"elicit list {' '.join(words)}: one list expected; {near(word, LISTS)}")
     for name, path in sorted(choices(LISTS[word]).items()):

