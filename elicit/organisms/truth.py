@@ -20,6 +20,7 @@ from typing import Literal
 import yaml
 
 from elicit.errors import ConfigError, near
+from elicit.report.rows import unwarned
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 METHOD_KINDS = ("weights", "vectors", "branching", "power", "votes")
@@ -44,6 +45,7 @@ class Truth:
         """How a verdict's label compares with the truth. Raises ConfigError for an unknown kind of method."""
         if method_kind not in self.right:
             raise ConfigError(f"{method_kind!r} is no kind of method: {near(method_kind, METHOD_KINDS)}")
+        label = unwarned(label)
         if label in self.right[method_kind]:
             return "agrees"
         if label == UNDECIDED:

@@ -175,3 +175,8 @@ def gathered(cells: Iterable[tuple[str, str, Shown]]) -> list[str]:
             refused.setdefault(cell.refused, []).append(f"{row} ({column})")
     return [f"{reason}: {', '.join(cells[:6])}" + (f" and {len(cells) - 6} more" if len(cells) > 6 else "")
             for reason, cells in refused.items()]  # fmt: skip
+
+
+def unwarned(label: str) -> str:
+    """A verdict's label without the remark that its fit warns: a claim with a warning is a claim."""
+    return label.removesuffix(" (see warnings)")

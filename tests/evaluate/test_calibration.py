@@ -175,7 +175,15 @@ def test_every_fit_is_judged_against_the_placebo_of_its_own_seed(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("label", "claims"),
-    [("elicits", 1.0), ("elicits, at a price", 1.0), ("above placebo", 1.0), ("format", 0.0), ("prompt as good", 0.0)],
+    [
+        ("elicits", 1.0),
+        ("elicits, at a price", 1.0),
+        ("above placebo", 1.0),
+        ("format", 0.0),
+        ("prompt as good", 0.0),
+        ("elicits (see warnings)", 1.0),
+        ("no gain (see warnings)", 0.0),
+    ],
 )
 def test_a_fit_elicits_if_the_label_of_its_row_claims_something_whatever_its_strict_gain(label, claims) -> None:
     clear = Estimate(0.9, 0.8, 1.0)

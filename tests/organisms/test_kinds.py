@@ -129,6 +129,7 @@ def test_every_shipped_organism_has_a_truth_a_card_row_and_a_name() -> None:
 def test_a_verdict_agrees_claims_falsely_misses_or_is_undecided() -> None:
     truth = Truth("x", "", False, {"weights": ("format",)}, {})
     labels = {"format": "agrees", "elicits": "false claim", "no gain": "miss", "not decidable": "undecided"}
+    labels["elicits (see warnings)"] = "false claim"
     assert {label: truth.agreement("weights", label) for label in labels} == labels
     with pytest.raises(ConfigError, match="weights"):
         truth.agreement("weight", "format")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elicit.report.rows import load, rows
+from elicit.report.rows import load, rows, unwarned
 from elicit.report.verdict import eliciting, headline_ef, verdict_label, verdicts
 from elicit.report.view import warnings
 from elicit.results import Ceiling, Curve, Estimate
@@ -74,6 +74,7 @@ def test_a_warning_of_a_fit_is_in_the_words_of_the_verdict_and_changes_none_of_i
     given, sound = made(weak), made(method())
     assert answers(given) == answers(sound)
     assert verdict_label(rows(given)[-1]) == f"{verdict_label(rows(sound)[-1])} (see warnings)"
+    assert unwarned(verdict_label(rows(given)[-1])) == verdict_label(rows(sound)[-1])
     assert verdicts(given)[0].sentence.endswith("Fits with warnings: m: dictionary of layer 3 not good enough.")
     placebo = policy("p", "placebo", 0.2, notes={"fit/warnings": "x"}, parent="m")
     assert verdict_label(rows(made(method(), placebo))[-1]).endswith("warnings)") is False

@@ -22,7 +22,7 @@ from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.statistics.resamples import jeffreys
 from elicit.records import Item
-from elicit.report.rows import TableRow
+from elicit.report.rows import TableRow, unwarned
 from elicit.report.verdict import verdict_label
 from elicit.results import Estimate
 from elicit.tasks.task import Task
@@ -48,8 +48,8 @@ class Fit:
 
     @property
     def elicits(self) -> bool:
-        """Whether the label claims something."""
-        return self.label in CLAIMS
+        """Whether the label claims something, with or without a warning."""
+        return unwarned(self.label) in CLAIMS
 
 
 @dataclass(frozen=True)
