@@ -60,14 +60,12 @@ def folder(store: Path, policy: Policy) -> Path:
 
 def test_the_effect_of_an_added_vector_at_its_own_layer_is_that_vector_and_later_tokens_have_none(store: Path) -> None:
     run_directions(METHOD, BASE, ITEMS, folder(store, METHOD), folder(store, BASE))
-    rows = {
-        (row["item"], row["layer"], row["at"]): row for row in read_probes(folder(store, METHOD), "directions") or ()
-    }
-    assert {key[1] for key in rows} == {0, 1}, "the model has two layers"
+    found = effects(folder(store, METHOD))
+    assert {layer for _, layer, _ in found} == {0, 1}, "the model has two layers"
     for item in ITEMS:
-        assert torch.allclose(torch.tensor(rows[item.id, 0, "prompt"]["effect"]), 2 * VECTOR, atol=1e-4)
-        assert torch.tensor(rows[item.id, 0, "completion"]["effect"]).abs().max() < 1e-5
-        assert torch.tensor(rows[item.id, 1, "completion"]["effect"]).abs().max() > 1e-4, "attention carries it on"
+        assert torch.allclose(found[item.id, 0, "prompt"], 2 * VECTOR, atol=1e-4)
+        assert found[item.id, 0, "completion"].abs().max() < 1e-5
+        assert found[item.id, 1, "completion"].abs().max() > 1e-4, "attention carries it on"
 
 
 def test_the_effect_of_a_prompt_is_the_difference_of_hidden_states_on_the_same_completion_of_the_base(
