@@ -84,17 +84,19 @@ def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None
     """The comparisons of one command; `command_line` holds one list of overrides per sweep job (one without `-m`)."""
     composer = composer or Composer()
     with announced():  # once for all jobs: each watched import of a method would search every loaded module by itself
-        jobs = [
-            job
+        families = [
+            _with_controls(job_overrides, composer)
             for overrides in command_line
             for job_overrides in _experiment_jobs(list(overrides), composer)
-            for job in _with_controls(job_overrides, composer)
         ]
-    _check_files(jobs)
-    # one comparison per group that was named, checkpoint, task and evaluation; suffixes where one group has several
+    _check_files([job for family in families for job in family])
+    # one comparison per group that was named, checkpoint, task and evaluation; suffixes if one group has several.
+    # a control belongs to the group of its method, also if the name holds the seed, which its further draws change
     groups: dict[str | None, dict[str, list[Job]]] = {}
-    for job in jobs:
-        groups.setdefault(_named_group(job), {}).setdefault(_shared_hash(job), []).append(job)
+    for family in families:
+        cells = groups.setdefault(_named_group(family[0]), {})
+        for job in family:
+            cells.setdefault(_shared_hash(job), []).append(job)
     comparisons = []
     for cells in groups.values():
         suffixes = [""] if len(cells) == 1 else _cell_suffixes([cell[0] for cell in cells.values()])
