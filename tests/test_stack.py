@@ -18,6 +18,7 @@ from elicit.experiment.plan import plan
 from elicit.experiment.run import execute
 from elicit.experiment.run_folder import RunFolder, all_runs
 from elicit.experiment.stack import layers, rows_of, stacked
+from elicit.files import write_json
 from elicit.ledger import data_class
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.exchange.plain import write_plain
@@ -106,7 +107,10 @@ def test_a_stack_of_stacks_holds_all_of_them_in_order(done) -> None:
     assert [load_intervention(layer.intervention).id for layer in layers(run)] == [EDIT.id, EDIT.id]
 
 
-def test_a_stack_changes_name_and_arm_and_nothing_without_it(tmp_path: Path) -> None:
+def test_a_stack_changes_name_and_arm_and_nothing_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x", "y"):
+        write_json(tmp_path / name / "manifest.json", {"name": name})
     plain, on = (plan([[*GREEDY, *more, *words(tmp_path)]])[0].jobs[0] for more in ([], ["on=[x,y]"]))
     assert (plain.name, on.name) == ("greedy", "x+y+greedy") and plain.arm != on.arm
     assert "on" not in plain.settings.node and plain.settings.stack == () and on.settings.stack == ("x", "y")
@@ -118,9 +122,8 @@ def test_what_it_is_stacked_on_comes_first_and_exists(done, tmp_path: Path) -> N
         plan([[*GREEDY, "on=given", *words(tmp_path)], [*given(tmp_path), *words(tmp_path)]])
     with pytest.raises(ConfigError, match="without a method"):
         plan([["on=given", *words(tmp_path)]])
-    assert execute(plan([[*GREEDY, "on=gven", *words(root), "group=typo"]]), Console("json"), ["test"]) != 0
-    (run,) = [run for run in all_runs(root) if run.manifest["group"] == "typo"]
-    assert "no run folder here or under" in (run.path / "error.json").read_text()
+    with pytest.raises(ConfigError, match="gven: no run folder here or under"):
+        plan([[*GREEDY, "on=gven", *words(root), "group=typo"]])
 
 
 def test_a_changed_account_of_a_layer_is_refused(done) -> None:

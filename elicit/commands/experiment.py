@@ -18,6 +18,8 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     """Plan and run; with `dry_run=true` only print the plan and the resolved configuration."""
     from elicit.experiment.forecast.forecast import describe
 
+    if many and not overrides:
+        raise ConfigError("elicit -m: give what is swept, such as elicit -m method=rlvr,contrastive task=chain")
     declared = any(override.startswith("sweep=") for override in overrides)
     if declared and not many:
         raise ConfigError("sweep=... multiplies jobs: use elicit -m")

@@ -6,6 +6,7 @@ method, a task or a model are defined next to the code that they configure. Know
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Literal
@@ -172,6 +173,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         checked(self, at_least={"parallel": 1, "placebo_seeds": 1, "seed": 0})
+        if isinstance(self.engine, Mapping | Sequence):  # settings of no class: nothing would read them
+            raise ConfigError(f"engine={self.engine!r}: choose engine=auto, loop or vllm, then its settings")
         if any(not name.strip() for name in self.stack):
             raise ConfigError(f"on={self.on!r}: the names of runs")
         if self.seed > MAX_SEED:

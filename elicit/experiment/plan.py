@@ -18,6 +18,7 @@ from pathlib import Path
 from elicit.config import Settings
 from elicit.config.compose import Composer
 from elicit.errors import SEGMENT_BYTES, ConfigError, near, segment
+from elicit.experiment.run_folder import find_run
 from elicit.files import content_hash
 from elicit.watch.native_readers import announced
 
@@ -140,14 +141,15 @@ def _with_controls(overrides: list[str], composer: Composer) -> list[Job]:
 
 
 def _check_files(jobs: Sequence[Job]) -> None:
-    """Raises ConfigError that names every data file of a task that does not exist, also in a dry run."""
+    """Raises ConfigError that names every file of a task or method that does not exist, also in a dry run."""
     faults = []
-    for name in dict.fromkeys(job.settings.node["task"].get("path") for job in jobs):
+    named = [(part, (job.settings.node.get(part) or {}).get("path")) for job in jobs for part in ("task", "method")]
+    for part, name in dict.fromkeys(named):
         path = Path(str(name)).expanduser()
         if name and not path.exists():
             there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
             what = near(path.name, there) if there else f"nor the folder {path.parent}"
-            faults.append(f"task.path={name}: no such file (from {Path.cwd()}); {what}; choose another")
+            faults.append(f"{part}.path={name}: no such file (from {Path.cwd()}); {what}; choose another")
     if faults:
         raise ConfigError("\n".join(faults))
 
@@ -177,7 +179,10 @@ def _model(job: Job) -> str:
 def _comparison(jobs: list[Job], suffix: str) -> ComparisonPlan:
     named = _unique_names(jobs)
     check_order([job.name for job in named], [job.settings.stack for job in named])
-    first = named[0].settings
+    first, names = named[0].settings, {job.name for job in named}
+    for below in {below for job in named for below in job.settings.stack} - names:
+        if "name" not in find_run(below, Path(first.root)).manifest:
+            raise ConfigError(f"on={below}: its manifest.json names no run; choose another, or fit it again")
     methods = list(dict.fromkeys(job.name for job in named if job.role in ("method", "base")))
     # two commands with other methods are other groups, however many methods there are
     listed = "+".join(methods) if len(methods) <= 3 else f"{len(methods)}-methods-{content_hash(methods, 6)}"

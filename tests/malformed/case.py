@@ -26,7 +26,7 @@ REMEDY = re.compile(
     r"choose|give |flatten|fit again|"
     r"make it again|edited\?|needs a value|such as|classes of|name its class|leave it|see elicit|use another|compare`|"
     r"no such (?:file|setting|group)|one of|sum to at most|key=value|quote|start |can't hold|must be|try |"
-    r"elicit resume|merge it",
+    r"elicit resume|merge it|name (?:one|the)|leave ",
     re.I,
 )
 
