@@ -22,7 +22,10 @@ from torch import nn
 
 @contextmanager
 def restored(model: Any, tokenizer: Any) -> Iterator[None]:
-    """On leaving, the model's attributes, configs, flags and dropout and the tokenizer's padding are as before."""
+    """On leaving, the model's attributes, configs, flags and dropout and the tokenizer's padding are as before.
+
+    Inside, `model.base_model` is its decoder.
+    """
     attributes = dict(model.__dict__)
     config = {name: getattr(model.config, name, None) for name in ("pad_token_id", "use_cache")}
     generation = copy.deepcopy(getattr(model, "generation_config", None))
@@ -30,6 +33,10 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
     dropout = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
     modes = {name: module.training for name, module in model.named_modules()}
     padding = tokenizer.padding_side, tokenizer.pad_token
+    if getattr(model, "base_model", None) is model and (decoder := model.get_decoder()) is not model:
+        # transformers 4.57 gives Gemma-3's text model the prefix of its multimodal one; TRL then calls the whole model
+        # for hidden states
+        model.base_model_prefix = next(name for name, child in model.named_children() if child is decoder)
     try:
         yield
     finally:
