@@ -22,10 +22,7 @@ from torch import nn
 
 @contextmanager
 def restored(model: Any, tokenizer: Any) -> Iterator[None]:
-    """On leaving, the model's attributes, configs, flags and dropout and the tokenizer's padding are as before.
-
-    Inside, `model.base_model` is its decoder.
-    """
+    """On leaving, the model's attributes, configs, flags and dropout and the tokenizer's padding are as before."""
     attributes = dict(model.__dict__)
     config = {name: getattr(model.config, name, None) for name in ("pad_token_id", "use_cache")}
     generation = copy.deepcopy(getattr(model, "generation_config", None))
@@ -33,10 +30,6 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
     dropout = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
     modes = {name: module.training for name, module in model.named_modules()}
     padding = tokenizer.padding_side, tokenizer.pad_token
-    if getattr(model, "base_model", None) is model and (decoder := model.get_decoder()) is not model:
-        # transformers 4.57 gives Gemma-3's text model the prefix of its multimodal one; TRL then calls the whole model
-        # for hidden states
-        model.base_model_prefix = next(name for name, child in model.named_children() if child is decoder)
     try:
         yield
     finally:
@@ -56,6 +49,24 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
             if name in dropout:
                 module.p = dropout[name]
         tokenizer.padding_side, tokenizer.pad_token = padding
+
+
+@contextmanager
+def decoder_found(model: Any) -> Iterator[None]:
+    """Inside, `model.base_model` is its decoder, which TRL asks for hidden states.
+
+    transformers 4.57 gives Gemma-3's text model the prefix of its multimodal one, and `base_model` is the whole model.
+    """
+    mistaken = model.base_model is model
+    decoder = model.get_decoder() if mistaken else model
+    if decoder is model:
+        yield
+        return
+    model.base_model_prefix = next(name for name, child in model.named_children() if child is decoder)
+    try:
+        yield
+    finally:
+        del model.base_model_prefix
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import torch
 from elicit.errors import ConfigError, MethodError
 from elicit.policy.policy import refuse_strategy
 from elicit.training import memory
-from elicit.training.restore import own_environment, own_randomness, quiet, restored
+from elicit.training.restore import decoder_found, own_environment, own_randomness, quiet, restored
 from elicit.training.rl import progress, rewards
 from elicit.training.rl.guards import check_settings
 from elicit.training.rl.progress import Identity
@@ -74,7 +74,13 @@ def fit(
 
     model, tokenizer = policy.checkpoint.model, policy.checkpoint.tokenizer
     with ExitStack() as stack:
-        for context_manager in (quiet(), own_randomness(), own_environment(), restored(model, tokenizer)):
+        for context_manager in (
+            quiet(),
+            own_randomness(),
+            own_environment(),
+            restored(model, tokenizer),
+            decoder_found(model),
+        ):
             stack.enter_context(context_manager)
         # 2) memory
         announce_memory(run)

@@ -26,7 +26,7 @@ from elicit.errors import MethodError, checked
 from elicit.files import content_hash, remove_tree
 from elicit.policy.weights import WeightEdit
 from elicit.training import checkpoints, memory
-from elicit.training.restore import own_environment, own_randomness
+from elicit.training.restore import decoder_found, own_environment, own_randomness
 from elicit.training.sft.rows import Row, Tokens, encode_all, micro_batches, steps_of
 from elicit.training.trainable import FullWeights, Lora
 
@@ -133,7 +133,7 @@ def train(
 
     # 3) attach and train, from this run's last checkpoint if there is one
     unfinished = Path(folder) / f"sft-{content_hash([policy.checkpoint.id, policy.id, vars(config), seed, encoded])}"
-    with own_randomness(seed), own_environment(), parameters.attached(model):
+    with own_randomness(seed), own_environment(), decoder_found(model), parameters.attached(model):
         trainer = PlannedTrainer(
             parameters,
             encoded,
