@@ -94,9 +94,7 @@ class Edit:
         if not math.isfinite(self.strength) or self.layer < 0:
             raise ConfigError(f"strength={self.strength}, layer={self.layer}: a finite number and a layer from 0 on")
         if (self.first is not None and self.first < 1) or (self.half_life is not None and self.half_life <= 0):
-            raise ConfigError(
-                f"first={self.first}, half_life={self.half_life}: first must be 1 token or more, half_life above 0"
-            )
+            raise ConfigError(f"first={self.first}: must be 1 token or more; half_life={self.half_life}: above 0")
 
     @property
     def null(self) -> bool:

@@ -212,6 +212,15 @@ def _kept(tensor: torch.Tensor) -> torch.Tensor:
     return kept
 
 
+def joined(model: nn.Module, first: WeightEdit, second: WeightEdit) -> WeightEdit:
+    """One edit with the effect of two, one after the other, as a full difference from the weights of `model`."""
+    sums = {}
+    for name in sorted({*first.differences, *first.pairs, *second.differences, *second.pairs}):
+        changes = [e.change(model, name) for e in (first, second) if name in e.differences or name in e.pairs]
+        sums[name] = sum(changes[1:], changes[0]).cpu()
+    return WeightEdit(sums)
+
+
 def _paired(
     a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor]
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

@@ -15,7 +15,8 @@ An estimate, good to some tens of percent; attention kernels and allocators have
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -193,6 +194,15 @@ def check(memory: Memory, available: int | None, what: str, advice: str) -> None
             f"{what} needs {memory.fixed / GB:.0f} GB for weights, float32 masters, gradients and optimizer alone, the "
             f"device has {available / GB:.0f} GB: {advice}"
         )
+
+
+@contextmanager
+def explained(advice: str) -> Iterator[None]:
+    """Inside, a device that runs out of memory is a MethodError that names the settings to change."""
+    try:
+        yield
+    except torch.OutOfMemoryError as fault:
+        raise MethodError(f"out of memory in training ({fault}): {advice}") from fault
 
 
 def available(device: torch.device) -> int | None:

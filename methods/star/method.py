@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from elicit.errors import MethodError, checked
 from elicit.method import MethodBase, Work
-from elicit.policy.weights import WeightEdit
+from elicit.policy.weights import WeightEdit, joined
 from elicit.sampling.own import Completion, own_completions
 from elicit.training.sft.dev_curve import DevCurve
 from elicit.training.sft.rows import own_row
@@ -111,7 +111,7 @@ class Star(MethodBase):
         trained = train(
             start, rows, self.sft, int(context.rng.integers(2**31)), context.folder, context.say, context.log
         )
-        return joined(policy, before, trained.edit) if goes_on else trained.edit
+        return joined(policy.checkpoint.model, before, trained.edit) if goes_on else trained.edit
 
     def drawn(self, policy: Policy, ledger: Ledger, items: Sequence[Item], draw: int) -> list[Completion]:
         """The completions of a round, booked; a function of the policy and `draw`."""
@@ -176,14 +176,3 @@ class Star(MethodBase):
             return {"sampled": power.PowerSampling(n, self.alpha, self.name), "right": replace(self, keep="right")}
         names: tuple[Keep, ...] = ("right_with_wrong_steps", "right_and_valid")
         return {name: replace(self, keep=name) for name in names}
-
-
-def joined(policy: Policy, first: WeightEdit, second: WeightEdit) -> WeightEdit:
-    """One edit with the effect of two, one after the other, as a full difference from the policy's weights."""
-    model = policy.checkpoint.model
-    names = {*first.differences, *first.pairs, *second.differences, *second.pairs}
-    sums = {}
-    for name in sorted(names):
-        changes = [e.change(model, name) for e in (first, second) if name in e.differences or name in e.pairs]
-        sums[name] = sum(changes[1:], changes[0]).cpu()
-    return WeightEdit(sums)

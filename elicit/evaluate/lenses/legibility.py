@@ -3,7 +3,7 @@
     words        per sentence of the trace
     symbols      share of its characters that are neither letters nor blanks nor points
     repeated     share of its sentences that were written before
-    unmarked     share of its sentences of which no kind can be told by marker words (lenses/structure)
+    unmarked     share of its sentences whose kind no marker word shows (lenses/structure)
 
 These are proxies: no number here is a judgement of a reader. What people find legible is asked by a blinded rating
 packet (elicit/studies/packet.py), and without ratings nothing is concluded. Knows no model.
@@ -27,7 +27,7 @@ COUNTS = ("sentences", "words", "characters", "symbols", "repeated", "unmarked")
 
 @dataclass(frozen=True)
 class Legibility:
-    """Counts that stand in for legibility."""
+    """Counts that approximate legibility."""
 
     name: str = "legibility"
     about: str = "countable properties of traces that make them hard to read; no judgement of a reader"

@@ -28,7 +28,7 @@ TAKEN_BACK = re.compile(r"[^.]*\.\s*(?:Instead|Wait)\.(?=[^.]*\.)")
 
 @dataclass(frozen=True)
 class Repaired:
-    """Validity of what a trace stands by."""
+    """Validity of the steps that a trace does not retract."""
 
     name: str = "repaired"
     about: str = "share of valid traces once the steps that a trace takes back are left out"

@@ -8,13 +8,11 @@ No change of the model outlives the call. What this module does not know: the lo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from elicit.errors import ConfigError, MethodError
+from elicit.errors import ConfigError
 from elicit.policy.policy import refuse_strategy
 from elicit.training import memory
 from elicit.training.restore import decoder_found, own_environment, own_randomness, quiet, restored
@@ -63,8 +61,8 @@ def fit(
         items = choose()
     else:
         items = ledger.items("train", "train", limit=settings.train_items or settings.prompts * settings.steps)
-    if choose is None and len(items) < settings.prompts:
-        raise ConfigError(f"prompts={settings.prompts}: the train split has {len(items)} items; lower prompts")
+        if len(items) < settings.prompts:
+            raise ConfigError(f"prompts={settings.prompts}: the train split has {len(items)} items; lower prompts")
     parameters = trainable(items, seed)
     check_settings(settings, policy, parameters.write)
     engine, limit = engine_of(settings, policy), settings.max_new_tokens or ledger.task_view.stop.max_new_tokens
@@ -73,41 +71,30 @@ def fit(
     run = Run(settings, parameters, policy, ledger, context, engine, by_id, seed, limit, identity, name)
 
     model, tokenizer = policy.checkpoint.model, policy.checkpoint.tokenizer
-    with ExitStack() as stack:
-        for context_manager in (
-            quiet(),
-            own_randomness(),
-            own_environment(),
-            restored(model, tokenizer),
-            decoder_found(model),
-        ):
-            stack.enter_context(context_manager)
+    with quiet(), own_randomness(), own_environment(), restored(model, tokenizer), decoder_found(model):
         # 2) memory
         announce_memory(run)
 
         # 3) attach
-        stack.enter_context(policy.applied())
-        stack.enter_context(parameters.attached(model))
-        trainer = PolicyGradientTrainer(run, [item.id for item in item_order(items, settings, seed)])
-        trainer.add_callback(Curves(trainer))
+        with policy.applied(), parameters.attached(model):
+            trainer = PolicyGradientTrainer(run, [item.id for item in item_order(items, settings, seed)])
+            trainer.add_callback(Curves(trainer))
 
-        # 4) train, from this run's last checkpoint if there is one
-        last = progress.latest(context.folder, identity, context.say)
-        if last is not None:
-            run.standing = progress.restore(last, ledger)
-            context.say(f"{name}: resumed from {last.name}")
-        try:
-            trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        except torch.OutOfMemoryError as fault:
+            # 4) train, from this run's last checkpoint if there is one
+            last = progress.latest(context.folder, identity, context.say)
+            if last is not None:
+                run.standing = progress.restore(last, ledger)
+                context.say(f"{name}: resumed from {last.name}")
             fewer = "" if settings.gradient_checkpointing or parameters.write else ", set gradient_checkpointing=true"
-            raise MethodError(
-                f"out of memory: lower micro_batch (now {settings.micro_batch}){fewer}, then max_new_tokens (now "
-                f"{limit}); rollouts take less with fewer prompts and samples; parameters=lora or method=rl_steering "
-                "need no optimizer for the base"
-            ) from fault
+            with memory.explained(
+                f"lower micro_batch (now {settings.micro_batch}){fewer}, then max_new_tokens (now {limit}); rollouts "
+                "take less with fewer prompts and samples; parameters=lora or method=rl_steering need no optimizer for "
+                "the base"
+            ):
+                trainer.train(resume_from_checkpoint=None if last is None else str(last))
 
-        # 5) read off the edit; leaving the stack detaches the parameters and restores the model
-        return parameters.edit()
+            # 5) read off the edit; leaving detaches the parameters and restores the model
+            return parameters.edit()
 
 
 def announce_memory(run: Run) -> None:

@@ -147,13 +147,11 @@ def train(
         if config.packing:
             refuse_leaks(trainer, encoded[:4], policy.checkpoint.pad_id)
         last = checkpoints.complete(unfinished)[-1:]
-        try:
+        with memory.explained(
+            f"lower sft.micro_rows (now {config.micro_rows}; the result is the same), set "
+            "sft.gradient_checkpointing=true, or sft.update=lora"
+        ):
             trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
-        except torch.OutOfMemoryError as fault:
-            raise MethodError(
-                f"out of memory in training ({fault}): lower sft.micro_rows (now {config.micro_rows}; the result is "
-                "the same), set sft.gradient_checkpointing=true, or sft.update=lora"
-            ) from None
         edit = parameters.edit()
 
     # 4) the checkpoints are for resuming only

@@ -20,7 +20,7 @@ import numpy as np
 
 from elicit.errors import MethodError, checked
 from elicit.method import MethodBase, Work
-from elicit.policy.weights import WeightEdit
+from elicit.policy.weights import WeightEdit, joined
 from elicit.training.restore import own_randomness
 from elicit.training.sft.rows import Row
 from elicit.training.sft.sft import SftConfig, refuse_other_edits, train
@@ -62,7 +62,7 @@ class WorkedSft(MethodBase):
         start = random_weights(policy, seed) if self.scratch else WeightEdit()
         begun = policy.with_intervention(start) if self.scratch else policy
         learned = train(begun, rows, self.sft, seed, context.folder, context.say, context.log).edit
-        return added(policy, start, learned) if self.scratch else learned
+        return joined(policy.checkpoint.model, start, learned) if self.scratch else learned
 
     def work(self, items: int, tokens: float) -> Work:
         """Nothing is sampled; every row is trained on `epochs` times."""
@@ -100,13 +100,3 @@ def random_weights(policy: Policy, seed: int) -> WeightEdit:
     new = {name: parameter.detach() for name, parameter in fresh.named_parameters()}
     old = {name: parameter.detach() for name, parameter in model.named_parameters()}
     return WeightEdit.between(old, new)
-
-
-def added(policy: Policy, first: WeightEdit, second: WeightEdit) -> WeightEdit:
-    """One edit with the effect of both, as a full difference."""
-    model = policy.checkpoint.model
-    sums = {name: tensor.clone() for name, tensor in first.differences.items()}
-    for name in {*second.differences, *second.pairs}:
-        change = second.change(model, name).float().cpu()
-        sums[name] = sums[name] + change if name in sums else change
-    return WeightEdit(sums)

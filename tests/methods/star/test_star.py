@@ -15,11 +15,11 @@ from elicit.ledger import Ledger
 from elicit.method import Context
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint, parameters_hash
 from elicit.policy.policy import Policy
-from elicit.policy.weights import WeightEdit
+from elicit.policy.weights import WeightEdit, joined
 from elicit.sampling.own import Completion
 from elicit.tasks.formal.task import FormalTask
 from elicit.training.sft.sft import SftConfig
-from methods.star.method import Star, joined
+from methods.star.method import Star
 
 TASK = FormalTask(n_train=30, n_dev=10, n_test=10, max_size=3, long_sizes=(4, 5))
 SMALL = Star(rounds=1, items=8, samples=8, dev_items=4, sft=SftConfig(steps=2, batch=4, learning_rate=1e-3))
@@ -120,5 +120,5 @@ def test_two_edits_joined_are_the_one_after_the_other(policy):
     second = WeightEdit(pairs={name: (torch.randn(2, weight.shape[1]), torch.randn(weight.shape[0], 2))}, scale=0.5)
     with policy.with_intervention(first).with_intervention(second).applied():
         wanted = policy.checkpoint.model.get_parameter(name).clone()
-    with policy.with_intervention(joined(policy, first, second)).applied():
+    with policy.with_intervention(joined(policy.checkpoint.model, first, second)).applied():
         assert torch.allclose(policy.checkpoint.model.get_parameter(name), wanted, atol=1e-5)
