@@ -9,13 +9,14 @@ needs no change. P problems, T tokens, V vocabulary. Knows nothing about how edi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from elicit.policy.decoding import REGIMES
-from elicit.sampling.loop.forward import ForwardCall, Prefix, padded
+from elicit.sampling.likelihood import batches
+from elicit.sampling.loop.forward import ForwardCall, Prefix, prefix_logits
 from elicit.sampling.loop.pick import precise
 from elicit.sampling.sample import sample
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from elicit.policy.intervention import Intervention
     from elicit.policy.policy import Policy
     from elicit.records import Item
-
-BATCH = 32
 
 
 def dose_meter(
@@ -36,19 +35,19 @@ def dose_meter(
     rows: list[Prefix] = [
         (policy.prompt_ids(item.question), tuple(ids)) for item, ids in zip(items, base, strict=True) if ids
     ]
-    with policy.applied():
-        reference = list(_logprobs(policy, rows))
+    vocabulary = int(policy.checkpoint.model.config.get_text_config().vocab_size)
+    parts = [[rows[place] for place in batch] for batch in batches(rows, vocabulary)]
 
     def measure(intervention: Intervention | None) -> dict[str, float]:
         if intervention is None:
             return {"length": _mean_length(base), "kl": 0.0}
         edited = policy.with_intervention(intervention)
-        with edited.applied():
-            total = sum(
-                float((now.exp() * (now - before)).sum())
-                for before, now in zip(reference, _logprobs(policy, rows), strict=True)
-            )
-        tokens = sum(len(before) for before in reference)
+        total = sum(
+            float((now.exp() * (now - before)).sum())
+            for part in parts
+            for before, now in zip(_logprobs(policy, part), _logprobs(edited, part), strict=True)
+        )
+        tokens = sum(len(completion) for _, completion in rows)
         return {"length": _mean_length(_completions(edited, ledger, items)), "kl": total / max(tokens, 1)}
 
     return measure
@@ -66,14 +65,9 @@ def _mean_length(completions: Sequence[Sequence[int]]) -> float:
     return sum(map(len, completions)) / max(len(completions), 1)
 
 
-def _logprobs(policy: Policy, rows: Sequence[Prefix]) -> Iterator[torch.Tensor]:
-    """Log-probs [T, V] before the completion tokens of each row, with the hooks that are on."""
-    call = ForwardCall(policy.checkpoint.model)
-    for start in range(0, len(rows), BATCH):
-        chosen = rows[start : start + BATCH]
-        ids, positions, lengths = padded(call, chosen)
-        with torch.no_grad():
-            logits = call(ids, positions, lengths, torch.ones_like(ids), use_cache=False)
-        for row, (prompt, completion) in enumerate(chosen):
-            place = slice(len(prompt) - 1, len(prompt) - 1 + len(completion))
-            yield precise(logits[row, place]).log_softmax(-1).cpu()
+@torch.no_grad()
+def _logprobs(policy: Policy, rows: Sequence[Prefix]) -> list[torch.Tensor]:
+    """Log-probs [T, V] before the completion tokens of each row of one batch, with the policy's edits on."""
+    with policy.applied():
+        parts = prefix_logits(ForwardCall(policy.checkpoint.model), rows, use_cache=False)
+    return [precise(part[:-1]).log_softmax(-1) for part in parts]

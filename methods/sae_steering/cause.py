@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FEATURE_TOKENS = 16384
 """features x tokens in one pass"""
+FEATURE_LOGITS = 2**27
+"""features x tokens x vocabulary scored at once"""
 TOKENS = 256
 """features as tokens of one row; attention is quadratic in it"""
 LENS = 10
@@ -132,19 +134,19 @@ def causal_scores(
 ) -> dict[str, torch.Tensor]:
     """output_score, confidence and preference [F], means over the probes."""
     lens_F_K = lens_tokens(policy, vectors_F_D)
+    vocabulary = int(policy.checkpoint.model.config.get_text_config().vocab_size)
     nothing = torch.zeros(1, vectors_F_D.shape[1])
     sums = {name: torch.zeros(len(vectors_F_D)) for name in ("output_score", "confidence", "preference")}
     for probe in probes:
         for side, ids in ((1, probe.positive_ids), (-1, probe.negative_ids)):
-            steered, base = (
-                steered_logits(policy, probe.prompt_ids, ids[:-1], layer, vectors).cpu()
-                for vectors in (vectors_F_D, nothing)
-            )
-            sums["preference"] += side * (_logprob(steered, ids) - _logprob(base, ids))
-            if side == 1:
-                sums["output_score"] += _promoted(steered[:, 0], lens_F_K)
-                sums["output_score"] -= _promoted(base[:, 0].expand(len(vectors_F_D), -1), lens_F_K)
-                sums["confidence"] += _confidence(steered[:, 0]) - _confidence(base[:, 0])
+            base = steered_logits(policy, probe.prompt_ids, ids[:-1], layer, nothing).cpu()
+            for some in torch.arange(len(vectors_F_D)).split(max(1, FEATURE_LOGITS // (vocabulary * len(ids)))):
+                steered = steered_logits(policy, probe.prompt_ids, ids[:-1], layer, vectors_F_D[some]).cpu()
+                sums["preference"][some] += side * (_logprob(steered, ids) - _logprob(base, ids))
+                if side == 1:
+                    promoted = _promoted(steered[:, 0], lens_F_K[some])
+                    sums["output_score"][some] += promoted - _promoted(base[:, 0].expand(len(some), -1), lens_F_K[some])
+                    sums["confidence"][some] += _confidence(steered[:, 0]) - _confidence(base[:, 0])
     return {name: value / max(len(probes), 1) for name, value in sums.items()}
 
 

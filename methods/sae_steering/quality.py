@@ -21,14 +21,13 @@ import torch
 
 from elicit.errors import MethodError
 from elicit.policy.layers import changing_outputs
-from elicit.sampling.loop.forward import ForwardCall, padded
+from elicit.sampling.likelihood import batches
+from elicit.sampling.loop.forward import ForwardCall, Prefix, padded, prefix_logits
 from elicit.sampling.loop.pick import precise
 from methods.sae_steering.dictionary import Codes, Dictionary
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
-
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -125,19 +124,21 @@ def cross_entropy(
     """Mean next-token cross-entropy of rows, nats, with `change` applied to the layer's output at ordinary tokens."""
     call = ForwardCall(policy.checkpoint.model)
     special = torch.tensor(sorted(set(policy.checkpoint.tokenizer.all_special_ids) | set(policy.checkpoint.eos_ids)))
+    prefixes: list[Prefix] = [(row[:1], row[1:]) for row in rows]
     total, count = 0.0, 0
-    for start in range(0, len(rows), BATCH):
-        ids_B_T, positions_B_T, _ = padded(call, [(row, ()) for row in rows[start : start + BATCH]])
-        lengths_B = (positions_B_T >= 0).sum(1)
+    for batch in batches(prefixes, int(call.config.vocab_size)):
+        chosen = [prefixes[place] for place in batch]
+        ids_B_T, positions_B_T, _ = padded(call, chosen)
         ordinary_B_T_1 = ((positions_B_T > 0) & ~torch.isin(ids_B_T.cpu(), special))[..., None].to(ids_B_T.device)
 
         def changed(hidden: torch.Tensor, keep: torch.Tensor = ordinary_B_T_1) -> torch.Tensor | None:
             return None if change is None else torch.where(keep, change(hidden), hidden)
 
         with policy.applied(), changing_outputs(policy.checkpoint.model, {layer: changed}):
-            logits = call(ids_B_T, positions_B_T, lengths_B, torch.ones_like(ids_B_T), use_cache=False)
-        logprobs = precise(logits[:, :-1]).log_softmax(-1).gather(-1, ids_B_T[:, 1:, None])[..., 0]
-        real = (positions_B_T[:, 1:] >= 0).to(logprobs.device)
-        total -= logprobs[real].double().sum().item()
-        count += int(real.sum())
+            parts = prefix_logits(call, chosen, use_cache=False)
+        for (_, targets), logits_T_V in zip(chosen, parts, strict=True):
+            logits = precise(logits_T_V[:-1])
+            own = logits.gather(-1, torch.tensor([targets], device=logits.device).T)[:, 0] - logits.logsumexp(-1)
+            total -= own.double().sum().item()
+            count += len(targets)
     return total / max(count, 1)

@@ -118,6 +118,13 @@ def prefill(
     call: ForwardCall, prefixes: Sequence[Prefix], alpha: float, **more: Any
 ) -> tuple[torch.Tensor, list[np.ndarray]]:
     """(logits [N, V] after each prefix, scalars [C, F] of the forced tokens of each), by one pass."""
+    parts = prefix_logits(call, prefixes, **more)
+    forced = [forced_scalars(part[:-1], tokens, alpha) for part, (_, tokens) in zip(parts, prefixes, strict=True)]
+    return precise(torch.stack([part[-1] for part in parts])), forced
+
+
+def prefix_logits(call: ForwardCall, prefixes: Sequence[Prefix], **more: Any) -> tuple[torch.Tensor, ...]:
+    """Logits [F + 1, V] of each prefix, before each of its F forced tokens and after the last, by one pass."""
     ids, positions, lengths = padded(call, prefixes)
     # 1) the tokens whose logits are read: the last of each prompt and the forced ones
     reads = [range(len(prompt) - 1, len(prompt) + len(forced)) for prompt, forced in prefixes]
@@ -126,10 +133,7 @@ def prefill(
     # 2) one pass; the head computes those only
     with head_reads(call.model, rows, columns) as gather:
         logits = gather(call(ids, positions, lengths, torch.ones_like(ids), **more))
-    # 3) by prefix: scalars of its forced tokens, and the logits after its last
-    parts = logits.split([len(read) for read in reads])
-    forced = [forced_scalars(part[:-1], tokens, alpha) for part, (_, tokens) in zip(parts, prefixes, strict=True)]
-    return precise(torch.stack([part[-1] for part in parts])), forced
+    return logits.split([len(read) for read in reads])
 
 
 @contextmanager
