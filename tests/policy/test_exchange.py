@@ -56,7 +56,7 @@ def test_a_card_with_one_edit_needs_neither_a_list_nor_the_name_of_the_tensor(tm
 @pytest.mark.parametrize(
     ("card", "reason"),
     [
-        ("layer: 2\nhook_point: hook_mlp_out", "only the residual stream is written to: choose resid_post or resid_pre"),
+        ("layer: 2\nhook_point: hook_mlp_out", "residual stream is written to: choose resid_post or resid_pre"),
         ("layer: 0\nhook_point: resid_pre", "only outputs of blocks are written to"),
         ("layer: 2\nhook_point: blocks.3.hook_resid_post", "expected one layer"),
         ("hook_point: resid_post", "expected one layer"),
