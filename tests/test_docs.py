@@ -69,3 +69,11 @@ def test_public_ci_runs_what_the_makefile_has_on_all_that_is_supported() -> None
     assert '"transformers>=4.57,<6"' in project
     assert jobs["test"]["strategy"]["matrix"]["transformers"] == ["4.57.*", "5.*"]
     assert any("pip-audit" in line for line in lines) and any("pip-licenses" in line for line in lines)
+
+
+def test_the_site_leads_to_every_page() -> None:
+    navigation = str(read_yaml(ROOT / "mkdocs.yml")["nav"])
+    pages = [page.name for page in PAGES] + [
+        f"methods/{page.parent.name}.md" for page in ROOT.glob("methods/*/README.md")
+    ]
+    assert pages and [page for page in pages if f"'{page}'" not in navigation] == []
