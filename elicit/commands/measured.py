@@ -32,7 +32,7 @@ COMPARE = Command(
     names=MANY,
 )
 REPORT = Command(
-    "report GROUP: name one comparison (or a run of it), or several with template=bases",
+    "report GROUP: name one comparison (or a run of it), or several with template=bases or tasks",
     {**COMMON, "template": "", "out": ""},
     names=MANY,
 )
@@ -84,7 +84,7 @@ def compare(words: list[str]) -> int:
 
 
 def report(words: list[str]) -> int:
-    """`elicit report GROUP [template=NAME|PATH]`, or `elicit report GROUP GROUP ... template=bases [out=FOLDER]`."""
+    """`elicit report GROUP [template=NAME|PATH]`, or of several groups with template=bases or tasks `[out=FOLDER]`."""
     from elicit.report import report as render
 
     given = REPORT.read(words)

@@ -21,7 +21,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit score GROUP|RUN                                  grade and compare the stored samples again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
   elicit report GROUP [template=comparison|method_card|claim|organism|PATH]   render the report again
-  elicit report GROUP GROUP ... template=bases            methods against several base models
+  elicit report GROUP GROUP ... template=bases|tasks      methods against several base models or tasks, with the mean
   elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of lm-eval
   elicit export RUN format=peft|merged|steering-vector|gguf|plain [out=FOLDER]   the run's intervention for other tools
   elicit escalate GROUP [levels=64,256,1024]              sample the base more often on items that only a method solved

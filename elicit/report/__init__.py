@@ -9,7 +9,7 @@
     view      everything a template may use
     render    everything together
     pages/    scorecard and overview (terminal), tables (next to the scorecard), latex, browser (traces.html),
-              bases, calibration and claim (templates of those names)
+              across (bases and tasks), calibration and claim (templates of those names)
     figures/  one figure per file: its rows (the CSV) and its drawing
 
 Recomputes nothing: what the comparison does not hold is not in the report. No torch.
@@ -39,7 +39,8 @@ def report(
 ) -> Path:
     """Render a comparison into `out` and return the page to open (report.html, or report.md if there is no html).
 
-    comparison: a `Comparison`, the path or the content of comparison.json; several for template=bases, the first leads.
+    comparison: a `Comparison`, the path or the content of comparison.json; several for template=bases or tasks, the
+    first leads.
     template: a built-in name, or the path of a user's .html.j2 or .md.j2 (which may extend
     "builtin/comparison.html.j2").
     notes: the user's prose, default out/notes.md. Raises DataError for an unreadable comparison or a template that

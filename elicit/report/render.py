@@ -7,16 +7,16 @@
       figures/<name>.{pdf,csv,svg}    each figure with the rows that it is drawn from
       scorecard.png  scorecard.tex  numbers.tex  references.bib
 
-Templates: comparison, method_card, claim (needs claim.yaml), organism, bases (takes several comparisons), or a user's
-own by path. All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped on top,
-templates run in Jinja's sandbox with bounds (`sandbox`), and an undefined name is an error. Recomputes nothing.
+Templates: comparison, method_card, claim (needs claim.yaml), organism, bases and tasks (take several comparisons), or
+a user's own by path. All text of the comparison is made inert on reading (`text.clean`); HTML templates are autoescaped
+on top, templates run in Jinja's sandbox with bounds (`sandbox`), and an undefined name is an error. Recomputes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -31,7 +31,7 @@ from elicit.report.figures.picture import picture
 from elicit.report.figures.series import Rows
 from elicit.report.figures.writer import Written, inline, paint, to_png, to_svg, write
 from elicit.report.notes import read_or_make
-from elicit.report.pages import bases, browser, claim, latex
+from elicit.report.pages import across, browser, claim, latex
 from elicit.report.pages.scorecard import heading
 from elicit.report.pages.tables import scorecard_columns
 from elicit.report.rows import Source, TableRow, load, rows, used_columns
@@ -59,9 +59,10 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
     """Render into `out`; see `elicit.report.report`."""
     # 1) read: the first comparison leads, its folder may hold lenses, samples and a claim
     several = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
-    if len(several) > 1 and "bases" not in template:
+    if len(several) > 1 and not any(kind in template for kind in get_args(across.Across)):
         raise ConfigError(
-            f"template={template} shows one comparison, {len(several)} were named: template=bases shows several"
+            f"template={template} shows one comparison, {len(several)} were named: template=bases or template=tasks "
+            "shows several"
         )
     compared = [(comparison, rows(comparison)) for comparison in map(load, several)]
     comparison, table = compared[0]
@@ -90,13 +91,16 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
 def _special(template: str, compared: Sequence[Compared], folder: Path | None) -> tuple[dict[str, Any], list[Figure]]:
     """Names and figures that one of the special templates needs besides `view`; a user's copy is known by its name."""
     comparison, table = compared[0]
-    extra: dict[str, Any] = {"planted": planted(comparison), "bases": [], "matrix": [], "differing": [],
-                             "retest": None, "cards": []}  # fmt: skip
+    extra: dict[str, Any] = {"planted": planted(comparison), "across": None, "sides": [], "matrix": [], "means": [],
+                             "differing": [], "retest": None, "cards": []}  # fmt: skip
     figures: list[Figure] = []
-    if template.startswith("bases"):
-        models = bases.bases_of(compared)
-        extra |= {"bases": models, "matrix": bases.matrix(models), "differing": bases.differing(models)}
-        figures.append(bases.figure(models))
+    for kind in get_args(across.Across):
+        if template.startswith(kind):
+            sides = across.sides_of(compared, kind)
+            matrix = across.matrix(sides)
+            extra |= {"across": kind, "sides": sides, "matrix": matrix, "differing": across.differing(sides)}
+            extra["means"] = across.means(sides, matrix) if kind == "tasks" else []
+            figures.append(across.figure(sides, kind))
     if template.startswith("claim"):
         if folder is None:
             raise ConfigError("template=claim reads claim.yaml next to comparison.json: give the comparison's path")

@@ -162,6 +162,24 @@ def test_several_bases_are_side_by_side_and_their_differences_are_listed(example
         report([replace(other, task="walk"), first], tmp_path / "out", "bases")
 
 
+def test_several_tasks_have_a_mean_with_an_interval(example: Path, tmp_path: Path) -> None:
+    first = read_comparison(example / "comparison.json")
+    without = [line for line in first.lines if "rlvr" not in (line.parent, line.name)]
+    report([first, replace(first, task="walk", lines=without)], tmp_path, "tasks")
+    html, markdown = read(tmp_path), read(tmp_path, "md")
+    assert Page(html).open == [] and "mean of 2 tasks" in html and (tmp_path / "figures" / "tasks.pdf").exists()
+    base = next(line for line in first.lines if line.role == "base").get("acc/strict")
+    assert base is not None and base.bounds is not None
+    point, lo, hi = base.bounds
+    lo, hi = point - (point - lo) / 2**0.5, point + (hi - point) / 2**0.5  # two equal and independent estimates
+    assert f"{100 * point:.1f} [{100 * lo:.1f}, {100 * hi:.1f}]" in next(
+        row for row in markdown.splitlines() if row.startswith("| bare base")
+    )
+    assert "1 of 2" in next(row for row in markdown.splitlines() if row.startswith("| rlvr"))
+    with pytest.raises(ConfigError, match="base model"):
+        report([first, replace(first, checkpoint={"id": "x", "name": "pythia"})], tmp_path / "out", "tasks")
+
+
 def test_methods_are_paired_in_page_and_markdown(example: Path, tmp_path: Path) -> None:
     given = read_comparison(example / "comparison.json")
     ids = {line.name: line.id for line in given.lines}
