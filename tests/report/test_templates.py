@@ -176,8 +176,12 @@ def test_several_tasks_have_a_mean_with_an_interval(example: Path, tmp_path: Pat
         row for row in markdown.splitlines() if row.startswith("| bare base")
     )
     assert "1 of 2" in next(row for row in markdown.splitlines() if row.startswith("| rlvr"))
+    with pytest.raises(ConfigError, match=r"2 comparisons are of task"):
+        report([first, first], tmp_path / "out", "tasks")
     with pytest.raises(ConfigError, match="base model"):
-        report([first, replace(first, checkpoint={"id": "x", "name": "pythia"})], tmp_path / "out", "tasks")
+        report(
+            [first, replace(first, task="walk", checkpoint={"id": "x", "name": "pythia"})], tmp_path / "out", "tasks"
+        )
 
 
 def test_methods_are_paired_in_page_and_markdown(example: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from elicit.report.numbers import Shown, show
 from elicit.report.rows import TableRow
 from elicit.report.text import one_line
 from elicit.report.verdict import headline_ef, verdict_label
-from elicit.results import Comparison
+from elicit.results import Comparison, Estimate
 from elicit.results.independent import mean_of_independent
 
 SETTINGS = ("n", "n_items", "regime", "max_new_tokens", "dtype")
@@ -64,9 +64,16 @@ class Mean:
 def sides_of(compared: Sequence[tuple[Comparison, list[TableRow]]], across: Across) -> list[Side]:
     """One side per comparison; bases smallest first, tasks as given.
 
-    Raises ConfigError if bases were asked different questions, or tasks were put to different bases.
+    Raises ConfigError if bases were asked different questions, tasks were put to different bases, or one task is named
+    twice: a mean over it would count its items twice.
     """
     first = compared[0][0]
+    tasks = [comparison.task for comparison, _ in compared]
+    if across == "tasks" and len(set(tasks)) < len(tasks):
+        twice = next(task for task in tasks if tasks.count(task) > 1)
+        raise ConfigError(
+            f"template=tasks: {tasks.count(twice)} comparisons are of task {twice}: give one of each task"
+        )
     for comparison, _ in compared:
         mine, theirs = (_shared(one, across) for one in (first, comparison))
         if mine != theirs:
@@ -95,22 +102,23 @@ def _base(comparison: Comparison) -> str:
 
 
 def matrix(sides: Sequence[Side]) -> list[tuple[str, list[Cell | None]]]:
-    """(method, one cell per side), methods in the order of their first appearance."""
-    by_side = [{row.line.name: row for row in side.rows if row.role == "method"} for side in sides]
-    names = list(dict.fromkeys(name for rows in by_side for name in rows))
+    """(method, one cell per side), methods in the order of their first appearance, each at its first prompt."""
+    by_side = [{row.line.name: row for row in reversed(side.rows) if row.role == "method"} for side in sides]
+    names = list(dict.fromkeys(name for rows in by_side for name in reversed(rows)))
     return [(name, [_cell(rows[name]) if name in rows else None for rows in by_side]) for name in names]
 
 
 def means(sides: Sequence[Side], table: Sequence[tuple[str, list[Cell | None]]]) -> list[Mean]:
     """The mean over the sides: of the bare base, then of every row of the matrix."""
-    out = []
-    for cells in [[side.bare for side in sides], *(cells for _, cells in table)]:
-        accuracy, control = (
-            mean_of_independent([cell.row.line.get(key) if cell else None for cell in cells])
-            for key in ("acc/strict", "ctrl/gain")
-        )
-        out.append(Mean(show(accuracy, "percent"), show(control, "points")))
-    return out
+
+    def mean(cells: Sequence[Cell | None], key: str) -> Estimate | None:
+        return mean_of_independent([cell.row.line.get(key) if cell else None for cell in cells])
+
+    bare = Mean(show(mean([side.bare for side in sides], "acc/strict"), "percent"), Shown())
+    methods = [
+        Mean(show(mean(cells, "acc/strict"), "percent"), show(mean(cells, "ctrl/gain"), "points")) for _, cells in table
+    ]
+    return [bare, *methods]
 
 
 def _cell(row: TableRow) -> Cell:
