@@ -113,7 +113,7 @@ def test_the_rule_is_frozen_before_the_first_sample_and_another_one_is_refused(t
 
     prereg.freeze(plan_with(study), tmp_path, 1.0)
     prereg.freeze(plan_with(replace(study, claim="in other words")), tmp_path, 2.0)
-    with pytest.raises(StageError, match="frozen with another study;"):
+    with pytest.raises(StageError, match="differs in study;"):
         prereg.freeze(plan_with(replace(study, rule=(replace(study.rule[0], above=-0.2),))), tmp_path, 3.0)
 
 

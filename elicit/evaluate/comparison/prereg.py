@@ -28,7 +28,10 @@ def freeze(plan: dict[str, Any], folder: Path, now: float) -> str:
         if path.exists():
             changed = _changed(_checked(path)["plan"], plan)
             if changed:
-                raise StageError(f"{path}: frozen with another {', '.join(changed)}; compare under another group name")
+                raise StageError(
+                    f"{path}: the plan was frozen, and now differs in {', '.join(changed)}; give the new plan a name of "
+                    "its own: group=NAME"
+                )
         else:
             write_json(path, {"plan": plan, "hash": digest, "frozen_at": now})
     return digest
