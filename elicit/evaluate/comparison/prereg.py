@@ -29,8 +29,8 @@ def freeze(plan: dict[str, Any], folder: Path, now: float) -> str:
             changed = _changed(_checked(path)["plan"], plan)
             if changed:
                 raise StageError(
-                    f"{path}: the plan was frozen, and now differs in {', '.join(changed)}; give the new plan a name of "
-                    "its own: group=NAME"
+                    f"{path}: the plan was frozen, and now differs in {', '.join(changed)}; give the new plan a "
+                    "name of its own: group=NAME"
                 )
         else:
             write_json(path, {"plan": plan, "hash": digest, "frozen_at": now})

@@ -43,6 +43,7 @@ from trl import GRPOConfig, GRPOTrainer
 from elicit.files import seed_of
 from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.positions import forward_positions
+from elicit.training.labelled_head import head_of_labelled_tokens
 from elicit.training.resumable import Resumable
 from elicit.training.rl import progress, rewards
 from elicit.training.rl.guards import check_gradients
@@ -79,6 +80,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
             processing_class=checkpoint.tokenizer,
             rollout_func=self._rollouts,
         )
+        head_of_labelled_tokens(checkpoint.model)
         self.silence()
 
     def _rollouts(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:

@@ -18,6 +18,7 @@ from trl import SFTTrainer
 
 from elicit.errors import MethodError
 from elicit.policy.weights import WeightEdit
+from elicit.training.labelled_head import head_of_labelled_tokens
 from elicit.training.resumable import Resumable
 from elicit.training.sft.rows import Tokens
 from elicit.training.trainable import Trainable
@@ -38,6 +39,7 @@ class PlannedTrainer(Resumable, SFTTrainer):
         self.rows = [{"input_ids": list(row.ids), "labels": list(row.labels)} for row in rows]
         self.plan = [list(part) for part in plan]
         super().__init__(train_dataset=Dataset.from_list(self.rows), **options)
+        head_of_labelled_tokens(self.model)
         self.silence()
 
     def get_train_dataloader(self) -> Any:
