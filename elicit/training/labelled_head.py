@@ -35,7 +35,7 @@ def head_of_labelled_tokens(model: Any) -> None:
         count = int(mask_B_T.sum())
         if not fused_lm_head or labels is None or not count or (mask_B_T.numel() - count) * vocabulary < WORTH:
             return inner(*args, labels=labels, fused_lm_head=fused_lm_head, **others)
-        with decoder_cut_to(self.base_model, mask_B_T):
+        with decoder_cut_to(self.base_model, *mask_B_T.nonzero(as_tuple=True)):
             out = inner(*args, shift_labels=labels[:, 1:][mask_B_T][None], fused_lm_head=True, **others)
         whole = {
             field.name: value.new_zeros(mask_B_T.shape).masked_scatter(mask_B_T.to(value.device), value)
@@ -48,11 +48,12 @@ def head_of_labelled_tokens(model: Any) -> None:
 
 
 @contextmanager
-def decoder_cut_to(decoder: Any, mask_B_T: torch.Tensor) -> Iterator[None]:
-    """Inside, the last hidden state [B, T + 1, D] of the decoder is that of the K tokens of the mask, [1, K, D]."""
+def decoder_cut_to(decoder: Any, rows_K: torch.Tensor, columns_K: torch.Tensor) -> Iterator[None]:
+    """Inside, the last hidden state [B, T, D] of the decoder is that of the given tokens, [1, K, D]; with repeats."""
 
     def cut(_: Any, inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[:, :-1][mask_B_T.to(output.last_hidden_state.device)][None]
+        hidden_B_T_D = output.last_hidden_state
+        output.last_hidden_state = hidden_B_T_D[rows_K.to(hidden_B_T_D.device), columns_K.to(hidden_B_T_D.device)][None]
         return output
 
     handle = decoder.register_forward_hook(cut)

@@ -9,7 +9,7 @@ import copy
 import gc
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from elicit.policy.policy import Policy
 from elicit.sampling.likelihood import likelihood
 from elicit.sampling.loop.cache import SlotLayer
 from elicit.tasks.task import PromptFormat
-from elicit.training.rl import grpo
+from elicit.training.rl import grpo, shared_prompt
 from elicit.training.rl.grpo import length_buckets
 from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
@@ -40,8 +40,26 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def tiny_policy(architecture: str = "llama") -> Policy:
-    return Policy(wrap(tiny_model(architecture), tiny_tokenizer()), prompt=PROMPT)
+LONG = PromptFormat("long", "{question} : {question} : {question} : {question} : {question} : {question} :")
+
+
+def tiny_policy(architecture: str = "llama", prompt: PromptFormat = PROMPT) -> Policy:
+    return Policy(wrap(tiny_model(architecture), tiny_tokenizer()), prompt=prompt)
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Prompts are shared as soon as one token is saved; the list grows by the completions of each shared row."""
+    sizes: list[int] = []
+    plain = grpo.shared_pass
+
+    def counted(model: Any, prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> Any:
+        sizes.append(len(completions))
+        return plain(model, prompt, completions)
+
+    monkeypatch.setattr(shared_prompt, "WORTH", 1)
+    monkeypatch.setattr(grpo, "shared_pass", counted)
+    return sizes
 
 
 class Recorder:
@@ -103,7 +121,15 @@ def assert_adam(recorder: Recorder, lr: float, clip: float) -> None:
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
 def test_the_update_of_all_weights_is_the_references(architecture: str, recorder: Recorder, tmp_path) -> None:
-    policy = tiny_policy(architecture)
+    assert_reference_update(tiny_policy(architecture), recorder, tmp_path)
+
+
+def test_the_update_with_shared_prompts_is_the_references(shared: list[int], recorder: Recorder, tmp_path) -> None:
+    assert_reference_update(tiny_policy(prompt=LONG), recorder, tmp_path)
+    assert len(shared) > 1 and min(shared) > 1
+
+
+def assert_reference_update(policy: Policy, recorder: Recorder, tmp_path) -> None:
     fitted(RLVR(**SMALL, learning_rate=1e-3, max_grad_norm=1e-3), policy, tmp_path, TASK)
     plain = copy.deepcopy(policy.checkpoint.model).requires_grad_(True)
     named = dict(plain.named_parameters())

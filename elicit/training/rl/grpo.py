@@ -18,7 +18,8 @@ reward has no bias to exploit (2506.10947 found that clipping has one). TRL owns
 and the accumulation of micro-batches. What we add:
 
 * rollouts through the step loop, one random key per rollout (`rollouts.py`), rewards through the ledger;
-* the forward pass of the loss: rows of similar length together and right-padded, hooks know each position;
+* the forward pass of the loss: a long prompt once for its completions (`shared_prompt.py`), other rows of similar
+  length together and right-padded, hooks know each position;
   rollouts whose advantage is exactly 0 are left out (their gradient is 0), the loss scaled to the whole batch.
   An update in which all are left out changes nothing, while stock Adam would drift on by momentum;
 * checkpoints of the trained tensors only, guards (`guards.py`) and curves (`curves.py`).
@@ -38,11 +39,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 from trl import GRPOConfig, GRPOTrainer
 
 from elicit.files import seed_of
 from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.positions import forward_positions
+from elicit.sampling.loop.forward import ready_mask
 from elicit.training.labelled_head import head_of_labelled_tokens
 from elicit.training.resumable import Resumable
 from elicit.training.rl import progress, rewards
@@ -50,6 +53,7 @@ from elicit.training.rl.guards import check_gradients
 from elicit.training.rl.own_model import TrainedModel
 from elicit.training.rl.rollouts import Rollout
 from elicit.training.rl.run import RolloutBatch, Run
+from elicit.training.rl.shared_prompt import shared_pass, shared_rows
 
 LENGTH_SPREAD = 1.25
 """rows computed together differ in length by at most this factor"""
@@ -143,21 +147,40 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *more: Any, **others: Any
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
         """Log-probs and entropies [B, C] of the completions, 0 after their end."""
-        # 5) TRL pads prompts on the left and completions on the right, all to one width; we take the padding off
-        # and compute rows of similar length together
+        # 5) TRL pads prompts on the left and completions on the right, all to one width; we take the padding off,
+        # compute long prompts once for all their completions, and other rows of similar length together
         prompts = attention_mask[:, :-logits_to_keep].sum(-1).tolist()
         lengths = attention_mask.sum(-1).tolist()
         left = input_ids.shape[1] - logits_to_keep
+        ids = [row[left - prompt : left - prompt + length]
+               for row, prompt, length in zip(input_ids, prompts, lengths, strict=True)]  # fmt: skip
         parts: list[tuple[torch.Tensor, torch.Tensor]] = []
         order: list[int] = []
-        for rows in length_buckets(lengths):
-            order += rows
-            ids = [input_ids[row, left - prompts[row] : left - prompts[row] + lengths[row]] for row in rows]
-            parts.append(self._forward(model, ids, torch.tensor([prompts[row] for row in rows]), logits_to_keep))
+        for shared in self._shared(ids, prompts):
+            start = prompts[shared[0]]
+            with self.accelerator.autocast():
+                found = shared_pass(model, ids[shared[0]][:start], [ids[row][start:] for row in shared])
+            order += shared
+            for logps, entropies in found:
+                room = (0, logits_to_keep - len(logps))
+                parts.append((pad(logps, room)[None], pad(entropies, room)[None]))
+        rest = [row for row in range(len(ids)) if row not in order]
+        for places in length_buckets([lengths[row] for row in rest]):
+            alike = [rest[place] for place in places]
+            order += alike
+            few = torch.tensor([prompts[row] for row in alike])
+            parts.append(self._forward(model, [ids[row] for row in alike], few, logits_to_keep))
         back = torch.tensor(order).argsort().to(input_ids.device)
         logps, entropies = (torch.cat(tensors)[back] for tensors in zip(*parts, strict=True))
         self._logps = logps.detach()
         return logps, entropies, None
+
+    def _shared(self, ids: list[torch.Tensor], prompts: list[int]) -> list[list[int]]:
+        """Sets of rows that are computed as one; none if the model takes no mask of its own for such a length."""
+        completions = [len(row) - prompt for row, prompt in zip(ids, prompts, strict=True)]
+        sets = shared_rows([row[:prompt].tolist() for row, prompt in zip(ids, prompts, strict=True)], completions)
+        longest = max(map(len, ids))
+        return sets if sets and ready_mask(self.run.policy.checkpoint.model, longest) else []
 
     def _forward(
         self, model: Any, ids: list[torch.Tensor], prompts_b: torch.Tensor, keep: int
