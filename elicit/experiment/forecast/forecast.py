@@ -159,10 +159,10 @@ def _time(comparison: ComparisonPlan, speed: Speed | None, tokens: float, length
 
 def _memory(comparison: ComparisonPlan) -> str:
     from elicit.experiment.forecast.memory import peak
-    from elicit.experiment.forecast.shape import unloaded
+    from elicit.experiment.forecast.shape import shape_of
 
     config = comparison.settings.model
-    model = unloaded(config)
+    model = shape_of(config)
     if model is None:
         return (
             f"not known before the checkpoint is at hand (no config.json of {config.path} here or in the hub's cache)"
