@@ -8,6 +8,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit method=contrastive model=organism task=chain     fit and evaluate one method and what it is compared to
   elicit -m method=contrastive,decoding seed=1,2          all combinations of the comma-separated values
   elicit experiment=demo                                  a preset
+  elicit demo quick                                       a report from shipped samples: no model, under a minute
   elicit experiment=study/all scale=quick [out=FOLDER]    test published claims again, by rules written before the run
 
   elicit --version                                        the version that is installed
@@ -50,6 +51,7 @@ WORDS: dict[str, str] = {
     "show": "choices:show_choice",
     "fetch": "fetch:fetch",
     "doctor": "doctor:doctor",
+    "demo": "demo:demo",
     "grade": "measured:grade",
     "score": "measured:score",
     "compare": "measured:compare",
