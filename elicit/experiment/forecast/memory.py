@@ -1,12 +1,12 @@
 """What a comparison will need on its device, estimated from the model's shape.
 
     sampling   weights + cache of the step loop's rows + their logits
-    fits       `elicit.training.memory.estimate`, for methods that train by gradients
-    peak       the larger of the two, and on a CPU also Python and its libraries (`LIBRARIES`)
+    fits       `elicit.training.memory.estimate`, for methods that train by gradients; for a method with `memory_mb`,
+               the activations that it keeps in memory at most, and as much again for their codes
+    peak       the largest of these, and on a CPU also Python with its libraries (`LIBRARIES`) and the tokenizer
 
 Every row is assumed to run to its token limit after a prompt of the same length (at most `PROMPT` tokens), which real
-rows seldom do: the figure is on the high side. Activation stores and dictionaries are not in it. Knows no samples and
-no time.
+rows seldom do: the figure is on the high side. Knows no samples and no time.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = int(0.6 * GB)
 """resident memory of a process that has imported torch, transformers, trl and sae-lens, and nothing else"""
+TOKENIZER = 1_700
+"""bytes per entry of the vocabulary: 0.43 GB of heap were measured for the 262,144 entries of gemma-3-270m"""
 PROMPT = 256
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
@@ -48,16 +50,17 @@ class Peak:
     logits: int
     """of a step of sampling"""
     libraries: int
+    tokenizer: int
     place: str
     """device and type"""
 
     @property
     def total(self) -> int:
         """Bytes."""
-        return self.memory.total + self.logits + self.libraries
+        return self.memory.total + self.logits + self.libraries + self.tokenizer
 
     def __str__(self) -> str:
-        named = (("logits", self.logits), ("libraries", self.libraries))
+        named = (("logits", self.logits), ("libraries", self.libraries), ("tokenizer", self.tokenizer))
         further = [f"{name} {size / GB:.2f}" for name, size in named if size >= 0.005 * self.total]
         parts = " + ".join([str(self.memory), *further])
         return f"peak about {self.total / GB:.1f} GB per process on {self.place}, in {self.what}: {parts}"
@@ -97,13 +100,13 @@ def peak(model: PreTrainedModel | Shape, jobs: list[tuple[str, Settings]]) -> Pe
     """Over sampling and the fits of `jobs`, (name, settings) each; a model may be on the meta device."""
     model = Shape.of(model)
     device, dtype = placed(jobs[0][1].model)
-    libraries = LIBRARIES if device.type == "cpu" else 0
+    libraries, tokenizer = (LIBRARIES, TOKENIZER * model.vocabulary) if device.type == "cpu" else (0, 0)
     place = f"{device.type} in {str(dtype).removeprefix('torch.')}"
     sampling, logits = _sampling(model, jobs[0][1], device, dtype)
-    peaks = [Peak("sampling", sampling, logits, libraries, place)]
+    peaks = [Peak("sampling", sampling, logits, libraries, tokenizer, place)]
     for name, chosen in jobs:
         if (need := _fit(model, chosen, device, dtype)) is not None:
-            peaks.append(Peak(name, need, 0, libraries, place))
+            peaks.append(Peak(name, need, 0, libraries, tokenizer, place))
     return max(peaks, key=lambda one: one.total)
 
 
@@ -125,7 +128,7 @@ def _sampling(model: Shape, chosen: Settings, device: Device, dtype: Dtype) -> t
 
 
 def _fit(model: Shape, chosen: Settings, device: Device, dtype: Dtype) -> Memory | None:
-    """Memory of the training; None if no gradients are computed."""
+    """Memory of the fit; None if it needs no more than sampling."""
     method = chosen.method
     if isinstance(method, GRPOSettings):
         tokens = _tokens(limit_of(chosen, method))
@@ -137,6 +140,8 @@ def _fit(model: Shape, chosen: Settings, device: Device, dtype: Dtype) -> Memory
         trained = _trained(model, sft.update, sft)
         copy = estimate_sft(model, sft, trained, tokens, Number("float32"))
         return replace(copy, weights=copy.weights // 4 * dtype.itemsize, masters=copy.weights)
+    if kept := getattr(method, "memory_mb", 0):  # activations, and as much again for codes
+        return Memory(model.parameters * dtype.itemsize, 0, 0, 0, 0, 2 * kept * 2**20, 0, 0)
     return None
 
 
