@@ -1,7 +1,8 @@
 """What is printed while a run works: lines and progress. Knows nothing about what is measured.
 
 With `output=json` stdout carries one JSON object at the end and everything else goes to stderr.
-Progress is a rich bar on a terminal and a plain line every half minute elsewhere.
+Progress is one live display on a terminal, which shows that a run is alive between two steps, and a plain line every
+half minute elsewhere, also if no step ends.
 
 Every line passes through `printable`: names, paths and texts of models can hold escape sequences that take over a
 terminal, and secrets. Characters that a reader can't see are replaced by their code point (control characters, with
@@ -17,14 +18,22 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-Progress = Callable[[int, int], None]
-"""progress(done, total), called between batches"""
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+
+class Progress(Protocol):
+    """Takes the steps that are done, all steps, and a note in the place of the rate, such as "950 tokens/s"."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
 
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
 SECRET_NAME = re.compile(
@@ -60,8 +69,8 @@ def _shown(match: re.Match[str]) -> str:
 def secrets_in(text: str) -> list[str]:
     """The secrets in a text: passwords in URLs, access tokens, values of environment variables named like secrets."""
     found = [match[0] for pattern in _SECRETS for match in pattern.finditer(text)]
-    named = (value for name, value in os.environ.items() if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET)
-    return found + [value for value in named if value in text]
+    values = [(name, value) for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET and value in text]
+    return found + [value for name, value in values if SECRET_NAME.search(name)]
 
 
 def masked(text: str) -> str:
@@ -83,9 +92,14 @@ class Console:
         self.json = output == "json"
         self.stream = stream or (sys.stderr if self.json else sys.stdout)
         self._printed_once: set[str] = set()
+        self._live: RichProgress | None = None
+        """the display of a terminal while something runs: one for all stages that run inside each other"""
 
     def say(self, line: str = "") -> None:
         try:
+            if self._live is not None:  # above the display, which would overwrite it
+                self._live.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+                return
             print(printable(line), file=self.stream, flush=True)
         except OSError as fault:
             if fault.errno != errno.EIO:  # a closed terminal: the run goes on, or ends as SIGHUP asks
@@ -103,45 +117,79 @@ class Console:
             print(masked(json.dumps(value, ensure_ascii=False, default=str)), flush=True)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Progress]:
-        """A bar (or plain lines) for `progress(done, total)`."""
-        show, close = self._bar(what) if self.stream.isatty() else self._lines(what)
+    def progress(self, what: str, every: float = 30.0) -> Iterator[Progress]:
+        """A bar on a terminal, elsewhere a line in `every` seconds, for `progress(done, total)`."""
+        if self.stream.isatty():
+            with self._bar(what) as show:
+                yield show
+            return
+        stage, ended = Stage(what), threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(every):
+                self.say(stage.line())
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield stage
+        finally:
+            ended.set()
+            thread.join()
+
+    @contextmanager
+    def _bar(self, what: str) -> Iterator[Progress]:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        live, outermost = self._live, self._live is None
+        if live is None:
+            live = self._live = RichProgress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+                console=RichConsole(file=self.stream), transient=True,
+            )  # fmt: skip
+            live.start()
+        stage, task = Stage(what), live.add_task(printable(what), total=None, rate="")
+
+        def show(done: int, total: int, note: str = "") -> None:
+            stage(done, total, note)
+            live.update(task, completed=done, total=total, rate=stage.rate)
+
         try:
             yield show
         finally:
-            close()
+            live.remove_task(task)
+            if outermost:
+                live.stop()
+                self._live = None
 
-    def _bar(self, what: str) -> tuple[Progress, Callable[[], None]]:
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
 
-        columns = [
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-        ]
-        bar = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(file=self.stream), transient=True)
-        task = bar.add_task(what, total=None, rate="")
-        started = time.monotonic()
-        bar.start()
+class Stage:
+    """What a stage has reached. The time left follows from the steps since the first call: earlier ones were there."""
 
-        def show(done: int, total: int) -> None:
-            rate = f"{done / max(time.monotonic() - started, 1e-9):.1f}/s"
-            bar.update(task, completed=done, total=total, rate=rate)
+    def __init__(self, what: str) -> None:
+        self.what, self.note = what, ""
+        self.started = time.monotonic()
+        self.first: int | None = None
+        self.done = self.total = 0
 
-        return show, bar.stop
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        self.first = done if self.first is None else self.first
+        self.done, self.total, self.note = done, total, note
 
-    def _lines(self, what: str, every: float = 30.0) -> tuple[Progress, Callable[[], None]]:
-        started = last = time.monotonic()
+    @property
+    def rate(self) -> str:
+        """The note, else steps per second."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        return self.note or f"{(self.done - (self.first or 0)) / seconds:.1f}/s"
 
-        def show(done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last >= every:
-                last = now
-                left = (now - started) / max(done, 1) * (total - done)
-                self.say(f"{what}: {done}/{total}, {done / (now - started):.1f}/s, about {left:.0f} s left")
-
-        return show, lambda: None
+    def line(self) -> str:
+        """Stage, steps, rate and time left; before the first step, how long it has been running."""
+        seconds = time.monotonic() - self.started
+        if self.first is None or self.done == self.first:
+            count = f", {self.done}/{self.total}" if self.total else ""
+            return f"{self.what}: running for {seconds:.0f} s{count}{', ' + self.note if self.note else ''}"
+        left = seconds / (self.done - self.first) * (self.total - self.done)
+        return f"{self.what}: {self.done}/{self.total}, {self.rate}, about {left:.0f} s left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 
 from elicit.config import Settings
 from elicit.config.compose import build_settings, choices, compose
+from elicit.console import Console
 from elicit.experiment import fit
 from elicit.experiment.forecast.forecast import describe
 from elicit.experiment.forecast.memory import limit_of
@@ -92,12 +94,12 @@ def test_a_warning_of_a_fit_stays_with_its_run_and_with_every_run_that_takes_the
         prompt=PromptFormat("bare"),
         checkpoint=SimpleNamespace(config=SimpleNamespace(path=str(tmp_path)), facts={}, engine=None),
     )
-    one, said = job("method=decoding", f"root={tmp_path}"), []
+    one, console = job("method=decoding", f"root={tmp_path}"), Console("text", stream := io.StringIO())
     for _ in range(2):
         run = RunFolder.create(tmp_path, "m", "chain", one.settings.node, {})
-        fit.fit_job(one, run, policy, said.append, NoTracker().start(run.path, "fit", "m", "g", {}, said.append))
+        fit.fit_job(one, run, policy, console, NoTracker().start(run.path, "fit", "m", "g", {}, console.say))
         assert run.manifest["fit_warnings"] == ["dictionary of layer 3 not good enough"]
-    assert "fit_from" in run.manifest and any("warning: dictionary" in line for line in said)
+    assert "fit_from" in run.manifest and "warning: dictionary" in stream.getvalue()
 
 
 @pytest.mark.parametrize("preset", [n for n in choices("experiment") if n != "real_smoke" and "/" not in n])

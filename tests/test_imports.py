@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.processes", "elicit.watch"),
+    (
+        *("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.processes", "elicit.watch"),
+        "elicit.lazy",
+    ),
     ("elicit.config", "elicit.files", "elicit.reading"),
     ("elicit.tasks", "elicit.results", "elicit.report", "elicit.track", "elicit.studies"),
     ("elicit.policy", "elicit.ledger"),

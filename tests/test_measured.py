@@ -68,7 +68,7 @@ def test_runs_of_different_tasks_are_refused_and_both_are_named(
 @pytest.mark.parametrize(
     ("file", "key", "message"),
     [
-        ("samples/manifest.json", "prompts", "prompts differs"),
+        ("samples/manifest.json", "prompt", "prompt 'bare' differs"),
         ("grades/fingerprint.json", "grader", "grader differs"),
     ],
 )

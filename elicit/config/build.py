@@ -33,6 +33,8 @@ from elicit.names import current_name
 PLUGIN_GROUP = "elicit.configs"
 """Entry points of this group name a plug-in's config package: `toy = "toy_elicit.configs"`."""
 
+SETTING = "setting"
+"""key of a field's metadata: the name of the field in YAML, if the class needs another one for it"""
 _BROKEN = object()
 _OURS = ("elicit.", "methods.")
 """a fault in an import of these is a bug of the workbench and keeps its traceback"""
@@ -158,13 +160,14 @@ class Builder:
 
     def instance(self, cls: type, node: Mapping[str, Any], path: str) -> Any:
         """Build `cls` from `node`; its own ConfigErrors are faults like any other."""
-        fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+        fields = {setting_of(field): field for field in dataclasses.fields(cls) if field.init}
         before, arguments = len(self.faults), {}
         for key, value in node.items():
             if key not in fields:
                 self.fault(f"{path}.{key}: {cls.__name__} has no such setting; {near(str(key), fields)}")
                 continue
-            arguments[key] = self.value(value, hint_of(cls, key), f"{path}.{key}")
+            name = fields[key].name
+            arguments[name] = self.value(value, hint_of(cls, name), f"{path}.{key}")
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in node:
@@ -235,6 +238,11 @@ class Builder:
         if wrong:
             return self.fault(f"{path}={node!r}: expected {_type_name(hint)}")
         return node
+
+
+def setting_of(field: dataclasses.Field[Any]) -> str:
+    """The name of a field in YAML and on the command line."""
+    return str(field.metadata.get(SETTING, field.name))
 
 
 def hint_of(cls: type, name: str) -> Any:

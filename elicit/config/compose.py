@@ -36,6 +36,10 @@ _NO_SECRETS = (
 )
 
 
+PROMPTS = "task.prompts."
+"""settings whose values are texts, with braces around {question}"""
+
+
 def config_dirs() -> list[Path]:
     """Our config folder, then those of the registered plug-ins. Raises ConfigError naming a plug-in without one."""
     here = Path(__file__).parents[1]
@@ -281,6 +285,15 @@ def _remedy(fault: Exception) -> str:
     return "choose a name that `elicit list` prints, or quote a text: key='...'"
 
 
+def _as_text(value: str) -> str:
+    """A text in quotes: braces, commas and colons in it mean nothing to hydra's grammar.
+
+    >>> _as_text("It's {question}, then:")
+    "'It\\\\'s {question}, then:'"
+    """
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value) + "'"
+
+
 @functools.cache
 def _quoted(override: str) -> str:
     """An override whose value hydra's grammar can't read as it is (a path with = or ~ or an umlaut), quoted.
@@ -290,11 +303,13 @@ def _quoted(override: str) -> str:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    key, equals, value = override.partition("=")
+    if key.lstrip("+").startswith(PROMPTS) and not value.startswith(("'", '"', "{template")):
+        return f"{key}={_as_text(value)}"
     try:
         OverridesParser.create().parse_override(override)
         return override
     except (HydraException, ValueError, AssertionError) as fault:
-        key, equals, value = override.partition("=")
         if key.strip("+~") and equals and not value.startswith("'") and not re.search(r"[\[\]{}(),\"'$\\]|!!", value):
             return f"{key}='{value}'"
         raise ConfigError(f"{override}: {_first_lines(fault)}; write key=value, and quote a text: key='...'") from None

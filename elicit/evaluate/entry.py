@@ -18,7 +18,7 @@ from elicit.records import Item
 
 ROLES = ("base", "prompt", "method", "placebo", "rival", "ceiling")
 CEILINGS = ("C1", "C1/direct", "C2", "C3", "C4")
-ALIKE = ("checkpoint", "dtype", "attention", "task", "prompts", "stop", "max_new_tokens", "regime")
+ALIKE = ("checkpoint", "dtype", "attention", "task", "stop", "max_new_tokens", "regime")
 """settings of a samples folder that all entries share, but for those that are `EXEMPT`. Another engine is a warning: it
 draws the same paths up to float noise"""
 
@@ -124,6 +124,7 @@ def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
         _unused(entry, items)
     settings = {id(entry): _settings(entry) for entry in entries}
     first = bases[0]
+    _same_prompts(entries, settings)
     for entry in entries:
         for name in ALIKE:
             if entry.role == "ceiling" and (entry.name.split("/")[0], name) in EXEMPT:
@@ -137,6 +138,19 @@ def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
         _same_grader(first, entry)
     engines = {entry.name: settings[id(entry)].get("engine") for entry in entries}
     return {**settings[id(first)], "engines": engines}
+
+
+def _same_prompts(entries: Sequence[Entry], settings: dict[int, dict[str, Any]]) -> None:
+    """Raises StageError if two entries, ceilings aside, were asked by different prompts of one name."""
+    by_name: dict[str, Entry] = {}
+    for entry in (entry for entry in entries if entry.role != "ceiling"):
+        first = by_name.setdefault(entry.prompt, entry)
+        ours, theirs = (settings[id(one)].get("prompt") for one in (first, entry))
+        if ours != theirs:
+            raise StageError(
+                f"prompt {entry.prompt!r} differs: {first.name!r} was asked {ours!r} ({first.samples}), {entry.name!r} "
+                f"{theirs!r} ({entry.samples}); sample both alike before comparing"
+            )
 
 
 def _unused(entry: Entry, items: Sequence[Item]) -> None:

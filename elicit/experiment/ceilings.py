@@ -77,7 +77,7 @@ def supervised(bench: Bench) -> Entry | None:
     group, node = bench.comparison.group, dict(job.settings.node)
     track = job.settings.tracker.start(run.path, "fit", "C3", group, node, bench.console.say)
     try:
-        intervention = fit_job(job, run, bench.bare(), bench.console.say, track)
+        intervention = fit_job(job, run, bench.bare(), bench.console, track)
     except MethodError as fault:
         run.failed(fault)
         bench.refuse("C3", str(fault))

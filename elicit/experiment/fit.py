@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from elicit.config.compose import own_places
+from elicit.console import Console, Progress
 from elicit.errors import LedgerError
 from elicit.experiment.plan import Job
 from elicit.experiment.provenance import code_hash
@@ -37,13 +38,13 @@ MAX_PATH = 1024
 """characters of a path, at most: longer texts of a configuration are no paths"""
 
 
-def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> Intervention:
+def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: Run) -> Intervention:
     """The job's intervention, fitted now or before. Writes intervention/ and ledger.jsonl."""
     from elicit.policy.intervention import save
     from elicit.policy.policy import load_intervention
 
     # 1) fitted in this folder (a resumed run), or in another run with the same fingerprint
-    now = fit_fingerprint(job, policy)
+    now, say = fit_fingerprint(job, policy), console.say
     if run.manifest.get("fit") == now and (run.intervention / "spec.json").exists():
         return load_intervention(run.intervention, policy.checkpoint)
     if (before := _fitted_before(now, Path(job.settings.root))) is not None:
@@ -66,11 +67,11 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         ledger.foreign(text, f"exemplars of {policy.prompt.name}", "-", stage="prompt")
     # 3) fit, under the audit hook
     warnings: list[str] = []
-    context = _context(job, run, ledger, say, track, warnings)
     allowed = [run.path, *own_places(), *_checkpoint_files(policy)]
     started = time.monotonic()
     try:
-        with watching(allowed, ledger.unaccounted):
+        with console.progress(f"{job.name}: fit") as progress, watching(allowed, ledger.unaccounted):
+            context = _context(job, run, ledger, say, progress, track, warnings)
             intervention = method.fit(policy, ledger, context)
     finally:
         ledger.close()
@@ -155,7 +156,9 @@ def dev_score(task: Task, ledger: Ledger) -> Callable[[Policy, int | None], floa
     return score
 
 
-def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run, warnings: list[str]) -> Context:
+def _context(
+    job: Job, run: RunFolder, ledger: Ledger, say: Say, progress: Progress, track: Run, warnings: list[str]
+) -> Context:
     settings, started = job.settings, time.monotonic()
 
     def log(row: Mapping[str, Any]) -> None:
@@ -178,6 +181,7 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run, war
         dev_score=dev_score(settings.task, ledger),
         log=log,
         warn=warn,
+        progress=progress,
         say=say if job.twin is None else lambda line: say(f"{job.name}: {line}"),
     )
 

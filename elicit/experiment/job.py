@@ -121,7 +121,7 @@ def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     try:
         # 3) fit, then measure on items that the fit has not used
         stack(job, run)
-        intervention = fit_job(job, run, stacked(policy_to_fit(job, bench), run), say, track)
+        intervention = fit_job(job, run, stacked(policy_to_fit(job, bench), run), bench.console, track)
         outcome.entries = measure_job(job, run, bench, intervention)
         run.update(status=DONE, seconds=round(time.monotonic() - started, 3), wandb=track.id)
         track.artifact(f"intervention-{intervention.id}", "intervention", run.intervention)

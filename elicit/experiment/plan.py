@@ -91,6 +91,7 @@ def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None
             for job_overrides in _experiment_jobs(list(overrides), composer)
         ]
     _check_files([job for family in families for job in family])
+    _check_prompts([job.settings for family in families for job in family])
     # one comparison per group that was named, checkpoint, task and evaluation; suffixes if one group has several.
     # a control belongs to the group of its method, also if the name holds the seed, which its further draws change
     groups: dict[str | None, dict[str, list[Job]]] = {}
@@ -152,6 +153,14 @@ def _check_files(jobs: Sequence[Job]) -> None:
             faults.append(f"{part}.path={name}: no such file (from {Path.cwd()}); {what}; choose another")
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _check_prompts(chosen: Sequence[Settings]) -> None:
+    """Raises ConfigError for a prompt of `eval.prompts` or `fit.prompt` that the task lacks, also in a dry run."""
+    for settings in chosen:
+        for key, names in (("eval.prompts", settings.eval.prompts or ()), ("fit.prompt", (settings.fit.prompt,))):
+            if unknown := [name for name in names if name not in settings.task.prompts]:
+                raise ConfigError(f"{key}={unknown[0]!r}: {near(unknown[0], settings.task.prompts)}")
 
 
 def _named_group(job: Job) -> str | None:

@@ -30,15 +30,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
 
 from elicit.errors import CheckpointError, ConfigError, DataError, near
 from elicit.files import content_hash
+from elicit.lazy import no_grad
 from elicit.policy import layers, positions
 from elicit.policy.intervention import tensor_hash
 
 if TYPE_CHECKING:
     from steering_vectors import SteeringVector
+    from torch import nn
 
 TENSORS = ("vector", "encoder", "gate")
 """fields of an edit that are tensors [D]"""
@@ -365,7 +366,7 @@ def _change(chain: Sequence[_Step], calls: HookCalls) -> Callable[[torch.Tensor]
     return change
 
 
-@torch.no_grad()
+@no_grad
 def residual_norms(model: nn.Module, rows: Iterable[Sequence[int]], chosen: Sequence[int]) -> dict[int, float]:
     """RMS over tokens of the L2 norm of each chosen layer's output. Position 0 is left out: its norm is an outlier.
 

@@ -18,10 +18,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 GROUPED = "elicit_grouped_decode"
 """the name under which the function is registered"""
@@ -54,7 +56,7 @@ def grouped_attention(
         return own(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more)
     if attention_mask is not None:
         attention_mask = attention_mask[..., :columns]
-    out = nn.functional.scaled_dot_product_attention(
+    out = torch.nn.functional.scaled_dot_product_attention(
         query.reshape(rows, key_heads, heads // key_heads, width), key, value, attn_mask=attention_mask, scale=scaling
     )
     return out.reshape(rows, 1, heads, value.shape[-1]), None

@@ -24,10 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 import elicit
 from elicit.errors import CheckpointError, near
@@ -37,8 +36,11 @@ from elicit.policy.decoding import SamplingEngine
 from elicit.policy.folder import check_folder
 from elicit.policy.intervention import tensor_hash
 
+if TYPE_CHECKING:
+    from torch import nn
+
 ORGANISMS = {"organism": "positive"} | {f"organism:{kind}": kind for kind in ("twin", "form_only", "format_twin")}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 _ANSWER = "the answer of a turn"
 TINY = 20_000_000
 """parameters below which one CPU thread is fastest"""
@@ -321,7 +323,8 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     if name not in DTYPES:
         raise CheckpointError(f"model.dtype={name!r}: {near(name, ['auto', *DTYPES])}")
-    return DTYPES[name]
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 def _locate(config: CheckpointConfig) -> tuple[str, str | None, dict[str, Any], list[str]]:

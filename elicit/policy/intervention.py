@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @runtime_checkable

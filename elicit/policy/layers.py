@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from elicit.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def text_config(model: nn.Module) -> Any:
@@ -33,7 +35,7 @@ def blocks(model: nn.Module) -> list[nn.Module]:
     found: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
         inside = any(name.startswith(f"{outer}.") for outer in found)
-        if isinstance(module, nn.ModuleList) and len(module) == wanted and not inside:
+        if isinstance(module, torch.nn.ModuleList) and len(module) == wanted and not inside:
             found[name] = module
     if len(found) != 1:
         names = ", ".join(found) or "none"

@@ -19,15 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
 
 from elicit.errors import CheckpointError, ConfigError, DataError, near
 from elicit.files import content_hash, read_json, replacing, write_json
 from elicit.policy.intervention import tensor_hash
 from elicit.policy.tensors import read_tensors
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PEFT_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])(\.default)?\.weight$")
 

@@ -81,9 +81,9 @@ def sampler(
 ) -> Iterator[Sampler]:
     """Apply a policy once and sample it many times; its edits are undone on leaving, also after an exception.
 
-    `max_new_tokens` replaces the task's limit. `progress(paths, tokens)` is called with what has ended since its last
-    call; a strategy may run more paths than there are samples. `pool` keeps the chains that strategies share. The
-    strategy sees a view of the task: no gold, and verdicts only if it declares that it needs a verifier. Raises
+    `max_new_tokens` replaces the task's limit. `progress(paths, tokens)` is called with what ended and was drawn since
+    its last call; a strategy may run more paths than there are samples. `pool` keeps the chains that strategies share.
+    The strategy sees a view of the task: no gold, and verdicts only if it declares that it needs a verifier. Raises
     LedgerError for such a strategy inside a fit. `slots`: of the step loop.
     """
     strategy = policy.strategy or Sampling(regime.rule)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 from elicit.files import seed_of
@@ -40,9 +39,9 @@ class FactorialTask(FormalTask):
     """whose problems are the demonstrations of another domain"""
     prefix: ClassVar[str] = "form"
 
-    @cached_property
-    def prompts(self) -> dict[str, PromptFormat]:
-        return super().prompts | {cell.name: cell for cell in cells(self.family, self.other_family)}
+    @property
+    def fixed_prompts(self) -> dict[str, PromptFormat]:
+        return super().fixed_prompts | {cell.name: cell for cell in cells(self.family, self.other_family)}
 
 
 def cells(family: str, other: str) -> list[PromptFormat]:

@@ -3,13 +3,20 @@
 Formal prompts hold neither the registers nor the trace openers of the organisms: otherwise B1 would simply ask
 for the planted mode. `draft` asks for short steps (chain of draft, arXiv 2502.18600), `answer_now` for none: they are
 rows that any policy can be measured at, not methods. The exemplars of natural-language prompts are written by
-people (class T in the ledger); they are in no data set. What this module does not know: models, tokens.
+people (class T in the ledger); they are in no data set. A YAML or a command line adds further prompts (`Prompted`).
+What this module does not know: models, tokens.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
+from elicit.config.build import SETTING
+from elicit.errors import ConfigError, segment
 from elicit.tasks.task import PromptFormat
 
 _FORMAL = {
@@ -23,8 +30,11 @@ _FORMAL = {
     "answer_now": "Question: {question}\nGive the answer now, without steps.\nAnswer:",
 }
 
-LATER = ("raw", "chat")
-"""prompts that are younger than the first published samples: they are no part of the settings of a samples folder"""
+_ESCAPED_BREAK = re.compile(r"\\n(?![a-z])")
+"""a backslash and an n that were meant as a line break; \\neq and the like are LaTeX"""
+
+PLANTED = ("forced", "register")
+"""names of planted keys (`Reader.keys`), which no added prompt takes"""
 
 _NATURAL = {
     "bare": "Question: {question}\nAnswer:",
@@ -111,3 +121,52 @@ def natural_prompts(kind: str) -> dict[str, PromptFormat]:
     worked = WORKED.get(kind, WORKED_WORDS)
     alone = {"raw": PromptFormat("raw", "{question}"), "chat": PromptFormat("chat", "{question}", chat=True)}
     return prompts | {"few_shot": replace(prompts["bare"], name="few_shot", exemplars=worked)} | alone
+
+
+@dataclass(frozen=True)
+class AddedPrompt:
+    """A prompt of a YAML with more than a template: the fields of `PromptFormat` but its name."""
+
+    template: str = "Question: {question}\nAnswer:"
+    exemplars: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+    chat: bool = False
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A task whose prompts are a fixed set and those that its configuration adds."""
+
+    added: dict[str, str | AddedPrompt] = field(
+        default_factory=dict, kw_only=True, compare=False, metadata={SETTING: "prompts"}
+    )
+    """further prompts of rung B1 by name: a template with {question}, or {template, exemplars, prefix, chat}"""
+
+    @property
+    @abstractmethod
+    def fixed_prompts(self) -> dict[str, PromptFormat]:
+        """The prompts of the task itself, `bare` first."""
+
+    @cached_property
+    def prompts(self) -> dict[str, PromptFormat]:
+        """All prompts. Raises ConfigError for one that is added under a name of the fixed ones or can't be rendered."""
+        fixed = self.fixed_prompts
+        return fixed | {name: _added(name, value, fixed) for name, value in self.added.items()}
+
+
+def _added(name: str, value: str | AddedPrompt, fixed: Mapping[str, PromptFormat]) -> PromptFormat:
+    segment(name, "task.prompts.NAME")
+    if name in fixed or name in PLANTED:
+        raise ConfigError(f"task.prompts.{name}: the task has a prompt of this name; choose another name")
+    chosen = AddedPrompt(value) if isinstance(value, str) else value
+    prompt = PromptFormat(name, **{key: part for key, part in asdict(chosen).items() if key != "exemplars"})
+    place = f"task.prompts.{name}={prompt.template!r}"
+    if _ESCAPED_BREAK.search(prompt.template):
+        raise ConfigError(f"{place}: a backslash and an n are no line break; in bash write $'...\\n...', or use YAML")
+    try:
+        rendered = [prompt.render(question) for question in ("one?", "two?")]
+    except (ValueError, KeyError, IndexError) as fault:
+        raise ConfigError(f"{place}: {fault!r}; write {{question}} once, and every other brace twice") from None
+    if rendered[0] == rendered[1]:
+        raise ConfigError(f"{place}: it does not hold the question; write {{question}} in it")
+    return replace(prompt, exemplars=tuple((q, a) for q, a in chosen.exemplars))

@@ -17,6 +17,7 @@ import torch
 
 from elicit.errors import DataError
 from elicit.files import remove_tree
+from elicit.lazy import no_grad
 from elicit.policy.tensors import read_tensors
 
 TENSORS = "trained.safetensors"
@@ -45,7 +46,7 @@ def complete(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("checkpoint-[0-9]*") if (path / TENSORS).is_file())
 
 
-@torch.no_grad()
+@no_grad
 def load_tensors(checkpoint: Path, trained: Mapping[str, torch.Tensor]) -> None:
     """Copy the saved tensors into the parameters. Raises DataError if a name or a shape differs."""
     saved = read_tensors(checkpoint / TENSORS)

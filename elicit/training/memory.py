@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from elicit.errors import MethodError
-from elicit.policy import layers
+from elicit.policy.shape import Device, Dtype, Shape
 from elicit.sampling.loop.step_loop import CACHE_SHARE, CPU_CACHE, most_rows
 from elicit.training.rl.settings import GRPOSettings
 
@@ -68,32 +68,29 @@ class Memory:
 
 
 def estimate(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Shape,
     trained: int,
     *,
     micro_batch: int,
     tokens: int,
     rows: int,
     checkpointing: bool,
-    dtype: torch.dtype,
+    dtype: Dtype,
     vectors: bool = False,
     cache_limit: int | None = None,
 ) -> Memory:
-    """Bytes by use; the model may be on the meta device: only its shape is read.
+    """Bytes by use of a model, which may be on the meta device, or of its shape: nothing else is read.
 
     `trained`: trained parameters; `tokens`: of the longest row; `rows`: rollouts alive at a time (0: none are drawn);
     `vectors`: no weight is trained, so no input of a linear layer is kept; `cache_limit`: bytes of keys and values at
     most, None: no limit.
     """
-    config = layers.text_config(model)
-    count, width = int(config.num_hidden_layers), layers.width(model)
-    parameters = sum(p.numel() for p in model.parameters())
+    shape = Shape.of(model)
+    count, width, parameters, vocabulary = shape.layers, shape.width, shape.parameters, shape.vocabulary
     size = dtype.itemsize
     full = trained >= parameters
-    heads, head = _heads(model)
-    cache = 2 * count * heads * head * size * rows * tokens
-    vocabulary = int(config.vocab_size)
-    layer = kept_per_token(model, size, vectors)
+    cache = 2 * count * (shape.heads or 0) * shape.head_width * size * rows * tokens
+    layer = kept_per_token(shape, size, vectors)
     residual = width * (4 if full else size)  # with float32 masters the residual stream is float32
     return Memory(
         weights=parameters * size,
@@ -108,13 +105,13 @@ def estimate(
 
 
 def estimate_rl(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Shape,
     settings: GRPOSettings,
     trained: int,
     vectors: bool,
     tokens: int,
-    device: torch.device,
-    dtype: torch.dtype,
+    device: Device,
+    dtype: Dtype,
 ) -> Memory:
     """The same for a policy gradient: the step loop bounds its rows and its cache, `generate` draws a whole batch."""
     rows, limit = settings.batch, None
@@ -124,7 +121,7 @@ def estimate_rl(
         if device.type == "cpu":
             limit = CPU_CACHE
         elif memory is not None:
-            weights = sum(p.numel() for p in model.parameters()) * dtype.itemsize
+            weights = Shape.of(model).parameters * dtype.itemsize
             limit = max(0, int(CACHE_SHARE * (memory - weights)))
     return estimate(
         model,
@@ -139,7 +136,9 @@ def estimate_rl(
     )
 
 
-def estimate_sft(model: PreTrainedModel, settings: SftConfig, trained: int, tokens: int, dtype: torch.dtype) -> Memory:
+def estimate_sft(
+    model: PreTrainedModel | Shape, settings: SftConfig, trained: int, tokens: int, dtype: Dtype
+) -> Memory:
     """The same for training on given rows: no rollouts are drawn."""
     return estimate(
         model,
@@ -152,7 +151,7 @@ def estimate_sft(model: PreTrainedModel, settings: SftConfig, trained: int, toke
     )
 
 
-def kept_per_token(model: PreTrainedModel, size: int, vectors: bool) -> int:
+def kept_per_token(model: PreTrainedModel | Shape, size: int, vectors: bool) -> int:
     """Bytes that one block keeps per token for its backward pass, with an attention kernel that keeps no scores.
 
     Two norms keep their float32 input; attention keeps queries, keys, values and output; a gated MLP keeps gate, its
@@ -161,22 +160,11 @@ def kept_per_token(model: PreTrainedModel, size: int, vectors: bool) -> int:
 
         vectors:  8 D + size (2 D + 2 keys + 3 inner)        weights:  16 D + size (4 D + 2 keys + 4 inner)
     """
-    width = layers.width(model)
-    config = layers.text_config(model)
-    inner = getattr(config, "intermediate_size", None) or 4 * width
-    heads, head = _heads(model) if getattr(config, "num_attention_heads", None) else (1, width)
+    shape = Shape.of(model)
+    width, keys = shape.width, (shape.heads or 1) * shape.head_width
     if vectors:
-        return 8 * width + size * (2 * width + 2 * heads * head + 3 * inner)
-    return 16 * width + size * (4 * width + 2 * heads * head + 4 * inner)
-
-
-def _heads(model: PreTrainedModel) -> tuple[int, int]:
-    """(heads of keys and values, their width); (0, 0) for a model without attention, such as Mamba."""
-    config = layers.text_config(model)
-    if not getattr(config, "num_attention_heads", None):
-        return 0, 0
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    return heads, getattr(config, "head_dim", None) or layers.width(model) // config.num_attention_heads
+        return 8 * width + size * (2 * width + 2 * keys + 3 * shape.inner)
+    return 16 * width + size * (4 * width + 2 * keys + 4 * shape.inner)
 
 
 def announce(
@@ -205,6 +193,8 @@ def explained(advice: str) -> Iterator[None]:
         raise MethodError(f"out of memory in training ({fault}): {advice}") from fault
 
 
-def available(device: torch.device) -> int | None:
+def available(device: Device) -> int | None:
     """Bytes of the device's memory; None on a CPU, where the system swaps before it refuses."""
-    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
+    if device.type == "cuda" and isinstance(device, torch.device):
+        return torch.cuda.mem_get_info(device)[1]
+    return None

@@ -13,11 +13,13 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    pass
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def restored(model: Any, tokenizer: Any) -> Iterator[None]:
     config = {name: getattr(model.config, name, None) for name in ("pad_token_id", "use_cache")}
     generation = copy.deepcopy(getattr(model, "generation_config", None))
     flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    dropout = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
+    dropout = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
     modes = {name: module.training for name, module in model.named_modules()}
     padding = tokenizer.padding_side, tokenizer.pad_token
     try:

@@ -14,18 +14,19 @@ What this module does not know: rewards, losses, rows, checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import nn
 
 from elicit.errors import ConfigError, near
+from elicit.lazy import no_grad
 from elicit.policy.intervention import Intervention
 from elicit.policy.weights import WeightEdit
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel
 
 
@@ -119,7 +120,7 @@ class FullWeights:
         """The difference to the checkpoint, unchanged parameters left out."""
         return WeightEdit.between(self._originals, {name: p.data for name, p in self._parameters.items()})
 
-    @torch.no_grad()
+    @no_grad
     def figures(self) -> dict[str, float]:
         """weights/relative_change: |W' - W| / |W| over all parameters."""
         change = norm = 0.0
@@ -176,16 +177,10 @@ class Lora:
 
     def _targeted(self, model: PreTrainedModel) -> dict[str, nn.Module]:
         """The linear layers that get an adapter, by name."""
-        kinds = {n: m for n, m in model.named_modules() if type(m) is nn.Linear or type(m).__name__ == "Conv1D"}
+        kinds = {n: m for n, m in model.named_modules() if type(m) is torch.nn.Linear or type(m).__name__ == "Conv1D"}
         head = model.get_output_embeddings()
         inner = {name: module for name, module in kinds.items() if module is not head}
-        if not self.targets:
-            return inner
-        last_names = {name: name.rpartition(".")[2] for name in inner}
-        if missing := sorted(set(self.targets) - set(last_names.values())):
-            hint = near(missing[0], set(last_names.values()))
-            raise ConfigError(f"lora_targets: {type(model).__name__} has no linear layer {missing[0]!r}; {hint}")
-        return {name: module for name, module in inner.items() if last_names[name] in self.targets}
+        return {name: inner[name] for name in targeted(inner, self.targets, type(model).__name__)}
 
     def trained(self) -> dict[str, nn.Parameter]:
         return {
@@ -218,7 +213,7 @@ class Lora:
             pairs[f"{name}.weight"] = (a, b)
         return WeightEdit(pairs=pairs, scale=self.alpha / self.rank)
 
-    @torch.no_grad()
+    @no_grad
     def figures(self) -> dict[str, float]:
         """weights/relative_change: |scale B A| / |W| over the wrapped modules."""
         change = norm = 0.0
@@ -233,3 +228,15 @@ def _put(model: PreTrainedModel, name: str, module: nn.Module) -> None:
     """Replace the submodule `name` of the model."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent) if parent else model, child, module)
+
+
+def targeted(names: Iterable[str], targets: Sequence[str], model: str) -> list[str]:
+    """The linear layers whose last name is one of the targets; without targets, all.
+
+    Raises ConfigError for a target that no layer of `model` is called.
+    """
+    last_names = {name: name.rpartition(".")[2] for name in names}
+    if missing := sorted(set(targets) - set(last_names.values())):
+        hint = near(missing[0], set(last_names.values()))
+        raise ConfigError(f"lora_targets: {model} has no linear layer {missing[0]!r}; {hint}")
+    return [name for name, last in last_names.items() if not targets or last in targets]

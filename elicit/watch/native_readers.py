@@ -24,6 +24,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from elicit.lazy import waiting
+
 READERS: dict[str, tuple[str, ...]] = {
     "pyarrow.lib": ("memory_map", "input_stream", "OSFile.__new__", "MemoryMappedFile._open"),
     "pyarrow._fs": ("LocalFileSystem.open_input_file", "LocalFileSystem.open_input_stream"),
@@ -59,16 +61,21 @@ class Announcer(importlib.abc.MetaPathFinder):
             return None
         finders = (finder for finder in sys.meta_path if finder is not self)
         spec = next((spec for finder in finders if (spec := finder.find_spec(name, path, target))), None)
-        loader: Any = spec.loader if spec else None
-        if loader is not None:
-            execute = loader.exec_module
+        if spec is not None and spec.loader is not None:
+            self.add_when_executed(spec)
+        return spec
 
-            def execute_and_replace(module: ModuleType) -> None:
-                execute(module)
+    def add_when_executed(self, spec: ModuleSpec) -> None:
+        """Replace the readers of this module right after it is executed, unless the context was left by then."""
+        loader: Any = spec.loader
+        execute = loader.exec_module
+
+        def execute_and_replace(module: ModuleType) -> None:
+            execute(module)
+            if self in sys.meta_path:
                 self.add([module])
 
-            loader.exec_module = execute_and_replace
-        return spec
+        loader.exec_module = execute_and_replace
 
     def add(self, modules: Sequence[ModuleType]) -> None:
         """Replace the readers that these modules define, here and in every module that holds them."""
@@ -157,6 +164,8 @@ def subclass(original: Any, methods: Sequence[str]) -> Any:
 def substitute(by_id: dict[int, Any]) -> None:
     """Put another object in the position of each of these, in every loaded module."""
     for module in list(sys.modules.values()):
+        if waiting(module):  # it was not executed, so it holds none of them
+            continue
         names = getattr(module, "__dict__", None)
         if type(names) is dict and not by_id.keys().isdisjoint(map(id, names.values())):
             for name, value in list(names.items()):
@@ -172,7 +181,11 @@ def announced() -> Iterator[None]:
         yield
         return
     announcer = Announcer()
-    announcer.add([sys.modules[name] for name in READERS if name in sys.modules])
+    there = [sys.modules[name] for name in READERS if name in sys.modules]
+    announcer.add([module for module in there if not waiting(module)])
+    for module in filter(waiting, there):
+        assert module.__spec__ is not None
+        announcer.add_when_executed(module.__spec__)
     sys.meta_path.insert(0, announcer)
     try:
         yield

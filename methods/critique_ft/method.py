@@ -87,7 +87,7 @@ class CritiqueFT(MethodBase):
         curve = DevCurve(policy, ledger, context, self.dev_items, "critique_ft", self.keep == "best")
         seed = int(context.rng.integers(2**31))
         at = curve.at(sft.steps or 1, self.curve) if self.curve else {}
-        trained = train(policy, rows, sft, seed, context.folder, context.say, context.log, at)
+        trained = train(policy, rows, sft, seed, context.folder, context.say, context.log, at, context.progress)
         curve.finish()
         # 4) the last or the best checkpoint, and what changed besides accuracy
         edit = curve.best_edit() if self.keep == "best" else trained.edit

@@ -19,15 +19,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
 
 from elicit.errors import CheckpointError, ConfigError, MethodError, near
 from elicit.files import content_hash
+from elicit.lazy import no_grad
 from elicit.names import published_name
 from elicit.policy import layers, positions
 from elicit.policy.intervention import tensor_hash
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from elicit.policy.policy import Policy
 
 WRITES = ("last_prompt", "prompt")
@@ -143,7 +145,7 @@ def projections(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     return out
 
 
-@torch.no_grad()
+@no_grad
 def last_keys_values(
     policy: Policy, rows: Sequence[tuple[int, ...]], prompt_lengths: Sequence[int], chosen: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:

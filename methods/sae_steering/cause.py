@@ -22,13 +22,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers.cache_utils import DynamicCache
 
+from elicit.lazy import no_grad
 from elicit.policy.layers import changing_outputs, unembedding
 from elicit.sampling.loop.forward import ForwardCall, can_cache, ready_mask
 from elicit.sampling.loop.pick import TOP, precise
 
 if TYPE_CHECKING:
+    from transformers.cache_utils import DynamicCache
+
     from elicit.policy.policy import Policy
 
 FEATURE_TOKENS = 16384
@@ -50,7 +52,7 @@ class CausalProbe:
     negative_ids: tuple[int, ...]
 
 
-@torch.no_grad()
+@no_grad
 def steered_logits(
     policy: Policy, prompt_ids: Sequence[int], after_ids: Sequence[int], layer: int, vectors_F_D: torch.Tensor
 ) -> torch.Tensor:
@@ -115,6 +117,8 @@ def _as_tokens(
 
 
 def _prefix(call: ForwardCall, ids: Sequence[int]) -> DynamicCache:
+    from transformers.cache_utils import DynamicCache
+
     cache = DynamicCache()
     row = torch.tensor([list(ids)], device=call.device)
     call(row, torch.arange(len(ids))[None], torch.tensor([len(ids) + 1]), torch.ones_like(row), 1,

@@ -22,6 +22,7 @@ import torch
 
 from elicit.errors import MethodError
 from elicit.files import content_hash
+from elicit.lazy import no_grad
 from elicit.policy.intervention import tensor_hash
 from methods.sae_steering.store import ActivationStore
 
@@ -71,21 +72,21 @@ class Dictionary:
         done = getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False)
         return torch.ones_like(self.norms_F) if done else self.norms_F
 
-    @torch.no_grad()
+    @no_grad
     def encode(self, x_N_D: torch.Tensor) -> torch.Tensor:
         """Activations [N, F] in units of the residual stream, float32 on the CPU."""
         weight = self.sae.W_enc
         chunks = (part.to(weight.device, weight.dtype) for part in x_N_D.split(ENCODE_ROWS))
         return torch.cat([self.sae.encode(chunk).float().cpu() for chunk in chunks]) * self._scale_F
 
-    @torch.no_grad()
+    @no_grad
     def reconstruct(self, x_N_D: torch.Tensor) -> torch.Tensor:
         """decode(encode(x)) [N, D], in x's dtype and on its device."""
         weight = self.sae.W_enc
         chunks = (part.to(weight.device, weight.dtype) for part in x_N_D.split(ENCODE_ROWS))
         return torch.cat([self.sae.decode(self.sae.encode(chunk)) for chunk in chunks]).to(x_N_D.device, x_N_D.dtype)
 
-    @torch.no_grad()
+    @no_grad
     def encode_and_reconstruct(self, x_N_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(activations [N, F], reconstruction [N, D]) of one chunk by one encoding, float32 on the CPU."""
         weight = self.sae.W_enc

@@ -188,7 +188,7 @@ def material(
             place = context.folder / f"sae-{key}" / f"layer-{layer}"
             checkpoint = reader.checkpoint
             device, name = checkpoint.device, checkpoint.name
-            dictionaries[layer] = train(store, layer, settings.train, place, device, name, frozen)
+            dictionaries[layer] = train(store, layer, settings.train, place, device, name, frozen, context.progress)
         # 3) codes and quality cards; cross-entropy is that of the policy itself
         rows = pages.rows[:: max(1, len(pages.rows) // CARD_ROWS)][:CARD_ROWS]
         coded = {layer: codes(dictionary, store) for layer, dictionary in dictionaries.items()}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from elicit.errors import MethodError
+from elicit.lazy import no_grad
 from elicit.policy.layers import changing_outputs
 from elicit.sampling.likelihood import batches
 from elicit.sampling.loop.forward import ForwardCall, Prefix, padded, prefix_logits
@@ -114,7 +115,7 @@ def _changes(dictionary: Dictionary) -> dict[str, Callable[[torch.Tensor], torch
     return {"base": None, "sae": reconstruct, "zero": torch.zeros_like}
 
 
-@torch.no_grad()
+@no_grad
 def cross_entropy(
     policy: Policy,
     rows: Sequence[tuple[int, ...]],

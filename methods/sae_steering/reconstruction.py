@@ -13,17 +13,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
 
 from elicit.errors import CheckpointError, MethodError
 from elicit.files import content_hash
+from elicit.lazy import no_grad
 from elicit.names import published_name
 from elicit.policy import layers, positions
 from elicit.policy.intervention import tensor_hash
 from methods.sae_steering.dictionary import Dictionary
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ class Reconstruction:
         k = int(cfg.k) if kind == "topk" else None
         return cls(dictionary.layer, write, k, encoder_D_F, bias_F, threshold_F, decoder_F_D, tensors["b_dec"])
 
-    @torch.no_grad()
+    @no_grad
     def reconstruct(self, x_N_D: torch.Tensor) -> torch.Tensor:
         """b + sum_f a_f(x) d_f [N, D], in x's dtype."""
         own = {name: value.to(x_N_D.device) for name, value in self.tensors().items()}

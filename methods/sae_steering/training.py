@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from elicit.console import Progress
 from elicit.errors import ConfigError
 from elicit.files import seed_of
 from methods.sae_steering.dictionary import Dictionary
@@ -57,7 +58,7 @@ class TrainConfig:
 
 def train(
     store: ActivationStore, layer: int, config: TrainConfig, folder: Path, device: torch.device, model_name: str,
-    frozen_decoder: bool = False,
+    frozen_decoder: bool = False, progress: Progress = lambda done, total, note="": None,
 ) -> Dictionary:  # fmt: skip
     """A TopK SAE of the activations of `layer`, saved in SAELens' inference format under `folder`.
 
@@ -97,10 +98,18 @@ def train(
         torch.manual_seed(seed % 2**63)
         sae = TopKTrainingSAE(cfg)
         sae.W_dec.requires_grad_(not frozen_decoder)
-        SAETrainer(trainer_cfg, sae, batches(store.arrays[layer], config.batch, seed)).fit()
+        source = counted(batches(store.arrays[layer], config.batch, seed), steps, progress)
+        SAETrainer(trainer_cfg, sae, source).fit()
     # 3) save, which folds norms into the weights, and read back what was saved
     sae.save_inference_model(folder)
     return from_disk(folder, layer, device, f"trained on {len(store)} own activations")
+
+
+def counted(source: Iterator[torch.Tensor], steps: int, progress: Progress) -> Iterator[torch.Tensor]:
+    """The batches, each reported as a step. The trainer draws a few more, from which it estimates the norm."""
+    for done, batch in enumerate(source):
+        progress(min(done, steps), steps)
+        yield batch
 
 
 def batches(array_N_D: np.ndarray, size: int, seed: int) -> Iterator[torch.Tensor]:

@@ -109,7 +109,14 @@ class Star(MethodBase):
         goes_on = not self.restart and number > 1
         start = policy.with_intervention(before) if goes_on else policy
         trained = train(
-            start, rows, self.sft, int(context.rng.integers(2**31)), context.folder, context.say, context.log
+            start,
+            rows,
+            self.sft,
+            int(context.rng.integers(2**31)),
+            context.folder,
+            context.say,
+            context.log,
+            progress=context.progress,
         )
         return joined(policy.checkpoint.model, before, trained.edit) if goes_on else trained.edit
 

@@ -16,7 +16,7 @@ from elicit.files import content_hash, write_json, write_rows
 from elicit.records import Finish, Grade, Item, Sample
 
 SETTINGS = {
-    "engine": "step-loop", "dtype": "float32", "attention": "sdpa", "task": "chain", "prompts": "p0",
+    "engine": "step-loop", "dtype": "float32", "attention": "sdpa", "task": "chain", "prompt": "p0",
     "stop": ["\n\nQuestion:"], "max_new_tokens": 128, "checkpoint": "c0ffee",
 }  # fmt: skip
 

@@ -159,8 +159,8 @@ def test_ungraded_samples_leave_n_and_support_does_not_take_them_for_misses() ->
 def test_other_prompts_and_other_graders_are_refused_naming_both(tmp_path: Path) -> None:
     found = items(20)
     base = entry(tmp_path, "base", "base", found, 0.2)
-    asked = entry(tmp_path, "method", "asked otherwise", found, 0.5, settings={"prompts": "p1"})
-    with pytest.raises(StageError, match=r"prompts differs: 'base' has 'p0' .* 'asked otherwise' has 'p1'"):
+    asked = entry(tmp_path, "method", "asked otherwise", found, 0.5, settings={"prompt": "p1"})
+    with pytest.raises(StageError, match=r"prompt 'bare' differs: 'base' was asked 'p0' .* 'asked otherwise' 'p1'"):
         compare([base, asked], found, tmp_path / "out", SimulatedTask(), CONFIG)  # type: ignore[arg-type]
     judged = entry(tmp_path, "method", "judged otherwise", found, 0.5, grader="g2")
     with pytest.raises(StageError, match=r"grader differs: 'base' .* and 'judged otherwise' .*elicit score"):

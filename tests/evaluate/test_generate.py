@@ -16,7 +16,7 @@ from elicit.errors import ConfigError, StageError
 from elicit.evaluate.stages import generate as stage
 from elicit.evaluate.stages.generate import generate
 from elicit.evaluate.store import SampleFolder
-from elicit.files import read_json, read_rows, seed_of, shards
+from elicit.files import content_hash, read_json, read_rows, seed_of, shards, write_json
 from elicit.policy.decoding import REGIMES, Candidate, Outcome, PickRule, Regime, Sampling
 from elicit.policy.decoding import Path as Completion
 from elicit.records import Item
@@ -158,6 +158,31 @@ def test_other_settings_are_refused_with_what_changed_and_the_mend(
         run(monkeypatch, tmp_path, FakeSampler(), regime=Regime("compare", PickRule(temperature=0.9)))
 
 
+def test_a_task_with_one_more_prompt_keeps_the_samples_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run(monkeypatch, tmp_path, FakeSampler())
+    before, again = rows(folder), FakeSampler()
+    more = FakeTask(prompts={name: PromptFormat(name) for name in ("bare", "another")})
+    monkeypatch.setattr(stage, "sampler", again)
+    generate(FakePolicy(), more, items(40), REGIMES["compare"], 20, tmp_path)  # type: ignore[arg-type]
+    assert again.drawn == 0 and rows(folder) == before
+    other = FakePolicy(prompt=PromptFormat("bare", "Q: {question}\nA:"))
+    with pytest.raises(StageError, match=r"another prompt;.*delete it"):
+        run(monkeypatch, tmp_path, FakeSampler(), policy=other)
+
+
+def test_a_folder_from_before_this_rule_is_continued_and_keeps_its_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = run(monkeypatch, tmp_path, FakeSampler()) / "fingerprint.json"
+    earlier = read_json(path) | {"prompts": content_hash({"bare": "all prompts of the task"})}
+    write_json(path, earlier)
+    again = FakeSampler()
+    run(monkeypatch, tmp_path, again)
+    assert again.drawn == 0 and read_json(path) == earlier
+
+
 def test_ctrl_c_finishes_the_shard_says_how_to_resume_and_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +213,7 @@ def test_chains_and_timings_lie_beside_the_shards(tmp_path: Path, monkeypatch: p
 def test_progress_counts_what_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(monkeypatch, tmp_path, FakeSampler(), 4, 20)
     seen: list[tuple[int, int]] = []
-    run(monkeypatch, tmp_path, FakeSampler(), 8, 20, progress=lambda done, wanted: seen.append((done, wanted)))
+    run(monkeypatch, tmp_path, FakeSampler(), 8, 20, progress=lambda done, wanted, note="": seen.append((done, wanted)))
     assert seen[0] == (80, 160) and seen[-1] == (160, 160)
 
 

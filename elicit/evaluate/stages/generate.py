@@ -26,6 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elicit.console import Progress
 from elicit.errors import ConfigError
 from elicit.evaluate.store import SampleFolder, Timing
 from elicit.files import (
@@ -45,13 +46,14 @@ from elicit.records import SCHEMA, Chain, Item, Sample
 from elicit.sampling import confidence
 from elicit.sampling.pool import Pool
 from elicit.sampling.sample import Sampler, request_seed, sampler, without_strategy
-from elicit.tasks.prompts import LATER
 
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
     from elicit.tasks.task import Task
 
 ENGINE = "step-loop"
+EARLIER = ("prompts",)
+"""parts of the fingerprints of the first folders that decide no row: a hash of all prompts of the task"""
 MIXED = "mixed"
 """engine of a folder with samples of several engines (engine.mix=true)"""
 SHARD_ITEMS, SHARD_J = 16, 16
@@ -81,7 +83,7 @@ def generate(
     store: Path,
     max_new_tokens: int | None = None,
     say: Callable[[str], None] = lambda line: None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Complete every item n times; returns the folder. Deterministic policies get n = 1.
 
@@ -96,7 +98,7 @@ def generate(
     with locked(folder), _interruptible(say) as interrupted:
         # 1) refuse a folder that was begun with other settings
         recorded = _with_earlier_engine(folder, settings, policy)
-        check_fingerprint(folder, fingerprint(**recorded), f"delete it, or take another root= ({folder})")
+        check_fingerprint(folder, _with_earlier_parts(folder, recorded), f"delete it, or take another root= ({folder})")
         # 2) find the samples that are missing
         blocks, wanted = list(_missing(folder, items, n)), len(items) * n
         done = wanted - sum(len(part) * len(js) for part, js in blocks)
@@ -105,12 +107,13 @@ def generate(
         # 3) sample them block by block: the policy is applied once, each block is a shard that is written completely
         if blocks:
             pool = _pool(policy, regime, store, settings)
-            with sampler(policy, regime, task, max_new_tokens=max_new_tokens, pool=pool) as samples:
+            beat = Beat(progress, done, wanted, policy.strategy is None) if progress else None
+            with sampler(policy, regime, task, max_new_tokens=max_new_tokens, progress=beat, pool=pool) as samples:
                 for part, js in blocks:
                     _shard(folder, samples, part, js, pool)
                     done += len(part) * len(js)
-                    if progress:
-                        progress(done, wanted)
+                    if beat:
+                        beat.block(done)
                     if interrupted.is_set():
                         break
         # 4) record in the manifest that this item set is complete
@@ -120,6 +123,28 @@ def generate(
             say(f"stopped after {done} of {wanted} samples, kept in {folder}: elicit resume goes on from there")
             raise KeyboardInterrupt
     return folder
+
+
+class Beat:
+    """Progress between two shards: how many samples have ended, and the speed in tokens."""
+
+    def __init__(self, show: Progress, done: int, wanted: int, plain: bool) -> None:
+        self.show, self.done, self.wanted = show, done, wanted
+        self.plain = plain
+        """a path is a sample: without a strategy, which may take several paths for one"""
+        self.paths = self.tokens = 0
+        self.started = time.monotonic()
+
+    def __call__(self, paths: int, tokens: int) -> None:
+        self.paths, self.tokens = self.paths + paths, self.tokens + tokens
+        ended = self.paths if self.plain else 0
+        speed = self.tokens / max(time.monotonic() - self.started, 1e-9)
+        self.show(min(self.done + ended, self.wanted), self.wanted, f"{speed:,.0f} tokens/s")
+
+    def block(self, done: int) -> None:
+        """A shard was written; `done` samples exist."""
+        self.done, self.paths = done, 0
+        self(0, 0)
 
 
 def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | None) -> dict[str, Any]:
@@ -134,7 +159,6 @@ def _settings(policy: Policy, task: Task, regime: Regime, max_new_tokens: int | 
         "policy": policy.id,
         "prompt": policy.prompt.id,
         "task": task.name,
-        "prompts": content_hash({name: prompt.id for name, prompt in task.prompts.items() if name not in LATER}),
         "stop": list(task.stop.strings),
         "max_new_tokens": max_new_tokens or task.stop.max_new_tokens,
         "regime": regime.name,
@@ -159,6 +183,13 @@ def _with_earlier_engine(folder: Path, settings: dict[str, Any], policy: Policy)
     mixed = {**settings, "engine": MIXED}
     write_json(begun, {**read_json(begun), "engine": content_hash(MIXED)})
     return mixed
+
+
+def _with_earlier_parts(folder: Path, settings: dict[str, Any]) -> dict[str, str]:
+    """The fingerprint of the settings, with the `EARLIER` parts of the folder's own: grades and annotations hash it."""
+    begun = folder / "fingerprint.json"
+    old = read_json(begun) if begun.exists() else {}
+    return fingerprint(**settings) | {name: old[name] for name in EARLIER if name in old}
 
 
 def _pool(policy: Policy, regime: Regime, store: Path, settings: dict[str, Any]) -> Pool | None:

@@ -43,7 +43,7 @@ def describe(comparison: ComparisonPlan) -> str:
     return "\n".join(
         (
             f"{comparison.group}: {_jobs(comparison)} x {settings.eval.limit or 'all'} items x {settings.eval.n} "
-            f"samples, with base, prompts and ceilings about {paths:,.0f} generated paths{_own_prompts(comparison)}, "
+            f"samples, about {paths:,.0f} generated paths ({_parts(comparison)}){_own_prompts(comparison)}, "
             f"{tokens} tokens; budget per fit: {_budget(settings)}",
             f"  time: {_time(comparison, speed, paths * length, length)}{bound}",
             f"  memory: {_memory(comparison)}",
@@ -62,12 +62,22 @@ def _token_limits(comparison: ComparisonPlan, limit: int) -> list[str]:
 
 
 def evaluation_paths(comparison: ComparisonPlan) -> float:
-    """Completions that measuring takes: base rungs, ceilings, every job, and the choice among the fixed prompts."""
-    plan = comparison.settings.eval
-    items, choice = _items(comparison), prompt_choice(comparison.settings)
-    jobs = sum(items * job.n * chains(job) for job in comparison.jobs if job.role != "base")
-    choices = choice * (1 + sum(chains(job) for job in _choosing(comparison)))
-    return items * (2 * (plan.base_n or plan.n) + plan.n + (plan.support_n or 0)) + jobs + choices
+    """Completions that measuring takes."""
+    return sum(path_parts(comparison).values())
+
+
+def path_parts(comparison: ComparisonPlan) -> dict[str, float]:
+    """The same by use: base rungs B0 and B1, the choice among the fixed prompts, jobs by role, ceilings C4 and C1."""
+    plan, items = comparison.settings.eval, _items(comparison)
+    choice = prompt_choice(comparison.settings)
+    parts = {
+        "base": items * 2.0 * (plan.base_n or plan.n),
+        "choice of prompts": choice * (1 + sum(chains(job) for job in _choosing(comparison))),
+    }
+    for role in ("method", "placebo", "rival"):
+        jobs = [job for job in comparison.jobs if job.role == role]
+        parts[f"{role}s"] = sum(items * job.n * chains(job) for job in jobs)
+    return parts | {"ceilings": float(items * (plan.n + (plan.support_n or 0)))}
 
 
 def chains(job: Job) -> float:
@@ -94,10 +104,15 @@ def _choosing(comparison: ComparisonPlan) -> list[Job]:
     return [job for job in comparison.jobs if job.role == "method" and comparison.settings.eval.own_prompts]
 
 
+def _parts(comparison: ComparisonPlan) -> str:
+    """The paths by use, without what there is none of."""
+    return ", ".join(f"{name} {paths:,.0f}" for name, paths in path_parts(comparison).items() if paths)
+
+
 def _own_prompts(comparison: ComparisonPlan) -> str:
     """How many more paths that may add."""
     more = sum(_items(comparison) * job.n * chains(job) for job in _choosing(comparison))
-    return f" (and up to {more:,.0f} at methods' own best prompts)" if more else ""
+    return f" and up to {more:,.0f} at methods' own best prompts" if more else ""
 
 
 def _jobs(comparison: ComparisonPlan) -> str:
@@ -159,10 +174,10 @@ def _time(comparison: ComparisonPlan, speed: Speed | None, tokens: float, length
 
 def _memory(comparison: ComparisonPlan) -> str:
     from elicit.experiment.forecast.memory import peak
-    from elicit.experiment.forecast.shape import unloaded
+    from elicit.experiment.forecast.shape import shape_of
 
     config = comparison.settings.model
-    model = unloaded(config)
+    model = shape_of(config)
     if model is None:
         return (
             f"not known before the checkpoint is at hand (no config.json of {config.path} here or in the hub's cache)"

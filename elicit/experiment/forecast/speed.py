@@ -67,6 +67,8 @@ def _folders(root: Path, path: str) -> Iterator[Path]:
 
 def _sums(folders: list[Path]) -> tuple[float, int, int]:
     """(seconds, tokens, paths) of the shards of these folders."""
+    if not folders:
+        return 0.0, 0, 0
     from pyarrow import parquet
 
     seconds, tokens, paths = 0.0, 0, 0

@@ -113,8 +113,3 @@ class SlotCache(Cache):
                 states[:rows, :, : end - low] = states[:rows, :, low:end].clone()
         self.window.low, self.window.column = 0, end - low
         return low
-
-
-def column_bytes(states: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> int:
-    """Bytes of one token of one row over all layers."""
-    return sum(part.shape[1] * part.shape[3] * part.element_size() for layer in states for part in layer)

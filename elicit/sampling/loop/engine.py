@@ -12,18 +12,19 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers.cache_utils import DynamicCache
 
 from elicit.errors import CheckpointError, ConfigError
 from elicit.policy.decoding import Kept
-from elicit.sampling.loop.cache import SlotCache, column_bytes
 from elicit.sampling.loop.forward import ForwardCall, Prefix, prefill, ready_mask
-from elicit.sampling.loop.kept import columns_of, cropped
+from elicit.sampling.loop.kept import column_bytes, columns_of, cropped
 from elicit.sampling.loop.pick import precise
+
+if TYPE_CHECKING:
+    from elicit.sampling.loop.cache import SlotCache
 
 
 @dataclass
@@ -53,6 +54,8 @@ class CachedEngine:
 
     def prefill(self, prefixes: Sequence[Prefix], alpha: float) -> Prefilled:
         """One pass over prefixes. Raises CheckpointError if the model keeps no plain cache."""
+        from transformers.cache_utils import DynamicCache
+
         cache = DynamicCache()
         logits, forced = prefill(self.call, prefixes, alpha, past_key_values=cache, use_cache=True)
         lengths = np.array([len(prompt) + len(tokens) for prompt, tokens in prefixes])
@@ -114,6 +117,8 @@ class CachedEngine:
         capacity = -(-(span + slack) // 64) * 64
         slots = max(1, min(slots, self.cache_bytes // (column_bytes(first.states) * capacity)))
         if self.cache is None or not self.cache.fits(slots, capacity):
+            from elicit.sampling.loop.cache import SlotCache  # a subclass of transformers' own
+
             self.cache = SlotCache(first.states, slots, capacity)
         window, capacity = self.cache.window, self.cache.capacity
         window.rows, window.low, window.column = slots, 0, 0

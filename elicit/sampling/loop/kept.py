@@ -12,12 +12,19 @@ models with sliding windows are cropped like any other. Knows nothing of picking
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers.cache_utils import DynamicCache
 
 from elicit.policy.decoding import Kept
+
+if TYPE_CHECKING:
+    from transformers.cache_utils import DynamicCache
+
+
+def column_bytes(states: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> int:
+    """Bytes of one token of one row over all layers."""
+    return sum(part.shape[1] * part.shape[3] * part.element_size() for layer in states for part in layer)
 
 
 def columns_of(layers: Sequence[Any], slot: int, first: int, count: int) -> torch.Tensor | None:
@@ -30,6 +37,8 @@ def columns_of(layers: Sequence[Any], slot: int, first: int, count: int) -> torc
 
 def cropped(kept: Sequence[Kept], lengths: Sequence[int]) -> DynamicCache:
     """A cache of the first `lengths[i]` columns of each, right-aligned, zeros before them."""
+    from transformers.cache_utils import DynamicCache
+
     first = kept[0].states
     assert first is not None
     parts, heads, _, size = first.shape

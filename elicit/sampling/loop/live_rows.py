@@ -54,6 +54,8 @@ class LiveRows:
         """tokens after which a row is tested for an ending; all others cost one table look-up"""
         self.queue = Queue(loop, jobs, rule, self.budget)
         self.paths: list[Path | None] = [None] * len(jobs)
+        self.reported_J = np.zeros(len(jobs), dtype=np.int64)
+        """tokens of each job that `progress` has counted"""
         self.slots: Slots
 
     def run(self) -> list[Path]:
@@ -128,6 +130,10 @@ class LiveRows:
             if ending is not None:
                 self._finish(slot, *ending)
         slots.steps_S += steps
+        if self.loop.progress is not None and slots.live_S.any():
+            going_J = slots.job_S[slots.live_S]
+            self.reported_J[going_J] += steps
+            self.loop.progress(0, steps * len(going_J))
         self.engine.trim(slots.live_S)
 
     def _ending(self, slot: int, first: int, end: int) -> Ending | None:
@@ -156,7 +162,7 @@ class LiveRows:
         self.paths[job] = Path(ids, finish=finish, text=text, kept=self._keep(slot, ids), **numbers)
         slots.free(slot)
         if self.loop.progress is not None:
-            self.loop.progress(1, length)
+            self.loop.progress(1, length - int(self.reported_J[job]))
 
     def _keep(self, slot: int, ids: list[int]) -> Kept | None:
         """A copy of the keys and values of an ending row, if its job asks for one."""

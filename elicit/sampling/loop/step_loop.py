@@ -22,6 +22,7 @@ import torch
 from elicit.errors import ConfigError
 from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
+from elicit.policy.shape import Device
 from elicit.sampling.loop.engine import CachedEngine, UncachedEngine
 from elicit.sampling.loop.forward import ForwardCall, can_cache
 from elicit.sampling.loop.live_rows import LiveRows
@@ -41,9 +42,10 @@ class StepLoop(LoopText):
 
     `slots`: most rows at once; fewer if the cache would exceed `cache_bytes` (default: 2 GiB on a CPU, 60 % of the free
     memory of an accelerator). `check_every`: steps between two stop tests, so that the host of an accelerator does not
-    wait for every token. `progress(paths, tokens)` is called with what has ended since its last call. `cached`: None
-    decides by the model's class, False computes every step from the start. `model` may also be a Checkpoint (anything
-    with model, tokenizer and eos_ids). Raises ConfigError without a tokenizer or with slots < 1.
+    wait for every token. `progress(paths, tokens)` is called with the paths that have ended and the tokens that were
+    drawn since its last call. `cached`: None decides by the model's class, False computes every step from the start.
+    `model` may also be a Checkpoint (anything with model, tokenizer and eos_ids). Raises ConfigError without a
+    tokenizer or with slots < 1.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ def check_jobs(jobs: Sequence[PathJob], stop: StopRules, vocabulary: int) -> Non
             raise ConfigError(f"job {place}: its kept path does not begin with its prompt and its forced tokens")
 
 
-def most_rows(device: torch.device) -> int:
+def most_rows(device: Device) -> int:
     """Rows that are sampled together on a device, at most."""
     return SLOTS.get(device.type, 256)
 

@@ -31,7 +31,7 @@ from elicit.tasks.formal.family import (
     render_trace,
 )
 from elicit.tasks.grading.extract import own_part
-from elicit.tasks.prompts import formal_prompts
+from elicit.tasks.prompts import Prompted, formal_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset
 from elicit.tasks.task import SHIFTS, SPLITS, Answer, Judgement, PromptFormat, StopRules, make_item
 from elicit.watch import Sealed
@@ -52,7 +52,7 @@ _TRIES = 60
 
 
 @dataclass(frozen=True)
-class FormalTask(Lazy):
+class FormalTask(Prompted, Lazy):
     """Problems of one formal family."""
 
     family: str = "chain"
@@ -92,8 +92,8 @@ class FormalTask(Lazy):
     def stop(self) -> StopRules:
         return StopRules(max_new_tokens=self.max_new_tokens)
 
-    @cached_property
-    def prompts(self) -> dict[str, PromptFormat]:
+    @property
+    def fixed_prompts(self) -> dict[str, PromptFormat]:
         return formal_prompts(_exemplars(self.family))
 
     @cached_property

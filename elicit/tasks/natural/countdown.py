@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 
 from elicit.errors import ConfigError
 from elicit.files import seed_of
@@ -66,8 +65,8 @@ class Countdown(NaturalTask):
     def kind(self) -> str:
         return "text"
 
-    @cached_property
-    def prompts(self) -> dict[str, PromptFormat]:
+    @property
+    def fixed_prompts(self) -> dict[str, PromptFormat]:
         shots = PromptFormat("few_shot", exemplars=_EXEMPLARS)
         return natural_prompts("text") | {"few_shot": shots}
 

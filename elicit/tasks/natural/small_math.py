@@ -16,7 +16,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from elicit.errors import ConfigError, near
 from elicit.files import seed_of
@@ -174,8 +173,8 @@ class SmallMath(NaturalTask):
     def kind(self) -> str:
         return "number"
 
-    @cached_property
-    def prompts(self) -> dict[str, PromptFormat]:
+    @property
+    def fixed_prompts(self) -> dict[str, PromptFormat]:
         """The natural prompts, the exemplars from this family: four problems that no split can hold."""
         rng = random.Random(seed_of("elicit.tasks.small_math", self.name, "exemplars"))
         shots: list[tuple[str, str]] = []

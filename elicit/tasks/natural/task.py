@@ -17,7 +17,7 @@ from elicit.tasks.formal.family import Violation
 from elicit.tasks.grading import extract, verify
 from elicit.tasks.grading.answer import parse
 from elicit.tasks.grading.verify import Pair
-from elicit.tasks.prompts import natural_prompts
+from elicit.tasks.prompts import Prompted, natural_prompts
 from elicit.tasks.splits import Lazy, known_split, split_of, subset, without_repeats
 from elicit.tasks.task import SPLITS, Answer, Judgement, PromptFormat, StopRules
 from elicit.watch import Sealed
@@ -26,7 +26,7 @@ _OTHER_WORD = {"yes": "No", "no": "Yes", "true": "False", "false": "True", "vali
 
 
 @dataclass(frozen=True)
-class NaturalTask(Lazy):
+class NaturalTask(Prompted, Lazy):
     """A task whose questions and answers are natural language."""
 
     max_new_tokens: int = 400
@@ -49,8 +49,8 @@ class NaturalTask(Lazy):
         """What a reader of the figures has to know about the source of the items."""
         return ()
 
-    @cached_property
-    def prompts(self) -> dict[str, PromptFormat]:
+    @property
+    def fixed_prompts(self) -> dict[str, PromptFormat]:
         return natural_prompts(self.kind)
 
     @property

@@ -88,6 +88,7 @@ class Curves(TrainerCallback):
             run.context.say(f"{run.name}: collapse step {step}: {reason}")
         run.context.log(row)
 
+        run.context.progress(step, settings.steps)
         # 3) a progress line now and then, a checkpoint, and the early end
         if step == 1 or last or step % max(1, settings.steps // LINES) == 0:
             left = (time.monotonic() - self.began) / (step - self.first) * (settings.steps - step)

@@ -56,7 +56,8 @@ class GoldSft(MethodBase):
             for item, gold in zip(items, golds, strict=True)
         ]
         seed = int(context.rng.integers(2**31))
-        return train(policy, rows, self._sized(policy), seed, context.folder, context.say, context.log).edit
+        sft, folder = self._sized(policy), context.folder
+        return train(policy, rows, sft, seed, folder, context.say, context.log, progress=context.progress).edit
 
     def _sized(self, policy: Policy) -> SftConfig:
         """The settings, with a learning rate at which a small model moves."""

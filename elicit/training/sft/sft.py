@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from elicit.console import Progress
 from elicit.errors import MethodError, checked
 from elicit.files import content_hash, remove_tree
 from elicit.policy.weights import WeightEdit
@@ -106,6 +107,7 @@ def train(
     say: Callable[[str], None] = lambda line: None,
     log: Callable[[dict[str, Any]], None] = lambda row: None,
     at: Mapping[int, Callable[[WeightEdit], None]] | None = None,
+    progress: Progress = lambda done, total, note="": None,
 ) -> Trained:
     """Fine-tune on `rows`, on top of the policy's weight edits. `at`: step -> what is called with the edit so far.
 
@@ -142,7 +144,7 @@ def train(
             processing_class=copy.deepcopy(policy.checkpoint.tokenizer),
             args=arguments(config, steps, len(plan) // steps, seed, unfinished, policy.checkpoint.device),
             data_collator=collator(policy.checkpoint.pad_id, config.packing),
-            callbacks=[Report(say, log, at or {}, parameters.edit)],
+            callbacks=[Report(say, log, at or {}, parameters.edit, progress)],
         )
         if config.packing:
             refuse_leaks(trainer, encoded[:4], policy.checkpoint.pad_id)

@@ -16,6 +16,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
+from elicit.console import Progress
 from elicit.errors import MethodError
 from elicit.policy.weights import WeightEdit
 from elicit.training.labelled_head import head_of_labelled_tokens
@@ -80,9 +81,10 @@ class Report(TrainerCallback):
         log: Callable[[dict[str, Any]], None],
         at: Mapping[int, Callable[[WeightEdit], None]],
         edit: Callable[[], WeightEdit],
+        progress: Progress = lambda done, total, note="": None,
         lines: int = 5,
     ) -> None:
-        self.say, self.log, self.at, self.edit, self.lines = say, log, at, edit, lines
+        self.say, self.log, self.at, self.edit, self.progress, self.lines = say, log, at, edit, progress, lines
         self.began, self.first = 0.0, 0
 
     def on_train_begin(
@@ -91,6 +93,7 @@ class Report(TrainerCallback):
         self.began, self.first = time.monotonic(), state.global_step
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.progress(state.global_step, state.max_steps)
         if state.global_step in self.at:
             self.at[state.global_step](self.edit())
 

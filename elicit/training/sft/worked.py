@@ -61,7 +61,9 @@ class WorkedSft(MethodBase):
         seed = int(context.rng.integers(2**31))
         start = random_weights(policy, seed) if self.scratch else WeightEdit()
         begun = policy.with_intervention(start) if self.scratch else policy
-        learned = train(begun, rows, self.sft, seed, context.folder, context.say, context.log).edit
+        learned = train(
+            begun, rows, self.sft, seed, context.folder, context.say, context.log, progress=context.progress
+        ).edit
         return joined(policy.checkpoint.model, start, learned) if self.scratch else learned
 
     def work(self, items: int, tokens: float) -> Work:
