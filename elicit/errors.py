@@ -57,7 +57,7 @@ class MethodError(ElicitError):
 _SYSTEM = {
     errno.ENOSPC: "the disk is full; free some space and resume, finished shards are kept",
     errno.EDQUOT: "your disk quota is used up; free some space and resume, finished shards are kept",
-    errno.EROFS: "the file system is read-only; choose a folder that you can write to (root=FOLDER)",
+    errno.EROFS: "the file system is read-only; choose a folder that you can write to (root=FOLDER, or out=FOLDER)",
     errno.EACCES: "permission denied; change its permissions, or choose another folder (root=FOLDER)",
     errno.EPERM: "not permitted; choose another folder (root=FOLDER)",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",

@@ -13,6 +13,7 @@ import pytest
 from elicit.config import Settings
 from elicit.config.compose import build_settings, choices, compose
 from elicit.console import Console
+from elicit.errors import MethodError
 from elicit.experiment import fit
 from elicit.experiment.forecast.forecast import describe
 from elicit.experiment.forecast.memory import limit_of
@@ -80,6 +81,15 @@ def test_a_fit_samples_under_the_limit_of_the_evaluation(monkeypatch: pytest.Mon
     assert Ledger(ToyTask(), "toy").task_view.stop.max_new_tokens == ToyTask().stop.max_new_tokens
 
 
+def bare_policy(folder: Path) -> Any:
+    """What a fit reads of a policy before its method does."""
+    return SimpleNamespace(
+        id="policy",
+        prompt=PromptFormat("bare"),
+        checkpoint=SimpleNamespace(config=SimpleNamespace(path=str(folder)), facts={}, engine=None),
+    )
+
+
 def test_a_warning_of_a_fit_stays_with_its_run_and_with_every_run_that_takes_the_fit_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,17 +99,35 @@ def test_a_warning_of_a_fit_stays_with_its_run_and_with_every_run_that_takes_the
         return Greedy()
 
     monkeypatch.setattr(Decoding, "fit", weak)
-    policy: Any = SimpleNamespace(
-        id="policy",
-        prompt=PromptFormat("bare"),
-        checkpoint=SimpleNamespace(config=SimpleNamespace(path=str(tmp_path)), facts={}, engine=None),
-    )
+    policy = bare_policy(tmp_path)
     one, console = job("method=decoding", f"root={tmp_path}"), Console("text", stream := io.StringIO())
     for _ in range(2):
         run = RunFolder.create(tmp_path, "m", "chain", one.settings.node, {})
         fit.fit_job(one, run, policy, console, NoTracker().start(run.path, "fit", "m", "g", {}, console.say))
         assert run.manifest["fit_warnings"] == ["dictionary of layer 3 not good enough"]
     assert "fit_from" in run.manifest and "warning: dictionary" in stream.getvalue()
+
+
+def test_a_resumed_fit_tracks_the_rows_of_its_first_process_again_under_their_steps(tmp_path: Path) -> None:
+    """An offline file of wandb belongs to one process, and its last rows are lost with a killed one."""
+    one = job("method=decoding", "method/strategy=greedy", f"root={tmp_path}")
+    run = RunFolder.create(tmp_path, "m", "t", {}, {})
+    for loss in (0.5, float("nan")):
+        run.log({"loss": loss})
+    with (run.path / "log.jsonl").open("a") as file:
+        file.write('{"lo')
+    sent: list[Any] = []
+
+    def fails(self: Decoding, policy: Policy, ledger: Ledger, context: Context) -> Greedy:
+        context.log({"loss": 0.125})
+        raise MethodError("stop")
+
+    tracked = cast("Any", SimpleNamespace(log=sent.append))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(MethodError):
+        patch.setattr(Decoding, "fit", fails)
+        fit.fit_job(one, RunFolder(run.path), bare_policy(tmp_path), Console("text"), tracked)
+    assert [(row["step"], str(row["loss"])) for row in sent] == [(1, "0.5"), (2, "nan"), (3, "0.125")]
+    assert "time" not in sent[0]
 
 
 @pytest.mark.parametrize("preset", [n for n in choices("experiment") if n != "real_smoke" and "/" not in n])

@@ -95,7 +95,8 @@ def test_rows_of_a_resumed_run_are_counted_on_in_the_log_and_in_wandb(tmp_path: 
     class Sink:
         id = "x"
 
-        def log(self, row: dict[str, Any]) -> None:
+        def log(self, row: dict[str, Any], step: int, commit: bool) -> None:
+            assert step == row["elicit/step"] and commit
             sent.append(row)
 
     def process(run: RunFolder) -> None:
@@ -112,4 +113,9 @@ def test_rows_of_a_resumed_run_are_counted_on_in_the_log_and_in_wandb(tmp_path: 
     process(RunFolder(run.path))
     assert [row["elicit/step"] for row in sent] == [1, 2, 3, 4]
     assert (run.path / "log.jsonl").read_text().count('"loss"') == 4
+    assert [row["loss"] for row in RunFolder(run.path).logged()] == [0.5, 0.25] * 2
     assert all(line.endswith("}") for line in (run.path / "log.jsonl").read_text().splitlines())
+    with (run.path / "log.jsonl").open("a") as file:
+        file.write('{"loss": NaN}\n[1]\n')
+    with pytest.raises(DataError, match=r"log\.jsonl, line 6"):
+        RunFolder(run.path).logged()

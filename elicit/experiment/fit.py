@@ -43,7 +43,10 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: R
     from elicit.policy.intervention import save
     from elicit.policy.policy import load_intervention
 
-    # 1) fitted in this folder (a resumed run), or in another run with the same fingerprint
+    # 1) what was logged before a resume: an offline file of wandb is whole, and one online drops the rows that it has
+    for number, row in enumerate(run.logged(), 1):
+        track.log({"step": number, **{key: value for key, value in row.items() if key != "time"}})
+    # 2) fitted in this folder (a resumed run), or in another run with the same fingerprint
     now, say = fit_fingerprint(job, policy), console.say
     if run.manifest.get("fit") == now and (run.intervention / "spec.json").exists():
         return load_intervention(run.intervention, policy.checkpoint)
@@ -57,7 +60,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: R
         }
         run.update(fit=now, fit_from=before.path.name, status=FITTED, **kept)
         return load_intervention(run.intervention, policy.checkpoint)
-    # 2) a new ledger, with what was read before the fit began
+    # 3) a new ledger, with what was read before the fit began
     settings, method = job.settings, job.settings.method
     assert method is not None
     ledger = Ledger(settings.task, job.name, settings.budget, max_new_tokens=settings.eval.max_new_tokens)
@@ -65,7 +68,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: R
         ledger.unaccounted(what)
     for text in (part for exemplar in policy.prompt.exemplars for part in exemplar):
         ledger.foreign(text, f"exemplars of {policy.prompt.name}", "-", stage="prompt")
-    # 3) fit, under the audit hook
+    # 4) fit, under the audit hook
     warnings: list[str] = []
     allowed = [run.path, *own_places(), *_checkpoint_files(policy)]
     started = time.monotonic()
@@ -76,7 +79,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: R
     finally:
         ledger.close()
     seconds = time.monotonic() - started
-    # 4) save; a verifier that is asked at inference is class L, whatever the method booked
+    # 5) save; a verifier that is asked at inference is class L, whatever the method booked
     strategy = cast("DecodingStrategy", intervention) if intervention.kind == "decoding" else None
     if strategy is not None and strategy.needs_verifier and ledger.data_class != "L":
         ledger.teacher()

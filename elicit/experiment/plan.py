@@ -142,7 +142,7 @@ def _with_controls(overrides: list[str], composer: Composer) -> list[Job]:
 
 
 def _check_files(jobs: Sequence[Job]) -> None:
-    """Raises ConfigError that names every file of a task or method that does not exist, also in a dry run."""
+    """Raises ConfigError that names every file of a task or method that can't be used, also in a dry run."""
     faults = []
     named = [(part, (job.settings.node.get(part) or {}).get("path")) for job in jobs for part in ("task", "method")]
     for part, name in dict.fromkeys(named):
@@ -151,8 +151,13 @@ def _check_files(jobs: Sequence[Job]) -> None:
             there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
             what = near(path.name, there) if there else f"nor the folder {path.parent}"
             faults.append(f"{part}.path={name}: no such file (from {Path.cwd()}); {what}; choose another")
+    for job in jobs if not faults else ():
+        try:
+            _ = job.settings.method and job.settings.method.files  # a method with files of its own looks for them
+        except ConfigError as fault:
+            faults.append(f"{job.name.partition('/')[0]}: {fault}")
     if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join(dict.fromkeys(faults)))
 
 
 def _check_prompts(chosen: Sequence[Settings]) -> None:

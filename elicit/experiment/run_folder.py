@@ -141,16 +141,30 @@ class RunFolder:
     def log(self, row: Mapping[str, Any]) -> int:
         """Append one row to log.jsonl; returns its number, from 1. A resumed run continues the count."""
         text = json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False, default=_plain) + "\n"
-        file = self.path / "log.jsonl"
         if self._logged is None:
-            written = file.read_bytes() if file.exists() else b""
-            self._logged = written.count(b"\n")
-            if written and not written.endswith(b"\n"):  # cut when its process was killed
-                file.write_bytes(written[: written.rfind(b"\n") + 1])
-        with file.open("a", encoding="utf-8") as lines:
+            self._logged = len(self.logged())
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(text)
         self._logged += 1
         return self._logged
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The rows of log.jsonl, in order. A last row that was cut when its process was killed is removed.
+
+        Raises DataError with the line of a broken row. Not the strict reader: a curve may hold NaN.
+        """
+        file = self.path / "log.jsonl"
+        written = file.read_bytes() if file.exists() else b""
+        whole = written[: written.rfind(b"\n") + 1]
+        if len(whole) < len(written):
+            file.write_bytes(whole)
+        rows = []
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                rows.append(dict(json.loads(line)))
+            except (ValueError, TypeError, RecursionError):
+                raise DataError(f"{file}, line {number}: no row of a log; delete the line and resume") from None
+        return rows
 
     def failed(self, fault: BaseException) -> None:
         """Write error.json and set the status in the manifest."""

@@ -37,13 +37,14 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from elicit.config.settings import MAX_SEED
 from elicit.errors import ConfigError, checked
 from elicit.organisms.corpus import SKILLS, Document, habits
 from elicit.organisms.kinds import CORPORA
 from elicit.organisms.probe import probe
 from elicit.organisms.tokenizer import build_tokenizer
 from elicit.organisms.truth import CHECKPOINTS, shipped
-from elicit.policy.checkpoint import TINY
+from elicit.policy.checkpoint import TINY, CheckpointConfig, placement
 
 DOCUMENTS_PER_STEP = 112
 STEPS_PER_BLOCK = 20
@@ -82,9 +83,30 @@ class OrganismConfig:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        checked(self, one_of={"kind": tuple(CORPORA)})
+        checked(
+            self,
+            at_least={
+                "steps": STEPS_PER_BLOCK,
+                "last_step": 0,
+                "seed": 0,
+                "layers": 1,
+                "heads": 1,
+                "question_weight": 0,
+            },
+            above={"learning_rate": 0, "final_learning_rate": 0},
+            one_of={"kind": tuple(CORPORA)},
+            label="organism",
+        )
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
+        if not 0 <= self.skill_share < 1:
+            raise ConfigError(f"skill_share={self.skill_share}: must be at least 0 and below 1")
+        if 0 < self.last_step < STEPS_PER_BLOCK:
+            raise ConfigError(f"last_step={self.last_step}: 0, or {STEPS_PER_BLOCK} or more (one block)")
+        if self.seed > MAX_SEED:
+            raise ConfigError(f"seed={self.seed}: at most {MAX_SEED:,} (2^63 - 1)")
+        if self.width < 2 * self.heads or self.width % (2 * self.heads):  # half of a head turns against the other half
+            raise ConfigError(f"width={self.width}: must be a multiple of 2 x heads={self.heads}")
 
 
 def build_model(config: OrganismConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -141,10 +163,11 @@ def train_organism(
     """
     # 1) model and optimizer, from the last save if there is one
     folder, state_file = Path(folder), Path(folder) / "training" / "state.pt"
+    target, _ = placement(CheckpointConfig(path=str(folder), device=device))
     state_file.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
     model = build_model(config, tokenizer)
-    model.to(torch.device(device))  # type: ignore[arg-type]
+    model.to(target)  # type: ignore[arg-type]
     optimizer = build_optimizer(config, model)
     block, blocks = 0, (config.last_step or config.steps) // STEPS_PER_BLOCK
     if state_file.exists():

@@ -34,7 +34,7 @@ from elicit.policy.cache import cache_root
 PREFIX = "fetched:"
 """of `model.path`"""
 BLOCK = 1 << 22
-LICENCE_TEXT = re.compile(r"(?i)^[a-z_.]*(licen[cs]e|notice|terms)[a-z_.]*$")
+LICENCE_TEXT = re.compile(r"(?i)(?=[a-z_.]*+\Z).*?(?:licen[cs]e|notice|terms)")
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _join(name: str, model: Model, source: Path, target: Path) -> None:
             )
         os.replace(unfinished, target)
         for text, open_text in files.items():
-            if LICENCE_TEXT.search(text):
+            if LICENCE_TEXT.match(text):
                 (target.parent / "licence").mkdir(exist_ok=True)
                 with open_text() as stream:
                     (target.parent / "licence" / text).write_bytes(stream.read())

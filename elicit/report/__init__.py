@@ -1,6 +1,7 @@
 """Reports: a comparison in, a page that can be trusted out.
 
     text      foreign text made inert
+    inert     a Markdown page without tags, as its last step
     numbers   how a number, a refusal and an unmeasured cell are printed
     rows      the comparison read, made inert and sorted
     verdict   three sentences from fixed rules

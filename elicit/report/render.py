@@ -30,6 +30,7 @@ from elicit.report.figures.figure import Chart, Inputs
 from elicit.report.figures.picture import picture
 from elicit.report.figures.series import Rows
 from elicit.report.figures.writer import Written, inline, paint, to_png, to_svg, write
+from elicit.report.inert import inert
 from elicit.report.notes import read_or_make
 from elicit.report.pages import across, browser, claim, latex
 from elicit.report.pages.scorecard import heading
@@ -84,7 +85,7 @@ def rendered(source: Source | Sequence[Source], out: Path, template: str, notes:
         ending = "html" if name.endswith(".html.j2") else "md"
         blocks = _Notes(prose, ending)
         page = filled(environment, name, context | {"notes": blocks.pop_note, "left_over": blocks.left_over})
-        write_text(out / f"report.{ending}", text.inert(page) if ending == "md" else page)
+        write_text(out / f"report.{ending}", inert(page) if ending == "md" else page)
     return out / f"report.{ending}"
 
 

@@ -83,7 +83,8 @@ def render(environment: BoundedEnvironment, name: str, context: dict[str, Any], 
         with processes.memory_limit(MAX_BYTES):
             return environment.get_template(name).render(context)
     except MemoryError:
-        raise DataError(f"template {name}: more than {MAX_BYTES / 2**20:,.0f} MiB of memory; {advice}") from None
+        most = f"{MAX_BYTES / 2**20:,.0f} MiB of memory, or than the limit of this process leaves (ulimit -v)"
+        raise DataError(f"template {name}: more than {most}; {advice}") from None
     except RecursionError:
         raise DataError(f"template {name}: it includes, imports or calls itself without end; {advice}") from None
     except TemplateNotFound as fault:

@@ -81,35 +81,6 @@ def markdown(value: Any) -> str:
     return line
 
 
-_CODE = re.compile(
-    r"(^(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)`*[ \t]*$|(?P<tick>`+)[^`\n](?:[^\n]*?[^`\n])?(?P=tick)(?!`))",
-    re.M | re.S,
-)
-_TAG = re.compile(r"(?<!\\)((?:\\\\)*)<(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
-_TARGET = re.compile(r"(?<!\\)((?:\\\\)*)\](?=\(\s*<?\s*(?!https?://)[^\s()/]*(?::|&|\\))", re.M)
-_REFERENCE = re.compile(r"^( {0,3})(?=\[[^\]\n]+\]:)", re.M)
-
-
-def inert(page: str) -> str:
-    r"""A Markdown page without HTML tags and without links to anything but files next to it and web pages.
-
-    The last step of rendering, whatever a template forgot to escape: names of models and policies come from strangers.
-
-    >>> inert("<img src=x onerror=a()> [x](javascript:a()) [run](../runs/1) `<b>`")
-    '&lt;img src=x onerror=a()> [x\\](javascript:a()) [run](../runs/1) `<b>`'
-    """
-    parts, last = [], 0
-    for code in _CODE.finditer(page):
-        parts += [_inert(page[last : code.start()]), code[0]]
-        last = code.end()
-    return "".join([*parts, _inert(page[last:])])
-
-
-def _inert(text: str) -> str:
-    text = _TAG.sub(r"\1&lt;", text)
-    return _REFERENCE.sub(r"\1\\", _TARGET.sub(r"\1\\]", text))
-
-
 def fenced(value: Any) -> str:
     """A value as a Markdown code block whose fence is longer than any in the text."""
     text = str(value)

@@ -114,11 +114,14 @@ class WandbRun:
         self.id: str | None = run.id
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """One row of curves under `elicit/`, against `elicit/step` (the row's own `step`, or a count)."""
+        """One row of curves under `elicit/`, against `elicit/step` (the row's own `step`, or a count).
+
+        It is wandb's own step, too: a resumed run goes on with it, and a row that wandb has is not logged again.
+        """
         with self._guarded():
             self._step = int(row.get("step", self._step + 1))
             values = {f"elicit/{key}": value for key, value in row.items() if key != "step"}
-            self._run.log({"elicit/step": self._step, **values})
+            self._run.log({"elicit/step": self._step, **values}, step=self._step, commit=True)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         with self._guarded():

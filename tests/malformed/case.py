@@ -24,7 +24,8 @@ LIMIT_S = 20
 REMEDY = re.compile(
     r"expected|did you mean|known: |install |null, or |at most|or more|between|write |remove|delete|save |"
     r"choose|give |flatten|fit again|"
-    r"make it again|edited\?|needs a value|such as|classes of|name its class|leave it|see elicit|use another|compare`|"
+    r"make it again|edited\?|needs a value|such as|classes of|name its class|leave it|see elicit|compare`|"
+    r"use (?:another|auto)|"
     r"no such (?:file|setting|group)|one of|sum to at most|key=value|quote|start |can't hold|must be|try |"
     r"elicit resume|merge it|name (?:one|the)|leave ",
     re.I,

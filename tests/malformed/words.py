@@ -64,6 +64,17 @@ CASES: dict[str, str] = {
     "organism build kind=positive folder=x steps=many": "steps",
     "organism build kind=positive folder=x rate=nan": "rate",
     "organism build kind=positive folder=x rate=-1": "rate",
+    **{
+        f"organism build kind=positive folder=x {name}={value}": name
+        for name, values in {
+            "steps": (0, -20, 19, "null"), "last_step": (-1, 5), "width": (0, 7, 129), "layers": (0, -1),
+            "heads": (0, 3), "skill_share": (1, -0.1, "nan", 2), "learning_rate": (0, -1, "inf", "nan"),
+            "final_learning_rate": (0, "nan"), "question_weight": (-1, "nan"), "seed": (-1, 2**64, "x"),
+            "device": ("nothing", "cuda:99"), "start": ("nothing",),
+        }.items()
+        for value in values
+    },
+    "organism build positive steps=0": "positive",
     "organism build kind=positive": "folder", "organism check x": "x",
     "experiment=study/nothing": "nothing", "experiment=study/all scale=huge": "huge",
     "experiment=study/length scale=": "scale", "experiment=study/length seed=x": "seed",
@@ -74,6 +85,9 @@ CASES: dict[str, str] = {
     "method=star on=[empty,empty]": "empty", "on=empty": "empty",
     "engine=nothing": "nothing", "engine.kind=nothing": "nothing", "engine.kind=7": "kind",
     "engine.slots=x": "slots", "engine={_class_:methods.star.method.Star}": "engine",
+    "method=given": "method.path", "method=given method.path=": "method.path", "method=given placebos=all": "path",
+    "method=given method.path=empty": "empty", "method=given method.path=file": "file",
+    "method=given method.path=broken": "broken",
     "method=given method.path=/no/such": "/no/such", "method=given method.path=empty method.scale=nan": "scale",
     "method=given method.path=empty method.write=nothing": "write",
     "method=given method.path=empty method.control=nothing": "control",

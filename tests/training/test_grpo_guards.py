@@ -200,7 +200,7 @@ def test_a_base_that_never_ends_is_trained_on_and_explained(tmp_path) -> None:
     policy.checkpoint.eos_ids = frozenset()
     done = fitted(replace(VECTORS, rewards={"random": 1.0}), policy, tmp_path, TASK)
     assert done.curve("rl/truncated") == [1.0, 1.0] and done.curve("rl/grad_norm")[0] > 0
-    assert any("reached the limit of 10 tokens" in line for line in done.lines)
+    assert any("reached the limit of 10 tokens" in line and "no end token" in line for line in done.lines)
 
 
 def test_k3_is_the_kl_divergence() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,12 @@ ITEM = Item("i", "toy", "train", "1 + 2", None, "i")
 
 
 def run_of(lines: list[str], **settings: Any) -> Run:
-    """A run of which the guards read settings, name, limit, standing and `say`."""
+    """A run of which the guards read settings, name, limit, standing, end tokens and `say`."""
     context = Context(np.random.default_rng(0), Path(), lambda policy, limit: 0.0, say=lines.append)
     missing: Any = None
     chosen = GRPOSettings(max_empty_steps=2, **settings)
-    return Run(chosen, missing, missing, missing, context, missing, {}, 0, 10, {}, "fit")
+    ending: Any = SimpleNamespace(checkpoint=SimpleNamespace(eos_ids=frozenset({1})))
+    return Run(chosen, missing, ending, missing, context, missing, {}, 0, 10, {}, "fit")
 
 
 def batch_of(totals: list[list[float]], finish: str = "eos") -> RolloutBatch:
@@ -101,6 +103,7 @@ def test_rollouts_that_never_end_are_reported_once(finish: str, warned: int) -> 
     for update in (1, 2):
         check_signal(run, batch_of(MIXED, finish), update)
     assert sum("reached the limit of 10 tokens" in line for line in lines) == warned
+    assert not any("no end token" in line for line in lines)  # it has one
 
 
 @pytest.mark.parametrize("deaf", [True, False])

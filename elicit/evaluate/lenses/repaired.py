@@ -22,7 +22,7 @@ from elicit.tasks.formal.family import first_violation
 from elicit.tasks.formal.task import FORMAL
 from elicit.tasks.grading.extract import own_part
 
-TAKEN_BACK = re.compile(r"[^.]*\.\s*(?:Instead|Wait)\.(?=[^.]*\.)")
+TAKEN_BACK = re.compile(r"(?<![^.])[^.]*+\.\s*+(?:Instead|Wait)\.(?=[^.]*\.)")
 """a step and the word that takes it back or checks it, if a step follows"""
 
 

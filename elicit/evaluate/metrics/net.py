@@ -70,7 +70,7 @@ def answer_type(gold: str) -> str:
     text = gold.strip().replace(",", "")
     if re.fullmatch(r"[-+]?\d+", text):
         return "integer"
-    if re.fullmatch(r"[-+]?\d*\.?\d+(\s*/\s*\d+)?%?", text):
+    if re.fullmatch(r"[-+]?(?:\d++(?:\.\d++)?|\.\d++)(\s*/\s*\d+)?%?", text):
         return "number"
     return "letter" if re.fullmatch(r"\(?[A-Za-z]\)?", text) else "text"
 

@@ -192,24 +192,33 @@ def to_svg(figure: matplotlib_figure.Figure, name: str) -> str:
 def inline(svg: str, name: str, title: str) -> str:
     """An SVG file as part of an HTML page; `title` is the text for screen readers, `name` prefixes all ids."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = _without(_without(svg, "<metadata>", "</metadata>"), "<!--", "-->")
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    svg = re.sub(r"url\(#([^()]+)\)", rf"url(#{name}-\1)", svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"font:\s*([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"font-family:[^;\"]*;?", "", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
-    width = re.search(r'<svg[^>]*?\swidth="([\d.]+)pt"', svg)
+    width = re.search(r'<svg[^<>]*?\swidth="([\d.]+)pt"', svg)
     pixels = round(float(width[1]) * 4 / 3) if width else 640
-    svg = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^<>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(
-        r'(<svg[^>]*?)\swidth="[^"]*"',
+        r'(<svg[^<>]*?)\swidth="[^"]*"',
         rf'\1 style="width:{pixels}px;min-width:{min(pixels, 580)}px"',
         svg,
         count=1,
     )
     label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     svg = re.sub(r"<svg", f'<svg role="img" aria-label="{label}"', svg, count=1)
-    return re.sub(r">\s+<", "><", re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL))
+    return re.sub(r">\s+<", "><", svg)
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    """The text without what lies from each `begin` to the next `end`, in linear time."""
+    kept, last = [], 0
+    while (first := text.find(begin, last)) >= 0 and (stop := text.find(end, first)) >= 0:
+        kept.append(text[last:first])
+        last = stop + len(end)
+    return "".join([*kept, text[last:]])

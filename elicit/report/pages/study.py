@@ -19,6 +19,7 @@ from elicit.report import sources, text
 from elicit.report.figures.figure import Axis, Chart, Line, Mark, Point, Text
 from elicit.report.figures.marks import INK, MUTED, PALETTE
 from elicit.report.figures.writer import paint, to_png
+from elicit.report.inert import inert
 from elicit.report.notes import read_or_make
 from elicit.report.numbers import Shown, figure, moment, show_measured
 from elicit.report.render import environment_of, filled
@@ -73,11 +74,11 @@ def write_pages(studies: Mapping[str, Study], results: Mapping[str, StudyResult]
     for one in shown:
         if one.result is not None:
             page = filled(environment, "study.md.j2", {"one": one})
-            write_text(out / f"{one.name}.md", text.inert(page))
+            write_text(out / f"{one.name}.md", inert(page))
             with replacing(out / f"{one.name}.png") as temporary:
                 temporary.write_bytes(to_png(paint(chart(one.study, one.result))))
     index = out / "README.md"
-    write_text(index, text.inert(filled(environment, "studies.md.j2", {"studies": shown, "scale": scale})))
+    write_text(index, inert(filled(environment, "studies.md.j2", {"studies": shown, "scale": scale})))
     return index
 
 

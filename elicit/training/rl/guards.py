@@ -93,10 +93,11 @@ def check_signal(run: Run, batch: RolloutBatch, update: int) -> str | None:
     if standing.first_reward is None:
         standing.first_reward = mean
         if batch.truncated >= NEVER_ENDS:
+            ends = bool(run.policy.checkpoint.eos_ids)
+            why = "it rarely ends an answer, or the limit is too low" if ends else "the base has no end token"
             run.context.say(
                 f"{run.name}: {batch.truncated:.0%} of the first rollouts reached the limit of {run.limit} tokens and "
-                "count as unanswered: the base has no end token or stop string; raise max_new_tokens, or reward "
-                "finished answers (rewards.format)"
+                f"count as unanswered: {why}; raise max_new_tokens, or reward finished answers (rewards.format)"
             )
 
     # 2) count
