@@ -6,7 +6,8 @@ Needs the environment of `make vllm`. Agreement: `paths` jobs on 16 prompts with
 on the bare model and for every kind of edit at temperature 1. A path agrees if all its tokens do. Where one does not,
 the gap is the distance of the job's uniform number from the other token's interval in the CDF, computed again by a
 plain forward pass: small at a boundary of the CDF, large if the engines differ by more than float noise. For greedy it
-is the difference of the two tokens' probabilities. With --out every case is written as soon as it is measured; a case
+is the difference of the two tokens' probabilities. --itself adds the noise floor: the same paths by the step
+loop with other batch shapes (16 rows). With --out every case is written as soon as it is measured; a case
 of the file with at least as many paths is not measured again. Speed: both
 engines with and without a steering vector, in turn within each repeat; a ratio is the median of the ratios of the
 repeats. Applying the vector and the guard are part of the time. On a CPU the clock is the process's own CPU time.
@@ -111,11 +112,16 @@ def gap(checkpoint: Checkpoint, job: PathJob, rule: PickRule, ours: Path, theirs
 
 
 def compared(
-    checkpoint: Checkpoint, policy: Policy, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules
+    checkpoint: Checkpoint, policy: Policy, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, itself: bool
 ) -> dict[str, Any]:
     """Share of equal paths of one policy and rule, and the gaps where they part."""
+    floor: dict[str, Any] = {}
     with policy.applied():
         ours = StepLoop(checkpoint, eos_ids=policy.end_ids).run(jobs, rule, stop)
+        if itself:
+            again = StepLoop(checkpoint, eos_ids=policy.end_ids, slots=16).run(jobs, rule, stop)
+            floor = {"equal to the step loop with 16 rows": sum(
+                a.token_ids == b.token_ids for a, b in zip(ours, again, strict=True))}  # fmt: skip
     assert checkpoint.engine is not None
     with checkpoint.engine.drawing(policy) as loop:
         theirs = loop.run(jobs, rule, stop)
@@ -129,11 +135,16 @@ def compared(
     counts = np.histogram(gaps, BINS)[0].tolist()
     return {"paths": len(jobs), "equal": sum(same), "share": sum(same) / len(jobs), "gaps": sorted(gaps),
             "histogram": counts, "without a gap": len(found) - len(gaps),
-            "largest log-prob difference": max(apart, default=0.0)}  # fmt: skip
+            "largest log-prob difference": max(apart, default=0.0), **floor}  # fmt: skip
 
 
 def agreement(
-    checkpoint: Checkpoint, paths: int, tokens: int, chosen: Sequence[str] = (), out: str | None = None
+    checkpoint: Checkpoint,
+    paths: int,
+    tokens: int,
+    chosen: Sequence[str] = (),
+    out: str | None = None,
+    itself: bool = False,
 ) -> None:
     """All rules on the bare model, all edits at temperature 1; `chosen`: these alone."""
     # 1) the cases of an earlier run with this model, engine and length
@@ -153,7 +164,7 @@ def agreement(
     cases = [case for case in cases if done.get(case[0], {}).get("paths", 0) < paths]
     print(f"\n{'':18}{'equal':>12}{'max |dlogp|':>14}   gaps below {', '.join(f'{b:g}' for b in BINS[1:])}")
     for name, policy, rule in cases:
-        row = done[name] = compared(checkpoint, policy, jobs, rule, stop)
+        row = done[name] = compared(checkpoint, policy, jobs, rule, stop, itself)
         shown = f"{row['equal']}/{row['paths']}"
         print(f"{name:18}{shown:>12}{row['largest log-prob difference']:14.1e}   {row['histogram']}", flush=True)
         write(out, {**facts, "cases": done})
@@ -207,6 +218,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["agreement", "speed"])
     parser.add_argument("--cases", help="names of cases of the agreement, separated by commas; default: all")
+    parser.add_argument("--itself", action="store_true")
     parser.add_argument("--out")
     args = parser.parse_args()
     config = CheckpointConfig(args.model, device=args.device, dtype=args.dtype, threads=args.threads)
@@ -214,7 +226,7 @@ def main() -> None:
     set_engine(checkpoint, EngineConfig("vllm", rows=args.rows, max_model_len=512, cache_gib=1.0), print)
     if args.only != "speed":
         chosen = args.cases.split(",") if args.cases else ()
-        agreement(checkpoint, args.paths, args.tokens, chosen, args.out)
+        agreement(checkpoint, args.paths, args.tokens, chosen, args.out, args.itself)
     if args.only != "agreement":
         speed(checkpoint, args.paths, args.tokens, args.repeats, args.out)
 

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from elicit import ranks
+
 Progress = Callable[[int, int], None]
 """progress(done, total), called between batches"""
 
@@ -77,7 +79,7 @@ def printable(text: object) -> str:
 
 
 class Console:
-    """Lines and progress on one stream."""
+    """Lines and progress on one stream; of several processes that run one command, rank 0 alone prints."""
 
     def __init__(self, output: str = "text", stream: TextIO | None = None) -> None:
         self.json = output == "json"
@@ -85,6 +87,8 @@ class Console:
         self._printed_once: set[str] = set()
 
     def say(self, line: str = "") -> None:
+        if not ranks.main():
+            return
         try:
             print(printable(line), file=self.stream, flush=True)
         except OSError as fault:
@@ -99,13 +103,13 @@ class Console:
 
     def result(self, value: dict[str, Any]) -> None:
         """The one JSON object of `output=json`; nothing in text mode."""
-        if self.json:
+        if self.json and ranks.main():
             print(masked(json.dumps(value, ensure_ascii=False, default=str)), flush=True)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
         """A bar (or plain lines) for `progress(done, total)`."""
-        show, close = self._bar(what) if self.stream.isatty() else self._lines(what)
+        show, close = self._bar(what) if self.stream.isatty() and ranks.main() else self._lines(what)
         try:
             yield show
         finally:

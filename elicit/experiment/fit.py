@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from elicit import ranks
 from elicit.config.compose import own_places
 from elicit.errors import LedgerError
 from elicit.experiment.plan import Job
@@ -39,24 +40,43 @@ MAX_PATH = 1024
 
 def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> Intervention:
     """The job's intervention, fitted now or before. Writes intervention/ and ledger.jsonl."""
-    from elicit.policy.intervention import save
     from elicit.policy.policy import load_intervention
 
     # 1) fitted in this folder (a resumed run), or in another run with the same fingerprint
     now = fit_fingerprint(job, policy)
-    if run.manifest.get("fit") == now and (run.intervention / "spec.json").exists():
+    here = run.manifest.get("fit") == now and (run.intervention / "spec.json").exists()
+    before = None if here else _fitted_before(now, Path(job.settings.root))
+    here, before = ranks.shared((here, before), "whether it is fitted")
+    if here:
         return load_intervention(run.intervention, policy.checkpoint)
-    if (before := _fitted_before(now, Path(job.settings.root))) is not None:
+    if before is not None:
         say(f"{job.name}: fitted before in {before.path.name}, taken over")
-        shutil.copytree(before.intervention, run.intervention, dirs_exist_ok=True)
-        shutil.copyfile(before.ledger, run.ledger)
+        if ranks.main():
+            shutil.copytree(before.intervention, run.intervention, dirs_exist_ok=True)
+            shutil.copyfile(before.ledger, run.ledger)
         kept = {
             key: before.manifest.get(key)
             for key in ("fit_seconds", "data_class", "ledger_hash", "used_items", "spent", "fit_warnings")
         }
         run.update(fit=now, fit_from=before.path.name, status=FITTED, **kept)
+        ranks.wait("a fit that is taken over")
         return load_intervention(run.intervention, policy.checkpoint)
-    # 2) a new ledger, with what was read before the fit began
+    # 2) fit now: of several processes rank 0 alone, unless gradients are summed over all of them
+    method = job.settings.method
+    assert method is not None
+    if method.sft is not None or method.parameters is not None:
+        fitted: Intervention | None = _fit(job, run, policy, now, say, track)
+    else:
+        fitted = ranks.by_main(lambda: _fit(job, run, policy, now, say, track), "a fit")
+    ranks.wait("a fit that is saved")
+    return fitted if ranks.main() and fitted is not None else load_intervention(run.intervention, policy.checkpoint)
+
+
+def _fit(job: Job, run: RunFolder, policy: Policy, now: dict[str, str], say: Say, track: Run) -> Intervention:
+    """Fit a job and write its intervention and its ledger."""
+    from elicit.policy.intervention import save
+
+    # 1) a new ledger, with what was read before the fit began
     settings, method = job.settings, job.settings.method
     assert method is not None
     ledger = Ledger(settings.task, job.name, settings.budget, max_new_tokens=settings.eval.max_new_tokens)
@@ -64,7 +84,7 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
         ledger.unaccounted(what)
     for text in (part for exemplar in policy.prompt.exemplars for part in exemplar):
         ledger.foreign(text, f"exemplars of {policy.prompt.name}", "-", stage="prompt")
-    # 3) fit, under the audit hook
+    # 2) fit, under the audit hook
     warnings: list[str] = []
     context = _context(job, run, ledger, say, track, warnings)
     allowed = [run.path, *own_places(), *_checkpoint_files(policy)]
@@ -75,12 +95,13 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, say: Say, track: Run) -> I
     finally:
         ledger.close()
     seconds = time.monotonic() - started
-    # 4) save; a verifier that is asked at inference is class L, whatever the method booked
+    # 3) save; a verifier that is asked at inference is class L, whatever the method booked
     strategy = cast("DecodingStrategy", intervention) if intervention.kind == "decoding" else None
     if strategy is not None and strategy.needs_verifier and ledger.data_class != "L":
         ledger.teacher()
-    ledger.save(run.ledger)
-    save(intervention, run.intervention, ledger.used)
+    if ranks.main():
+        ledger.save(run.ledger)
+        save(intervention, run.intervention, ledger.used)
     run.update(
         fit=now,
         fit_seconds=round(seconds, 3),
@@ -171,6 +192,7 @@ def _context(job: Job, run: RunFolder, ledger: Ledger, say: Say, track: Run, war
 
     folder = run.path / "fit"
     folder.mkdir(exist_ok=True)
+    ranks.wait("the folder of a fit")
     return Context(
         rng=np.random.default_rng(seed_of("fit", settings.seed, job.arm)),
         folder=folder,
