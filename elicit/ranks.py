@@ -96,6 +96,8 @@ def joined() -> Iterator[None]:
     distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield
+        # a launcher ends all processes once one of them ends with an exit code: rank 0 prints its results first
+        wait("the end of the command")
     finally:
         distributed.destroy_process_group()
 
