@@ -100,8 +100,8 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         jobs = [PathJob(ids[item.id], seed_of("rollout", run.seed, step, item.id, j)) for item, j in members]
         stop = replace(run.ledger.task_view.stop, max_new_tokens=run.limit)
         with run.trainable.sampling():
-            own = run.engine.run(ranks.own_part(jobs), PickRule(), stop, self)
-            paths = ranks.merged(ranks.gathered(own, "rollouts"))
+            part = run.engine.run(ranks.own_part(jobs), PickRule(), stop, self)
+            paths = ranks.merged(ranks.gathered(part, "rollouts"))
         drawn = [
             Rollout(item, j, job.seed, job.prompt_ids, path)
             for (item, j), job, path in zip(members, jobs, paths, strict=True)
