@@ -5,13 +5,17 @@
 Needs the environment of `make vllm`. Agreement: `paths` jobs on 16 prompts with keys of their own, for every pick rule
 on the bare model and for every kind of edit at temperature 1. A path agrees if all its tokens do. Where one does not,
 the gap is the distance of the job's uniform number from the other token's interval in the CDF, computed again by a
-plain forward pass: small at a boundary of the CDF, large if the engines differ by more than float noise. Speed: both
+plain forward pass: small at a boundary of the CDF, large if the engines differ by more than float noise. For greedy it
+is the difference of the two tokens' probabilities. --itself adds the noise floor: the same paths by the step
+loop with other batch shapes (16 rows). With --out every case is written as soon as it is measured; a case
+of the file with at least as many paths is not measured again. Speed: both
 engines with and without a steering vector, in turn within each repeat; a ratio is the median of the ratios of the
 repeats. Applying the vector and the guard are part of the time. On a CPU the clock is the process's own CPU time.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -22,7 +26,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(File(__file__).resolve().parent.parent))
-from benchmarks.common import interleaved, organism_prompts, paired_ratio, report, write
+from benchmarks.common import HOUSE, interleaved, organism_prompts, paired_ratio, report, write
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
@@ -89,14 +93,18 @@ def _norm(checkpoint: Checkpoint, layer: int) -> float:
 
 @torch.no_grad()
 def gap(checkpoint: Checkpoint, job: PathJob, rule: PickRule, ours: Path, theirs: Path) -> float | None:
-    """Distance of the uniform number from the other token's interval at the first divergence; None for greedy."""
+    """Distance of the uniform number from the other token's interval at the first divergence, for greedy that of the
+    two probabilities; None if one path is the beginning of the other."""
     pairs = zip(ours.token_ids, theirs.token_ids, strict=False)
     step = next((t for t, (a, b) in enumerate(pairs) if a != b), None)
-    if step is None or rule.temperature == 0:
+    if step is None:
         return None
     ids = torch.tensor([[*job.prompt_ids, *ours.token_ids[:step]]], device=checkpoint.device)
     with forward_positions(torch.arange(ids.shape[1])[None], torch.tensor([len(job.prompt_ids)])):
         logits = checkpoint.model(ids).logits[:, -1].float()
+    if rule.temperature == 0:
+        best, second = logits.double().softmax(-1)[0, [ours.token_ids[step], theirs.token_ids[step]]].tolist()
+        return abs(best - second)
     cdf = filtered(logits, rule).double().softmax(-1)[0].cumsum(-1)
     number, other = float(uniforms(job.seed, job.stream, step, 1)[0]), theirs.token_ids[step]
     low, high = float(cdf[other - 1]) if other else 0.0, float(cdf[other])
@@ -104,11 +112,16 @@ def gap(checkpoint: Checkpoint, job: PathJob, rule: PickRule, ours: Path, theirs
 
 
 def compared(
-    checkpoint: Checkpoint, policy: Policy, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules
+    checkpoint: Checkpoint, policy: Policy, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, itself: bool
 ) -> dict[str, Any]:
     """Share of equal paths of one policy and rule, and the gaps where they part."""
+    floor: dict[str, Any] = {}
     with policy.applied():
         ours = StepLoop(checkpoint, eos_ids=policy.end_ids).run(jobs, rule, stop)
+        if itself:
+            again = StepLoop(checkpoint, eos_ids=policy.end_ids, slots=16).run(jobs, rule, stop)
+            floor = {"equal to the step loop with 16 rows": sum(
+                a.token_ids == b.token_ids for a, b in zip(ours, again, strict=True))}  # fmt: skip
     assert checkpoint.engine is not None
     with checkpoint.engine.drawing(policy) as loop:
         theirs = loop.run(jobs, rule, stop)
@@ -121,24 +134,40 @@ def compared(
     gaps = [one for one in found if one is not None]
     counts = np.histogram(gaps, BINS)[0].tolist()
     return {"paths": len(jobs), "equal": sum(same), "share": sum(same) / len(jobs), "gaps": sorted(gaps),
-            "histogram": counts, "largest log-prob difference": max(apart, default=0.0)}  # fmt: skip
+            "histogram": counts, "without a gap": len(found) - len(gaps),
+            "largest log-prob difference": max(apart, default=0.0), **floor}  # fmt: skip
 
 
-def agreement(checkpoint: Checkpoint, paths: int, tokens: int, chosen: Sequence[str] = ()) -> dict[str, Any]:
+def agreement(
+    checkpoint: Checkpoint,
+    paths: int,
+    tokens: int,
+    chosen: Sequence[str] = (),
+    out: str | None = None,
+    itself: bool = False,
+) -> None:
     """All rules on the bare model, all edits at temperature 1; `chosen`: these alone."""
+    # 1) the cases of an earlier run with this model, engine and length
+    assert checkpoint.engine is not None
+    facts = {"title": f"agreement, {checkpoint.name}", "engine": checkpoint.engine.name, "tokens": tokens}
+    facts |= {"dtype": str(checkpoint.dtype), "bins": list(BINS)}
+    file = HOUSE / "benchmarks" / "results" / f"{out}.json"
+    before = json.loads(file.read_text()) if out and file.exists() else {}
+    done: dict[str, Any] = before["cases"] if all(before.get(name) == fact for name, fact in facts.items()) else {}
+    # 2) the cases that are missing
     base, stop = Policy(checkpoint), StopRules((), tokens)
     prompts = [tuple(checkpoint.encode(text)) for text in organism_prompts(16)]
     jobs = [PathJob(prompts[k % len(prompts)], 1000 + k, stream=k % 4) for k in range(paths)]
     cases = [(name, base, rule) for name, rule in RULES.items()]
     cases += [(name, base.with_intervention(edit), PickRule()) for name, edit in edits(checkpoint).items()]
     cases = [case for case in cases if not chosen or case[0] in chosen]
+    cases = [case for case in cases if done.get(case[0], {}).get("paths", 0) < paths]
     print(f"\n{'':18}{'equal':>12}{'max |dlogp|':>14}   gaps below {', '.join(f'{b:g}' for b in BINS[1:])}")
-    out = {}
     for name, policy, rule in cases:
-        row = out[name] = compared(checkpoint, policy, jobs, rule, stop)
+        row = done[name] = compared(checkpoint, policy, jobs, rule, stop, itself)
         shown = f"{row['equal']}/{row['paths']}"
         print(f"{name:18}{shown:>12}{row['largest log-prob difference']:14.1e}   {row['histogram']}", flush=True)
-    return out
+        write(out, {**facts, "cases": done})
 
 
 def speed(checkpoint: Checkpoint, paths: int, tokens: int, repeats: int, out: str | None) -> None:
@@ -189,6 +218,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["agreement", "speed"])
     parser.add_argument("--cases", help="names of cases of the agreement, separated by commas; default: all")
+    parser.add_argument("--itself", action="store_true")
     parser.add_argument("--out")
     args = parser.parse_args()
     config = CheckpointConfig(args.model, device=args.device, dtype=args.dtype, threads=args.threads)
@@ -196,9 +226,7 @@ def main() -> None:
     set_engine(checkpoint, EngineConfig("vllm", rows=args.rows, max_model_len=512, cache_gib=1.0), print)
     if args.only != "speed":
         chosen = args.cases.split(",") if args.cases else ()
-        result = {"title": f"agreement, {checkpoint.name}", "tokens": args.tokens, "bins": BINS,
-                  "cases": agreement(checkpoint, args.paths, args.tokens, chosen)}  # fmt: skip
-        write(args.out and f"{args.out}-agreement", result)
+        agreement(checkpoint, args.paths, args.tokens, chosen, args.out, args.itself)
     if args.only != "agreement":
         speed(checkpoint, args.paths, args.tokens, args.repeats, args.out)
 

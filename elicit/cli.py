@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-from elicit import processes
+from elicit import processes, ranks
 from elicit.commands.words import HELP, WORDS
 from elicit.config.build import packages_in, trusting
 from elicit.console import printable
@@ -95,6 +95,8 @@ def dispatch(arguments: list[str]) -> int:
     """A command with its words, or the jobs of a list of overrides. Raises ConfigError with near matches."""
     first, *rest = arguments
     if first in WORDS and not set(MULTIRUN) & set(rest):
+        if first != "resume":
+            ranks.refuse_several(f"elicit {first}")
         rest = [word for word in rest if not word.startswith("allow_classes=")]
         module, _, function = WORDS[first].partition(":")
         return getattr(importlib.import_module(f"elicit.commands.{module}"), function)(rest)

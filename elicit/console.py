@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from elicit import ranks
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -86,7 +88,7 @@ def printable(text: object) -> str:
 
 
 class Console:
-    """Lines and progress on one stream."""
+    """Lines and progress on one stream; of several processes that run one command, rank 0 alone prints."""
 
     def __init__(self, output: str = "text", stream: TextIO | None = None) -> None:
         self.json = output == "json"
@@ -96,6 +98,8 @@ class Console:
         """the display of a terminal while something runs: one for all stages that run inside each other"""
 
     def say(self, line: str = "") -> None:
+        if not ranks.main():
+            return
         try:
             if self._live is not None:  # above the display, which would overwrite it
                 self._live.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
@@ -113,13 +117,13 @@ class Console:
 
     def result(self, value: dict[str, Any]) -> None:
         """The one JSON object of `output=json`; nothing in text mode."""
-        if self.json:
+        if self.json and ranks.main():
             print(masked(json.dumps(value, ensure_ascii=False, default=str)), flush=True)
 
     @contextmanager
     def progress(self, what: str, every: float = 30.0) -> Iterator[Progress]:
         """A bar on a terminal, elsewhere a line in `every` seconds, for `progress(done, total)`."""
-        if self.stream.isatty():
+        if self.stream.isatty() and ranks.main():
             with self._bar(what) as show:
                 yield show
             return

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
-        *("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.processes", "elicit.watch"),
-        "elicit.lazy",
+        *("elicit.records", "elicit.errors", "elicit.names", "elicit.console", "elicit.processes", "elicit.ranks"),
+        *("elicit.watch", "elicit.lazy"),
     ),
     ("elicit.config", "elicit.files", "elicit.reading"),
     ("elicit.tasks", "elicit.results", "elicit.report", "elicit.track", "elicit.studies"),
@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit.experiment", "methods"),
     ("elicit.commands",),
     ("elicit.cli",),
+    ("elicit.__main__",),
 )
 """A package imports from its own floor and from those before it."""
 WINGS = ("elicit.evaluate", "elicit.training", "elicit.organisms")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from elicit import ranks
 from elicit.commands.arguments import COMMON, Command
 from elicit.config.compose import Composer, sweep_jobs
 from elicit.console import Console
@@ -27,6 +28,7 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     if any(override.startswith(f"experiment={PREFIX}") for override in overrides):
         from elicit.commands.study import study
 
+        ranks.refuse_several("a study")
         if many:
             raise ConfigError(
                 "elicit -m: a study states its own training seeds; leave -m away (study/all runs them all)"

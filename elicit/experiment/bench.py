@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elicit import ranks
 from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError, near
@@ -136,7 +137,8 @@ class Bench:
     def graded(self, samples: Path) -> Path:
         """The grades of a samples folder, brought up to date."""
         out = self.store / "grades" / samples.parent.name / samples.name
-        return grade(samples, self.task, self.known, out, self.plan.workers)
+        ranks.by_main(lambda: grade(samples, self.task, self.known, out, self.plan.workers), "grades")
+        return out
 
     @functools.cached_property
     def known(self) -> dict[str, Item]:
@@ -234,7 +236,10 @@ class Bench:
                 regime, limit = REGIMES["support"], plan.max_new_tokens
                 at_one = generate(policy, self.task, items, regime, plan.annotate_n, self.store, limit)
                 self.graded(at_one)  # its right answers at T=1 are its support
-            annotate(policy, self.bare(), items, at_one or entry.samples, progress=progress, n=plan.annotate_n)
+            scored, n = at_one or entry.samples, plan.annotate_n
+            ranks.by_main(
+                lambda: annotate(policy, self.bare(), items, scored, progress=progress, n=n), f"KL of {entry.name}"
+            )
         return replace(entry, at_one=at_one)
 
 

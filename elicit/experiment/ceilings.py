@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from elicit import ranks
 from elicit.errors import MethodError
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import measure
@@ -26,6 +27,7 @@ from elicit.experiment.plan import Job
 from elicit.experiment.run_folder import DONE, PLANNED, RunFolder
 from elicit.files import write_json, write_text
 from elicit.names import published_name
+from elicit.track.sink import NoTracker
 
 if TYPE_CHECKING:
     from elicit.experiment.bench import Bench
@@ -75,7 +77,8 @@ def supervised(bench: Bench) -> Entry | None:
     job = _c3_job(bench)
     run = _folder(bench, "C3", job)
     group, node = bench.comparison.group, dict(job.settings.node)
-    track = job.settings.tracker.start(run.path, "fit", "C3", group, node, bench.console.say)
+    tracker = job.settings.tracker if ranks.main() else NoTracker()
+    track = tracker.start(run.path, "fit", "C3", group, node, bench.console.say)
     try:
         intervention = fit_job(job, run, bench.bare(), bench.console, track)
     except MethodError as fault:
@@ -110,10 +113,11 @@ def _folder(bench: Bench, name: str, job: Job) -> RunFolder:
     import yaml
 
     path = bench.comparison.folder / "rungs" / name
-    if not (path / "manifest.json").exists():
+    if ranks.main() and not (path / "manifest.json").exists():
         text = yaml.safe_dump(job.settings.node, sort_keys=False, allow_unicode=True)
         write_text(path / "config.yaml", text)
         write_json(path / "manifest.json", {"role": "ceiling", "name": name, "status": PLANNED})
+    ranks.wait(f"the folder of {name}")
     return RunFolder(path)
 
 
@@ -165,7 +169,8 @@ def _b2(bench: Bench, target: int, b1: Entry) -> Entry:
     rule = REGIMES[bench.plan.regime].rule
     strategy: Any = replace(bench.plan.b2, tokens=target, temperature=rule.temperature, top_p=rule.top_p)
     folder = bench.comparison.folder / "rungs" / f"{B2}-{target}"
-    save(strategy, Path(folder) / "intervention")
+    if ranks.main():
+        save(strategy, Path(folder) / "intervention")
     policy = bench.bare().with_prompt(bench.task.prompts[b1.prompt]).with_intervention(strategy)
     bits = b1.ledger.get("select_bits", 0)
     entry = bench.entry("prompt", f"{B2}, {target} tokens", b1.prompt, policy, bench.plan.n, select_bits=bits)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from elicit import ranks
 from elicit.config.compose import own_places
 from elicit.console import Console, Progress
 from elicit.errors import LedgerError
@@ -40,7 +41,6 @@ MAX_PATH = 1024
 
 def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: Run) -> Intervention:
     """The job's intervention, fitted now or before. Writes intervention/ and ledger.jsonl."""
-    from elicit.policy.intervention import save
     from elicit.policy.policy import load_intervention
 
     # 1) what was logged before a resume: an offline file of wandb is whole, and one online drops the rows that it has
@@ -48,19 +48,39 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: R
         track.log({"step": number, **{key: value for key, value in row.items() if key != "time"}})
     # 2) fitted in this folder (a resumed run), or in another run with the same fingerprint
     now, say = fit_fingerprint(job, policy), console.say
-    if run.manifest.get("fit") == now and (run.intervention / "spec.json").exists():
+    here = run.manifest.get("fit") == now and (run.intervention / "spec.json").exists()
+    before = None if here else _fitted_before(now, Path(job.settings.root))
+    here, before = ranks.shared((here, before), "whether it is fitted")
+    if here:
         return load_intervention(run.intervention, policy.checkpoint)
-    if (before := _fitted_before(now, Path(job.settings.root))) is not None:
+    if before is not None:
         say(f"{job.name}: fitted before in {before.path.name}, taken over")
-        shutil.copytree(before.intervention, run.intervention, dirs_exist_ok=True)
-        shutil.copyfile(before.ledger, run.ledger)
+        if ranks.main():
+            shutil.copytree(before.intervention, run.intervention, dirs_exist_ok=True)
+            shutil.copyfile(before.ledger, run.ledger)
         kept = {
             key: before.manifest.get(key)
             for key in ("fit_seconds", "data_class", "ledger_hash", "used_items", "spent", "fit_warnings")
         }
         run.update(fit=now, fit_from=before.path.name, status=FITTED, **kept)
+        ranks.wait("a fit that is taken over")
         return load_intervention(run.intervention, policy.checkpoint)
-    # 3) a new ledger, with what was read before the fit began
+    # 3) fit now: of several processes rank 0 alone, unless gradients are summed over all of them
+    method = job.settings.method
+    assert method is not None
+    if method.sft is not None or method.parameters is not None:
+        fitted: Intervention | None = _fit(job, run, policy, now, console, track)
+    else:
+        fitted = ranks.by_main(lambda: _fit(job, run, policy, now, console, track), "a fit")
+    ranks.wait("a fit that is saved")
+    return fitted if ranks.main() and fitted is not None else load_intervention(run.intervention, policy.checkpoint)
+
+
+def _fit(job: Job, run: RunFolder, policy: Policy, now: dict[str, str], console: Console, track: Run) -> Intervention:
+    """Fit a job and write its intervention and its ledger."""
+    from elicit.policy.intervention import save
+
+    # 1) a new ledger, with what was read before the fit began
     settings, method = job.settings, job.settings.method
     assert method is not None
     ledger = Ledger(settings.task, job.name, settings.budget, max_new_tokens=settings.eval.max_new_tokens)
@@ -68,23 +88,24 @@ def fit_job(job: Job, run: RunFolder, policy: Policy, console: Console, track: R
         ledger.unaccounted(what)
     for text in (part for exemplar in policy.prompt.exemplars for part in exemplar):
         ledger.foreign(text, f"exemplars of {policy.prompt.name}", "-", stage="prompt")
-    # 4) fit, under the audit hook
+    # 2) fit, under the audit hook
     warnings: list[str] = []
     allowed = [run.path, *own_places(), *_checkpoint_files(policy)]
     started = time.monotonic()
     try:
         with console.progress(f"{job.name}: fit") as progress, watching(allowed, ledger.unaccounted):
-            context = _context(job, run, ledger, say, progress, track, warnings)
+            context = _context(job, run, ledger, console.say, progress, track, warnings)
             intervention = method.fit(policy, ledger, context)
     finally:
         ledger.close()
     seconds = time.monotonic() - started
-    # 5) save; a verifier that is asked at inference is class L, whatever the method booked
+    # 3) save; a verifier that is asked at inference is class L, whatever the method booked
     strategy = cast("DecodingStrategy", intervention) if intervention.kind == "decoding" else None
     if strategy is not None and strategy.needs_verifier and ledger.data_class != "L":
         ledger.teacher()
-    ledger.save(run.ledger)
-    save(intervention, run.intervention, ledger.used)
+    if ranks.main():
+        ledger.save(run.ledger)
+        save(intervention, run.intervention, ledger.used)
     run.update(
         fit=now,
         fit_seconds=round(seconds, 3),
@@ -177,6 +198,7 @@ def _context(
 
     folder = run.path / "fit"
     folder.mkdir(exist_ok=True)
+    ranks.wait("the folder of a fit")
     return Context(
         rng=np.random.default_rng(seed_of("fit", settings.seed, job.arm)),
         folder=folder,

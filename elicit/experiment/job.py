@@ -9,10 +9,12 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elicit import ranks
 from elicit.errors import StageError
 from elicit.experiment.plan import Job
 from elicit.experiment.provenance import Provenance, config_hash
@@ -20,6 +22,7 @@ from elicit.experiment.run_folder import DONE, RunFolder
 from elicit.experiment.stack import layers, rows_of, stack, stacked
 from elicit.files import locked
 from elicit.names import published_name
+from elicit.track.sink import NoTracker
 
 if TYPE_CHECKING:
     from elicit.evaluate.entry import Entry
@@ -99,9 +102,10 @@ def run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
 
     One process at a time: a second command that resumes the run waits, and then finds it fitted and measured.
     """
-    with locked(outcome.run.path, bench.console.say):
+    with locked(outcome.run.path, bench.console.say) if ranks.main() else nullcontext():
         outcome.run.read()
         _run_job(outcome, bench, facts)
+        ranks.agree(outcome.fault)
 
 
 def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
@@ -117,7 +121,8 @@ def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     # 2) the tracked run of this fit
     name = f"{job.name.replace('/', '-')}-s{job.settings.seed}"
     config = {key: value for key, value in job.settings.node.items() if key not in ("experiment", "sweep")}
-    track = job.settings.tracker.start(run.path, "fit", name, bench.comparison.group, config, bench.console.say_once)
+    tracker = job.settings.tracker if ranks.main() else NoTracker()
+    track = tracker.start(run.path, "fit", name, bench.comparison.group, config, bench.console.say_once)
     try:
         # 3) fit, then measure on items that the fit has not used
         stack(job, run)

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from elicit import ranks
 from elicit.files import content_hash
 from elicit.records import SCHEMA
 
@@ -113,6 +114,7 @@ def code_hash(thing: Any) -> str:
 def device() -> dict[str, Any]:
     """The device that tensors are computed on; the processor if torch is not loaded."""
     torch = sys.modules.get("torch")
+    launched = {"processes": ranks.world()} if ranks.world() > 1 else {}
     if torch is None:
         return {"kind": "cpu", "processor": platform.processor() or platform.machine()}
     if torch.cuda.is_available():
@@ -124,8 +126,10 @@ def device() -> dict[str, Any]:
             "memory": memory,
             "cuda": torch.version.cuda,
             "threads": torch.get_num_threads(),
+            **launched,
         }
-    return {"kind": "cpu", "processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    facts = {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    return {"kind": "cpu", **facts, **launched}
 
 
 def config_hash(node: dict[str, Any]) -> str:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elicit import ranks
 from elicit.config import EvalPlan
 from elicit.config.build import REMOTE_CODE, trusting
 from elicit.console import Console
@@ -28,7 +30,7 @@ from elicit.experiment.run_folder import DONE, ERROR, FAILED, INTERRUPTED, RunFo
 from elicit.files import content_hash, ordered_time
 from elicit.names import published_node
 from elicit.processes import working_in
-from elicit.results import Comparison, content_of
+from elicit.results import Comparison, content_of, read_comparison
 from elicit.studies.frozen import frozen
 
 if TYPE_CHECKING:
@@ -40,16 +42,19 @@ OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
 def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
     """Run planned comparisons; returns the exit code (0 ok, 1 failed, 2 bad configuration, 3 partly failed)."""
-    # every run folder first: a command that is killed in its first comparison can be resumed as a whole
-    invocation = Invocation(argv, sum(len(comparison.jobs) for comparison in comparisons))
-    planned = [
-        (comparison, [make_folder(job, comparison.group, invocation) for job in comparison.jobs])
-        for comparison in comparisons
-    ]
     allowed: list[str] = []
     for settings in (comparison.settings for comparison in comparisons):  # of the command line, not read from a run
         allowed += [*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else [])]
-    with trusting(allowed):
+    with trusting(allowed), ranks.joined():
+        # every run folder first: a command that is killed in its first comparison can be resumed as a whole
+        invocation = Invocation(argv, sum(len(comparison.jobs) for comparison in comparisons))
+        made = ranks.by_main(lambda: [[make_folder(job, comparison.group, invocation) for job in comparison.jobs]
+                                      for comparison in comparisons], "run folders")  # fmt: skip
+        folders = ranks.shared([[run.path for run in runs] for runs in made or ()], "the names of run folders")
+        planned = [
+            (comparison, [RunFolder(path) for path in paths])
+            for comparison, paths in zip(comparisons, folders, strict=True)
+        ]
         return _execute_all(planned, console, argv)
 
 
@@ -59,7 +64,7 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
     Relative paths of its configuration (data files, models) are those of the folder that it was started in.
     """
     run = find_run(name, root)
-    with working_in(run.manifest.get("working_directory")) as moved:
+    with ranks.joined(), working_in(run.manifest.get("working_directory")) as moved:
         run = RunFolder(moved(run.path))
         invocation = run.manifest["invocation"]  # a manifest without it is refused, and not a command of no runs
         runs = [one for one in all_runs(run.path.parent) if one.manifest.get("invocation") == invocation] or [run]
@@ -114,16 +119,21 @@ def execute_one(
         # 1) load the checkpoint, and freeze the plan before the first test sample
         checkpoint = set_engine(load_checkpoint(comparison.settings.model), comparison.settings.engine, console.say)
         bench = Bench(comparison, checkpoint, console)
-        prereg.freeze(frozen_plan(bench), comparison.folder, ordered_time(bench.store))
+        ranks.by_main(
+            lambda: prereg.freeze(frozen_plan(bench), comparison.folder, ordered_time(bench.store)), "the frozen plan"
+        )
         if bench.plan.limit and len(bench.items) < bench.plan.limit:
             console.say(f"eval.limit={bench.plan.limit}: the test split has {len(bench.items)} items, all are used")
         facts = provenance(argv)
         # 2) measure the base and its ceilings; fit and measure every job that no worker process has claimed
-        with workers.helping(comparison.settings.parallel - 1, runs) as lease:
+        helpers = comparison.settings.parallel - 1
+        if ranks.world() > 1 and helpers:
+            raise ConfigError(f"parallel={helpers + 1} in {ranks.world()} launched processes: leave parallel=1")
+        with workers.helping(helpers, runs) if ranks.main() else nullcontext("") as lease:
             entries, best = bench.base_entries()
             entries += ceilings.extra_ceilings(bench)
             for outcome in outcomes:
-                if workers.claim(outcome.run, lease):
+                if not ranks.main() or workers.claim(outcome.run, lease):
                     run_job(outcome, bench, facts)
         # 3) collect the jobs of the workers; what one of them left unfinished is done here
         for outcome in outcomes:
@@ -134,7 +144,9 @@ def execute_one(
         for outcome in outcomes if bench.plan.b2 is not None else ():
             ceilings.note(outcome.run, entries)
         # 5) compare, report, track
-        result = conclude(bench, entries, best, facts, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        concluded = ranks.by_main(lambda: conclude(bench, entries, best, facts, seconds), "the comparison")
+        result = concluded or read_comparison(comparison.folder / "comparison.json")
     except KeyboardInterrupt:
         for outcome in outcomes:
             outcome.run.read()  # a worker may have finished it
@@ -155,7 +167,7 @@ def collect(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     from elicit.evaluate.entry import Entry
     from elicit.experiment import workers
 
-    if outcome.entries or outcome.fault:
+    if outcome.entries or outcome.fault or not ranks.main():
         return
     if not workers.finished(outcome.run):
         return run_job(outcome, bench, facts)

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from elicit import ranks
 from elicit.config.build import REMOTE_CODE, allowed_prefixes, trusted
 from elicit.console import masked
 from elicit.errors import ConfigError, DataError, near, segment, system_fault
@@ -107,10 +108,15 @@ class RunFolder:
         return RunFolder(path)
 
     def update(self, **values: Any) -> None:
-        """Change entries of the manifest, on disk too; what another process wrote since (a worker its fit) stays."""
-        self.read()
+        """Change entries of the manifest, on disk too; what another process wrote since (a worker its fit) stays.
+
+        Of several processes that run one command, rank 0 alone writes.
+        """
+        if ranks.main():
+            self.read()
         self.manifest.update(values)
-        write_json(self.path / "manifest.json", self.manifest)
+        if ranks.main():
+            write_json(self.path / "manifest.json", self.manifest)
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration that the run was planned with."""
@@ -140,6 +146,8 @@ class RunFolder:
 
     def log(self, row: Mapping[str, Any]) -> int:
         """Append one row to log.jsonl; returns its number, from 1. A resumed run continues the count."""
+        if not ranks.main():
+            return 0
         text = json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False, default=_plain) + "\n"
         if self._logged is None:
             self._logged = len(self.logged())
@@ -170,7 +178,8 @@ class RunFolder:
         """Write error.json and set the status in the manifest."""
         text = masked("".join(traceback.format_exception(fault)))
         message = masked(str(fault))
-        write_json(self.path / ERROR, {"type": type(fault).__name__, "message": message, "traceback": text})
+        if ranks.main():
+            write_json(self.path / ERROR, {"type": type(fault).__name__, "message": message, "traceback": text})
         self.update(status=FAILED)
 
     @property

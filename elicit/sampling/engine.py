@@ -11,11 +11,13 @@ samples of an engine are named by it (`evaluate/stages/generate.py`). Imports ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
+from elicit import ranks
 from elicit.errors import ConfigError, checked
 
 if TYPE_CHECKING:
@@ -55,15 +57,19 @@ def installed() -> bool:
     return find_spec("vllm") is not None
 
 
-def choice(config: EngineConfig, device: str, there: bool) -> tuple[str, str]:
+def choice(config: EngineConfig, device: str, there: bool, processes: int = 1) -> tuple[str, str]:
     """(loop or vllm, the reason) for a checkpoint on a kind of device. Raises ConfigError if vLLM is asked for and
-    not installed."""
+    not installed, or in several launched processes: vLLM would make its own groups of them."""
     if config.kind == "loop":
         return "loop", "engine=loop"
     if config.kind == "vllm":
         if not there:
             raise ConfigError("engine=vllm: vLLM is not installed here; make vllm, or use engine=loop")
+        if processes > 1:
+            raise ConfigError(f"engine=vllm in {processes} launched processes is not supported: use engine=loop")
         return "vllm", "engine=vllm"
+    if processes > 1:
+        return "loop", f"engine=auto, in {processes} launched processes"
     if not there:
         return "loop", "engine=auto, and vLLM is not installed"
     if device != "cuda":
@@ -71,12 +77,23 @@ def choice(config: EngineConfig, device: str, there: bool) -> tuple[str, str]:
     return "vllm", "engine=auto: vLLM is installed and the checkpoint is on CUDA"
 
 
+@contextmanager
+def step_loop(checkpoint: Checkpoint) -> Iterator[None]:
+    """Inside, the step loop samples the checkpoint's policies: while a fit has changed the model, another engine still
+    has the checkpoint's parameters."""
+    engine, checkpoint.engine = checkpoint.engine, None
+    try:
+        yield
+    finally:
+        checkpoint.engine = engine
+
+
 def set_engine(
     checkpoint: Checkpoint, config: EngineConfig | None, say: Callable[[str], None] = lambda line: None
 ) -> Checkpoint:
     """Choose the engine of a checkpoint and print the choice; returns the checkpoint. vLLM starts at its first draw."""
     config = config or EngineConfig()
-    kind, reason = choice(config, checkpoint.device.type, installed())
+    kind, reason = choice(config, checkpoint.device.type, installed(), ranks.world())
     if kind == "vllm":
         from elicit.sampling.vllm.engine import VllmEngine
 

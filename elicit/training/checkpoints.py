@@ -29,7 +29,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], rest: Cal
     """Write the checkpoint of `step` completely or not at all; `rest(unfinished folder)` adds further files."""
     from safetensors.torch import save_file
 
-    checkpoint, unfinished = folder / f"checkpoint-{step:06d}", folder / f".unfinished-{step:06d}"
+    checkpoint, unfinished = folder_of(folder, step), folder / f".unfinished-{step:06d}"
     remove_tree(unfinished)
     unfinished.mkdir(parents=True)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished / TENSORS)
@@ -39,6 +39,11 @@ def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], rest: Cal
     for old in complete(folder)[:-KEPT]:
         remove_tree(old)
     return checkpoint
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    """The folder of a step's checkpoint."""
+    return folder / f"checkpoint-{step:06d}"
 
 
 def complete(folder: Path) -> list[Path]:

@@ -21,6 +21,8 @@ import torch
 if TYPE_CHECKING:
     pass
 
+from elicit import ranks
+
 
 @contextmanager
 def restored(model: Any, tokenizer: Any) -> Iterator[None]:
@@ -92,13 +94,15 @@ def own_randomness(seed: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Inside, accelerate's environment variables are unset; on leaving they are as before.
+    """Inside, the environment variables of accelerate and of launchers are unset; on leaving they are as before.
 
-    The Trainer writes its precision into one of them, from which the next trainer of the process would take it.
+    The Trainer writes its precision into one of them, from which the next trainer of the process would take it. What
+    several processes divide is divided by our own trainers (`resumable.py`).
     """
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("ACCELERATE_")}
     try:
-        yield
+        with ranks.hidden():
+            yield
     finally:
         for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
             del os.environ[name]

@@ -151,7 +151,7 @@ def test_an_engine_that_ignores_the_vectors_is_refused(tmp_path, monkeypatch) ->
             with trainer.trainable.base():
                 return super().run(jobs, rule, stop, trainer)
 
-    monkeypatch.setattr("elicit.training.rl.fit.engine_of", lambda settings, policy: Deaf(policy))
+    monkeypatch.setattr("elicit.training.rl.fit.engine_of", lambda settings, policy, trainable: Deaf(policy))
     assert "log-probs are the same with and without the vectors" in refused(VECTORS, tmp_path)
 
 
@@ -166,7 +166,8 @@ def test_out_of_memory_names_the_knobs(tmp_path, monkeypatch) -> None:
 def test_an_absent_vllm_is_refused_with_the_remedy(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(rollouts, "find_spec", lambda name: None)
     assert "vLLM is not installed" in refused(replace(METHODS["full"], rollouts="vllm"), tmp_path)
-    assert "rollouts=vllm draws without the vectors" in refused(replace(VECTORS, rollouts="vllm"), tmp_path)
+    served = replace(VECTORS, rollouts="vllm", vllm_server="http://127.0.0.1:9")
+    assert "TRL's server draws without vectors" in refused(served, tmp_path)
 
 
 def test_an_unreachable_vllm_server_is_named(monkeypatch) -> None:

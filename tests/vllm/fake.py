@@ -8,12 +8,15 @@ model on each row, without a cache, so it is also the naive reference.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from elicit.policy.positions import forward_positions
+from elicit.sampling.vllm.residuals import Applied, Calls
 from elicit.sampling.vllm.rows import KEY, Drawn, KeyedRows
 
 
@@ -50,6 +53,7 @@ class FakeClient:
         self.batch: list[Waiting] = []
         self.events = {"discarded": 0, "preempted": 0, "swapped": 0}
         self.removed: list[int] = []
+        self.pushes = 0
 
     def begin(self) -> int:
         self.runs += 1
@@ -92,7 +96,25 @@ class FakeClient:
 
     @torch.no_grad()
     def _logits(self, one: Waiting) -> torch.Tensor:
-        return self.model(torch.tensor([one.ids[: one.computed]])).logits[0, -1]
+        with forward_positions(torch.arange(one.computed)[None], torch.tensor([one.extra[KEY]["prompt"]])):
+            return self.model(torch.tensor([one.ids[: one.computed]])).logits[0, -1]
+
+    @torch.no_grad()
+    def push(self, parameters: Sequence[tuple[str, torch.Tensor]]) -> None:
+        """Every parameter by its name in a plain transformers model, as vLLM's loader wants them."""
+        own = dict(self.model.named_parameters())
+        assert {name for name, _ in parameters} == set(own)
+        for name, value in parameters:
+            own[name].copy_(value)
+        self.pushes += 1
+
+    @contextmanager
+    def editing(self, edits: Sequence[Applied]) -> Iterator[Calls]:
+        """The edits' own hooks on this model: it has its own positions."""
+        with ExitStack() as stack:
+            for edit in edits:
+                stack.enter_context(edit.applied(self.model))
+            yield Calls()
 
     def _schedule(self) -> None:
         """vLLM's order: removed, added (a free row first), then moved until there is no gap; sometimes a swap."""

@@ -66,6 +66,9 @@ def test_the_choice_has_a_reason_and_auto_wants_cuda() -> None:
         assert chosen == wanted and reason.startswith(f"engine={kind}")
     with pytest.raises(ConfigError, match="make vllm"):
         choice(EngineConfig("vllm"), "cpu", False)
+    with pytest.raises(ConfigError, match="2 launched processes"):
+        choice(EngineConfig("vllm"), "cuda", True, 2)
+    assert choice(EngineConfig(), "cuda", True, 2)[0] == "loop"
 
 
 def test_the_group_builds_its_settings_and_the_default_leaves_no_trace_in_a_configuration() -> None:

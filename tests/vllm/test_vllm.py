@@ -147,3 +147,23 @@ def test_samples_of_vllm_name_it(checkpoint: Checkpoint, tmp_path: File) -> None
     task = ToyTask()
     folder = generate(Policy(checkpoint), task, task.items("test", limit=3), REGIMES["support"], 2, tmp_path)
     assert SampleFolder(folder).manifest["settings"]["engine"].startswith("vllm-0.")
+
+
+@pytest.mark.parametrize("trained", ["full", "lora", "vectors"])
+def test_rollouts_come_from_the_model_that_is_trained(checkpoint: Checkpoint, trained: str, tmp_path: File) -> None:
+    """Three updates, each drawn with what the last one learned: else the gap to the trainer would show it."""
+    from methods.rl_steering.method import RLSteering
+    from methods.rlvr.method import RLVR
+    from tests.training.harness import fitted
+    from tests.training.test_grpo import SMALL, TASK
+
+    settings = {**SMALL, "steps": 3, "rollouts": "vllm", "rewards": {"random": 1.0}}
+    method: Any = RLSteering(learning_rate=0.05, write="completion", **settings)
+    if trained != "vectors":
+        method = RLVR(parameters=trained, learning_rate=1e-3, **settings)
+    out = fitted(method, Policy(checkpoint), tmp_path, TASK)
+    gaps = out.curve("rl/kl_sampler")
+    assert len(gaps) == 3 and max(gaps) < 1e-5
+    assert any(bool(tensor.any()) for tensor in out.edit.tensors().values())
+    # vLLM has the checkpoint's parameters again, and no vectors
+    assert_agree(Policy(checkpoint), PickRule(), jobs(checkpoint))

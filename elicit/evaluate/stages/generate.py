@@ -10,8 +10,8 @@
 
 Rows are keyed by (policy, regime, item, j) and the seed of a draw hashes its key, so the folder is a set that grows:
 dev items next to test items, n=64 after n=16 samples 48 more, and a killed run that is resumed gives the very rows of
-an uninterrupted one. Shards that exist are kept; a shard is redone as a whole. One process at a time per folder.
-Does not know golds or grades.
+an uninterrupted one. Shards that exist are kept; a shard is redone as a whole. One command at a time per folder;
+of several processes that run it (`elicit/ranks.py`) each draws every n-th block. Does not know golds or grades.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elicit import ranks
 from elicit.console import Progress
 from elicit.errors import ConfigError
 from elicit.evaluate.store import SampleFolder, Timing
@@ -95,31 +96,35 @@ def generate(
     n = 1 if deterministic(policy, regime) else n
     folder = folder_of(store, policy.id, regime.name, task.name)
     settings = _settings(policy, task, regime, max_new_tokens)
-    with locked(folder), _interruptible(say) as interrupted:
+    with locked(folder) if ranks.main() else nullcontext(), _interruptible(say) as interrupted:
         # 1) refuse a folder that was begun with other settings
         recorded = _with_earlier_engine(folder, settings, policy)
         check_fingerprint(folder, _with_earlier_parts(folder, recorded), f"delete it, or take another root= ({folder})")
         # 2) find the samples that are missing
-        blocks, wanted = list(_missing(folder, items, n)), len(items) * n
-        done = wanted - sum(len(part) * len(js) for part, js in blocks)
+        blocks = ranks.shared(list(_missing(folder, items, n)) if ranks.main() else [], "missing samples")
+        wanted = len(items) * n
+        done, drawn = wanted - sum(len(part) * len(js) for part, js in blocks), 0
         if progress:
             progress(done, wanted)
         # 3) sample them block by block: the policy is applied once, each block is a shard that is written completely
-        if blocks:
+        if own := ranks.own_part(blocks):
             pool = _pool(policy, regime, store, settings)
             beat = Beat(progress, done, wanted, policy.strategy is None) if progress else None
             with sampler(policy, regime, task, max_new_tokens=max_new_tokens, progress=beat, pool=pool) as samples:
-                for part, js in blocks:
+                for part, js in own:
                     _shard(folder, samples, part, js, pool)
-                    done += len(part) * len(js)
+                    drawn += len(part) * len(js)
                     if beat:
-                        beat.block(done)
+                        beat.block(min(done + drawn * ranks.world(), wanted))
                     if interrupted.is_set():
                         break
         # 4) record in the manifest that this item set is complete
-        if done == wanted:
+        everyone = ranks.gathered((drawn, interrupted.is_set()), f"samples of {policy.id}")
+        done += sum(count for count, _ in everyone)
+        if done == wanted and ranks.main():
             _finish(folder, policy, regime, recorded, items, n)
-        if interrupted.is_set():
+        ranks.wait("complete samples")
+        if any(stopped for _, stopped in everyone):
             say(f"stopped after {done} of {wanted} samples, kept in {folder}: elicit resume goes on from there")
             raise KeyboardInterrupt
     return folder

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from elicit.errors import CheckpointError
+from elicit.sampling.vllm.residuals import Applied, Calls, edited
 from elicit.sampling.vllm.rows import KEY, Drawn, KeyedRows
 
 if TYPE_CHECKING:
@@ -58,6 +60,14 @@ class Client(Protocol):
 
     def abort(self, keys: Sequence[str]) -> None:
         """Drop requests; those that have ended are ignored."""
+        ...
+
+    def push(self, parameters: Sequence[tuple[str, torch.Tensor]]) -> None:
+        """Load all parameters of a transformers model of this architecture, by their names there."""
+        ...
+
+    def editing(self, edits: Sequence[Applied]) -> AbstractContextManager[Calls]:
+        """Inside, the activation edits are on; nothing that was cached with or without them is used again."""
         ...
 
 
@@ -154,6 +164,16 @@ class VllmClient:
         """Drop requests."""
         if keys:
             self.engine.abort_request(list(keys))
+
+    @contextmanager
+    def editing(self, edits: Sequence[Applied]) -> Iterator[Calls]:
+        """Inside, hooks on vLLM's blocks apply the edits (residuals.py)."""
+        with edited(self.model, edits, self.batch) as calls:
+            self.changed()
+            try:
+                yield calls
+            finally:
+                self.changed()
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(positions [N], prompt lengths [N]) of the tokens of the running pass, on the host."""

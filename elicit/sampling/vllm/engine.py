@@ -21,7 +21,7 @@ from elicit.sampling.loop.step_loop import StepLoop
 from elicit.sampling.vllm import guard
 from elicit.sampling.vllm.client import VllmClient, version_of_vllm
 from elicit.sampling.vllm.loop import VllmLoop
-from elicit.sampling.vllm.residuals import Calls, edited
+from elicit.sampling.vllm.residuals import Calls
 
 if TYPE_CHECKING:
     from elicit.policy.checkpoint import Checkpoint
@@ -79,24 +79,23 @@ class VllmEngine:
                 # 1) with the edits on in transformers: copy the parameters to vLLM, and draw what the guard compares
                 with policy.applied():
                     if any(edit.kind == "weights" for edit in edits):
-                        stack.callback(self._restore)
+                        stack.callback(self.restore)
                         client.push(list(model.named_parameters()))
                     ours = guard.greedy(StepLoop(self.checkpoint), self._prompts)
                 # 2) the hooks of activation edits; what was cached before them is not used any more
                 if hooked := [edit for edit in edits if edit.kind == "activations"]:
-                    stack.callback(client.changed)
-                    self.calls = stack.enter_context(edited(client.model, hooked, client.batch))
-                    client.changed()
+                    self.calls = stack.enter_context(client.editing(hooked))
                 # 3) vLLM has to agree
-                theirs = guard.greedy(self._loop(self.checkpoint.eos_ids), self._prompts)
+                theirs = guard.greedy(self.loop(self.checkpoint.eos_ids), self._prompts)
                 guard.check(self.name, ours, theirs, self.checkpoint.dtype, unedited)
-            yield self._loop(policy.end_ids, progress)
+            yield self.loop(policy.end_ids, progress)
 
-    def _loop(self, eos_ids: frozenset[int], progress: Callable[[int, int], None] | None = None) -> VllmLoop:
+    def loop(self, eos_ids: frozenset[int], progress: Callable[[int, int], None] | None = None) -> VllmLoop:
+        """A loop over the running engine in its present state."""
         vocabulary = int(self.checkpoint.model.config.get_text_config().vocab_size)
         return VllmLoop(self.client, self.checkpoint.tokenizer, eos_ids, vocabulary, progress)
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
         """Load the checkpoint's own parameters again."""
         self.client.push(list(self.checkpoint.model.named_parameters()))
 
@@ -109,6 +108,6 @@ class VllmEngine:
     def _unedited(self) -> tuple[list[Path], list[Path]]:
         """Greedy paths of the checkpoint by both engines. Raises StageError if they disagree: vLLM is not usable."""
         ours = guard.greedy(StepLoop(self.checkpoint), self._prompts)
-        theirs = guard.greedy(self._loop(self.checkpoint.eos_ids), self._prompts)
+        theirs = guard.greedy(self.loop(self.checkpoint.eos_ids), self._prompts)
         guard.check(self.name, ours, theirs, self.checkpoint.dtype)
         return ours, theirs

@@ -12,16 +12,23 @@ need eager mode. Knows no edit, and nothing of draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from elicit.policy import layers
-from elicit.policy.intervention import Intervention
 from elicit.policy.positions import forward_positions
+
+
+class Applied(Protocol):
+    """Something that puts hooks on a model's blocks: an activation edit, or vectors that are being trained."""
+
+    def applied(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Inside, the hooks are on."""
+        ...
 
 
 @dataclass
@@ -67,7 +74,7 @@ class ResidualStream(nn.Module):
 @contextmanager
 def edited(
     model: nn.Module,
-    edits: Sequence[Intervention],
+    edits: Sequence[Applied],
     batch: Callable[[], tuple[torch.Tensor, torch.Tensor]],
 ) -> Iterator[Calls]:
     """Inside, every forward pass of the vLLM model is edited; yields the counts of its hooks.

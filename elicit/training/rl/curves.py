@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from elicit.sampling.engine import step_loop
 from elicit.sampling.likelihood import score
 from elicit.training.rl.collapse import collapse
-from elicit.training.rl.guards import check_hooks, check_signal
+from elicit.training.rl.guards import check_hooks, check_sampler, check_signal
 from elicit.training.rl.rollouts import greedy_logprobs
 from elicit.training.rl.run import RolloutBatch, Run
 
@@ -78,6 +79,7 @@ class Curves(TrainerCallback):
         self.last = now
         if trainer.sampler_gap[1]:
             row["rl/kl_sampler"] = trainer.sampler_gap[0] / trainer.sampler_gap[1]
+            check_sampler(row["rl/kl_sampler"], step)
         trainer.sampler_gap = np.zeros(2)
         if settings.kl_every and (step % settings.kl_every == 0 or last):
             row["rl/kl_base"] = base_kl(run, batch, run.policy.checkpoint.model)
@@ -109,7 +111,7 @@ class Curves(TrainerCallback):
         """Accuracy of the model in its present state: its interventions are on already, so the policy is bare."""
         run = self.trainer.run
         bare = dataclasses.replace(run.policy, interventions=())
-        with run.trainable.sampling():
+        with run.trainable.sampling(), step_loop(bare.checkpoint):
             self.dev = run.context.dev_score(bare, run.settings.dev_items)
         return self.dev
 

@@ -8,10 +8,12 @@ No change of the model outlives the call. What this module does not know: the lo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elicit import ranks
 from elicit.errors import ConfigError
 from elicit.policy.policy import refuse_strategy
 from elicit.training import memory
@@ -65,13 +67,18 @@ def fit(
             raise ConfigError(f"prompts={settings.prompts}: the train split has {len(items)} items; lower prompts")
     parameters = trainable(items, seed)
     check_settings(settings, policy, parameters.write)
-    engine, limit = engine_of(settings, policy), settings.max_new_tokens or ledger.task_view.stop.max_new_tokens
+    engine, limit = (
+        engine_of(settings, policy, parameters),
+        settings.max_new_tokens or ledger.task_view.stop.max_new_tokens,
+    )
     identity = Identity(settings, policy.id, seed, name)
     by_id = {item.id: item for item in items}
     run = Run(settings, parameters, policy, ledger, context, engine, by_id, seed, limit, identity, name)
 
     model, tokenizer = policy.checkpoint.model, policy.checkpoint.tokenizer
-    with quiet(), own_randomness(), own_environment(), restored(model, tokenizer), decoder_found(model):
+    with (
+        closing(engine), quiet(), own_randomness(), own_environment(), restored(model, tokenizer), decoder_found(model)
+    ):  # fmt: skip
         # 2) memory
         announce_memory(run)
 
@@ -81,7 +88,9 @@ def fit(
             trainer.add_callback(Curves(trainer))
 
             # 4) train, from this run's last checkpoint if there is one
-            last = progress.latest(context.folder, identity, context.say)
+            last = ranks.shared(
+                progress.latest(context.folder, identity, context.say) if ranks.main() else None, "the last checkpoint"
+            )
             if last is not None:
                 run.standing = progress.restore(last, ledger)
                 context.say(f"{name}: resumed from {last.name}")

@@ -42,6 +42,8 @@ import torch
 from torch.nn.functional import pad
 from trl import GRPOConfig, GRPOTrainer
 
+from elicit import ranks
+from elicit.errors import ConfigError
 from elicit.files import seed_of
 from elicit.policy.decoding import PathJob, PickRule
 from elicit.policy.positions import forward_positions
@@ -104,7 +106,8 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         jobs = [PathJob(ids[item.id], seed_of("rollout", run.seed, step, item.id, j)) for item, j in members]
         stop = replace(run.ledger.task_view.stop, max_new_tokens=run.limit)
         with run.trainable.sampling():
-            paths = run.engine.run(jobs, PickRule(), stop, self)
+            part = run.engine.run(ranks.own_part(jobs), PickRule(), stop, self)
+            paths = ranks.merged(ranks.gathered(part, "rollouts"))
         drawn = [
             Rollout(item, j, job.seed, job.prompt_ids, path)
             for (item, j), job, path in zip(members, jobs, paths, strict=True)
@@ -130,7 +133,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """TRL's loss of a micro-batch of B rollouts."""
         # 4) only rollouts with an advantage: b of B; the mean over b becomes the mean over B
-        keep_B = inputs["advantages"] != 0
+        keep_B = (inputs["advantages"] != 0) & self.ours
         total, count = keep_B.shape[0], int(keep_B.sum())
         if count == 0:
             return torch.zeros((), device=keep_B.device, requires_grad=True)
@@ -211,6 +214,7 @@ class PolicyGradientTrainer(Resumable, GRPOTrainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         # 6) after the last micro-batch of an update its gradient must be finite; then TRL clips it and steps
         if self.accelerator.sync_gradients:
+            self.sampler_gap = np.sum(ranks.gathered(self.sampler_gap, "the sampler gap"), axis=0)
             named, update = self.trainable.trained(), self.state.global_step + 1
             self.gradient_norm = check_gradients(named, self.save, self.args.learning_rate, update)
         return loss
@@ -259,13 +263,20 @@ def length_buckets(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def arguments(run: Run) -> GRPOConfig:
-    """TRL's configuration of a run; what is not named here is off."""
+    """TRL's configuration of a run; what is not named here is off.
+
+    Raises ConfigError if an update has fewer micro-batches than there are processes: some would have nothing to do.
+    """
     settings, checkpoint = run.settings, run.policy.checkpoint
     accumulation = settings.batch // settings.micro_batch
+    if accumulation < ranks.world():
+        raise ConfigError(
+            f"micro_batch={settings.micro_batch} gives {accumulation} micro-batches for {ranks.world()} processes; "
+            f"lower it to {settings.batch // ranks.world()} or less"
+        )
     vllm: dict[str, Any] = {}
-    if settings.rollouts == "vllm":
-        server = {"vllm_mode": "server", "vllm_server_base_url": settings.vllm_server}
-        vllm = {"use_vllm": True, **(server if settings.vllm_server else {"vllm_mode": "colocate"})}
+    if settings.rollouts == "vllm" and settings.vllm_server:
+        vllm = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": settings.vllm_server}
     half = checkpoint.dtype in (torch.bfloat16, torch.float16) and run.trainable.write is None
     config = GRPOConfig(
         output_dir=str(run.context.folder), max_steps=settings.steps, seed=run.seed % 2**31,

@@ -3,6 +3,7 @@
     check_settings     before training    combinations that cannot work
     check_gradients    every update       the gradient is finite
     check_hooks        first update       the engine draws with the trained vectors
+    check_sampler      every update       the engine draws from the model that is differentiated
     check_signal       every update       some group has two different rewards
 
 Each guard takes what it reads. What this module does not know: the trainer.
@@ -22,6 +23,8 @@ from elicit.training.rl.run import RolloutBatch, Run
 from elicit.training.rl.settings import GRPOSettings
 from elicit.training.trainable import Trainable
 
+SAMPLER_GAP = 0.05
+"""nats per token between sampler and trainer, at most: rounding to bfloat16 gives some 1e-3"""
 NEVER_ENDS = 0.9
 """warn if at least this share of the first rollouts is truncated"""
 
@@ -39,8 +42,8 @@ def check_settings(settings: GRPOSettings, policy: Policy, write: str | None) ->
             f"gradient_checkpointing=true with {what}: a block that is computed again in the backward pass does not "
             "know its positions; set gradient_checkpointing=false and lower micro_batch instead"
         )
-    if settings.rollouts == "vllm" and (vectors or edited):
-        raise ConfigError("rollouts=vllm draws without the vectors (its loader drops them): use rollouts=loop")
+    if settings.rollouts == "vllm" and settings.vllm_server and (vectors or edited):
+        raise ConfigError("vllm_server: TRL's server draws without vectors: leave vllm_server away, or rollouts=loop")
     if settings.rollouts == "generate" and (edited or (vectors and write != "every")):
         raise ConfigError(f"rollouts=generate gives hooks no positions (write={write!r}): use rollouts=loop")
 
@@ -78,6 +81,16 @@ def check_hooks(trainable: Trainable, logprobs: Callable[[], Sequence[float]], u
         raise MethodError(
             f"after {updates} update the engine's log-probs are the same with and without the vectors: it "
             "ignores them, or the update vanishes in the checkpoint's dtype (raise learning_rate, or rollouts=loop)"
+        )
+
+
+def check_sampler(gap: float, update: int) -> None:
+    """Raises MethodError if the sampler is not the model that is trained. `gap`: KL per token, in nats."""
+    if not gap <= SAMPLER_GAP:
+        raise MethodError(
+            f"update {update}: rollouts come from another distribution than the one that is differentiated (KL "
+            f"{gap:.3g} nats per token, at most {SAMPLER_GAP:g}): what was learned did not reach the engine, or its "
+            "rounding is too coarse; use rollouts=loop, or load the checkpoint in float32"
         )
 
 

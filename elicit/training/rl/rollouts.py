@@ -2,7 +2,7 @@
 
     loop       our step loop: hooks know each position, a rollout's draw depends only on its own key
     generate   transformers' generate, as a fallback
-    vllm       TRL's engine, for weights only; refused if it is not installed or does not answer
+    vllm       vLLM in this process, under our keys (colocated.py); with `vllm_server` a server of TRL, weights only
 
 All draw at temperature 1 without truncation of the distribution, and end at EOS, at a stop string of the task or at
 the token limit. What this module does not know: rewards, gradients.
@@ -31,6 +31,7 @@ from elicit.tasks.task import StopRules
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
     from elicit.training.rl.settings import GRPOSettings
+    from elicit.training.trainable import Trainable
 
 PROBE_TOKENS = 8
 """greedy tokens by which the guard of the vectors compares two models"""
@@ -60,8 +61,12 @@ class Engine(Protocol):
     def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, trainer: Any) -> list[Path]:
         """Paths in the order of `jobs`, with the model as `Trainable.sampling` left it.
 
-        `rule`: temperature 1, or 0 (greedy) for the guard of the vectors. `trainer`: only vLLM needs it.
+        `rule`: temperature 1, or 0 (greedy) for the guard of the vectors. `trainer`: only a vLLM server needs it.
         """
+        ...
+
+    def close(self) -> None:
+        """Undo what drawing has changed; called once the fit has detached its parameters."""
         ...
 
 
@@ -77,6 +82,9 @@ class LoopEngine:
             return self.loop.run(jobs, rule, stop)
         finally:
             self.loop.engine.reset()  # the backward pass that follows needs the memory of the keys and values
+
+    def close(self) -> None:
+        """Nothing was changed."""
 
 
 class GenerateEngine:
@@ -111,9 +119,12 @@ class GenerateEngine:
         rows = zip(ids_B_T.tolist(), torch.stack(logps, 1).tolist(), strict=True)
         return [ended(ids, logprobs, finder, checkpoint.eos_ids) for ids, logprobs in rows]
 
+    def close(self) -> None:
+        """Nothing was changed."""
 
-class VllmEngine:
-    """TRL's vLLM engine; the trainer keeps its weights up to date."""
+
+class ServerEngine:
+    """A vLLM server of TRL; the trainer keeps its weights up to date."""
 
     def __init__(self, policy: Policy) -> None:
         self.checkpoint = policy.checkpoint
@@ -131,6 +142,9 @@ class VllmEngine:
         # vLLM returns a log-prob, or a list whose first entry belongs to the drawn token
         scalars = [[float(step[0] if isinstance(step, (list, tuple)) else step) for step in row] for row in logps]
         return [ended(row, lp, finder, self.checkpoint.eos_ids) for row, lp in zip(ids, scalars, strict=True)]
+
+    def close(self) -> None:
+        """The server is another process's."""
 
 
 def ended(ids: Sequence[int], logprobs: Sequence[float], finder: StopFinder, eos_ids: frozenset[int]) -> Path:
@@ -155,20 +169,24 @@ def greedy_logprobs(engine: Engine, prompt_ids: tuple[int, ...], trainer: Any) -
     return list(engine.run([PathJob(prompt_ids, 0)], rule, stop, trainer)[0].logprobs)
 
 
-def engine_of(settings: GRPOSettings, policy: Policy) -> Engine:
+def engine_of(settings: GRPOSettings, policy: Policy, trainable: Trainable) -> Engine:
     """The engine that the settings name. Raises ConfigError or MethodError if it is not available."""
     if settings.rollouts == "loop":
         return LoopEngine(policy)
     if settings.rollouts == "generate":
         return GenerateEngine(policy)
     require_vllm(settings.vllm_server)
-    return VllmEngine(policy)
+    if settings.vllm_server:
+        return ServerEngine(policy)
+    from elicit.training.rl.colocated import colocated
+
+    return colocated(policy, trainable)
 
 
 def require_vllm(server: str | None, seconds: float = 5.0) -> None:
     """Raises ConfigError if vLLM is not installed, MethodError if the server does not answer in `seconds`."""
     if find_spec("vllm") is None:
-        raise ConfigError("rollouts=vllm: vLLM is not installed here; install it (CUDA only) or use rollouts=loop")
+        raise ConfigError("rollouts=vllm: vLLM is not installed here; make vllm, or use rollouts=loop")
     if server is None:
         return
     try:

@@ -37,9 +37,9 @@ class GRPOSettings(MethodBase):
     rewards: Mapping[str, float] = field(default_factory=lambda: {"correct": 1.0})
     """reward name -> weight; names in `elicit/training/rl/rewards.py`"""
     rollouts: str = "loop"
-    """loop: the workbench's step loop; generate: transformers' generate; vllm: TRL's vLLM (GPU, separate install)"""
+    """loop: the workbench's step loop; generate: transformers' generate; vllm: vLLM in this process (make vllm)"""
     vllm_server: str | None = None
-    """base URL of a running TRL vLLM server; null: an engine in this process"""
+    """base URL of a running TRL vLLM server, for trained weights; null: vLLM in this process"""
     train_items: int | None = None
     """train items to draw from; null: as many as the updates need. Drawn without replacement, epoch by epoch"""
     gradient_checkpointing: bool = True

@@ -13,7 +13,7 @@ What this module does not know: rewards, losses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -51,15 +51,19 @@ class Vectors(nn.Module):
 
     @contextmanager
     def attached(self, model: PreTrainedModel) -> Iterator[None]:
-        changes: dict[int, Callable[[torch.Tensor], torch.Tensor | None]]
-        changes = {layer: partial(self._added, layer) for layer in self.numbers}
         self.to(next(model.parameters()).device)
         model.add_module(ATTRIBUTE, self)
         try:
-            with layers.changing_outputs(model, changes):
+            with self.applied(model):
                 yield
         finally:
             delattr(model, ATTRIBUTE)
+
+    def applied(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Inside, the blocks of `model` add the vectors in their present state; it may be another engine's model."""
+        changes: dict[int, Callable[[torch.Tensor], torch.Tensor | None]]
+        changes = {layer: partial(self._added, layer) for layer in self.numbers}
+        return layers.changing_outputs(model, changes)
 
     def _added(self, layer: int, hidden_B_T_D: torch.Tensor) -> torch.Tensor | None:
         """The output of a block with its vector added at the write positions; None if it is not changed."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elicit import ranks
 from elicit.files import read_json, record, write_json
 from elicit.ledger import summary
 from elicit.policy.intervention import save
@@ -71,10 +72,13 @@ class DevCurve:
         score = self.context.dev_score(self.policy.with_intervention(edit), self.items)
         bits = summary(self.ledger.rows)["select_bits"] - before
         if self.keep_best and score > max(self.points.values(), default=-1.0):
-            save(edit, self.folder / "best")
+            if ranks.main():
+                save(edit, self.folder / "best")
+            ranks.wait("the best edit")
         self.points[step] = score
         items = sorted({item for row in self.ledger.rows if row.stage == "select" for item in row.items})
-        write_json(self.folder / "points.json", {"points": [*self._saved(), Point(step, score, bits, items)]})
+        if ranks.main():
+            write_json(self.folder / "points.json", {"points": [*self._saved(), Point(step, score, bits, items)]})
         self._log(step, score)
 
     @property

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from elicit import ranks
 from elicit.console import Progress
 from elicit.errors import MethodError, checked
 from elicit.files import content_hash, remove_tree
@@ -148,7 +149,7 @@ def train(
         )
         if config.packing:
             refuse_leaks(trainer, encoded[:4], policy.checkpoint.pad_id)
-        last = checkpoints.complete(unfinished)[-1:]
+        last = ranks.shared(checkpoints.complete(unfinished)[-1:], "the last checkpoint")
         with memory.explained(
             f"lower sft.micro_rows (now {config.micro_rows}; the result is the same), set "
             "sft.gradient_checkpointing=true, or sft.update=lora"
@@ -157,7 +158,9 @@ def train(
         edit = parameters.edit()
 
     # 4) the checkpoints are for resuming only
-    remove_tree(unfinished)
+    if ranks.main():
+        remove_tree(unfinished)
+    ranks.wait("the end of a supervised fit")
     return Trained(edit, steps, len(encoded), len(dropped), sum(row.loss_tokens for row in encoded))
 
 
@@ -211,6 +214,7 @@ def refuse_leaks(trainer: PlannedTrainer, rows: Sequence[Tokens], pad_id: int) -
     """Raises MethodError if packed rows do not have the loss of padded ones, or cannot be run at all."""
     examples = [{"input_ids": list(row.ids), "labels": list(row.labels)} for row in rows]
     losses = []
+    trainer.part = ranks.rank()  # every process computes the trial
     try:
         with torch.no_grad():
             for packing in (False, True):
@@ -222,6 +226,7 @@ def refuse_leaks(trainer: PlannedTrainer, rows: Sequence[Tokens], pad_id: int) -
     else:
         reason = "its attention sees across rows"
     trainer.forget()
+    trainer.part = 0
     if not abs(losses[1] - losses[0]) <= 1e-3 * max(1.0, abs(losses[0])):
         raise MethodError(
             f"{type(trainer.model).__name__} can't take packed rows ({reason}; loss {losses[0]:.4f} padded, "

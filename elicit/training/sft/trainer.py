@@ -1,8 +1,9 @@
 """TRL's SFTTrainer with a fixed plan of micro-batches, a guard against losses that are not finite, and progress lines.
 
 The loss is TRL's own: the mean negative log-likelihood over the loss tokens of an optimizer step. What a step sees
-is decided beforehand (`rows.micro_batches`), so a resumed run continues with exactly the rows that come next.
-One process; no model card, no hub, none of transformers' loggers. Importing this module imports TRL.
+is decided beforehand (`rows.micro_batches`), so a resumed run continues with exactly the rows that come next. Several
+processes divide the micro-batches of a step (resumable.py). No model card, no hub, none of transformers' loggers.
+Importing this module imports TRL.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
+from elicit import ranks
 from elicit.console import Progress
 from elicit.errors import MethodError
 from elicit.policy.weights import WeightEdit
@@ -50,10 +52,18 @@ class PlannedTrainer(Resumable, SFTTrainer):
         loader: Any = DataLoader(self.rows, batch_sampler=self.plan, collate_fn=self.data_collator)  # type: ignore[arg-type]
         return self.accelerator.prepare(loader)
 
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """TRL's loss of a micro-batch; zero for one that another process computes."""
+        if self.ours:
+            return super().compute_loss(*args, **kwargs)
+        return torch.zeros((), device=self.args.device, requires_grad=True)
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Raises MethodError at the first loss that is not finite; the last checkpoint is from before it."""
+        """Raises MethodError at the first loss that is not finite; the last checkpoint is from before it. Several
+        processes see it together, after the last micro-batch of the step."""
         loss = super().training_step(*args, **kwargs)
-        if not bool(torch.isfinite(loss)):
+        due = ranks.world() == 1 or self.accelerator.sync_gradients
+        if due and not bool(torch.isfinite(loss)):
             raise MethodError(
                 f"the loss of step {self.state.global_step + 1} is {loss.item()}: lower learning_rate, or raise "
                 "warmup; nothing was kept"
