@@ -33,6 +33,14 @@ def write_tokenizer(writer: gguf.GGUFWriter, size: int) -> None:
     writer.add_add_bos_token(False)
 
 
+def rope_theta(config: Any) -> float:
+    """Base of the rotary frequencies; transformers 5 keeps it in `rope_parameters`, by kind of layer for Gemma-3."""
+    if hasattr(config, "rope_theta"):
+        return float(config.rope_theta)
+    parameters = config.rope_parameters
+    return float(parameters.get("full_attention", parameters)["rope_theta"])
+
+
 def write_model(file: Path, architecture: str, model: Any, extra: dict[str, Any] | None = None) -> None:
     """A transformers model in float32. `extra`: further keys (numbers) and tensors (arrays)."""
     config = model.config
@@ -45,7 +53,7 @@ def write_model(file: Path, architecture: str, model: Any, extra: dict[str, Any]
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_rope_freq_base(rope_theta(config))
     if architecture in ("qwen3", "gemma2", "gemma3"):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)

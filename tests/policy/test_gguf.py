@@ -16,7 +16,7 @@ from elicit.policy import fetched, gguf
 from elicit.policy.cache import cache_root
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
 from elicit.policy.gguf.header import read_header
-from tests.policy.gguf_files import close, write_model, write_quantised
+from tests.policy.gguf_files import close, rope_theta, write_model, write_quantised
 from tests.policy.tiny import tiny_model
 from tests.reference.ggml import BLOCKS
 
@@ -110,7 +110,8 @@ def test_a_model_written_by_the_rules_of_llama_cpp_is_read_as_the_same_model(arc
     for name, parameter in model.named_parameters():
         assert torch.allclose(there.pop(name), parameter, atol=1e-6), name
     assert not there
-    for field in ("head_dim", "rope_theta", "rms_norm_eps", "sliding_window", "layer_types", "tie_word_embeddings",
+    assert rope_theta(loaded.config) == pytest.approx(rope_theta(model.config))
+    for field in ("head_dim", "rms_norm_eps", "sliding_window", "layer_types", "tie_word_embeddings",
                   "attn_logit_softcapping", "final_logit_softcapping", "rope_local_base_freq"):  # fmt: skip
         if hasattr(model.config, field) and (field, architecture) != ("head_dim", "llama"):
             assert getattr(loaded.config, field) == pytest.approx(getattr(model.config, field)), field
