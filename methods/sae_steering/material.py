@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 READS = ("in_context", "first_generated")
 CARD_ROWS = 32
+CARD_TOKENS = 8192
 """pages on which a quality card measures cross-entropy, at most"""
 KEPT = 2
 """pages, and materials, kept per checkpoint"""
@@ -190,12 +191,22 @@ def material(
             device, name = checkpoint.device, checkpoint.name
             dictionaries[layer] = train(store, layer, settings.train, place, device, name, frozen, context.progress)
         # 3) codes and quality cards; cross-entropy is that of the policy itself
-        rows = pages.rows[:: max(1, len(pages.rows) // CARD_ROWS)][:CARD_ROWS]
+        rows = card_rows(pages.rows)
         coded = {layer: codes(dictionary, store) for layer, dictionary in dictionaries.items()}
         cards = {layer: quality(dictionaries[layer], coded[layer], policy, rows) for layer in dictionaries}
         made = shelf.keep(shelf.materials, key, Material(key, pages, store, dictionaries, coded, cards))
     report(made, settings.quality, context)
     return made
+
+
+def card_rows(rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The pages on which cross-entropy is measured: evenly spread, two at least, few enough for `CARD_TOKENS`.
+
+    Every token of a page is one product with the vocabulary, three times; pages of few-shot prompts have hundreds.
+    """
+    mean = sum(map(len, rows)) / max(len(rows), 1)
+    count = max(2, min(CARD_ROWS, int(CARD_TOKENS / max(mean, 1))))
+    return list(rows[:: max(1, len(rows) // count)][:count])
 
 
 def report(made: Material, gate: Gate, context: Context) -> None:

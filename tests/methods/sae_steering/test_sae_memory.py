@@ -17,6 +17,7 @@ from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.sampling import dose, likelihood
 from methods.sae_steering import cause
+from methods.sae_steering.material import card_rows
 from methods.sae_steering.quality import cross_entropy
 from tests.policy.tiny import random_vector, tiny_model, tiny_tokenizer
 
@@ -76,3 +77,11 @@ def test_small_limits_give_the_same_values_in_smaller_passes(
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-7)
     assert max(narrow) <= limit < max(wide)
     assert any(abs(value) > 1e-4 for value in found)
+
+
+@pytest.mark.parametrize(("length", "count"), [(20, 32), (700, 11), (9000, 2)])
+def test_the_quality_card_reads_few_long_pages_or_many_short_ones(length: int, count: int) -> None:
+    rows = [(page,) * length for page in range(100)]
+    chosen = card_rows(rows)
+    assert len(chosen) == count and chosen[0] == rows[0] and chosen[-1][0] > 50 - 50 // count
+    assert card_rows(rows[:1]) == rows[:1]
