@@ -117,7 +117,9 @@ def execute_one(
     started = time.monotonic()
     try:
         # 1) load the checkpoint, and freeze the plan before the first test sample
-        checkpoint = set_engine(load_checkpoint(comparison.settings.model), comparison.settings.engine, console.say)
+        with console.progress(f"loading {comparison.settings.model.path}"):
+            loaded = load_checkpoint(comparison.settings.model)
+        checkpoint = set_engine(loaded, comparison.settings.engine, console.say)
         bench = Bench(comparison, checkpoint, console)
         ranks.by_main(
             lambda: prereg.freeze(frozen_plan(bench), comparison.folder, ordered_time(bench.store)), "the frozen plan"
@@ -198,7 +200,8 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
         comparison.group, best, plan.n, plan.bootstrap_draws, settings.seed, plan.limit, bench.refused
     )
     info, shown = bench.checkpoint.info(), facts.shown(seconds)
-    result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [facts.command], shown)
+    with console.progress(f"{comparison.group}: intervals and tests"):
+        result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [facts.command], shown)
     # 2) the report and the scorecard, next to the published figures of a preset
     expected = settings.experiment.expected if settings.experiment else {}
     show(result, comparison.folder, console, settings.template, expected)
@@ -214,7 +217,8 @@ def show(result: Comparison, folder: Path, console: Console, template: str, expe
 
     from elicit.report import report, scorecard
 
-    page = report(folder / "comparison.json", folder / "report", template)
+    with console.progress("figures and report"):
+        page = report(folder / "comparison.json", folder / "report", template)
     width = None if console.stream.isatty() else 150
     scorecard(result, expected or None, RichConsole(file=console.stream, width=width, highlight=False))
     console.say(f"report: {page}")

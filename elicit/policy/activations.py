@@ -13,8 +13,7 @@
 m is `strength`, a(t) the schedule (1 unless `first` or `half_life` is set). With a `gate`, only those tokens are
 written on which the feature of the gate is active: x.gate + gate_bias > max(gate_threshold, 0), read before the edit.
 Computed in float32 (float64 in a float64 model) and rounded to the dtype of the block output; a null edit (m = 0 or
-v = 0) changes no bit. The forms follow AxBench (arXiv 2501.17148), the interchange format is that of the package
-steering-vectors.
+v = 0) changes no bit. The forms are AxBench's (arXiv 2501.17148), the interchange format is steering-vectors'.
 
 What this module does not know: how vectors are found. The position of a token comes from `positions.py`.
 """

@@ -133,7 +133,6 @@ def train(
     needed = memory.estimate_sft(model, config, trained, max(lengths), policy.checkpoint.dtype)
     advice = "use sft.update=lora" if config.update == "full" else "use a smaller base"
     memory.announce(needed, trained, policy.checkpoint, "sft", advice, say)
-
     # 3) attach and train, from this run's last checkpoint if there is one
     unfinished = Path(folder) / f"sft-{content_hash([policy.checkpoint.id, policy.id, vars(config), seed, encoded])}"
     with own_randomness(seed), own_environment(), decoder_found(model), parameters.attached(model):
