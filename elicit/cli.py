@@ -25,6 +25,8 @@ from elicit.console import printable
 from elicit.errors import ConfigError, DataError, ElicitError, near, system_fault
 
 MULTIRUN = ("-m", "--multirun")
+NO_ROOM = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
+"""words of the dynamic loader"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if fault.filename is None:
                 _discard_output()
             return _failed(clear)
+        except ImportError as fault:  # of a library whose shared object the limit of this process leaves no room for
+            if not any(sign in str(fault) for sign in NO_ROOM):
+                raise
+            return _failed(DataError(f"out of memory ({fault}); raise the limit of this process (ulimit -v)"))
         except MemoryError:
             return _failed(DataError("out of memory; sample or train in smaller batches, or choose a smaller model"))
         except KeyboardInterrupt:

@@ -212,3 +212,26 @@ def test_caches_of_torch_are_in_the_user_s_own_folder(tmp_path: Path, monkeypatc
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/mine")
     processes.keep_caches_private()
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/mine"
+
+
+@pytest.mark.parametrize("word", ["libarrow.so: failed to map segment from shared object", "x: Cannot allocate memory"])
+def test_a_library_that_a_memory_limit_leaves_no_room_for_is_a_clear_error(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `ulimit -v 800000` does to the import of pyarrow."""
+
+    def starved(arguments: list[str]) -> int:
+        raise ImportError(word)
+
+    monkeypatch.setattr(cli, "dispatch", starved)
+    assert cli.main(["compare", "a"]) == 1
+    assert word in (shown := capsys.readouterr().err) and "ulimit -v" in shown and shown.count("\n") == 1
+
+
+def test_a_module_that_is_missing_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(arguments: list[str]) -> int:
+        raise ImportError("No module named 'nothing'")
+
+    monkeypatch.setattr(cli, "dispatch", missing)
+    with pytest.raises(ImportError, match="nothing"):
+        cli.main(["compare", "a"])

@@ -1,6 +1,11 @@
 """The sentences of the verdict, word by word, and its bounds at their exact values.
 
 Kept by mutation testing (`make mutation only=verdict`): each case was a change of the code that no other test noticed.
+Changes that survive because they change nothing:
+
+    show(..., None) for show(..., "ratio")       of a refusal: it has no unit
+    zip(..., strict=False or None)               both sides are made of one list, or are the three sentences
+    _controlled_lower without its -inf, or -INF  a winner has a control-adjusted gain; the words are one number
 """
 
 from __future__ import annotations
@@ -85,6 +90,28 @@ def test_the_second_sentence_word_by_word(matched, sentence):
 ])  # fmt: skip
 def test_the_third_sentence_word_by_word(acc, c1, sentence):
     assert sentences(method("a", acc=acc), method("b", acc=acc), c1=c1)[2] == sentence
+
+
+def test_without_any_fraction_none_was_measured():
+    one = method(ctrl=estimate(0.01))
+    del one.values["ef/B1/C4"]
+    assert sentences(one)[0] == "No elicitation fraction could be formed (none was measured)."
+
+
+@pytest.mark.parametrize("key", ["ctrl/gain", "split/remainder", "ctrl/lenient"])
+def test_each_gain_that_is_missing_leaves_no_claim(key):
+    assert "missing for m: no claim" in sentences(method(values={key: refused("one cluster")}))[0]
+
+
+def test_the_price_of_the_method_with_the_highest_lower_bound_is_named():
+    wide, narrow = Estimate(0.3, 0.05, 0.5), Estimate(0.2, 0.1, 0.3)
+    assert f"; b {WHO} by +20.0" in sentences(method("a", matched=wide), method("b", matched=narrow))[1]
+
+
+def test_a_method_that_was_not_compared_at_equal_tokens_has_no_price():
+    one = method()
+    del one.values["matched/hardest"]
+    assert sentences(one)[1] == "The comparison at equal tokens was refused or not made for m."
 
 
 def test_a_base_without_c1_and_methods_without_gains_have_no_third_answer():
