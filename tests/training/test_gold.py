@@ -56,9 +56,9 @@ def test_questions_are_trained_with_their_worked_solutions_which_are_booked_as_f
 ) -> None:
     trained: list[Row] = []
 
-    def recorded(policy: Policy, rows: list[Row], *others: Any) -> Any:
+    def recorded(policy: Policy, rows: list[Row], *others: Any, **named: Any) -> Any:
         trained.extend(rows)
-        return train(policy, rows, *others)
+        return train(policy, rows, *others, **named)
 
     monkeypatch.setattr(gold, "train", recorded)
     edit, ledger = fit(gsm8k, tmp_path / "fit", GoldSft(items=20, sft=SHORT))
