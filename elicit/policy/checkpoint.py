@@ -127,6 +127,11 @@ class Checkpoint:
         """Text of token ids without special tokens."""
         return self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        """`tokenizer_hash`; with a large vocabulary it takes seconds, and every folder of samples asks for it."""
+        return tokenizer_hash(self.tokenizer)
+
     @property
     def pad_id(self) -> int:
         """An id to fill rows with. It is masked everywhere, so any would do."""
@@ -166,7 +171,7 @@ class Checkpoint:
             "pad_id": self.pad_id,
             "example": {"text": EXAMPLE, "ids": ids, "tokens": self.tokenizer.convert_ids_to_tokens(ids)},
             "chat_template": "present, applied by the prompt chat alone" if self.tokenizer.chat_template else None,
-            "tokenizer_hash": tokenizer_hash(self.tokenizer),
+            "tokenizer_hash": self.tokenizer_hash,
             **self.facts,
             "notes": list(self.notes),
         }
