@@ -34,12 +34,17 @@ def test_commands_use_words_groups_and_choices_that_exist(page: Path) -> None:
         if "=" not in first and first != "-m":
             assert first in WORDS, command
         for word in (first, *rest):
-            group, _, value = word.partition("=")
-            if group in ("method", "method/strategy", "model", "task", "eval", "experiment", "sweep") and value not in (
-                "mine",
-                "...",
-                "study/all",
-                "study/mine",
+            group, is_setting, value = word.partition("=")
+            if (
+                is_setting
+                and group in ("method", "method/strategy", "model", "task", "eval", "experiment", "sweep")
+                and value
+                not in (
+                    "mine",
+                    "...",
+                    "study/all",
+                    "study/mine",
+                )
             ):
                 assert set(value.split(",")) <= set(choices(group)), command
 
