@@ -21,6 +21,11 @@ EVERY = sorted(
 """the pages of the repository, without those of environments and runs"""
 
 
+GROUPS = ("method", "method/strategy", "model", "task", "eval", "experiment", "sweep")
+OWN = ("mine", "my_method", "...", "study/all", "study/mine")
+"""values that a page makes up or that stand for several"""
+
+
 def commands(text: str) -> list[str]:
     """Lines and code spans that begin with `elicit`."""
     lines = [line.split("#")[0].strip() for line in text.splitlines() if line.startswith("elicit ")]
@@ -35,17 +40,7 @@ def test_commands_use_words_groups_and_choices_that_exist(page: Path) -> None:
             assert first in WORDS, command
         for word in (first, *rest):
             group, is_setting, value = word.partition("=")
-            if (
-                is_setting
-                and group in ("method", "method/strategy", "model", "task", "eval", "experiment", "sweep")
-                and value
-                not in (
-                    "mine",
-                    "...",
-                    "study/all",
-                    "study/mine",
-                )
-            ):
+            if is_setting and group in GROUPS and value not in OWN:
                 assert set(value.split(",")) <= set(choices(group)), command
 
 
