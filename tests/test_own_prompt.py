@@ -14,7 +14,7 @@ from elicit.errors import ConfigError
 from elicit.experiment.bench import Bench
 from elicit.experiment.plan import plan
 from elicit.experiment.run_folder import RunFolder
-from elicit.files import read_json, read_rows, shards
+from elicit.files import read_rows, shards
 from elicit.ledger import load_rows
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.policy import Policy
@@ -85,11 +85,13 @@ def test_a_decoding_strategy_ignores_the_prompt_to_fit_on_and_its_exemplars(tmp_
     assert code == 0 and run.manifest["data_class"] == "Z" and load_rows(run.ledger) == []
 
 
-def test_an_unknown_prompt_to_fit_on_is_named_with_the_known_ones(tmp_path: Path) -> None:
-    code, result = elicit(*GREEDY, *SMALL, "fit.prompt=few_shots", cwd=tmp_path)
-    assert code == 2
-    error = read_json(tmp_path / result["runs"][0]["run"] / "error.json")
-    assert "few_shots" in error["message"] and "few_shot" in error["message"]
+def test_an_unknown_prompt_to_fit_on_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*GREEDY, *SMALL, "fit.prompt=few_shots"]) == 2
+    assert "fit.prompt='few_shots': did you mean few_shot?" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_unknown_prompt_of_rung_b1_is_named_with_the_known_ones(

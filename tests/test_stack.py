@@ -118,6 +118,7 @@ def test_a_stack_changes_name_and_arm_and_nothing_without_it(tmp_path: Path, mon
 
 def test_what_it_is_stacked_on_comes_first_and_exists(done, tmp_path: Path) -> None:
     root, _ = done
+    write_json(tmp_path / "adapter_config.json", {})
     with pytest.raises(ConfigError, match="put the job of given before it"):
         plan([[*GREEDY, "on=given", *words(tmp_path)], [*given(tmp_path), *words(tmp_path)]])
     with pytest.raises(ConfigError, match="without a method"):

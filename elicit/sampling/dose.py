@@ -65,9 +65,8 @@ def _mean_length(completions: Sequence[Sequence[int]]) -> float:
     return sum(map(len, completions)) / max(len(completions), 1)
 
 
-@torch.no_grad()
 def _logprobs(policy: Policy, rows: Sequence[Prefix]) -> list[torch.Tensor]:
     """Log-probs [T, V] before the completion tokens of each row of one batch, with the policy's edits on."""
-    with policy.applied():
+    with policy.applied(), torch.no_grad():
         parts = prefix_logits(ForwardCall(policy.checkpoint.model), rows, use_cache=False)
     return [precise(part[:-1]).log_softmax(-1) for part in parts]

@@ -22,6 +22,9 @@ from elicit.sampling.loop.pick import precise
 if TYPE_CHECKING:
     from elicit.policy.policy import Policy
 
+    Reading = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
+    """logits [B, T, V], targets [B, T] -> values [B, T]"""
+
 BATCH_TOKENS = 4096
 BATCH_LOGITS = 2**27
 CHUNK_LOGITS = 2**24
@@ -30,8 +33,6 @@ CHUNK_LOGITS = 2**24
 
 Pairs = Sequence[tuple[Sequence[int], Sequence[int]]]
 """(prompt ids, completion ids)"""
-Reading = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
-"""logits [B, T, V], targets [B, T] -> values [B, T]"""
 
 
 @dataclass(frozen=True)

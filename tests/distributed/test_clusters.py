@@ -31,7 +31,9 @@ LAUNCHERS = {
 
 
 def installed(name: str) -> bool:
-    return name == "basic" or find_spec(f"hydra_plugins.hydra_{name}_launcher") is not None
+    if name == "basic":
+        return True
+    return find_spec("hydra_plugins") is not None and find_spec(f"hydra_plugins.hydra_{name}_launcher") is not None
 
 
 def swept(name: str, folder: Path) -> tuple[str, dict[str, str]]:

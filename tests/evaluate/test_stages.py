@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from elicit.evaluate.comparison import prereg
 from elicit.evaluate.comparison.compare import CompareConfig, compare
@@ -13,6 +14,7 @@ from elicit.evaluate.entry import Entry
 from elicit.evaluate.stages.generate import generate
 from elicit.evaluate.stages.grade import grade
 from elicit.files import ordered_time
+from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import Policy
@@ -28,7 +30,7 @@ def test_a_comparison_of_a_model_that_knows_nothing_claims_nothing(tmp_path: Pat
     prereg.freeze({"endpoints": ["ef"]}, tmp_path / "comparison", ordered_time(tmp_path / "store"))
     bare = Policy(checkpoint, prompt=task.prompts["bare"])
     forced = bare.with_prompt(task.keys["forced"])
-    other = bare.with_prompt(next(prompt for name, prompt in task.prompts.items() if name != "bare"))
+    other = bare.with_intervention(ActivationEdit((Edit(0, torch.ones(checkpoint.model.config.hidden_size)),)))
     entries = []
     for role, name, policy, regime in (
         ("base", "base", bare, "compare"), ("method", "m", other, "compare"),
