@@ -37,6 +37,10 @@ class Progress(Protocol):
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
+def unseen(done: int, total: int, note: str = "") -> None:
+    """Progress that is shown to nobody."""
+
+
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u05ff]")
 SECRET_NAME = re.compile(
     r"(?:^|[._-])(?:api_?key|access_?key|private_?key|token|passw(?:or)?d|passphrase|secret|credentials?)(?:$|[._-])",

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from elicit.console import Progress, unseen
+
 if TYPE_CHECKING:
-    from elicit.console import Progress
     from elicit.ledger import Ledger
     from elicit.policy.decoding import DecodingStrategy
     from elicit.policy.intervention import Intervention
@@ -74,7 +75,7 @@ class Context:
     """takes one flat dict of curves or tables; it never fails a fit"""
     say: Callable[[str], None] = field(default=lambda line: None)
     """takes one line for the terminal"""
-    progress: Progress = field(default=lambda done, total, note="": None)
+    progress: Progress = unseen
     """takes the steps that are done and all steps of the longest part of a fit, for the time left"""
     warn: Callable[[str], None] = field(default=lambda line: None)
     """takes one line about a weakness of this fit: shown on the terminal, and kept with the row of the comparison"""

@@ -23,7 +23,7 @@ EVERY = sorted(
 
 GROUPS = ("method", "method/strategy", "model", "task", "eval", "experiment", "sweep")
 OWN = ("mine", "my_method", "...", "study/all", "study/mine")
-"""values that a page makes up or that stand for several"""
+"""values that a page makes up, or that name several"""
 
 
 def commands(text: str) -> list[str]:

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -35,9 +35,6 @@ from elicit.policy import fetched, gguf, layers
 from elicit.policy.decoding import SamplingEngine
 from elicit.policy.folder import check_folder
 from elicit.policy.intervention import tensor_hash
-
-if TYPE_CHECKING:
-    from torch import nn
 
 ORGANISMS = {"organism": "positive"} | {f"organism:{kind}": kind for kind in ("twin", "form_only", "format_twin")}
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -94,6 +91,8 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     """what was chosen or corrected on loading, one sentence each"""
     facts: dict[str, Any] = field(default_factory=dict)
+    tokenizer_hash: str = ""
+    """of everything that turns text into ids (`tokenizer_hash`), as loaded"""
     source: str = ""
     """folder or hub id that transformers read; empty for a model in memory"""
     engine: SamplingEngine | None = None
@@ -126,11 +125,6 @@ class Checkpoint:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of token ids without special tokens."""
         return self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-    @cached_property
-    def tokenizer_hash(self) -> str:
-        """`tokenizer_hash`; with a large vocabulary it takes seconds, and every folder of samples asks for it."""
-        return tokenizer_hash(self.tokenizer)
 
     @property
     def pad_id(self) -> int:
@@ -224,7 +218,8 @@ def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos
     """
     config = config or CheckpointConfig(path="in memory")
     eos_ids, notes = end_ids(model, tokenizer)
-    identity = content_hash({"parameters": parameters_hash(model), "tokenizer": tokenizer_hash(tokenizer)})
+    words = tokenizer_hash(tokenizer)
+    identity = content_hash({"parameters": parameters_hash(model), "tokenizer": words})
     bos_id = tokenizer.bos_token_id if (_prepends_bos(tokenizer) if bos is None else bos) else None
     # transformers' sdpa drops the soft-capping of attention logits without a word (Gemma 2)
     if getattr(model.config, "attn_logit_softcapping", None) and model.config._attn_implementation == "sdpa":
@@ -235,10 +230,8 @@ def wrap(model: Any, tokenizer: Any, config: CheckpointConfig | None = None, bos
         tokenizer.pad_token = tokenizer.eos_token
     model.eval().requires_grad_(False)
     first = next(model.parameters())
-    base = is_base(config, {})[0]
-    checkpoint = Checkpoint(
-        config, model, tokenizer, eos_ids, bos_id, identity, first.device, first.dtype, base, tuple(notes)
-    )
+    loaded = (model, tokenizer, eos_ids, bos_id, identity, first.device, first.dtype)
+    checkpoint = Checkpoint(config, *loaded, is_base(config, {})[0], tuple(notes), tokenizer_hash=words)
     model.generation_config = _plain_generation(checkpoint)
     return checkpoint
 
@@ -292,7 +285,7 @@ def _plain_generation(checkpoint: Checkpoint) -> Any:
     )  # fmt: skip
 
 
-def parameters_hash(model: nn.Module) -> str:
+def parameters_hash(model: torch.nn.Module) -> str:
     """Hash of all parameters by name, shape, dtype and bits; tied parameters are hashed once."""
     with ThreadPoolExecutor(4) as pool:
         return content_hash(sorted(pool.map(lambda named: (named[0], tensor_hash(named[1])), model.named_parameters())))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from elicit.policy.decoding import REGIMES
+from elicit.policy.layers import text_config
 from elicit.sampling.likelihood import batches
 from elicit.sampling.loop.forward import ForwardCall, Prefix, prefix_logits
 from elicit.sampling.loop.pick import precise
@@ -35,13 +36,14 @@ def dose_meter(
     rows: list[Prefix] = [
         (policy.prompt_ids(item.question), tuple(ids)) for item, ids in zip(items, base, strict=True) if ids
     ]
-    vocabulary = int(policy.checkpoint.model.config.get_text_config().vocab_size)
+    vocabulary = int(text_config(policy.checkpoint.model).vocab_size)
     parts = [[rows[place] for place in batch] for batch in batches(rows, vocabulary)]
 
     def measure(intervention: Intervention | None) -> dict[str, float]:
         if intervention is None:
             return {"length": _mean_length(base), "kl": 0.0}
         edited = policy.with_intervention(intervention)
+        # the unedited rows again for each dose: kept, their log-probs would be gigabytes with a large vocabulary
         total = sum(
             float((now.exp() * (now - before)).sum())
             for part in parts

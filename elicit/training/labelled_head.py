@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from elicit.policy.layers import text_config
+
 WORTH = 2**26
 """products of unlabelled tokens with the vocabulary from which cutting down pays; below, TRL's own path is taken"""
 
@@ -25,7 +27,7 @@ WORTH = 2**26
 def head_of_labelled_tokens(model: Any) -> None:
     """Wraps the forward that TRL has given `model`; `restore.restored` undoes it together with TRL's own patch."""
     inner = model.forward
-    vocabulary = int(model.config.get_text_config().vocab_size)
+    vocabulary = int(text_config(model).vocab_size)
 
     @functools.wraps(inner)
     def forward(

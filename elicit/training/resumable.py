@@ -72,9 +72,8 @@ class Resumable(Trainer):
             rest(unfinished)
 
         step = self.state.global_step
-        if ranks.main():
-            checkpoints.save(folder, step, self.trainable.trained(), state)
-        ranks.wait(f"the checkpoint of step {step}")
+        trained = self.trainable.trained()
+        ranks.by_main(lambda: checkpoints.save(folder, step, trained, state), f"the checkpoint of step {step}")
         return checkpoints.folder_of(folder, step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

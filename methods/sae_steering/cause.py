@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from elicit.lazy import no_grad
-from elicit.policy.layers import changing_outputs, unembedding
+from elicit.policy.layers import changing_outputs, text_config, unembedding
 from elicit.sampling.loop.forward import ForwardCall, can_cache, ready_mask
 from elicit.sampling.loop.pick import TOP, precise
 
@@ -138,7 +138,7 @@ def causal_scores(
 ) -> dict[str, torch.Tensor]:
     """output_score, confidence and preference [F], means over the probes."""
     lens_F_K = lens_tokens(policy, vectors_F_D)
-    vocabulary = int(policy.checkpoint.model.config.get_text_config().vocab_size)
+    vocabulary = int(text_config(policy.checkpoint.model).vocab_size)
     nothing = torch.zeros(1, vectors_F_D.shape[1])
     sums = {name: torch.zeros(len(vectors_F_D)) for name in ("output_score", "confidence", "preference")}
     for probe in probes:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from elicit.console import Progress
+from elicit.console import Progress, unseen
 from elicit.errors import ConfigError
 from elicit.files import seed_of
 from methods.sae_steering.dictionary import Dictionary
@@ -58,7 +58,7 @@ class TrainConfig:
 
 def train(
     store: ActivationStore, layer: int, config: TrainConfig, folder: Path, device: torch.device, model_name: str,
-    frozen_decoder: bool = False, progress: Progress = lambda done, total, note="": None,
+    frozen_decoder: bool = False, progress: Progress = unseen,
 ) -> Dictionary:  # fmt: skip
     """A TopK SAE of the activations of `layer`, saved in SAELens' inference format under `folder`.
 

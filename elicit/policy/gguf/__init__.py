@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from elicit.console import Progress
+from elicit.console import Progress, unseen
 from elicit.errors import CheckpointError
 from elicit.files import file_hash, read_json, write_json
 from elicit.policy.cache import cache_root
@@ -69,7 +69,7 @@ def dequantised(
     root, notes = cache_root(cache)
     folder = root / "gguf" / f"{key}-{FORMAT}"
     if not (folder / "gguf.json").is_file():
-        _fill(file, folder, key, progress or (lambda done, total, note="": None))
+        _fill(file, folder, key, progress or unseen)
     source = read_json(folder / "gguf.json")
     facts = {"gguf": source, "add_bos": source["add_bos"], "weights_read_from": str(folder)}
     return folder, facts, [*notes, f"{file.name} was dequantised to float32 in {folder}"]

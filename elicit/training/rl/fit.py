@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elicit import ranks
 from elicit.errors import ConfigError
 from elicit.policy.policy import refuse_strategy
 from elicit.training import memory
@@ -67,30 +66,23 @@ def fit(
             raise ConfigError(f"prompts={settings.prompts}: the train split has {len(items)} items; lower prompts")
     parameters = trainable(items, seed)
     check_settings(settings, policy, parameters.write)
-    engine, limit = (
-        engine_of(settings, policy, parameters),
-        settings.max_new_tokens or ledger.task_view.stop.max_new_tokens,
-    )
+    engine = engine_of(settings, policy, parameters)
+    limit = settings.max_new_tokens or ledger.task_view.stop.max_new_tokens
     identity = Identity(settings, policy.id, seed, name)
     by_id = {item.id: item for item in items}
     run = Run(settings, parameters, policy, ledger, context, engine, by_id, seed, limit, identity, name)
-
     model, tokenizer = policy.checkpoint.model, policy.checkpoint.tokenizer
     with (
         closing(engine), quiet(), own_randomness(), own_environment(), restored(model, tokenizer), decoder_found(model)
     ):  # fmt: skip
         # 2) memory
         announce_memory(run)
-
         # 3) attach
         with policy.applied(), parameters.attached(model):
             trainer = PolicyGradientTrainer(run, [item.id for item in item_order(items, settings, seed)])
             trainer.add_callback(Curves(trainer))
-
             # 4) train, from this run's last checkpoint if there is one
-            last = ranks.shared(
-                progress.latest(context.folder, identity, context.say) if ranks.main() else None, "the last checkpoint"
-            )
+            last = progress.latest(context.folder, identity, context.say)
             if last is not None:
                 run.standing = progress.restore(last, ledger)
                 context.say(f"{name}: resumed from {last.name}")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elicit import ranks
 from elicit.files import read_json, write_json
 from elicit.ledger import Spent, load_rows
 from elicit.training import checkpoints
@@ -78,7 +79,11 @@ def write(folder: Path, progress: Progress, ledger: Ledger) -> None:
 
 
 def latest(folder: Path, identity: Identity, say: Callable[[str], None]) -> Path | None:
-    """This run's last checkpoint. Another run's checkpoints are moved aside with a message."""
+    """This run's last checkpoint, found by rank 0 for all processes. Another run's checkpoints are moved aside."""
+    return ranks.shared(_latest(folder, identity, say) if ranks.main() else None, "the last checkpoint")
+
+
+def _latest(folder: Path, identity: Identity, say: Callable[[str], None]) -> Path | None:
     complete = checkpoints.complete(folder)
     if not complete:
         return None

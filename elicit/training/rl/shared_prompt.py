@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from elicit.policy.layers import text_config
 from elicit.policy.positions import forward_positions
 from elicit.training.labelled_head import decoder_cut_to
 
@@ -55,7 +56,7 @@ def shared_pass(
     own_T_T = (member_T[:, None] == member_T) | (member_T == -1)
     sees_T_T = own_T_T & torch.ones_like(own_T_T).tril()
     mask = sees_T_T.to(device)
-    if model.config.get_text_config()._attn_implementation == "eager":  # which adds its mask to the scores
+    if text_config(model)._attn_implementation == "eager":  # which adds its mask to the scores
         mask = torch.zeros(mask.shape, dtype=model.dtype, device=device).masked_fill(
             ~mask, torch.finfo(model.dtype).min
         )

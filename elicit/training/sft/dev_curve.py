@@ -72,9 +72,7 @@ class DevCurve:
         score = self.context.dev_score(self.policy.with_intervention(edit), self.items)
         bits = summary(self.ledger.rows)["select_bits"] - before
         if self.keep_best and score > max(self.points.values(), default=-1.0):
-            if ranks.main():
-                save(edit, self.folder / "best")
-            ranks.wait("the best edit")
+            ranks.by_main(lambda: save(edit, self.folder / "best"), "the best edit")
         self.points[step] = score
         items = sorted({item for row in self.ledger.rows if row.stage == "select" for item in row.items})
         if ranks.main():

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from elicit import ranks
-from elicit.console import Progress
+from elicit.console import Progress, unseen
 from elicit.errors import MethodError, checked
 from elicit.files import content_hash, remove_tree
 from elicit.policy.weights import WeightEdit
@@ -108,7 +108,7 @@ def train(
     say: Callable[[str], None] = lambda line: None,
     log: Callable[[dict[str, Any]], None] = lambda row: None,
     at: Mapping[int, Callable[[WeightEdit], None]] | None = None,
-    progress: Progress = lambda done, total, note="": None,
+    progress: Progress = unseen,
 ) -> Trained:
     """Fine-tune on `rows`, on top of the policy's weight edits. `at`: step -> what is called with the edit so far.
 
@@ -157,9 +157,7 @@ def train(
         edit = parameters.edit()
 
     # 4) the checkpoints are for resuming only
-    if ranks.main():
-        remove_tree(unfinished)
-    ranks.wait("the end of a supervised fit")
+    ranks.by_main(lambda: remove_tree(unfinished), "the end of a supervised fit")
     return Trained(edit, steps, len(encoded), len(dropped), sum(row.loss_tokens for row in encoded))
 
 

@@ -18,7 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trl import SFTTrainer
 
 from elicit import ranks
-from elicit.console import Progress
+from elicit.console import Progress, unseen
 from elicit.errors import MethodError
 from elicit.policy.weights import WeightEdit
 from elicit.training.labelled_head import head_of_labelled_tokens
@@ -91,7 +91,7 @@ class Report(TrainerCallback):
         log: Callable[[dict[str, Any]], None],
         at: Mapping[int, Callable[[WeightEdit], None]],
         edit: Callable[[], WeightEdit],
-        progress: Progress = lambda done, total, note="": None,
+        progress: Progress = unseen,
         lines: int = 5,
     ) -> None:
         self.say, self.log, self.at, self.edit, self.progress, self.lines = say, log, at, edit, progress, lines
