@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 SCHEMA = 1
+BARE = "bare"
+"""name of the prompt that adds nothing, which every task has"""
 
 
 class Finish:

@@ -14,7 +14,7 @@ from elicit.errors import ConfigError
 from elicit.experiment.bench import Bench
 from elicit.experiment.plan import plan
 from elicit.experiment.run_folder import RunFolder
-from elicit.files import read_rows, shards
+from elicit.files import content_hash, read_rows, shards
 from elicit.ledger import load_rows
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.policy import Policy
@@ -77,6 +77,60 @@ def test_a_method_may_be_fitted_on_another_prompt_and_its_exemplars_are_foreign_
     assert code == 0 and run.manifest["data_class"] == "T"
     assert {row.stage for row in load_rows(run.ledger) if row.foreign_tokens} == {"prompt"}
     assert method_lines(result["comparisons"][0])[0]["prompt"] == "bare"
+
+
+VECTOR = [
+    *("method=contrastive_v", "method.items=4", "method.samples=2", "method.dev_items=2", "placebos=one"),
+    *("method.layers=[0.5]", "method.strengths=[1.0]", "eval.prompt=few_shot"),
+    *("eval.prompts=[few_shot]", "eval.support_n=4", "eval.ceilings=[C1]"),
+]
+
+
+@pytest.fixture(scope="module")
+def few_shot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A vector and its placebo, compared with the base at the few-shot prompt; B1 is chosen from few-shot alone."""
+    words = [word for word in SMALL if not word.startswith("eval.prompts")] + [
+        "eval.prompts=[few_shot]",
+        "eval.ceilings=[C1]",
+    ]
+    code, result = elicit(*VECTOR, *words, cwd=tmp_path_factory.mktemp("few_shot"))
+    assert code == 0, result
+    return dict(result["comparisons"][0])
+
+
+def test_base_method_placebo_and_c1_are_asked_with_the_prompt_of_the_comparison(few_shot: dict[str, Any]) -> None:
+    asked = {(line["role"], line["name"]): line["prompt"] for line in few_shot["lines"]}
+    bare = {name for name, prompt in asked.items() if prompt == "bare"}
+    assert bare == {("prompt", "bare")} and asked[("base", "base")] == "few_shot"
+    few = {role for (role, _), prompt in asked.items() if prompt == "few_shot"}
+    assert few == {"base", "method", "placebo", "ceiling"}
+    assert method_lines(few_shot)[0]["values"]["ctrl/gain"].get("refused") is None
+    assert few_shot["rungs"]["b0"] != next(line["id"] for line in few_shot["lines"] if line["name"] == "bare")
+
+
+def test_the_exemplars_of_the_shared_prompt_are_text_of_the_base_and_no_addition_of_a_method(
+    few_shot: dict[str, Any],
+) -> None:
+    by_role = {line["role"]: line for line in few_shot["lines"]}
+    assert (by_role["base"]["data_class"], by_role["prompt"]["data_class"]) == ("T", "Z")
+    assert by_role["method"]["data_class"] == by_role["placebo"]["data_class"] == "V"
+    assert by_role["base"]["ledger"]["foreign_tokens"] and not by_role["method"]["ledger"]["foreign_tokens"]
+    assert any("asked with the prompt few_shot" in line for line in few_shot["warnings"])
+
+
+def test_only_exemplars_in_the_prompt_are_excused_not_the_same_text_in_training() -> None:
+    from elicit.ledger import beyond_prompt
+    from elicit.records import LedgerRow
+    from elicit.tasks.formal.task import FormalTask
+
+    shared = FormalTask().prompts["few_shot"]
+    text = shared.exemplars[0][0]
+    rows = [
+        LedgerRow("m", stage, "people", content_hash(content), "-", 0, 0, 9, 0, 0)
+        for stage, content in (("prompt", text), ("prompt", "another text"), ("train", text))
+    ]
+    assert beyond_prompt(rows, shared) == rows[1:]
+    assert beyond_prompt(rows, FormalTask().prompts["bare"]) == rows
 
 
 def test_a_decoding_strategy_ignores_the_prompt_to_fit_on_and_its_exemplars(tmp_path: Path) -> None:

@@ -128,15 +128,16 @@ def test_a_plan_that_draws_c1_at_the_bare_prompt_is_frozen_as_it_was_before_ther
     assert frozen["eval.c1_prompt=best",] == {**frozen[()], "c1_prompt": "best"}
 
 
-def test_every_preset_of_a_real_base_that_measures_c1_draws_it_at_b1_s_prompt() -> None:
+def test_every_preset_of_a_real_base_draws_c1_at_b1_s_prompt_or_at_one_with_exemplars() -> None:
     drawn = {}
     for name in sorted(path.stem for path in CONFIGS.glob("experiment/*.yaml")):
         needed = ["model.path=a.gguf"] if name == "real_smoke" else []
         chosen = build_settings(compose([f"experiment={name}", *needed]))
         if chosen.eval.support_n is not None and "C1" in chosen.eval.ceilings:
-            drawn[name] = (str(chosen.model.path).startswith("organism"), chosen.eval.c1_prompt)
+            organism, asked = str(chosen.model.path).startswith("organism"), chosen.eval.prompt
+            drawn[name] = (organism, chosen.eval.c1_prompt if asked == "bare" else asked)
     assert {"demo", "real_base", "headroom", "five_methods_day"} <= set(drawn)
-    assert all(prompt == ("bare" if organism else "best") for organism, prompt in drawn.values()), drawn
+    assert all(prompt == "bare" if organism else prompt != "bare" for organism, prompt in drawn.values()), drawn
 
 
 def test_a_sibling_that_can_not_read_the_prompt_is_refused_and_the_rest_goes_on(

@@ -75,7 +75,7 @@ class Loaded:
         return load_checkpoint(SavedComparison(self.folder).settings.model)
 
     def policy(self, name: str = "base") -> Policy:
-        """The base, or the policy of a fitted run of this comparison (its first seed), at the bare prompt.
+        """The base, or the policy of a fitted run of this comparison (its first seed), at the prompt of the comparison.
 
         `with policy.applied():` changes `checkpoint.model` and undoes it. Raises ConfigError with near matches.
         """
@@ -83,7 +83,7 @@ class Loaded:
         from elicit.policy.policy import Policy, load_intervention
 
         saved = SavedComparison(self.folder)
-        base = Policy(self.checkpoint, prompt=saved.settings.task.prompts["bare"])
+        base = Policy(self.checkpoint, prompt=saved.settings.task.prompts[saved.settings.eval.prompt])
         if name == "base":
             return base
         runs = {entry.name: Path(entry.run) for entry in reversed(saved.entries) if entry.run}

@@ -47,16 +47,16 @@ def run(saved: SavedComparison, console: Console, levels: tuple[int, ...]) -> Es
     bench = Bench(ComparisonPlan(folder.name, (), settings), load_checkpoint(settings.model), console)
     measured = {entry.policy: measure(entry.samples, entry.grades, saved.items) for entry in saved.entries}
     base = next(entry for entry in saved.entries if entry.role == "base")
-    if base.policy != bench.bare().id:
+    if base.policy != bench.base().id:
         raise DataError(
-            f"{folder}: its base is {base.policy}, {settings.model.path} is now {bench.bare().id}; run it again"
+            f"{folder}: its base is {base.policy}, {settings.model.path} is now {bench.base().id}; run it again"
         )
     methods = {entry.policy: measured[entry.policy] for entry in saved.entries if entry.role == "method"}
     found = escalation.look(
         methods,
         measured[base.policy],
         saved.items,
-        lambda left, n: bench.measured(f"base x {n}", bench.bare(), left, n, "support"),
+        lambda left, n: bench.measured(f"base x {n}", bench.base(), left, n, "support"),
         levels,
         console.say,
     )

@@ -113,7 +113,7 @@ def headroom(words: list[str]) -> int:
 
 def measured(bench: Bench) -> Headroom:
     """Prompts on `eval.prompt_limit` dev items, C1 on `eval.limit` of them."""
-    on_dev = bench.prompts_on_dev(bench.bare(), "base")
+    on_dev = bench.prompts_on_dev(bench.base(), "base")
     best = choose_b1(on_dev)
     chosen = bench.c1_prompt(best)
     return Headroom(
@@ -129,7 +129,7 @@ def measured(bench: Bench) -> Headroom:
 
 def covered(bench: Bench, prompt: str) -> Covered:
     """C1 of the base at a fixed prompt, on dev."""
-    items, policy = bench.task.items("dev", bench.plan.limit), bench.bare().with_prompt(bench.prompts[prompt])
+    items, policy = bench.task.items("dev", bench.plan.limit), bench.base().with_prompt(bench.prompts[prompt])
     folders = bench.measured(f"C1 at {prompt} on dev", policy, items, bench.plan.support_n or 2, "support")
     support = measure(*folders, items)
     c1 = ceiling_c1(support, items, bench.task.answer_class)

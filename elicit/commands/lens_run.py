@@ -144,7 +144,7 @@ class Runner:
         return found
 
     def base(self) -> Policy:
-        """The base at the bare prompt."""
+        """The base at the prompt of the comparison."""
         return self.policy(next(entry for entry in self.entries if entry.role == "base"))
 
     def policy(self, entry: Entry) -> Policy:

@@ -12,6 +12,7 @@ from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Literal
 
 from elicit.errors import ConfigError, checked, segment
+from elicit.records import BARE
 
 if TYPE_CHECKING:  # floors above: `build` checks these by their `_class_` alone
     from elicit.ledger import Budget
@@ -45,6 +46,10 @@ class EvalPlan:
     """samples per item; deterministic strategies take 1"""
     base_n: int | None = None
     """samples per item of the base rungs, so that the base's vote can spend a costly method's tokens; null: n"""
+    prompt: str = BARE
+    """fixed prompt of the task at which base (B0), methods and their controls are compared. `bare` for a base that
+    answers it; `few_shot` for a pretrained one that rambles: its exemplars are then part of the base, and a data class
+    counts what a method adds to them"""
     limit: int | None = 200
     """items of the test split, a seeded subset that is the same for all policies; null: all"""
     regime: Literal["compare", "support", "greedy"] = "compare"
@@ -73,8 +78,9 @@ class EvalPlan:
     support_n: int | None = None
     """base samples per item at temperature 1 for C1; null: C1 is not measured"""
     c1_prompt: Literal["bare", "best"] = "bare"
-    """prompt that C1 is drawn at. best: B1's (bare if B1 was not measured), for bases that ramble at the bare prompt,
-    where C1 would lie below B1. Figures that compare a method's samples with the base's at T=1 are then refused."""
+    """prompt that C1 is drawn at. bare: that of B0 (`prompt`). best: B1's (B0's if B1 was not measured), for bases that
+    ramble at B0's, where C1 would lie below B1. Figures that compare a method's samples with the base's at T=1 are
+    refused if C1 is drawn at another prompt than theirs."""
     annotate: bool = False
     """KL to the base and likelihood under it: every policy's samples at T=1 on some items, each scored by the base"""
     annotate_limit: int = 48
@@ -97,8 +103,8 @@ class EvalPlan:
 class FitPlan:
     """How methods are fitted, besides their own settings."""
 
-    prompt: str = "bare"
-    """fixed prompt of the task that a method is fitted on; it is evaluated at the bare one and at its own best"""
+    prompt: str | None = None
+    """fixed prompt of the task that a method is fitted on; null: the one it is compared at (`eval.prompt`)"""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from elicit.evaluate.stages.grade import grade
 from elicit.experiment.plan import ComparisonPlan
 from elicit.files import content_hash
 from elicit.ledger import data_class, prompt_rows, summary
-from elicit.records import Item
+from elicit.records import BARE, Item
 from elicit.tasks.splits import filled
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class Bench:
 
     @functools.cached_property
     def prompts(self) -> dict[str, PromptFormat]:
-        """The fixed prompts of rung B1, `bare` first. Raises ConfigError for one that the task lacks."""
+        """The fixed prompts of rung B1, that of B0 first. Raises ConfigError for one that the task lacks."""
         chosen = self.plan.prompts
         if unknown := sorted(set(chosen or ()) - set(self.task.prompts)):
             raise ConfigError(f"eval.prompts={unknown[0]!r}: {near(unknown[0], self.task.prompts)}")
-        names = list(self.task.prompts) if chosen is None else ["bare", *(name for name in chosen if name != "bare")]
+        names = dict.fromkeys([self.plan.prompt, *(self.task.prompts if chosen is None else chosen)])
         prompts = {name: self.task.prompts[name] for name in names}
         if not self.checkpoint.tokenizer.chat_template:
             for name in [name for name, prompt in prompts.items() if prompt.chat]:
@@ -92,11 +92,11 @@ class Bench:
         self.refused[name] = reason
         self.console.say(f"{name} is refused: {reason}")
 
-    def bare(self) -> Policy:
-        """The base as it is asked by default."""
+    def base(self) -> Policy:
+        """The base as methods and controls are compared with it: B0, at the prompt `eval.prompt`."""
         from elicit.policy.policy import Policy
 
-        return Policy(self.checkpoint, prompt=self.task.prompts["bare"])
+        return Policy(self.checkpoint, prompt=self.task.prompts[self.plan.prompt])
 
     def fitted_on(self, prompt: str) -> Policy:
         """The base as a method is fitted on it. Raises ConfigError if the task has no such prompt, or it is a chat."""
@@ -104,7 +104,7 @@ class Bench:
             raise ConfigError(f"fit.prompt={prompt!r}: {near(prompt, self.task.prompts)}")
         if self.task.prompts[prompt].chat:
             raise ConfigError(f"fit.prompt={prompt!r}: rows of a fit are plain text; a chat is a prompt to measure at")
-        return self.bare().with_prompt(self.task.prompts[prompt])
+        return self.base().with_prompt(self.task.prompts[prompt])
 
     def measured(
         self, what: str, policy: Policy, items: list[Item], n: int, regime: str | None = None
@@ -165,27 +165,30 @@ class Bench:
         return len(self.prompts) * len(self.dev) * self.plan.prompt_n
 
     def base_entries(self) -> tuple[list[Entry], str | None]:
-        """B0, B1 and the ceilings, and the name of B1's prompt."""
+        """B0, the bare prompt if B0 has another, B1 and the ceilings; and the name of B1's prompt."""
         n = self.plan.base_n or self.plan.n
-        entries = [self.entry("base", "base", "bare", self.bare(), n)]
-        best = self.best_prompt(self.bare(), "base") if len(self.prompts) > 1 else None
-        if best is not None and best != "bare":
-            policy = self.bare().with_prompt(self.prompts[best])
+        entries = [self.entry("base", "base", self.plan.prompt, self.base(), n)]
+        best = self.best_prompt(self.base(), "base") if len(self.prompts) > 1 else None
+        if self.plan.prompt != BARE:
+            policy, bits = self.base().with_prompt(self.task.prompts[BARE]), self.choice_bits if best == BARE else 0
+            entries.append(self.entry("prompt", BARE, BARE, policy, n, select_bits=bits))
+        if best is not None and best not in (self.plan.prompt, BARE):
+            policy = self.base().with_prompt(self.prompts[best])
             entries.append(self.entry("prompt", best, best, policy, n, select_bits=self.choice_bits))
         return entries + self._ceilings(best), best
 
     def c1_prompt(self, best: str | None) -> str:
         """The prompt that C1 is drawn at (`eval.c1_prompt`), given B1's; None: B1 was not measured."""
-        return best if best is not None and self.plan.c1_prompt == "best" else "bare"
+        return best if best is not None and self.plan.c1_prompt == "best" else self.plan.prompt
 
     def _ceilings(self, best: str | None) -> list[Entry]:
         entries = []
         if "C4" in self.plan.ceilings and (forced := self.task.keys.get("forced")):
-            entries.append(self.entry("ceiling", "C4", "forced", self.bare().with_prompt(forced), self.plan.n))
+            entries.append(self.entry("ceiling", "C4", "forced", self.base().with_prompt(forced), self.plan.n))
         if "C1" in self.plan.ceilings and self.plan.support_n:
             prompt = self.c1_prompt(best)
-            policy, bits = self.bare(), 0
-            if prompt != "bare":  # the same policy and the same choice as B1
+            policy, bits = self.base(), 0
+            if prompt != self.plan.prompt:  # the same policy and the same choice as B1
                 policy, bits = policy.with_prompt(self.prompts[prompt]), self.choice_bits
             entries.append(self.entry("ceiling", "C1", prompt, policy, self.plan.support_n, "support", bits))
         return entries
@@ -238,7 +241,7 @@ class Bench:
                 self.graded(at_one)  # its right answers at T=1 are its support
             scored, n = at_one or entry.samples, plan.annotate_n
             ranks.by_main(
-                lambda: annotate(policy, self.bare(), items, scored, progress=progress, n=n), f"KL of {entry.name}"
+                lambda: annotate(policy, self.base(), items, scored, progress=progress, n=n), f"KL of {entry.name}"
             )
         return replace(entry, at_one=at_one)
 

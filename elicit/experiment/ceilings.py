@@ -1,7 +1,7 @@
 """Rungs and ceilings that cost extra: B2, C2 and C3, each if the plan asks for it.
 
     eval.b2=STRATEGY        B2   B1's prompt, forced to a method's mean tokens, once for methods of about equal length
-    eval.sibling=CHECKPOINT C2   a declared post-trained sibling, at the bare prompt, on the same items
+    eval.sibling=CHECKPOINT C2   a declared post-trained sibling, at B0's prompt, on the same items
     eval.ceilings=[..., C3] C3   the same checkpoint, fine-tuned on the task's own gold traces (by `eval.c3`)
 
 Each becomes an `Entry` like any other. One that can't be measured is refused with its reason (`Bench.refused`) and the
@@ -50,12 +50,12 @@ def sibling(bench: Bench) -> Entry | None:
     path = str(bench.plan.sibling)
     config = replace(bench.checkpoint.config, path=path, revision=None, dtype=dtype, base_model=False)
     other = load_checkpoint(config)
-    prompt = bench.task.prompts["bare"]
+    prompt = bench.base().prompt
     garbled = next((text for item in bench.items if not renders(other, text := prompt.render(item.question))), None)
     if garbled is not None:
         bench.refuse("C2", f"the tokenizer of {other.name} can't render the prompt {garbled[:60]!r}")
         return None
-    entry = bench.entry("ceiling", "C2", "bare", Policy(other, prompt=prompt), bench.plan.n)
+    entry = bench.entry("ceiling", "C2", bench.plan.prompt, Policy(other, prompt=prompt), bench.plan.n)
     del other
     gc.collect()
     return replace(entry, data_class="T")
@@ -80,7 +80,7 @@ def supervised(bench: Bench) -> Entry | None:
     tracker = job.settings.tracker if ranks.main() else NoTracker()
     track = tracker.start(run.path, "fit", "C3", group, node, bench.console.say)
     try:
-        intervention = fit_job(job, run, bench.bare(), bench.console, track)
+        intervention = fit_job(job, run, bench.base(), bench.console, track)
     except MethodError as fault:
         run.failed(fault)
         bench.refuse("C3", str(fault))
@@ -89,8 +89,8 @@ def supervised(bench: Bench) -> Entry | None:
         track.finish()
     used = run.manifest.get("used_items") or []
     refuse_used(used, [item.id for item in bench.items])
-    policy = bench.bare().with_intervention(intervention)
-    entry = bench.entry("ceiling", "C3", "bare", policy, bench.plan.n)
+    policy = bench.base().with_intervention(intervention)
+    entry = bench.entry("ceiling", "C3", bench.plan.prompt, policy, bench.plan.n)
     rows = ledger_rows(run)
     run.update(status=DONE, policy_id=policy.id)
     return replace(entry, data_class=data_class(rows), ledger=summary(rows), used_items=tuple(used),
@@ -171,7 +171,7 @@ def _b2(bench: Bench, target: int, b1: Entry) -> Entry:
     folder = bench.comparison.folder / "rungs" / f"{B2}-{target}"
     if ranks.main():
         save(strategy, Path(folder) / "intervention")
-    policy = bench.bare().with_prompt(bench.task.prompts[b1.prompt]).with_intervention(strategy)
+    policy = bench.base().with_prompt(bench.task.prompts[b1.prompt]).with_intervention(strategy)
     bits = b1.ledger.get("select_bits", 0)
     entry = bench.entry("prompt", f"{B2}, {target} tokens", b1.prompt, policy, bench.plan.n, select_bits=bits)
     return replace(entry, run=str(folder))

@@ -55,7 +55,7 @@ class Outcome:
     job: Job
     run: RunFolder
     entries: list[Entry] = field(default_factory=list)
-    """at the bare prompt, and at its own dev-best one if that is another"""
+    """at the prompt of the comparison, and at its own dev-best one if that is another"""
     fault: BaseException | None = None
 
 
@@ -116,7 +116,7 @@ def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
     run.update(**facts.manifest(), checkpoint=bench.checkpoint.info(), items=[item.id for item in bench.items])
     # 1) the base alone: nothing to fit, and its samples belong to the comparison
     if job.role == "base":
-        run.update(status=DONE, policy_id=bench.bare().id)
+        run.update(status=DONE, policy_id=bench.base().id)
         return
     # 2) the tracked run of this fit
     name = f"{job.name.replace('/', '-')}-s{job.settings.seed}"
@@ -139,32 +139,32 @@ def _run_job(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
 
 
 def policy_to_fit(job: Job, bench: Bench) -> Policy:
-    """The base at the prompt that methods are fitted on; bare for a decoding strategy, which no prompt changes.
+    """The base at the prompt that methods are fitted on; B0 itself for a decoding strategy, which no prompt changes.
 
-    Its exemplars would be booked (class T) without any effect. Raises ConfigError if the task has no such prompt.
+    Exemplars would be booked (class T) without any effect. Raises ConfigError if the task has no such prompt.
     """
-    method, prompt = job.settings.method, job.settings.fit.prompt
+    method, prompt = job.settings.method, job.settings.fit.prompt or bench.plan.prompt
     policy = bench.fitted_on(prompt)
-    if prompt == "bare" or method is None or method.strategy is None:
+    if prompt == bench.plan.prompt or method is None or method.strategy is None:
         return policy
     bench.console.say(f"{job.name}: fit.prompt={prompt} is ignored, a decoding strategy is not fitted on a prompt")
-    return bench.bare()
+    return bench.base()
 
 
 def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Intervention) -> list[Entry]:
-    """The entries of a fitted job: at the bare prompt, and for a method at its own dev-best prompt if that is another.
+    """The entries of a fitted job: at B0's prompt, and for a method at its own dev-best prompt if that is another.
 
     Raises LedgerError if it was fitted on evaluated items.
     """
     from elicit.evaluate.entry import Entry
-    from elicit.ledger import data_class, refuse_used, summary
+    from elicit.ledger import beyond_prompt, data_class, refuse_used, summary
 
-    policy = stacked(bench.bare(), run).with_intervention(intervention)
+    policy = stacked(bench.base(), run).with_intervention(intervention)
     below = layers(run)
     used = sorted({*(run.manifest.get("used_items") or []), *(item for one in below for item in one.used)})
     refuse_used(used, [item.id for item in bench.items])
     samples, grades = bench.measured(job.name, policy, bench.items, job.n)
-    rows = rows_of(run)
+    rows = beyond_prompt(rows_of(run), bench.base().prompt)
     edit = relative_norm(intervention, bench)
     entry = Entry(
         role=job.role,
@@ -175,7 +175,7 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
         method=run.manifest["method"],
         parent=job.parent,
         arm=job.arm,
-        prompt="bare",
+        prompt=bench.plan.prompt,
         seed=job.settings.seed,
         n=job.n,
         data_class=data_class(rows),
@@ -192,17 +192,17 @@ def measure_job(job: Job, run: RunFolder, bench: Bench, intervention: Interventi
     if job.role == "method" and bench.plan.own_prompts and len(bench.prompts) > 1:
         entries = at_own_prompt(entry, policy, rows, bench)
     plain = [one.plain() for one in entries]
-    run.update(policy_id=policy.id, prompt="bare", prompt_hash=policy.prompt.id, entries=plain, edit=edit)
+    run.update(policy_id=policy.id, prompt=bench.plan.prompt, prompt_hash=policy.prompt.id, entries=plain, edit=edit)
     return entries
 
 
 def at_own_prompt(entry: Entry, policy: Policy, rows: list[LedgerRow], bench: Bench) -> list[Entry]:
-    """`entry` with the name of its dev-best prompt, and the entry at that prompt if it is not the bare one."""
+    """`entry` with the name of its dev-best prompt, and the entry at that prompt if B0 has another."""
     from elicit.ledger import data_class, prompt_rows, summary
 
     best = bench.best_prompt(policy, entry.name)
     entry = replace(entry, own_prompt=best)
-    if best == "bare":
+    if best == bench.plan.prompt:
         return [entry]
     prompted = policy.with_prompt(bench.prompts[best])
     samples, grades = bench.measured(f"{entry.name}, prompt {best}", prompted, bench.items, bench.plan.n)
@@ -219,7 +219,7 @@ def relative_norm(intervention: Intervention, bench: Bench) -> dict[str, float] 
 
     if not isinstance(intervention, ActivationEdit):
         return None
-    rows = [bench.bare().prompt_ids(item.question) for item in (bench.dev or bench.items)[:16]]
+    rows = [bench.base().prompt_ids(item.question) for item in (bench.dev or bench.items)[:16]]
     layers = sorted({edit.layer for edit in intervention.edits})
     norms = relative_norms(intervention, residual_norms(bench.checkpoint.model, rows, layers))
     measured = [value for value in norms.values() if value is not None]

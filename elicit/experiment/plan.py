@@ -20,6 +20,7 @@ from elicit.config.compose import Composer
 from elicit.errors import SEGMENT_BYTES, ConfigError, near, segment
 from elicit.experiment.run_folder import find_run
 from elicit.files import content_hash
+from elicit.records import BARE
 from elicit.watch.native_readers import announced
 
 SHARED = ("model", "task", "eval")
@@ -161,9 +162,11 @@ def _check_files(jobs: Sequence[Job]) -> None:
 
 
 def _check_prompts(chosen: Sequence[Settings]) -> None:
-    """Raises ConfigError for a prompt of `eval.prompts` or `fit.prompt` that the task lacks, also in a dry run."""
+    """Raises ConfigError for a prompt of the evaluation or the fits that the task lacks, also in a dry run."""
     for settings in chosen:
-        for key, names in (("eval.prompts", settings.eval.prompts or ()), ("fit.prompt", (settings.fit.prompt,))):
+        plan, fitted = settings.eval, settings.fit.prompt
+        asked = {"eval.prompt": [plan.prompt], "eval.prompts": plan.prompts or (), "fit.prompt": [fitted or BARE]}
+        for key, names in asked.items():
             if unknown := [name for name in names if name not in settings.task.prompts]:
                 raise ConfigError(f"{key}={unknown[0]!r}: {near(unknown[0], settings.task.prompts)}")
 

@@ -246,7 +246,7 @@ def frozen_plan(bench: Bench) -> dict[str, Any]:
     }
 
 
-_LATER = ("base_n", "annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3", "c1_prompt")
+_LATER = ("base_n", "annotate", "annotate_limit", "annotate_n", "b2", "sibling", "c3", "c1_prompt", "prompt")
 """settings younger than the first frozen plans: written only if they are set, so that an older plan still agrees"""
 
 

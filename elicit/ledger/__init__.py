@@ -1,6 +1,6 @@
 """The door to data: what a method may read, what it used, and the data class that follows."""
 
-from elicit.ledger.classes import data_class, load_rows, prompt_rows, summary
+from elicit.ledger.classes import beyond_prompt, data_class, load_rows, prompt_rows, summary
 from elicit.ledger.ledger import OPEN_SPLITS, Budget, Ledger, Spent, refuse_used
 from elicit.tasks.view import TaskView
 
@@ -10,6 +10,7 @@ __all__ = [
     "Ledger",
     "Spent",
     "TaskView",
+    "beyond_prompt",
     "data_class",
     "load_rows",
     "prompt_rows",

@@ -54,6 +54,15 @@ def prompt_rows(method: str, prompt: PromptFormat) -> list[LedgerRow]:
     return [LedgerRow(method, "prompt", f"exemplars of {prompt.name}", content_hash(texts), "-", 0, 0, tokens, 0, 0)]
 
 
+def beyond_prompt(rows: Sequence[LedgerRow], shared: PromptFormat) -> list[LedgerRow]:
+    """The rows without the exemplars of the prompt that base and methods share: a method does not add these.
+
+    Only rows of stage "prompt" with the very text of an exemplar. A method that trains on the same text adds it.
+    """
+    given = {content_hash(part) for exemplar in shared.exemplars for part in exemplar}
+    return [row for row in rows if row.stage != "prompt" or row.content_hash not in given]
+
+
 def load_rows(path: Path) -> list[LedgerRow]:
     """The rows of a ledger.jsonl."""
     return [record(LedgerRow, row, f"{path}, line {number}") for number, row in read_jsonl(path)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from elicit.records import BARE
 from elicit.report.numbers import Shown, show, show_measured
 from elicit.report.text import clean, one_line
 from elicit.results import Column, Comparison, Estimate, Line, read_comparison
@@ -63,7 +64,8 @@ class TableRow:
     @property
     def words(self) -> str:
         """The meaning of the code of a rung or a ceiling; empty for every other row."""
-        return WORDS.get(self.line.name if self.ceiling is not None else self.badge, "")
+        code = self.line.name if self.ceiling is not None else self.badge
+        return f"prompt {self.line.prompt}" if code == "B0" and self.line.prompt != BARE else WORDS.get(code, "")
 
     @property
     def role(self) -> str:

@@ -65,7 +65,7 @@ def headline_ef(line: Line) -> tuple[str, Estimate | None]:
     """(pair, fraction) that counts: C4 before C1, measured before refused; ("", None) without any.
 
     Against B1 if that rung was measured. If it leaves no gap to a ceiling there is no headline, and a fraction of the
-    gap from the bare prompt does not replace it: the prompt alone would get full credit.
+    gap from B0 does not replace it: the prompt alone would get full credit.
     """
     rung = "B1" if _measured(line.get("gain/B1")) or _claimed(line, "B1") else "B0"
     fractions = {pair: value for top in ("C4", "C1") if (value := line.get(f"ef/{(pair := f'{rung}/{top}')}"))}
@@ -229,9 +229,10 @@ def _no_winner(own: Sequence[TableRow]) -> tuple[Answer, str]:
     aside = f" {_names(formal)} {_verb('gain', formal)} by form, or no more than a better prompt." if formal else ""
     top = max(reach for _, reach in reached if reach is not None)
     if top < MARGIN:
+        none = f"none of {len(own)} own-data methods closes" if len(own) > 1 else f"{own[0].name} does not close"
         return "against", (
-            f"There is a gap to the ceiling, but {_none(own)} gets anything out: every gain over placebo and best "
-            f"rung, read strictly or loosely, lies below {figure(top, 'points')} points.{aside}"
+            f"There is a gap to the ceiling, but {none} it: a gain that has to be clear (over the strongest placebo, "
+            f"read strictly or loosely, or over the best rung) lies below {figure(top, 'points')} points.{aside}"
         )
     return UNDECIDED, (
         "No method's gain over strongest placebo and best rung is clear under every reading, and the intervals still "
@@ -313,10 +314,6 @@ def _count(methods: Sequence[TableRow], every: Sequence[TableRow], kind: str = "
 
 def _verb(stem: str, methods: Sequence[TableRow]) -> str:
     return stem if len(methods) > 1 else f"{stem}s"
-
-
-def _none(methods: Sequence[TableRow]) -> str:
-    return f"none of {len(methods)} own-data methods" if len(methods) > 1 else methods[0].name
 
 
 REFERENCES = {"base": "reference", "prompt": "reference", "ceiling": "ceiling"}

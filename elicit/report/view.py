@@ -78,7 +78,7 @@ def pairs(comparison: Comparison, table: Sequence[TableRow]) -> list[PairRow]:
     """The paired differences whose two methods are in the table."""
     by_id = {row.line.id: row for row in table}
     return [
-        PairRow(by_id[pair.a], by_id[pair.b], numbers.show(pair.difference, "points"), set(pair.prompts) != {"bare"})
+        PairRow(by_id[pair.a], by_id[pair.b], numbers.show(pair.difference, "points"), by_id[pair.a].line.at_own_prompt)
         for pair in comparison.pairs
         if pair.a in by_id and pair.b in by_id
     ]
@@ -132,7 +132,7 @@ def warnings(comparison: Comparison, table: Sequence[TableRow]) -> list[str]:
         out.append(f"No placebo was run for {', '.join(dict.fromkeys(bare))}: no claim without its control.")
     if gaining := [row.name for row in placebos if verdict_label(row) == "gains"]:
         out.append(
-            f"Placebos that gain over the bare base: {', '.join(gaining)}. Their method's gain is counted from there."
+            f"Placebos that gain over the base: {', '.join(gaining)}. Their method's gain is counted from there."
         )
     if coins := [row.name for row in gains_on_a_coin(table)]:
         out.append(
@@ -168,7 +168,7 @@ class Planted:
 
 
 def planted(comparison: Comparison) -> Planted:
-    """Planted if the forced accuracy C4 lies MARGIN above the bare base.
+    """Planted if the forced accuracy C4 lies MARGIN above the base.
 
     Rules: *found* with a control-adjusted gain above 0 and a point estimate of EF B0/C4 of .6 or more, *found in part*
     below it, else *not found*; if nothing was planted, *quiet* inside +-MARGIN of the base, *false elicitation* with a

@@ -53,7 +53,7 @@ def entries(root: Path, plan: EvalPlan = PLAN) -> list[Entry]:
     """All policies sampled in regime compare and annotated as a run would."""
     known = {item.id: item for item in ITEMS}
     bench: Any = SimpleNamespace(
-        plan=plan, task=TASK, items=ITEMS, store=root, bare=lambda: BASE, console=Console("json"), known=known
+        plan=plan, task=TASK, items=ITEMS, store=root, base=lambda: BASE, console=Console("json"), known=known
     )
     bench.graded = functools.partial(Bench.graded, bench)
     out = []

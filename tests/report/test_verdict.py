@@ -43,6 +43,15 @@ def test_no_gain_in_spite_of_a_gap_speaks_against_the_thesis():
     assert answers(given) == ["against", "not decidable", "not decidable"]
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "m0 does not close it"), (3, "none of 3 own-data methods closes it")])
+def test_the_sentence_against_claims_that_a_gain_is_small_not_that_every_gain_is(count, words):
+    low, clear = estimate(0.01), estimate(0.4)
+    values = {"ctrl/lenient": clear, "split/remainder": clear}
+    given = made(*(method(f"m{i}", id=f"m{i}", ctrl=low, ef=low, values=values) for i in range(count)))
+    sentence = verdicts(given)[0].sentence
+    assert answers(given)[0] == "against" and words in sentence and "every gain" not in sentence
+
+
 @pytest.mark.parametrize("data_class", ["T", "L"])
 def test_what_was_put_in_was_not_got_out(data_class):
     brought = method(data_class=data_class)

@@ -67,7 +67,9 @@ def test_a_backslash_of_latex_is_no_line_break() -> None:
     assert added("Is $a \\neq b$? {question}")["mine"].template == "Is $a \\neq b$? {question}"
 
 
-@pytest.mark.parametrize("word", ["eval.prompts=[bare,step_bystep]", "fit.prompt=step_bystep"])
+@pytest.mark.parametrize(
+    "word", ["eval.prompts=[bare,step_bystep]", "eval.prompt=step_bystep", "fit.prompt=step_bystep"]
+)
 def test_an_unknown_prompt_is_refused_in_the_plan_with_near_matches(word: str) -> None:
     with pytest.raises(ConfigError, match=r"step_bystep.*did you mean step_by_step"):
         plan([["method=contrastive", word]])

@@ -34,7 +34,7 @@ def _identity(table: Table, arm: Arm) -> Line:
         arm=first.arm,
         prompt=" or ".join(dict.fromkeys(entry.prompt for entry in arm.entries)),
         own_prompt=" or ".join(best) or None,
-        at_own_prompt=first.role == "method" and not table.bare(arm),
+        at_own_prompt=first.role == "method" and not table.at_base(arm),
         seed=first.seed if len(arm.entries) == 1 else None,
         seeds=len(arm.entries),
         members=tuple(

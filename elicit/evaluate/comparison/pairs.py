@@ -15,7 +15,7 @@ from elicit.results import Pair
 def paired(table: Table) -> tuple[Pair, ...]:
     """Accuracy of a minus accuracy of b for every two methods, in the order of the arms."""
     joint, methods = table.joint, [arm for arm in table.arms if arm.first.role == "method"]
-    alike = ([arm for arm in methods if table.bare(arm)], [arm for arm in methods if not table.bare(arm)])
+    alike = ([arm for arm in methods if table.at_base(arm)], [arm for arm in methods if not table.at_base(arm)])
     return tuple(
         Pair(
             a=a.first.policy,

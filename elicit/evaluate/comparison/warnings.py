@@ -12,6 +12,7 @@ from elicit.evaluate.metrics.elicitation import TOO_SMALL
 from elicit.evaluate.metrics.endings import endings
 from elicit.evaluate.metrics.table import Table
 from elicit.evaluate.statistics.resamples import SMALL
+from elicit.records import BARE
 from elicit.results import Line
 from elicit.results.comparison import NO_CEILING
 
@@ -52,7 +53,12 @@ def _general(table: Table, lines: Sequence[Line]) -> list[str]:
     if clusters < SMALL:
         out.append(f"{clusters} clusters: Jeffreys intervals for proportions, wide ones for differences")
     if table.b1 is None:
-        out.append("rung B1 was not measured: gains are against the bare prompt only")
+        out.append("rung B1 was not measured: gains are against B0's prompt only")
+    if (shared := table.base.first.prompt) != BARE:
+        out.append(
+            f"base, methods and controls are asked with the prompt {shared} (eval.prompt); what it holds belongs to "
+            "the base: the data class of a method counts what it adds"
+        )
     read = {arm.first.name: all(m.first_N_J is not None for m in arm.measures) for arm in table.arms}
     if any(read.values()) and not table.joint.has(table.base.key, "any"):
         lacking = ", ".join(name for name, known in read.items() if not known) or "some items"
@@ -92,7 +98,7 @@ def _no_ceiling(table: Table) -> str | None:
 
 
 def _of_line(table: Table, line: Line) -> list[str]:
-    name = line.name + (f" ({line.prompt})" if line.prompt != "bare" else "")
+    name = line.name + (f" ({line.prompt})" if line.prompt != table.base.first.prompt else "")
     truncated, ungraded, missing = (line.number(key) or 0.0 for key in ("truncated", "ungraded", "missing"))
     out = []
     if truncated > TRUNCATED:
@@ -103,9 +109,9 @@ def _of_line(table: Table, line: Line) -> list[str]:
         out.append(f"{name}: {missing:.2%} of the samples are missing and count as not right; elicit resume")
     if (unanswered := line.number("noanswer") or 0.0) > UNANSWERED:
         out.append(f"{name}: {unanswered:.1%} of its samples hold no declared answer; see its lenient accuracy")
-    if line.prompt == "bare" and (said := line.notes.get("fit/warnings")):
+    if not line.at_own_prompt and (said := line.notes.get("fit/warnings")):
         out.append(f"{name}: its fit warns: {said}")
-    if line.role != "method" or line.prompt != "bare":
+    if line.role != "method" or line.at_own_prompt:
         return out
     truncated_base = float(np.mean([endings(m)["truncated"] for m in table.base.measures]))
     if abs(truncated - truncated_base) > UNLIKE_TRUNCATED:
@@ -119,7 +125,7 @@ def _of_line(table: Table, line: Line) -> list[str]:
     if line.values["ctrl/gain"] == NO_PLACEBO:
         out.append(f"{name}: no control-adjusted gain, {NO_PLACEBO.refused}")
     if table.b1 is not None and table.b1 is not table.base and line.own_prompt is None:
-        out.append(f"{name}: measured at the bare prompt only; against B1 it has no prompt of its own")
+        out.append(f"{name}: measured at B0's prompt only; against B1 it has no prompt of its own")
     if rung := _shorter_b2(table, line):
         out.append(f"{name}: {rung}; a part of its remainder may be tokens")
     if shared := line.ledger.get("overlap_run", 0):

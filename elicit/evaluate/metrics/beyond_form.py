@@ -26,7 +26,7 @@ from elicit.results import Column, Estimate, Line
 
 def _report(table: Table, lines: Lines) -> None:
     for arm, line in lines:
-        if arm.first.role == "method" and table.bare(arm):
+        if arm.first.role == "method" and table.at_base(arm):
             _of_method(table, arm, line)
         else:
             reason = CONTROLS_ELSEWHERE if arm.first.role == "method" else NOT_A_METHOD

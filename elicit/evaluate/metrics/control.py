@@ -57,7 +57,7 @@ def _report(table: Table, lines: Lines) -> None:
     for arm, line in lines:
         if arm.first.role != "method":
             found = Controlled(NOT_A_METHOD, NOT_A_METHOD)
-        elif not table.bare(arm):
+        elif not table.at_base(arm):
             found = Controlled(CONTROLS_ELSEWHERE, CONTROLS_ELSEWHERE)
         else:
             placebos = {placebo.first.name: joint.mean(placebo.key) for placebo in table.placebos(arm)}

@@ -2,7 +2,7 @@
 
 Annotated are samples at T=1 of some of the items (`Entry.at_one`, made by eval.annotate=true), or else an arm's own
 samples (elicit lens GROUP run=true). The base's own traces at T=1, which typicality ranks among, are those of B0, or of
-the ceiling C1 if it was drawn at the bare prompt. What was not annotated is refused, with what to do. Intervals are
+the ceiling C1 if it was drawn at B0's prompt. What was not annotated is refused, with what to do. Intervals are
 over the annotated items, of the comparison's own resampled clusters. `kl` and `likelihood` hold the definitions, which
 the lenses use too. No torch.
 """
@@ -41,7 +41,7 @@ def _report(table: Table, lines: Lines) -> None:
             continue
         notes_S = [notes for entry in arm.entries if (notes := _read(entry, items)) is not None]
         if len(notes_S) < len(arm.entries):
-            _refuse(line, "not annotated: eval.annotate=true (at the bare prompt), or elicit lens GROUP run=true")
+            _refuse(line, "not annotated: eval.annotate=true (at B0's prompt), or elicit lens GROUP run=true")
             continue
         regime = "support" if arm.first.at_one is not None else arm.regime
         drawn_N = (notes_S[0].row_N_J >= 0).sum(1)
@@ -73,7 +73,7 @@ def _read(entry: Entry, items: Sequence[str]) -> Annotations | None:
 
 
 def _own_nll(table: Table, items: Sequence[str]) -> NDArray | None:
-    """Mean NLL of the base's own traces at T=1 and the bare prompt, None if they were not annotated."""
+    """Mean NLL of the base's own traces at T=1 and B0's prompt, None if they were not annotated."""
     at_one = [table.base] if table.base.first.at_one is not None or table.base.regime == "support" else []
     c1 = [table.c1_arm] if table.c1_arm is not None and table.c1_elsewhere is None else []
     for arm in [*at_one, *c1]:

@@ -2,7 +2,7 @@
 
 EF is the share of the gap between a rung b and a ceiling c that a method closes. It is never clipped and never made
 absolute: below 0 is harm, above 1 is more than the ceiling. If the gap itself is not clear the ratio is noise, so it is
-refused. EF against B0 compares bare with bare, EF against B1 best with best: if a method was also measured at its
+refused. EF against B0 compares both at B0's prompt, EF against B1 best with best: if a method was also measured at its
 own dev-best prompt, that line gives the figures against B1. Gains and the fractions of C2, C3 and C4 are strict; those
 of C1 take all three sides under the reading of C1 (`ceilings`): a method that only declares what its base solves
 closes nothing of that gap.
@@ -69,8 +69,8 @@ def _gain(table: Table, arm: Arm, rung: str, base: Arm | None, asked: Arm) -> Es
     """Of an arm, `asked` at the prompt that is compared, over a rung of the base."""
     if base is None:
         return Estimate(refused="rung B1 was not measured")
-    if rung == "B0" and arm.fitted and not table.bare(arm):
-        return Estimate(refused="bare is compared with bare: see the line at the bare prompt")
+    if rung == "B0" and arm.fitted and not table.at_base(arm):
+        return Estimate(refused="like is compared with like: see the line at B0's prompt")
     own, rung_mean = table.joint.mean(asked.key), table.joint.mean(base.key)
     if {entry.policy for entry in asked.entries} == {entry.policy for entry in base.entries}:
         own = rung_mean  # the same policy: exactly no difference
@@ -102,7 +102,7 @@ ELICITATION = Metric(
     (
         *(_ef_column(rung, ceiling) for rung in ("B0", "B1") for ceiling in ("C4", "C1")),
         Column(
-            "gain/B0", "Gain over B0", "points", "paired difference to the bare base, points", "scorecard",
+            "gain/B0", "Gain over B0", "points", "paired difference to the base at B0's prompt, points", "scorecard",
             ("prompt", "method", "placebo", "rival", "ceiling"),
         ),
         *(_ef_column(rung, ceiling) for ceiling in ("C2", "C3") for rung in ("B0", "B1")),

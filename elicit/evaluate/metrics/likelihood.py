@@ -4,7 +4,7 @@
     worst window    the largest mean NLL of 32 tokens   typicality   share of the base's own samples less likely
 
 Typicality compares mean log-probs with samples of the same item drawn from the base at T=1 (regime `support`) and the
-bare prompt, under which all traces are scored: .5 is a typical trace, 0 one that is less likely than all of them. Seeds
+B0's prompt, under which all traces are scored: .5 is a typical trace, 0 one that is less likely than all of them. Seeds
 of one arm are averaged item by item, so that its interval is over items alone. No files.
 """
 
@@ -50,7 +50,7 @@ def likelihood_columns(
 ) -> dict[str, Estimate]:
     """Likelihood of the seeds of one arm; `base_nll_N_K` are the base's own samples at T=1, None: not annotated.
 
-    c1_elsewhere: the prompt of C1 if it is not the bare one, so that its traces are not the base's own there.
+    c1_elsewhere: the prompt of C1 if it is not B0's, so that its traces are not the base's own there.
     """
     of_seeds = [likelihood(notes) for notes in notes_S]
     out = {}

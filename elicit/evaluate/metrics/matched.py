@@ -6,7 +6,7 @@ refused and only their raw values at k = n are kept: `eval.base_n` samples the b
 The paired differences method - base maj@k and method - base best-of-k are mandatory columns: a gain that the same
 tokens buy from the untouched base is not elicitation. The `hardest` of the two is the one with the lower bound nearest
 to no gain. Computed in the regime of the comparison and, if the base was sampled in regime `support` too, against its
-samples at temperature 1 (`matched_support`). Both sides are asked with the bare prompt: if C1 was drawn at another one,
+samples at temperature 1 (`matched_support`). Both sides are asked with B0's prompt: if C1 was drawn at another one,
 `matched_support` is refused, because its votes would gain by the prompt and not by tokens.
 """
 
@@ -117,13 +117,13 @@ def _report(table: Table, lines: Lines) -> None:
             _refuse(line, GROUPS[0], NOT_A_METHOD)
             continue
         for base, group in zip(table.matched_bases, GROUPS, strict=False):
-            if table.bare(arm):
+            if table.at_base(arm):
                 _against(table, arm, base, line, group)
             else:
                 _refuse(line, group, CONTROLS_ELSEWHERE)
         if table.c1_elsewhere is not None and table.base.regime != "support":
             elsewhere = Estimate(refused=drawn_elsewhere(table.c1_elsewhere))
-            _refuse(line, GROUPS[1], elsewhere if table.bare(arm) else CONTROLS_ELSEWHERE)
+            _refuse(line, GROUPS[1], elsewhere if table.at_base(arm) else CONTROLS_ELSEWHERE)
 
 
 def _refuse(line: Line, group: str, reason: Estimate) -> None:

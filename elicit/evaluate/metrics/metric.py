@@ -23,14 +23,14 @@ Lines = Sequence[tuple[Arm, Line]]
 TABLES = ("scorecard", "split", "further", "distance", "figures", "")
 """tables of the report in their order; "": a column that no table lists"""
 NOT_A_METHOD = Estimate(refused="not a method")
-CONTROLS_ELSEWHERE = Estimate(refused="controls were measured at the bare prompt: see the line there")
+CONTROLS_ELSEWHERE = Estimate(refused="controls were measured at the base's own prompt: see the line there")
 TWO_SEEDS = Estimate(refused="two training seeds: too few for a p value; fit a third (sweep=seeds)")
 
 
 def drawn_elsewhere(prompt: str) -> str:
-    """The reason why samples of C1 do not replace those of the base at the bare prompt: they are of `prompt`."""
+    """The reason why samples of C1 do not replace those of the base at its own prompt (B0): they are of `prompt`."""
     return (
-        f"the base's samples at T=1 (C1) were drawn at the prompt {prompt}, not at the bare one: eval.c1_prompt=bare, "
+        f"the base's samples at T=1 (C1) were drawn at the prompt {prompt}, not at B0's: eval.c1_prompt=bare, "
         "or eval=support"
     )
 

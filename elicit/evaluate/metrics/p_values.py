@@ -32,7 +32,7 @@ TESTS = ("gain", "ctrl")
 
 def _report(table: Table, lines: Lines) -> None:
     for arm, line in lines:
-        if arm.first.role == "method" and table.bare(arm):
+        if arm.first.role == "method" and table.at_base(arm):
             _of_method(table, arm, line)
     tests = _tests([line for _, line in lines])
     raw = [p for _, _, p in tests]
@@ -43,7 +43,7 @@ def _report(table: Table, lines: Lines) -> None:
 
 def _of_method(table: Table, arm: Arm, line: Line) -> None:
     joint, draws, clusters_N = table.joint, table.config.draws, table.joint.resamples.codes_N
-    # 1) the gain: best prompt against B1, or bare against B0 without a rung B1
+    # 1) the gain: best prompt against B1, or at B0's against B0 without a rung B1
     own, rung = (arm, table.base) if table.b1 is None else (table.at_best_prompt(arm), table.b1)
     gain_N = joint.values_N(own.key) - joint.values_N(rung.key)
     test = sign_flip_test(gain_N, clusters_N, draws)

@@ -1,6 +1,6 @@
 """Rungs of the base: stronger ways to ask the same model.
 
-    B0  the bare prompt                       B1  the best of the fixed prompts, chosen on dev
+    B0  the prompt of the comparison          B1  the best of the fixed prompts, chosen on dev
     B2  B1, forced to a method's mean tokens (budget forcing, arXiv 2501.19393)
 
 Does not know files; no torch.

@@ -26,7 +26,7 @@ from elicit.evaluate.metrics.table import Arm, Table
 from elicit.evaluate.statistics.resamples import Mean, Resamples
 from elicit.results import Column, Estimate
 
-NO_B1 = Estimate(refused="rung B1 was not measured: sample more than the bare prompt (eval.prompts)")
+NO_B1 = Estimate(refused="rung B1 was not measured: sample more than B0's prompt (eval.prompts)")
 NO_B2 = Estimate(refused="rung B2 was not measured: eval=full samples it")
 NO_FIRST = Estimate(refused="first declarations were not graded of every policy: the task has none, or grade again")
 PARTS = ("format", "termination", "prompt", "budget", "remainder")
@@ -90,7 +90,7 @@ def _report(table: Table, lines: Lines) -> None:
         return Graded(joint.mean(arm.key), joint.mean(arm.key, "lenient"), first)
 
     for arm, line in lines:
-        if not arm.fitted or not table.bare(arm):
+        if not arm.fitted or not table.at_base(arm):
             reason = CONTROLS_ELSEWHERE if arm.fitted else Estimate(refused="not fitted")
             line.values |= {f"split/{part}": reason for part in ("gain", *PARTS)}
             continue

@@ -18,10 +18,10 @@ OVER, INTERACTION = "stack/over", "stack/interaction"
 
 
 def parts(table: Table, arm: Arm) -> tuple[Arm | None, Arm | None]:
-    """(A, B) of a stacked arm; None for one that was not measured at the bare prompt in this comparison."""
+    """(A, B) of a stacked arm; None for one that was not measured at B0's prompt in this comparison."""
     below = "+".join(arm.first.on)
     names = below, arm.first.name.removeprefix(f"{below}+")
-    alone = {one.first.name: one for one in table.arms if one.first.role == "method" and table.bare(one)}
+    alone = {one.first.name: one for one in table.arms if one.first.role == "method" and table.at_base(one)}
     found = [alone.get(name) for name in names]
     return found[0], None if found[1] is None or found[1].first.on else found[1]
 
@@ -30,7 +30,7 @@ def _report(table: Table, lines: Lines) -> None:
     mean, difference = table.joint.mean, table.joint.resamples.difference
     base = mean(table.base.key)
     for arm, line in lines:
-        if not arm.first.on or arm.first.role != "method" or not table.bare(arm):
+        if not arm.first.on or arm.first.role != "method" or not table.at_base(arm):
             continue
         own, (below, alone) = mean(arm.key), parts(table, arm)
         if below is None:

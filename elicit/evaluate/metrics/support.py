@@ -268,12 +268,10 @@ def base_drawn(table: Table, arm: Arm) -> Measures | Estimate:
     base = table.base_in_support(arm)
     if base is not None:
         return base.measures[0]
-    if table.bare(arm):
+    if table.at_base(arm):
         return NO_BASE if table.c1_elsewhere is None else Estimate(refused=drawn_elsewhere(table.c1_elsewhere))
     own = " or ".join(dict.fromkeys(entry.prompt for entry in arm.entries))
-    return Estimate(
-        refused=f"no samples of the base in regime support at its prompt, {own}: see the line at the bare one"
-    )
+    return Estimate(refused=f"no samples of the base in regime support at its prompt, {own}: see the line at B0's")
 
 
 def drawn_at_one(table: Table, arm: Arm) -> Drawn | Estimate:

@@ -87,8 +87,8 @@ class Table:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """settings that all sample folders share"""
 
-    def bare(self, arm: Arm) -> bool:
-        """Whether an arm was asked with the bare prompt of the base."""
+    def at_base(self, arm: Arm) -> bool:
+        """Whether an arm was asked with the prompt of the base, B0."""
         return arm.first.prompt == self.base.first.prompt
 
     def ceiling(self, name: str) -> Arm | None:
@@ -115,7 +115,7 @@ class Table:
         first = arm.first
         for other in self.arms:
             same = (other.first.role, other.first.name, other.first.arm) == (first.role, first.name, first.arm)
-            if same and self.bare(arm) and other.first.prompt != first.prompt:
+            if same and self.at_base(arm) and other.first.prompt != first.prompt:
                 return other
         return arm
 
@@ -134,7 +134,7 @@ class Table:
 
         Then its samples are not those of a method without its edit: they differ from it by the prompt as well.
         """
-        return None if self.c1_arm is None or self.bare(self.c1_arm) else self.c1_arm.first.prompt
+        return None if self.c1_arm is None or self.at_base(self.c1_arm) else self.c1_arm.first.prompt
 
     def base_in_support(self, arm: Arm) -> Arm | None:
         """The base in regime `support` at the prompt of an arm: B0, B1 or C1; None if it was not sampled there."""

@@ -1,6 +1,6 @@
 """Accuracy of every policy with its interval.
 
-Question: which policies leave the interval of the bare base, and how far is each from the ceilings?
+Question: which policies leave the interval of the base, and how far is each from the ceilings?
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def rows(inputs: Inputs) -> Rows:
 
 
 def chart(rows: Rows, inputs: Inputs) -> Chart:
-    """One line per policy; the bare base is a band over the whole height, ceilings are dashed lines."""
+    """One line per policy; the base is a band over the whole height, ceilings are dashed lines."""
     marks: list[Mark] = [Span(100 * row["lo"], 100 * row["hi"], BAND) for row in rows if row["badge"] == "B0"]
     # ceilings less than 4 points apart share one label
     near: dict[float, list[str]] = {}
@@ -39,5 +39,5 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
 
 ACCURACY = Figure(
     "accuracy", "Strict accuracy", "overview",
-    "Strict accuracy with 95 % intervals. The band is the bare base's interval, dashed lines are ceilings; hollow: "
+    "Strict accuracy with 95 % intervals. The band is the base's interval, dashed lines are ceilings; hollow: "
     "placebo, diamond: rival.", rows, chart)  # fmt: skip

@@ -13,7 +13,7 @@ from elicit.report.figures.series import Rows, columns, curve, head, interval
 
 
 def rows(inputs: Inputs) -> Rows:
-    """Accuracy and tokens per answer of every policy; for the bare base also its majority vote over k samples."""
+    """Accuracy and tokens per answer of every policy; for the base also its majority vote over k samples."""
     out: Rows = []
     for row in inputs.rows:
         cost, numbers = row.line.get("cost/tokens"), interval(row.line.get("acc/strict"))

@@ -1,4 +1,4 @@
-"""Gain over the bare base against the KL divergence to it (lens `divergence`).
+"""Gain over the base against the KL divergence to it (lens `divergence`).
 
 Question: which method gains much and changes the base little?
 """
@@ -34,12 +34,12 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
     return Chart(
         SMALL, [cross(row, "kl", shades[row["id"]]) for row in rows],
         Axis("KL to the base, nats per completion", (left, 1.25 * top or 1.0)),
-        Axis("Gain over the bare base, points", grid=True),
+        Axis("Gain over the base, points", grid=True),
         [Label(row["kl"], 100 * row["point"], row["label"], shades[row["id"]])
          for row in rows if row["role"] == "method"])  # fmt: skip
 
 
 FRONTIER = Figure(
     "frontier", "Gain over KL to the base", "curves",
-    "Gain over the bare base against distance from it. Upper left is cheap: much gained, little changed.",
+    "Gain over the base against distance from it. Upper left is cheap: much gained, little changed.",
     rows, chart)  # fmt: skip

@@ -109,7 +109,7 @@ def matrix(sides: Sequence[Side]) -> list[tuple[str, list[Cell | None]]]:
 
 
 def means(sides: Sequence[Side], table: Sequence[tuple[str, list[Cell | None]]]) -> list[Mean]:
-    """The mean over the sides: of the bare base, then of every row of the matrix."""
+    """The mean over the sides: of the base, then of every row of the matrix."""
 
     def mean(cells: Sequence[Cell | None], key: str) -> Estimate | None:
         return mean_of_independent([cell.row.line.get(key) if cell else None for cell in cells])
@@ -135,17 +135,17 @@ def differing(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
 
 
 def figure(sides: Sequence[Side], across: Across) -> Figure:
-    """Accuracy of the bare base and of every method, by base or by task."""
+    """Accuracy of the base and of every method, by base or by task."""
     found = accuracies(sides)
     by = "base model" if across == "bases" else "task"
     return Figure(
         across, f"Accuracy by {by}", across,
-        f"Strict accuracy of the bare base and of each method, by {by}, 95 % intervals.",
+        f"Strict accuracy of the base and of each method, by {by}, 95 % intervals.",
         lambda _: found, lambda rows, _: lenses.bars(_plain(rows)))  # fmt: skip
 
 
 def accuracies(sides: Sequence[Side]) -> Rows:
-    """Accuracy of the bare base and of every method on every side: the rows of the figure."""
+    """Accuracy of the base and of every method on every side: the rows of the figure."""
     out = []
     for side in sides:
         for row in side.rows:

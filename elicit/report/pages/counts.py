@@ -18,7 +18,7 @@ CURVED = ("base", "prompt", "method")
 
 @dataclass(frozen=True)
 class SolvedRow:
-    """Items solved at least once by a policy, by the bare base, by both or by neither."""
+    """Items solved at least once by a policy, by the base, by both or by neither."""
 
     row: TableRow
     both: int
@@ -29,7 +29,7 @@ class SolvedRow:
 
 
 def solved_table(solves: Solves, table: Sequence[TableRow]) -> list[SolvedRow]:
-    """One row per policy whose items were recorded, against the bare base."""
+    """One row per policy whose items were recorded, against the base."""
     base = next((row for row in table if row.badge == "B0"), None)
     by_base = solves.by_policy.get(base.line.id) if base is not None else None
     if base is None or not by_base:
