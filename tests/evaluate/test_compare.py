@@ -294,11 +294,11 @@ def test_a_best_prompt_row_gives_the_figures_against_b1(tmp_path: Path) -> None:
     assert bare.values["gain/B1"].point == pytest.approx(
         best.values["acc/strict"].point - line(out, "think").values["acc/strict"].point
     )
-    assert bare.own_prompt == "think" and "bare" in str(best.values["gain/B0"].refused)
+    assert bare.own_prompt == "think" and "B0's prompt" in str(best.values["gain/B0"].refused)
     assert bare.values["ctrl/gain"].point == pytest.approx(
         bare.values["acc/strict"].point - line(out, "m/p").values["acc/strict"].point
     )
-    assert all("bare prompt" in str(best.values[key].refused) for key in ("ctrl/gain", "matched/hardest"))
+    assert all("the base's own prompt" in str(best.values[key].refused) for key in ("ctrl/gain", "matched/hardest"))
 
 
 def test_readers_are_warned(tmp_path: Path) -> None:

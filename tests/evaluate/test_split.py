@@ -137,7 +137,7 @@ def test_a_comparison_splits_the_best_asked_method_against_its_own_b2(tmp_path: 
     assert split["prompt"].point == pytest.approx(lenient["think"] - lenient["base"])
     assert split["budget"].point == pytest.approx(lenient["B2, 42 tokens"] - lenient["think"])
     assert split["remainder"].point == pytest.approx(best.values["acc/lenient"].point - lenient["B2, 42 tokens"])
-    assert "bare prompt" in str(best.values["split/gain"].refused)
+    assert "the base's own prompt" in str(best.values["split/gain"].refused)
     assert "not fitted" in str(line(out, "base").values["split/gain"].refused)
     assert out.rungs.b1 == line(out, "think").id
     assert out.rungs.b2 == (line(out, "B2, 42 tokens").id,)
