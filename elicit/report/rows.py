@@ -35,6 +35,11 @@ WORDS = {
 """the meaning of the codes of the base's rungs and of the ceilings"""
 
 
+def words_of(code: str, prompt: str) -> str:
+    """The meaning of a code; B0 is the base at the prompt of the comparison. Empty for what is no code."""
+    return f"prompt {prompt}" if code == "B0" and prompt != BARE else WORDS.get(code, "")
+
+
 @dataclass(frozen=True)
 class TableRow:
     """One line of a comparison, ready to print."""
@@ -65,7 +70,7 @@ class TableRow:
     def words(self) -> str:
         """The meaning of the code of a rung or a ceiling; empty for every other row."""
         code = self.line.name if self.ceiling is not None else self.badge
-        return f"prompt {self.line.prompt}" if code == "B0" and self.line.prompt != BARE else WORDS.get(code, "")
+        return words_of(code, self.line.prompt)
 
     @property
     def role(self) -> str:

@@ -33,7 +33,7 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
     dots, vote = ([row for row in rows if (row["kind"] == "accuracy") == alone] for alone in (True, False))
     marks: list[Mark] = [cross(row, "tokens", shades[row["id"]]) for row in dots]
     labels = [Label(row["tokens"], 100 * row["point"],
-                    row["badge"] if row["badge"] in RUNGS else name(row["label"], row["badge"]), shades[row["id"]])
+                    row["badge"] if row["badge"] in RUNGS else name(row), shades[row["id"]])
               for row in dots if row["role"] == "method" or row["badge"] in RUNGS]  # fmt: skip
     if vote:
         y, lo, hi = ([100 * row[part] for row in vote] for part in ("point", "lo", "hi"))

@@ -27,7 +27,7 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
         k = [point["k"] for point in points]
         y, lo, hi = ([100 * point[part] for point in points] for part in ("point", "lo", "hi"))
         lines.append(Line(k, y, shade, lo, hi, width=1.6, dots=2.8, dashed=first["role"] == "prompt"))
-        ends.append(Label(k[-1], y[-1], name(first["label"], first["badge"]), shade))
+        ends.append(Label(k[-1], y[-1], name(first), shade))
     ticks = sorted({row["k"] for row in rows})
     x_axis = Axis("Samples k (log scale)", scale="log2", ticks=ticks, names=[f"{k:g}" for k in ticks])
     return Chart(SMALL, lines, x_axis, Axis("Items solved at least once, percent", (0, 102), grid=True), ends=ends)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from elicit.report.figures.figure import Axis, Point, Shape
 from elicit.report.figures.series import Rows
-from elicit.report.rows import WORDS
+from elicit.report.rows import words_of
 
 if TYPE_CHECKING:
     from elicit.report.rows import TableRow
@@ -55,15 +55,16 @@ def cross(row: dict[str, Any], column: str, colour: str, unit: float = 100) -> P
                  shape(row["role"]))  # fmt: skip
 
 
-def name(label: str, badge: str) -> str:
+def name(row: dict[str, Any]) -> str:
     """A policy's name as figures print it."""
+    label, badge = row["label"], row["badge"]
     text = label if len(label) <= 34 else label[:33] + "\u2026"
-    return text + (f" ({WORDS[badge]})" if badge in RUNGS else "")
+    return text + (f" ({words_of(badge, row['prompt'])})" if badge in RUNGS else "")
 
 
 def names(rows: Rows) -> list[str]:
     """The names of the policies of some rows."""
-    return [name(row["label"], row["badge"]) for row in rows]
+    return [name(row) for row in rows]
 
 
 def listed(names: Sequence[str], depths: Sequence[int] | None = None) -> Axis:

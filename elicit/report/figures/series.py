@@ -23,7 +23,7 @@ def head(row: TableRow) -> dict[str, Any]:
     """The first columns of every CSV: which policy, in which role, how many items, samples and seeds, which class."""
     line = row.line
     return {"policy": row.name, "label": row.label, "id": line.id, "role": row.role, "badge": row.badge,
-            "depth": row.depth, "method": line.method, "class": line.data_class or "unaccounted",
+            "prompt": line.prompt, "depth": row.depth, "method": line.method, "class": line.data_class or "unaccounted",
             "n_items": line.n_items or None, "n": line.n or None, "seeds": line.seeds}  # fmt: skip
 
 

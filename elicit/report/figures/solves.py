@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Mark, Rule, Text
 from elicit.report.figures.marks import INK, PALETTE, PAPER, listed, name
-from elicit.report.figures.series import Rows
+from elicit.report.figures.series import Rows, head
 
 if TYPE_CHECKING:
     from elicit.report.rows import TableRow
@@ -55,7 +55,7 @@ def chart(rows: Rows, inputs: Inputs) -> Chart:
                           "left" if solved < 0.65 * len(rows) else "right", "baseline", "y"))  # fmt: skip
     return Chart(
         (10.4, 0.8 + 0.2 * len(shares)), marks, Axis(f"{len(rows)} items, easiest for the base first"),
-        listed([name(row.label, row.badge) for row in policies.values()],
+        listed([name(head(row)) for row in policies.values()],
                [row.depth for row in policies.values()]))  # fmt: skip
 
 

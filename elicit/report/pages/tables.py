@@ -28,7 +28,7 @@ class Table:
 
 
 def split_table(comparison: Comparison, table: Sequence[TableRow]) -> Table:
-    """The split of every gain that was measured at the bare prompt."""
+    """The split of every gain that was measured at B0's prompt."""
     columns = comparison.table("split")
     return _table(columns, _measured(table, columns), lambda row: str(row.line.notes.get("split/against") or "?"))
 
