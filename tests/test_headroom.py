@@ -67,3 +67,15 @@ def test_headroom_reads_no_test_item(tmp_path: Path) -> None:
 def test_headroom_without_samples_for_c1_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["headroom", "model=organism", "task=chain", "tracker=none", f"root={tmp_path}"]) == 2
     assert "eval.support_n=64" in capsys.readouterr().err
+
+
+def test_a_base_that_is_compared_at_another_prompt_needs_no_bare_one_for_its_headroom(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = ("eval.prompt=step_by_step", "eval.prompts=[step_by_step]")
+    assert main(["headroom", *WORDS, *alone, f"root={tmp_path}"]) == 0
+    (written,) = (tmp_path / "headroom").glob("*.json")
+    (row,) = json.loads(written.read_text())["tasks"]
+    assert row["c1_prompt"] == row["best"] == "step_by_step" and list(row["c1_at"]) == ["step_by_step"]
+    shown = capsys.readouterr()
+    assert "chain: step_by_step" in shown.out + shown.err

@@ -104,6 +104,15 @@ def test_interventions_of_yesterday_load_under_their_ids(yesterday: Path) -> Non
         assert load_intervention(spec.parent).id == read_json(spec)["id"]
 
 
+REWORDED = {
+    "not annotated: eval.annotate=true (at the bare prompt), or elicit lens GROUP run=true":
+        "not annotated: eval.annotate=true (at B0's prompt), or elicit lens GROUP run=true",
+    "bare is compared with bare: see the line at the bare prompt":
+        "like is compared with like: see the line at B0's prompt",
+    "controls were measured at the bare prompt: see the line there":
+        "controls were measured at the base's own prompt: see the line there",
+}  # fmt: skip
+"""refusals whose words name B0's prompt since it need not be the bare one"""
 REDEFINED = r"/(values|notes)/(matched|matched_support|support)/"
 """numbers that mean something else since then: votes of up to n samples, support at temperature 1 only"""
 
@@ -135,8 +144,8 @@ def test_a_comparison_of_yesterday_is_scored_again_with_the_same_numbers_and_wit
             unspread = [old.get(f"{head}/{bound}") for bound in ("point", "lo", "hi")] == [0, 0, 0]
             if not unspread and not re.search(DEFINED_ANEW, place):
                 value = new[place]
-                if place.endswith("/refused"):  # a refusal stays one; its words may get better
-                    assert (value is None) == (old[place] is None), (part, place)
+                if place.endswith("/refused"):
+                    assert value == REWORDED.get(old[place], old[place]), (part, place)
                     continue
                 assert value == pytest.approx(old[place], abs=TIED if re.search(BCA, place) else 1e-9), (part, place)
 

@@ -89,11 +89,7 @@ VECTOR = [
 @pytest.fixture(scope="module")
 def few_shot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A vector and its placebo, compared with the base at the few-shot prompt; B1 is chosen from few-shot alone."""
-    words = [word for word in SMALL if not word.startswith("eval.prompts")] + [
-        "eval.prompts=[few_shot]",
-        "eval.ceilings=[C1]",
-    ]
-    code, result = elicit(*VECTOR, *words, cwd=tmp_path_factory.mktemp("few_shot"))
+    code, result = elicit(*SMALL, *VECTOR, cwd=tmp_path_factory.mktemp("few_shot"))
     assert code == 0, result
     return dict(result["comparisons"][0])
 

@@ -2,7 +2,7 @@
 
     gap = C1 - B1       C1: coverage of the base's own samples, lenient     B1: the best fixed prompt, strict
 
-C1 is drawn at the prompt of `eval.c1_prompt`: the bare one, or B1's and the bare one (the gap is of B1's). No method is
+C1 is drawn at the prompt of `eval.c1_prompt`: B0's, or B1's and B0's (the gap is of B1's). No method is
 run and no test item is read, so a task can be chosen here before anything is fitted on it. B1 is chosen and measured on
 the same dev items, which makes it larger and the gap smaller. Each task of the preset is one row, written to
 <root>/headroom/<checkpoint>.json as soon as it is measured.
@@ -79,7 +79,7 @@ class Headroom:
     c1_prompt: str
     """prompt of the C1 that the gap is of"""
     c1_at: dict[str, Covered]
-    """by prompt: that one, and the bare one"""
+    """by prompt: that one, and B0's"""
 
     @property
     def c1(self) -> float | None:
@@ -123,7 +123,7 @@ def measured(bench: Bench) -> Headroom:
         best=best,
         c1_items=len(bench.task.items("dev", bench.plan.limit)),
         c1_prompt=chosen,
-        c1_at={prompt: covered(bench, prompt) for prompt in dict.fromkeys((chosen, "bare"))},
+        c1_at={prompt: covered(bench, prompt) for prompt in dict.fromkeys((chosen, bench.plan.prompt))},
     )
 
 
@@ -158,10 +158,10 @@ def asked(m: Measures) -> Asked:
 
 def line(row: Headroom) -> str:
     """A task as text."""
-    best = row.prompts[row.best]
+    best, (b0, at_b0) = row.prompts[row.best], next(iter(row.prompts.items()))
     c1 = ", ".join(f"C1 at {prompt} {drawn}" for prompt, drawn in row.c1_at.items())
     gap = "–" if row.gap is None else f"{100 * row.gap:+.1f} points"
     return (
-        f"{row.task}: bare {row.prompts['bare'].strict:.1%}, best {row.best} {best.strict:.1%} "
+        f"{row.task}: {b0} {at_b0.strict:.1%}, best {row.best} {best.strict:.1%} "
         f"({best.tokens:.0f} tokens, {best.ended:.0%} ended), {c1}, gap {gap}"
     )

@@ -169,12 +169,10 @@ class Bench:
         n = self.plan.base_n or self.plan.n
         entries = [self.entry("base", "base", self.plan.prompt, self.base(), n)]
         best = self.best_prompt(self.base(), "base") if len(self.prompts) > 1 else None
-        if self.plan.prompt != BARE:
-            policy, bits = self.base().with_prompt(self.task.prompts[BARE]), self.choice_bits if best == BARE else 0
-            entries.append(self.entry("prompt", BARE, BARE, policy, n, select_bits=bits))
-        if best is not None and best not in (self.plan.prompt, BARE):
-            policy = self.base().with_prompt(self.prompts[best])
-            entries.append(self.entry("prompt", best, best, policy, n, select_bits=self.choice_bits))
+        for name in dict.fromkeys((BARE, best or BARE)):
+            if name != self.plan.prompt:
+                policy, bits = self.base().with_prompt(self.task.prompts[name]), self.choice_bits if name == best else 0
+                entries.append(self.entry("prompt", name, name, policy, n, select_bits=bits))
         return entries + self._ceilings(best), best
 
     def c1_prompt(self, best: str | None) -> str:

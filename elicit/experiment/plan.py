@@ -20,7 +20,6 @@ from elicit.config.compose import Composer
 from elicit.errors import SEGMENT_BYTES, ConfigError, near, segment
 from elicit.experiment.run_folder import find_run
 from elicit.files import content_hash
-from elicit.records import BARE
 from elicit.watch.native_readers import announced
 
 SHARED = ("model", "task", "eval")
@@ -165,7 +164,11 @@ def _check_prompts(chosen: Sequence[Settings]) -> None:
     """Raises ConfigError for a prompt of the evaluation or the fits that the task lacks, also in a dry run."""
     for settings in chosen:
         plan, fitted = settings.eval, settings.fit.prompt
-        asked = {"eval.prompt": [plan.prompt], "eval.prompts": plan.prompts or (), "fit.prompt": [fitted or BARE]}
+        asked = {
+            "eval.prompt": [plan.prompt],
+            "eval.prompts": plan.prompts or (),
+            "fit.prompt": [fitted or plan.prompt],
+        }
         for key, names in asked.items():
             if unknown := [name for name in names if name not in settings.task.prompts]:
                 raise ConfigError(f"{key}={unknown[0]!r}: {near(unknown[0], settings.task.prompts)}")

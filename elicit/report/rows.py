@@ -63,7 +63,7 @@ class TableRow:
                 rest = self.name.removeprefix(one_line(parent or "", 48)).lstrip(" :/-.+")
                 if parent and rest and rest != self.name:
                     return rest
-        elsewhere = self.line.at_own_prompt or (self.line.name == "C1" and self.line.prompt != "bare")
+        elsewhere = self.line.at_own_prompt or (self.line.name == "C1" and self.line.prompt != BARE)
         return f"{self.name}, asked {self.line.prompt}" if elsewhere else self.name
 
     @property

@@ -19,6 +19,7 @@ from elicit.config import Settings
 from elicit.experiment.forecast.speed import ORGANISM, Speed, fit_seconds, measured
 from elicit.experiment.plan import ComparisonPlan, Job
 from elicit.method import Work
+from elicit.records import BARE
 
 __all__ = ["chains", "describe", "evaluation_paths"]
 
@@ -67,11 +68,14 @@ def evaluation_paths(comparison: ComparisonPlan) -> float:
 
 
 def path_parts(comparison: ComparisonPlan) -> dict[str, float]:
-    """The same by use: base rungs B0 and B1, the choice among the fixed prompts, jobs by role, ceilings C4 and C1."""
+    """The same by use: base rungs, the choice among the fixed prompts, jobs by role, ceilings C4 and C1.
+
+    The rungs are B0, B1, and the bare prompt if B0 has another.
+    """
     plan, items = comparison.settings.eval, _items(comparison)
     choice = prompt_choice(comparison.settings)
     parts = {
-        "base": items * 2.0 * (plan.base_n or plan.n),
+        "base": items * (2.0 + (plan.prompt != BARE)) * (plan.base_n or plan.n),
         "choice of prompts": choice * (1 + sum(chains(job) for job in _choosing(comparison))),
     }
     for role in ("method", "placebo", "rival"):
