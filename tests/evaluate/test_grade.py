@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from elicit.evaluate.stages import grade as stage
 from elicit.evaluate.stages.grade import grade, grade_file
 from elicit.ledger import Ledger
 from elicit.records import Finish, Sample
+from elicit.tasks.factorial import FactorialTask
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest, GradingPool
@@ -21,6 +23,13 @@ from elicit.tasks.task import make_item
 
 HERE = Path(__file__).parent
 CHAIN = FormalTask("chain", n_train=5, n_dev=5, n_test=12)
+
+
+class Harsh(FormalTask):
+    """Asks as its parent does and judges everything wrong."""
+
+    def grade(self, item, text, finished):
+        return replace(super().grade(item, text, finished), strict=False)
 
 
 @pytest.fixture
@@ -122,6 +131,24 @@ def test_another_grader_refuses_the_folder_and_names_the_mend(tmp_path, monkeypa
     monkeypatch.setattr(stage, "GRADER_VERSION", 999)
     with pytest.raises(StageError, match=r"another grader; to redo it: delete .*elicit score"):
         grade(samples, CHAIN, by_id(items), out)
+
+
+def test_a_task_that_only_asks_in_other_words_shares_the_grades_of_its_parent(tmp_path):
+    items = CHAIN.items("test")
+    other_words = FactorialTask("chain", n_train=5, n_dev=5, n_test=12)
+    samples = store(tmp_path / "samples", CHAIN, items)
+    grade(samples, CHAIN, by_id(items), tmp_path / "grades")
+    before = rows_of(tmp_path / "grades")
+    grade(samples, other_words, by_id(items), tmp_path / "grades")
+    assert rows_of(tmp_path / "grades") == before
+
+
+def test_a_task_that_judges_by_its_own_rules_refuses_the_grades_of_its_parent(tmp_path):
+    items = CHAIN.items("test")
+    samples = store(tmp_path / "samples", CHAIN, items)
+    grade(samples, CHAIN, by_id(items), tmp_path / "grades")
+    with pytest.raises(StageError, match="task"):
+        grade(samples, Harsh("chain", n_train=5, n_dev=5, n_test=12), by_id(items), tmp_path / "grades")
 
 
 def test_samples_of_other_items_are_passed_over_but_never_all_of_them(tmp_path):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from elicit import files
@@ -30,6 +31,8 @@ from elicit.tasks.task import Judgement, Task, make_item
 GRADER_VERSION = 3
 """raised by whoever changes a verdict of any task; the golden file shows which"""
 
+_ASKING = {"prompts", "fixed_prompts", "keys"}
+"""members of a task that say how to ask and nothing of how to judge"""
 _COLUMNS = ["policy", "regime", "item", "j", "text", "finish"]
 
 
@@ -59,7 +62,7 @@ def grade(
     if not source.shards:
         raise StageError(f"{samples}: no sample shards to grade; sample first")
     # the samples may grow (more per item) without becoming others: their fingerprint names what they were made with
-    inputs = {"grader": GRADER_VERSION, "task": [published_name(type(task)), task.name], "samples": source.fingerprint}
+    inputs = {"grader": GRADER_VERSION, "task": [grading_class(task), task.name], "samples": source.fingerprint}
     with folder.writing(f"delete {out} and run elicit score again", **inputs) as before:
         done = {name: ShardLine(**line) for name, line in before.get("shards", {}).items()}
         with Grader(task, workers, timeout_s) as grader:
@@ -75,6 +78,19 @@ def grade(
             shards = {name: asdict(part) for name, part in summary.items()}
             folder.finish(grader_version=GRADER_VERSION, task=task.name, rows=rows, ungraded=ungraded, shards=shards)
     return folder.path
+
+
+def grading_class(task: Task) -> str:
+    """Published name of the class whose rules judge `task`: the first of its ancestry that adds more than prompts.
+
+    A class that only asks in other words (`elicit.tasks.factorial`) judges as its parent does, so both may share the
+    grades of samples that they share.
+    """
+    for kind in type(task).__mro__:
+        own = {name for name, member in vars(kind).items() if isinstance(member, FunctionType | property)}
+        if {name for name in own if not name.startswith("__")} - _ASKING:
+            return published_name(kind)
+    return published_name(type(task))
 
 
 def _shard(shard: Path, target: Path, done: ShardLine | None, items: dict[str, Item], grader: Grader) -> ShardLine:
