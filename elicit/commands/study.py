@@ -1,4 +1,4 @@
-"""`elicit experiment=study/NAME scale=quick|full`: run a study, decide its claim by its rule, print its page.
+"""`elicit experiment=study/NAME scale=quick|full|real`: run a study, decide its claim by its rule, print its page.
 
     preset -> jobs of one comparison -> passes of its lenses -> endpoints -> rule -> <root>/studies/SCALE/NAME.json
     all results of the scale -> pages and index (out=FOLDER; else next to the results)
@@ -62,10 +62,15 @@ def study(words: list[str]) -> int:
 
     given = STUDY.read(words)
     name, console = given["experiment"].removeprefix(PREFIX), given.console()
-    names, composer = studies() if name == "all" else name.split(","), Composer()
+    if given["scale"] not in SCALES:
+        raise ConfigError(f"scale={given['scale']}: {near(given['scale'], SCALES)}")
+    wording = {one: words for one in studies() if given["scale"] in (words := wording_of(one)).scales}
+    names, composer = list(wording) if name == "all" else name.split(","), Composer()
     for one in names:
         if one not in (known := [*studies(), "all"]):
             raise ConfigError(f"experiment={PREFIX}{one}: {near(one, known)}")
+        if one not in wording:
+            raise ConfigError(f"experiment={PREFIX}{one} scale={given['scale']}: studies of that scale: {[*wording]}")
     faults: dict[str, ElicitError] = {}
     done: list[StudyResult] = []
     for k, one in enumerate(names, 1):
@@ -82,8 +87,7 @@ def study(words: list[str]) -> int:
         return OK
     # the pages of every result of this scale, also of those that earlier calls made
     folder = results_folder(given)
-    results = {one: StudyResult.read(path) for one in studies() if (path := folder / f"{one}.json").exists()}
-    wording = {one: wording_of(one) for one in studies()}
+    results = {one: StudyResult.read(path) for one in wording if (path := folder / f"{one}.json").exists()}
     out = Path(given["out"] or folder)
     console.say(f"\npages: {write_pages(wording, results, given['scale'], out)}")
     for one, reason in faults.items():
@@ -154,8 +158,6 @@ def results_folder(given: Given) -> Path:
 
 def plan_of(name: str, given: Given, composer: Composer) -> ComparisonPlan:
     """The comparison of a study at a scale, with every training seed. Raises ConfigError if it is more than one."""
-    if given["scale"] not in SCALES:
-        raise ConfigError(f"scale={given['scale']}: {near(given['scale'], SCALES)}")
     preset = f"experiment={PREFIX}{name}"
     node = composer.node([preset]).get("experiment") or {}
     scale = (node.get("study") or {}).get(given["scale"]) or {}

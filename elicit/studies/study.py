@@ -1,4 +1,4 @@
-"""What a study is: a published claim, the endpoints that test it, the rule, and its two scales.
+"""What a study is: a published claim, the endpoints that test it, the rule, and its scales.
 
 It is the `study:` part of a preset (configs/experiment/study/NAME.yaml, next to the jobs of its comparison), so a study
 is added without code. Knows neither how endpoints are measured nor how a page is printed.
@@ -6,7 +6,7 @@ is added without code. Knows neither how endpoints are measured nor how a page i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elicit.errors import ConfigError, near
 from elicit.results.comparison import Unit
@@ -16,7 +16,8 @@ PREFIX = "study/"
 """of the names of presets that hold a study"""
 SOURCES = ("line", "pair", "lens", "rated")
 PAIRED = ("pair", "rated")
-SCALES = ("quick", "full")
+SCALES = ("quick", "full", "real")
+"""`real`: a small pretrained base on this machine, for the claims that it can say something about"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ class Scale:
     """settings that are added to every job"""
     jobs: tuple[tuple[str, ...], ...] = ()
     """instead of the preset's own jobs; none: those"""
+    asked: str = ""
+    """design at this scale, if it is another one than the study's; `not_shown` and `would_change` likewise"""
+    not_shown: str = ""
+    would_change: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class Study:
     rule: tuple[Condition, ...]
     quick: Scale
     full: Scale
+    real: Scale | None = None
     published: dict[str, str] = field(default_factory=dict)
     """published figures, as text by what they are"""
     preconditions: tuple[Condition, ...] = ()
@@ -113,17 +119,28 @@ class Study:
         texts = ("claim", "source", "checked", "asked", "not_shown", "would_change")
         faults += [f"{name}: it is empty; write a sentence" for name in texts if not getattr(self, name).strip()]
         faults += [
-            f"{name}.seeds: it is empty; give one seed at least" for name in SCALES if not getattr(self, name).seeds
+            f"{name}.seeds: it is empty; give one seed at least" for name in self.scales if not self.scale(name).seeds
         ]
         if faults:
             raise ConfigError("study: " + "; ".join(faults))
 
+    @property
+    def scales(self) -> list[str]:
+        """Names of the scales that it has."""
+        return [name for name in SCALES if getattr(self, name) is not None]
+
     def scale(self, name: str) -> Scale:
-        """Raises ConfigError with near matches."""
-        if name not in SCALES:
-            raise ConfigError(f"scale={name}: {near(name, SCALES)}")
+        """Raises ConfigError, with near matches, for a scale that it does not have."""
+        if name not in self.scales:
+            raise ConfigError(f"scale={name}: {near(name, self.scales)}")
         scale: Scale = getattr(self, name)
         return scale
+
+    def at(self, name: str) -> Study:
+        """The study in the words of a scale. Raises ConfigError for a scale that it does not have."""
+        scale = self.scale(name)
+        own = {key: getattr(scale, key) for key in ("asked", "not_shown", "would_change") if getattr(scale, key)}
+        return replace(self, **own)
 
     @property
     def read_by(self) -> list[str]:

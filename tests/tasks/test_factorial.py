@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
-from elicit.tasks.factorial import LEVELS, FactorialTask, demonstrations
+import pytest
+
+from elicit.errors import ConfigError
+from elicit.tasks.factorial import LEVELS, FactorialSmallMath, FactorialTask, demonstrations
 from elicit.tasks.formal.task import FormalTask
+from elicit.tasks.natural.small_math import SmallMath
 
 TASK = FactorialTask(n_train=10, n_dev=5, n_test=5)
 CELLS = {name: prompt for name, prompt in TASK.prompts.items() if name.startswith("form_")}
@@ -55,3 +59,35 @@ def test_wrong_demonstrations_have_no_right_step_and_end_at_their_own_last_one()
             old, new = (re.findall(r"[^.]+\.", text)[1:-1] for text in (right, wrong))
             assert len(old) == len(new) and all(a != b for a, b in zip(old, new, strict=True))
             assert wrong.rstrip(".").split()[-1] == new[-1].rstrip(".").split()[-1]
+
+
+def test_demonstrations_of_small_arithmetic_are_right_or_wrong_in_every_equation() -> None:
+    task = FactorialSmallMath(family="two_step", other_family="one_step", n_train=10, n_dev=5, n_test=5)
+    for family, steps in (("two_step", 2), ("one_step", 1)):
+        for (question, right), (asked, wrong) in zip(
+            task.demonstrations(family, True), task.demonstrations(family, False), strict=True
+        ):
+            assert question == asked
+            for text, holds in ((right, True), (wrong, False)):
+                equations = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)\.", text)
+                assert len(equations) == steps
+                for left, sign, other, value in equations:
+                    a, b, c = int(left), int(other), int(value)
+                    assert ({"+": a + b, "-": a - b, "*": a * b, "/": a / b}[sign] == c) is holds
+                assert text.endswith(f" The answer is {equations[-1][3]}.")
+
+
+def test_cells_of_small_arithmetic_come_next_to_its_own_prompts_and_change_no_item() -> None:
+    sizes = {"n_train": 10, "n_dev": 5, "n_test": 40}
+    task, plain = FactorialSmallMath(other_family="one_step", **sizes), SmallMath(**sizes)
+    cells = [name for name in task.prompts if name.startswith("form_")]
+    assert len(cells) == 16 and [name for name in task.prompts if name not in cells] == list(plain.prompts)
+    assert task.items("test") == plain.items("test")
+    shown = {question for family in ("two_step", "one_step") for question, _ in task.demonstrations(family, True)}
+    assert not shown & {item.question for split in ("dev", "test") for item in task.items(split)}
+
+
+def test_another_domain_has_to_be_another_family() -> None:
+    for family in ("two_step", "chain"):
+        with pytest.raises(ConfigError, match="other_family"):
+            FactorialSmallMath(family="two_step", other_family=family)

@@ -96,7 +96,7 @@ def shown_study(name: str, study: Study, result: StudyResult | None, scale: str,
         _shown(one, study.endpoints[one.endpoint], result) for one in applied if one.endpoint in study.endpoints
     ]
     date = moment(result.created) if result else ""
-    return ShownStudy(name, text.clean(study), text.clean(result) if result else None, conditions, rows,
+    return ShownStudy(name, text.clean(study.at(scale)), text.clean(result) if result else None, conditions, rows,
                       study.scale(scale).cost, date, note, outdated)  # fmt: skip
 
 
