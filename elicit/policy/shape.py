@@ -55,8 +55,12 @@ class Shape:
     heads: int | None
     """heads of keys and values; None: a model without attention heads"""
     head_width: int
+    queries: int
+    """width of all query heads together"""
     inner: int
     """width inside the MLP"""
+    normed: int
+    """values that the norms of one block read per token"""
     linear: Mapping[str, tuple[int, ...]]
     """shape of each linear layer's matrix by the layer's name, the head left out"""
 
@@ -74,7 +78,8 @@ class Shape:
             if type(module).__name__ in ("Linear", "Conv1D") and module is not head
         }
         sizes = {name: getattr(config, name, None) for name in SIZES}  # some models have other names in their files
-        return _shape(sizes, sum(p.numel() for p in model.parameters()), linear)
+        norms = {name: p.numel() for name, p in model.named_parameters() if p.ndim == 1 and "norm" in name}
+        return _shape(sizes, sum(p.numel() for p in model.parameters()), linear, norms)
 
     @staticmethod
     def of_tensors(config: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]) -> Shape:
@@ -84,7 +89,8 @@ class Shape:
             for name, size in tensors.items()
             if len(size) == 2 and name != "lm_head.weight" and not any(part in name for part in INPUT_TABLES)
         }
-        return _shape(config, sum(map(math.prod, tensors.values())), linear)
+        norms = {name: size[0] for name, size in tensors.items() if len(size) == 1 and "norm" in name}
+        return _shape(config, sum(map(math.prod, tensors.values())), linear, norms)
 
     @staticmethod
     def of_folder(folder: Path) -> Shape | None:
@@ -100,10 +106,20 @@ class Shape:
             return None
 
 
-def _shape(config: Mapping[str, Any], parameters: int, linear: Mapping[str, tuple[int, ...]]) -> Shape:
-    width, queries = int(config["hidden_size"]), config.get("num_attention_heads")
-    heads = (config.get("num_key_value_heads") or queries) if queries else None
-    head = config.get("head_dim") or (width // queries if queries else width)
+def _shape(
+    config: Mapping[str, Any], parameters: int, linear: Mapping[str, tuple[int, ...]], norms: Mapping[str, int]
+) -> Shape:
+    width, asking = int(config["hidden_size"]), config.get("num_attention_heads")
+    heads = (config.get("num_key_value_heads") or asking) if asking else None
+    head = config.get("head_dim") or (width // asking if asking else width)
+    queries = (asking or 1) * head
     inner = config.get("intermediate_size") or 4 * width
     layers, vocabulary = int(config["num_hidden_layers"]), int(config["vocab_size"])
-    return Shape(parameters, layers, width, vocabulary, heads, head, inner, linear)
+    # the first block's norms; a norm of heads (q_norm) reads every head with one weight
+    of_heads = {"q_norm": queries, "k_norm": (heads or 1) * head}
+    normed = sum(
+        next((size for part, size in of_heads.items() if part in name), own)
+        for name, own in norms.items()
+        if ".0." in name and name.endswith("weight")
+    )
+    return Shape(parameters, layers, width, vocabulary, heads, head, queries, inner, normed or 2 * width, linear)

@@ -7,7 +7,8 @@
     sampler      weights rounded to the checkpoint's dtype for rollouts, if they differ from the masters
     activations  what the backward pass of one micro-batch keeps (`kept_per_token`); with gradient checkpointing one
                  residual stream per layer, plus one layer in full
-    logits       one tile of 512 tokens in float32, and the head's gradient if the head is trained
+    logits       TRL's tile of labelled tokens by vocabulary in float32, without Triton with what its derivative is
+                 computed from, and the head's gradient if the head is trained
     cache        keys and values of the rollouts; freed before the backward pass, so it is no part of that peak
 
 An estimate, good to some tens of percent; attention kernels and allocators have their own overhead.
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from elicit.training.sft.sft import SftConfig
 
 GB = 1e9
-TILE = 512
-"""tokens whose logits are computed at a time"""
+TILE = (4096, 32768)
+"""tokens and entries of the vocabulary of one tile of logits (trl/kernels/chunked_logprob.py)"""
+COPIES = 8
+"""tiles alive in the backward pass without Triton: the logits and their terms (trl/kernels/chunked_logprob.py)"""
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,14 @@ def estimate(
     dtype: Dtype,
     vectors: bool = False,
     cache_limit: int | None = None,
+    labelled: int | None = None,
+    copies: int = COPIES,
 ) -> Memory:
     """Bytes by use of a model, which may be on the meta device, or of its shape: nothing else is read.
 
     `trained`: trained parameters; `tokens`: of the longest row; `rows`: rollouts alive at a time (0: none are drawn);
     `vectors`: no weight is trained, so no input of a linear layer is kept; `cache_limit`: bytes of keys and values at
-    most, None: no limit.
+    most, None: no limit; `labelled`: tokens of a row that are trained on, None: all; `copies`: tiles of logits alive.
     """
     shape = Shape.of(model)
     count, width, parameters, vocabulary = shape.layers, shape.width, shape.parameters, shape.vocabulary
@@ -92,6 +97,7 @@ def estimate(
     cache = 2 * count * (shape.heads or 0) * shape.head_width * size * rows * tokens
     layer = kept_per_token(shape, size, vectors)
     residual = width * (4 if full else size)  # with float32 masters the residual stream is float32
+    tile = min(micro_batch * (tokens if labelled is None else labelled), TILE[0]) * min(vocabulary, TILE[1])
     return Memory(
         weights=parameters * size,
         masters=4 * trained,
@@ -99,7 +105,7 @@ def estimate(
         optimizer=8 * trained,
         sampler=parameters * size if full and size < 4 else 0,
         activations=micro_batch * tokens * (count * residual + layer if checkpointing else count * layer),
-        logits=4 * TILE * vocabulary + (4 * vocabulary * width if full else 0),
+        logits=4 * copies * tile + (4 * vocabulary * width if full else 0),
         cache=cache if cache_limit is None else min(cache, cache_limit),
     )
 
@@ -112,6 +118,7 @@ def estimate_rl(
     tokens: int,
     device: Device,
     dtype: Dtype,
+    labelled: int | None = None,
 ) -> Memory:
     """The same for a policy gradient: the step loop bounds its rows and its cache, `generate` draws a whole batch."""
     rows, limit = settings.batch, None
@@ -133,6 +140,8 @@ def estimate_rl(
         dtype=dtype,
         vectors=vectors,
         cache_limit=limit,
+        labelled=labelled,
+        copies=1 if device.type == "cuda" else COPIES,
     )
 
 
@@ -154,17 +163,18 @@ def estimate_sft(
 def kept_per_token(model: PreTrainedModel | Shape, size: int, vectors: bool) -> int:
     """Bytes that one block keeps per token for its backward pass, with an attention kernel that keeps no scores.
 
-    Two norms keep their float32 input; attention keeps queries, keys, values and output; a gated MLP keeps gate, its
+    Norms keep their float32 input; attention keeps queries, keys, values and output; a gated MLP keeps gate, its
     activation and the other factor. If weights are trained, every linear layer keeps its input as well: the norms'
-    outputs (in float32 before the cast), and the product inside the MLP. D width, `size` bytes per value:
+    outputs (in float32 before the cast), and the product inside the MLP. D width, N values that norms read (2 D, with
+    norms after attention and MLP and of heads more), `size` bytes per value:
 
-        vectors:  8 D + size (2 D + 2 keys + 3 inner)        weights:  16 D + size (4 D + 2 keys + 4 inner)
+        vectors:  4 N + size (2 queries + 2 keys + 3 inner)   weights:  8 N + size (2 D + 2 queries + 2 keys + 4 inner)
     """
     shape = Shape.of(model)
-    width, keys = shape.width, (shape.heads or 1) * shape.head_width
+    keys = (shape.heads or 1) * shape.head_width
     if vectors:
-        return 8 * width + size * (2 * width + 2 * keys + 3 * shape.inner)
-    return 16 * width + size * (4 * width + 2 * keys + 4 * shape.inner)
+        return 4 * shape.normed + size * (2 * shape.queries + 2 * keys + 3 * shape.inner)
+    return 8 * shape.normed + size * (2 * shape.width + 2 * shape.queries + 2 * keys + 4 * shape.inner)
 
 
 def announce(

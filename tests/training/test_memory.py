@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig
 
 from elicit.config.compose import build_settings, compose
 from elicit.errors import MethodError
 from elicit.experiment.forecast.shape import SHAPES, unloaded
 from elicit.policy.checkpoint import CheckpointConfig
+from elicit.policy.shape import Shape
 from elicit.training import memory as memory_module
 from elicit.training.memory import GB, check, estimate, estimate_rl, kept_per_token
 from elicit.training.rl.vectors import Vectors
@@ -76,14 +77,18 @@ def test_the_estimate_is_the_sum_over_parameters_tokens_and_rows(llama) -> None:
     assert vectors.weights == 2 * parameters and vectors.sampler == 0
     assert vectors.masters + vectors.gradients + vectors.optimizer == 16 * 32 * 4096
     assert vectors.activations == 2 * 1000 * 32 * kept
-    assert vectors.cache == 100 * 1000 * 32 * 2 * 1024 * 2 and vectors.logits == 512 * 128256 * 4
+    assert vectors.cache == 100 * 1000 * 32 * 2 * 1024 * 2
+    assert vectors.logits == 8 * 2 * 1000 * 32768 * 4
     assert vectors.total == 2 * parameters + 16 * 32 * 4096 + max(vectors.cache, vectors.activations + vectors.logits)
 
     full = estimate(llama, parameters, checkpointing=True, **rows)
     kept = 4096 * 8 * 2 + 2 * (4096 * 4 + 1024 * 2 + 14336 * 4)
     assert full.fixed == 18 * parameters and full.sampler == 2 * parameters
     assert full.activations == 2 * 1000 * (32 * 4096 * 4 + kept)
-    assert full.logits == 512 * 128256 * 4 + 128256 * 4096 * 4
+    assert full.logits == 8 * 2 * 1000 * 32768 * 4 + 128256 * 4096 * 4
+    few = estimate(llama, parameters, checkpointing=True, labelled=40, copies=1, **rows)
+    assert few.logits == 2 * 40 * 32768 * 4 + 128256 * 4096 * 4 and few.activations == full.activations
+    assert estimate(llama, 1, checkpointing=True, **{**rows, "micro_batch": 8}).logits == 8 * 4096 * 32768 * 4
 
 
 def llama_of(depth: int, dtype: torch.dtype):
@@ -92,9 +97,17 @@ def llama_of(depth: int, dtype: torch.dtype):
     return AutoModelForCausalLM.from_config(config).to(dtype).requires_grad_(False)
 
 
-def saved_per_token(depth: int, trained: str, dtype: torch.dtype, rows: int = 2, tokens: int = 8) -> float:
+def gemma_of(depth: int, dtype: torch.dtype):
+    """Norms before and after attention and MLP, norms of heads, and query heads that are wider than the residual."""
+    config = Gemma3TextConfig(vocab_size=48, hidden_size=64, intermediate_size=224, num_hidden_layers=depth,
+                              num_attention_heads=4, num_key_value_heads=1, head_dim=32, max_position_embeddings=64,
+                              sliding_window=32)  # fmt: skip
+    return AutoModelForCausalLM.from_config(config).to(dtype).requires_grad_(False)
+
+
+def saved_per_token(made, depth: int, trained: str, dtype: torch.dtype, rows: int = 2, tokens: int = 8) -> float:
     """Bytes of the activations that autograd saves in one forward pass, in the setting of the trainer."""
-    model, storages = llama_of(depth, dtype), {}
+    model, storages = made(depth, dtype), {}
     trainable = {"vectors": lambda: Vectors(range(depth), 64, [1.0] * depth, "every"), "full": FullWeights,
                  "lora": lambda: Lora(1, 1.0, (), 0)}[trained]()  # fmt: skip
 
@@ -116,9 +129,24 @@ def saved_per_token(depth: int, trained: str, dtype: torch.dtype, rows: int = 2,
 @pytest.mark.parametrize("trained", ["vectors", "lora", "full"])
 def test_a_block_keeps_what_autograd_saves(trained: str, dtype: torch.dtype) -> None:
     """As the difference of two depths: embedding and head drop out. Sizes of tensors alone: no kernel decides them."""
-    measured = (saved_per_token(4, trained, dtype) - saved_per_token(2, trained, dtype)) / 2
+    measured = (saved_per_token(llama_of, 4, trained, dtype) - saved_per_token(llama_of, 2, trained, dtype)) / 2
     stated = kept_per_token(llama_of(1, dtype), dtype.itemsize, trained == "vectors")
     assert stated == pytest.approx(measured, rel=0.15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("trained", ["vectors", "lora", "full"])
+def test_further_norms_and_wide_queries_of_a_block_are_counted(trained: str, dtype: torch.dtype) -> None:
+    measured = (saved_per_token(gemma_of, 4, trained, dtype) - saved_per_token(gemma_of, 2, trained, dtype)) / 2
+    stated = kept_per_token(gemma_of(1, dtype), dtype.itemsize, trained == "vectors")
+    assert 0.9 * measured < stated < 1.25 * measured
+
+
+@pytest.mark.parametrize("made", [llama_of, gemma_of])
+def test_a_shape_read_from_the_files_is_that_of_the_model(made) -> None:
+    model = made(2, torch.float32)
+    tensors = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    assert Shape.of_tensors(model.config.to_dict(), tensors) == Shape.of(model)
 
 
 @pytest.mark.parametrize("base", ["Qwen/Qwen2.5-Math-7B", "meta-llama/Llama-3.1-8B"])

@@ -5,8 +5,9 @@
                the activations that it keeps in memory at most, and as much again for their codes
     peak       the largest of these, and on a CPU also Python with its libraries (`LIBRARIES`) and the tokenizer
 
-Every row is assumed to run to its token limit after a prompt of the same length (at most `PROMPT` tokens), which real
-rows seldom do: the figure is on the high side. Knows no samples and no time.
+Every row is assumed to run to its token limit after a prompt of the same length (at most `PROMPT` tokens), or after
+the exemplars of the shared prompt if they are longer: real rows seldom do, so the figure is on the high side. Knows no
+samples and no time.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ LIBRARIES = int(0.6 * GB)
 TOKENIZER = 1_700
 """bytes per entry of the vocabulary: 0.43 GB of heap were measured for the 262,144 entries of gemma-3-270m"""
 PROMPT = 256
+PER_TOKEN = 2
+"""characters of a token in a prompt with numbers, at least"""
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 """files of the drivers through which torch finds a GPU on Linux"""
@@ -118,7 +121,7 @@ def limit_of(chosen: Settings, method: Any = None) -> int:
 
 def _sampling(model: Shape, chosen: Settings, device: Device, dtype: Dtype) -> tuple[Memory, int]:
     """(weights and cache, bytes of one step's logits)."""
-    tokens, rows = _tokens(limit_of(chosen)), most_rows(device)
+    tokens, rows = _tokens(chosen, limit_of(chosen)), most_rows(device)
     limit = CPU_CACHE if device.type == "cpu" else None
     whole = estimate(
         model, 0, micro_batch=0, tokens=tokens, rows=rows, checkpointing=False, dtype=dtype, cache_limit=limit
@@ -131,12 +134,13 @@ def _fit(model: Shape, chosen: Settings, device: Device, dtype: Dtype) -> Memory
     """Memory of the fit; None if it needs no more than sampling."""
     method = chosen.method
     if isinstance(method, GRPOSettings):
-        tokens = _tokens(limit_of(chosen, method))
+        limit = limit_of(chosen, method)
+        tokens = _tokens(chosen, limit)
         trained, vectors = _trained(model, method.parameters, method), method.parameters == "vectors"
-        return estimate_rl(model, method, trained, vectors=vectors, tokens=tokens, device=device, dtype=dtype)
+        return estimate_rl(model, method, trained, vectors, tokens, device, dtype, labelled=limit)
     sft = getattr(method, "sft", None)
     if isinstance(sft, SftConfig):  # a float32 copy is trained next to the model
-        tokens = min(sft.max_tokens, _tokens(limit_of(chosen)))
+        tokens = min(sft.max_tokens, _tokens(chosen, limit_of(chosen)))
         trained = _trained(model, sft.update, sft)
         copy = estimate_sft(model, sft, trained, tokens, Number("float32"))
         return replace(copy, weights=copy.weights // 4 * dtype.itemsize, masters=copy.weights)
@@ -155,6 +159,8 @@ def _trained(model: Shape, which: str | None, settings: Any) -> int:
     return model.layers * model.width
 
 
-def _tokens(limit: int) -> int:
+def _tokens(chosen: Settings, limit: int) -> int:
     """Of the longest row: a completion at its limit after its prompt."""
-    return limit + min(limit, PROMPT)
+    prompt = chosen.task.prompts.get(chosen.eval.prompt)
+    exemplars = len(prompt.render("")) // PER_TOKEN if prompt and prompt.exemplars else 0
+    return limit + max(min(limit, PROMPT), exemplars)

@@ -112,6 +112,7 @@ def announce_memory(run: Run) -> None:
         longest,
         checkpoint.device,
         checkpoint.dtype,
+        run.limit,
     )
     if run.trainable.write is None and trained > LARGE and settings.learning_rate > TINY_MODELS_RATE:
         say(
