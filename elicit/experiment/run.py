@@ -12,7 +12,7 @@ knows all steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +23,8 @@ from elicit.config import EvalPlan
 from elicit.config.build import REMOTE_CODE, trusting
 from elicit.console import Console
 from elicit.errors import ConfigError
+from elicit.experiment.finished import causes, unchanged
+from elicit.experiment.finished import write as write_finished
 from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
 from elicit.experiment.plan import ComparisonPlan
 from elicit.experiment.provenance import Provenance, provenance
@@ -46,16 +48,24 @@ def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Seque
     for settings in (comparison.settings for comparison in comparisons):  # of the command line, not read from a run
         allowed += [*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else [])]
     with trusting(allowed), ranks.joined():
+        # what went through before and would come out the same keeps its runs, and is shown again
+        kept = {one.group: runs for one in comparisons if ranks.world() == 1 and (runs := unchanged(one, console.say))}
         # every run folder first: a command that is killed in its first comparison can be resumed as a whole
         invocation = Invocation(argv, sum(len(comparison.jobs) for comparison in comparisons))
-        made = ranks.by_main(lambda: [[make_folder(job, comparison.group, invocation) for job in comparison.jobs]
-                                      for comparison in comparisons], "run folders")  # fmt: skip
+        made = ranks.by_main(
+            lambda: [
+                kept.get(comparison.group)
+                or [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
+                for comparison in comparisons
+            ],
+            "run folders",
+        )
         folders = ranks.shared([[run.path for run in runs] for runs in made or ()], "the names of run folders")
         planned = [
             (comparison, [RunFolder(path) for path in paths])
             for comparison, paths in zip(comparisons, folders, strict=True)
         ]
-        return _execute_all(planned, console, argv)
+        return _execute_all(planned, console, argv, kept)
 
 
 def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
@@ -84,14 +94,21 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
 
 
 def _execute_all(
-    planned: Sequence[tuple[ComparisonPlan, Sequence[RunFolder]]], console: Console, argv: Sequence[str]
+    planned: Sequence[tuple[ComparisonPlan, Sequence[RunFolder]]],
+    console: Console,
+    argv: Sequence[str],
+    kept: Collection[str] = (),
 ) -> int:
-    """One comparison after the other; the fault of one is kept in its runs, unless it is the only one."""
+    """One comparison after the other; the fault of one is kept in its runs, unless it is the only one.
+
+    `kept`: groups that are finished and unchanged.
+    """
     results: list[Comparison] = []
     outcomes: list[Outcome] = []
     for comparison, runs in planned:
         try:
-            result, of_jobs = execute_one(comparison, runs, console, argv)
+            again = show_again if comparison.group in kept else execute_one
+            result, of_jobs = again(comparison, runs, console, argv)
         except Exception as fault:  # whatever a model or a task raises, the other comparisons continue
             if len(planned) == 1:
                 raise
@@ -101,6 +118,24 @@ def _execute_all(
             results.append(result)
         outcomes += of_jobs
     return _close(results, outcomes, console)
+
+
+def show_again(
+    comparison: ComparisonPlan, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
+) -> tuple[Comparison, list[Outcome]]:
+    """The result of a comparison that is finished and unchanged: no model is loaded, nothing is computed."""
+    result = read_comparison(comparison.folder / "comparison.json")
+    folder, settings = comparison.folder, comparison.settings
+    expected = settings.experiment.expected if settings.experiment else {}
+    pages = [folder / "report" / name for name in ("report.html", "report.md")]
+    page = next((page for page in pages if page.exists()), None)  # of a user's template it may be neither
+    show(result, folder, console, settings.template, expected, page)
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(result.created))
+    console.say(
+        f"{comparison.group}: computed on {when}, and nothing has changed since; elicit compare {comparison.group} "
+        "computes it again"
+    )
+    return result, [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
 
 
 def execute_one(
@@ -116,6 +151,7 @@ def execute_one(
     outcomes = [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
     started = time.monotonic()
     try:
+        begun = causes(comparison) if ranks.main() else {}
         # 1) load the checkpoint, and freeze the plan before the first test sample
         with console.progress(f"loading {comparison.settings.model.path}"):
             loaded = load_checkpoint(comparison.settings.model)
@@ -149,6 +185,8 @@ def execute_one(
         seconds = time.monotonic() - started
         concluded = ranks.by_main(lambda: conclude(bench, entries, best, facts, seconds), "the comparison")
         result = concluded or read_comparison(comparison.folder / "comparison.json")
+        if ranks.main() and not any(outcome.fault for outcome in outcomes):
+            write_finished(comparison, runs, begun)
     except KeyboardInterrupt:
         for outcome in outcomes:
             outcome.run.read()  # a worker may have finished it
@@ -211,14 +249,22 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
     return result
 
 
-def show(result: Comparison, folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
-    """Render the report and print the scorecard with the path of the page."""
+def show(
+    result: Comparison,
+    folder: Path,
+    console: Console,
+    template: str,
+    expected: dict[str, Any],
+    page: Path | None = None,
+) -> Path:
+    """Render the report, unless its `page` is given, and print the scorecard with the path of the page."""
     from rich.console import Console as RichConsole
 
     from elicit.report import report, scorecard
 
-    with console.progress("figures and report"):
-        page = report(folder / "comparison.json", folder / "report", template)
+    if page is None:
+        with console.progress("figures and report"):
+            page = report(folder / "comparison.json", folder / "report", template)
     width = None if console.stream.isatty() else 150
     scorecard(result, expected or None, RichConsole(file=console.stream, width=width, highlight=False))
     console.say(f"report: {page}")
