@@ -12,7 +12,7 @@ knows all steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -23,8 +23,7 @@ from elicit.config import EvalPlan
 from elicit.config.build import REMOTE_CODE, trusting
 from elicit.console import Console
 from elicit.errors import ConfigError
-from elicit.experiment.finished import causes, unchanged
-from elicit.experiment.finished import write as write_finished
+from elicit.experiment import finished
 from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
 from elicit.experiment.plan import ComparisonPlan
 from elicit.experiment.provenance import Provenance, provenance
@@ -42,14 +41,22 @@ if TYPE_CHECKING:
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
 
-def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
-    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 2 bad configuration, 3 partly failed)."""
+def execute(
+    comparisons: Sequence[ComparisonPlan],
+    console: Console,
+    argv: Sequence[str],
+    kept: Mapping[str, Sequence[RunFolder]] | None = None,
+) -> int:
+    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 2 bad configuration, 3 partly failed).
+
+    `kept`: by group, the runs of the comparisons that are finished and unchanged (`finished.kept`; None: look here).
+    """
     allowed: list[str] = []
     for settings in (comparison.settings for comparison in comparisons):  # of the command line, not read from a run
         allowed += [*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else [])]
     with trusting(allowed), ranks.joined():
         # what went through before and would come out the same keeps its runs, and is shown again
-        kept = {one.group: runs for one in comparisons if ranks.world() == 1 and (runs := unchanged(one, console.say))}
+        kept = finished.kept(comparisons, console.say) if kept is None else kept
         # every run folder first: a command that is killed in its first comparison can be resumed as a whole
         invocation = Invocation(argv, sum(len(comparison.jobs) for comparison in comparisons))
         made = ranks.by_main(
@@ -117,7 +124,7 @@ def _execute_all(
         else:
             results.append(result)
         outcomes += of_jobs
-    return _close(results, outcomes, console)
+    return _close(results, outcomes, console, kept)
 
 
 def show_again(
@@ -132,8 +139,8 @@ def show_again(
     show(result, folder, console, settings.template, expected, page)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(result.created))
     console.say(
-        f"{comparison.group}: computed on {when}, and nothing has changed since; elicit compare {comparison.group} "
-        "computes it again"
+        f"{comparison.group}: nothing has changed since this was computed on {when}; nothing was sampled, computed or "
+        f"tracked now (elicit compare {comparison.group} computes it again)"
     )
     return result, [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
 
@@ -151,7 +158,7 @@ def execute_one(
     outcomes = [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
     started = time.monotonic()
     try:
-        begun = causes(comparison) if ranks.main() else {}
+        begun = finished.causes(comparison) if ranks.main() else {}
         # 1) load the checkpoint, and freeze the plan before the first test sample
         with console.progress(f"loading {comparison.settings.model.path}"):
             loaded = load_checkpoint(comparison.settings.model)
@@ -182,11 +189,10 @@ def execute_one(
         for outcome in outcomes if bench.plan.b2 is not None else ():
             ceilings.note(outcome.run, entries)
         # 5) compare, report, track
-        seconds = time.monotonic() - started
-        concluded = ranks.by_main(lambda: conclude(bench, entries, best, facts, seconds), "the comparison")
+        concluded = ranks.by_main(lambda: conclude(bench, entries, best, facts, started), "the comparison")
         result = concluded or read_comparison(comparison.folder / "comparison.json")
         if ranks.main() and not any(outcome.fault for outcome in outcomes):
-            write_finished(comparison, runs, begun)
+            finished.write(comparison, runs, begun)
     except KeyboardInterrupt:
         for outcome in outcomes:
             outcome.run.read()  # a worker may have finished it
@@ -227,8 +233,11 @@ def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:
     return list(kept.values())
 
 
-def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, seconds: float) -> Comparison:
-    """The result of a comparison, also on disk, in the report, on the terminal and in the tracker."""
+def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, started: float) -> Comparison:
+    """The result of a comparison, also on disk, in the report, on the terminal and in the tracker.
+
+    `started`: when the comparison began (`time.monotonic`).
+    """
     from elicit.evaluate.comparison.compare import CompareConfig, compare
     from elicit.track.scores import track_comparison
 
@@ -237,7 +246,7 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
     config = CompareConfig(
         comparison.group, best, plan.n, plan.bootstrap_draws, settings.seed, plan.limit, bench.refused
     )
-    info, shown = bench.checkpoint.info(), facts.shown(seconds)
+    info, shown = bench.checkpoint.info(), facts.shown(time.monotonic() - started)
     with console.progress(f"{comparison.group}: intervals and tests"):
         result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [facts.command], shown)
     # 2) the report and the scorecard, next to the published figures of a preset
@@ -245,7 +254,7 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
     show(result, comparison.folder, console, settings.template, expected)
     # 3) one tracked run per policy
     track_comparison(result, comparison.folder, settings.tracker, console.say_once)
-    console.say(f"{seconds:.0f} s in total")
+    console.say(f"{time.monotonic() - started:.0f} s in total")
     return result
 
 
@@ -300,7 +309,7 @@ def _unset(key: str, value: Any) -> bool:
     return key in _LATER and value == getattr(EvalPlan(), key)
 
 
-def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: Console) -> int:
+def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: Console, kept: Collection[str]) -> int:
     """Print the table of all jobs if there are several, and the JSON object; returns the exit code."""
     from rich.console import Console as RichConsole
 
@@ -315,9 +324,11 @@ def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: 
         for outcome in outcomes:
             what = f"{type(outcome.fault).__name__}: {str(outcome.fault).splitlines()[0]}" if outcome.fault else "ok"
             console.say(f"  {outcome.job.name:32} seed {outcome.job.settings.seed:<4} {outcome.run.path}  {what}")
-    console.result(
-        {"comparisons": [content_of(result) for result in results], "runs": [_line(outcome) for outcome in outcomes]}
-    )
+    console.result({
+        "comparisons": [content_of(result) for result in results],
+        "runs": [_line(outcome) for outcome in outcomes],
+        "unchanged": sorted(kept),
+    })  # fmt: skip
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
     return OK if not failed else JOB_FAILED if len(failed) == len(outcomes) else PARTLY_FAILED
