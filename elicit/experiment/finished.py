@@ -28,6 +28,7 @@ from typing import Any
 
 from elicit import ranks
 from elicit.errors import DataError
+from elicit.evaluate.comparison.additions import additions
 from elicit.experiment.fit import named_files
 from elicit.experiment.plan import ComparisonPlan
 from elicit.experiment.provenance import code_hash
@@ -97,13 +98,19 @@ def effects(comparison: ComparisonPlan, runs: Iterable[RunFolder], policies: Seq
     store = [root / "store" / stage / policy for stage in STAGES for policy in policies]
     own = [path for path in _files(folder) if path != folder / FILE and _belongs(path.relative_to(folder))]
     parts = ("manifest.json", "config.yaml", "ledger.jsonl", "log.jsonl", "intervention", "on")
-    used = [run.path / part for run in runs for part in parts]
+    used = [path / part for path in (*(run.path for run in runs), *added(comparison)) for part in parts]
     used += [origin / "log.jsonl" for run in runs for origin in origins(run)]
     return fingerprint(
         store=_contents((path for one in store for path in _files(one)), root),
         runs=_contents((path for part in used for path in _files(part)), root),
         result=_contents(own, root),
     )
+
+
+def added(comparison: ComparisonPlan) -> list[Path]:
+    """Folders of the runs of other commands that `elicit add` gave to a comparison, and of their placebos."""
+    names = dict.fromkeys(name for one in additions(comparison.folder) for name in one.runs)
+    return [Path(comparison.settings.root) / name for name in names]
 
 
 def write(comparison: ComparisonPlan, runs: Iterable[RunFolder], begun: dict[str, str]) -> None:
@@ -134,7 +141,7 @@ def unchanged(comparison: ComparisonPlan, say: Callable[[str], None]) -> list[Ru
         say(f"{comparison.group}: computed again, {file} can't be read")
         return []
     folders = [Path(comparison.settings.root) / name for name in last.runs]
-    if lost := [path.name for path in folders if not RunFolder.complete(path)]:
+    if lost := [path.name for path in (*folders, *added(comparison)) if not RunFolder.complete(path)]:
         say(f"{comparison.group}: computed again, {lost[0]} was removed")
         return []
     runs = [RunFolder(folder) for folder in folders]

@@ -233,6 +233,14 @@ def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:
     return list(kept.values())
 
 
+def added_entries(comparison: ComparisonPlan) -> list[Entry]:
+    """Of the runs that `elicit add` gave to the comparison. Raises DataError if one was removed."""
+    from elicit.evaluate.entry import Entry
+
+    runs = [RunFolder(path) for path in finished.added(comparison)]
+    return [Entry.of(plain, run.path.resolve().parent) for run in runs for plain in run.manifest["entries"]]
+
+
 def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, started: float) -> Comparison:
     """The result of a comparison, also on disk, in the report, on the terminal and in the tracker.
 
@@ -242,7 +250,8 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
     from elicit.track.scores import track_comparison
 
     comparison, plan, settings, console = bench.comparison, bench.plan, bench.comparison.settings, bench.console
-    # 1) compute and write comparison.json
+    # 1) compute and write comparison.json; what `elicit add` gave to this comparison stays
+    entries = distinct([*entries, *added_entries(comparison)], console)
     config = CompareConfig(
         comparison.group, best, plan.n, plan.bootstrap_draws, settings.seed, plan.limit, bench.refused
     )
