@@ -19,6 +19,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions
   elicit runs [GROUP]                                     runs, their state, and what continues them
   elicit status [GROUP]                                   the same
+  elicit watch GROUP [every=30]                           the scorecard while a command goes on, live
   elicit resume RUN                                       continue an interrupted or failed run and its siblings
   elicit score GROUP|RUN                                  grade and compare the stored samples again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
@@ -65,6 +66,7 @@ WORDS: dict[str, str] = {
     "organism": "organism:organism",
     "runs": "runs:runs",
     "status": "runs:runs",
+    "watch": "watch:watch",
     "traces": "traces:traces",
     "resume": "experiment:resume",
     "escalate": "escalate:escalate",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,12 +110,20 @@ def _execute_all(
 
     `kept`: groups that are finished and unchanged.
     """
+    from elicit.experiment.so_far import at_work
+
     results: list[Comparison] = []
     outcomes: list[Outcome] = []
+    # those that wait for their turn are worked on, too: `elicit watch` of one of them does not end
+    working = {one.group: ExitStack() for one, _ in planned}
+    for comparison, _ in planned:
+        if comparison.group not in kept:
+            working[comparison.group].enter_context(at_work(comparison.folder))
     for comparison, runs in planned:
+        again = show_again if comparison.group in kept else execute_one
         try:
-            again = show_again if comparison.group in kept else execute_one
-            result, of_jobs = again(comparison, runs, console, argv)
+            with working[comparison.group]:
+                result, of_jobs = again(comparison, runs, console, argv)
         except Exception as fault:  # whatever a model or a task raises, the other comparisons continue
             if len(planned) == 1:
                 raise
@@ -246,18 +254,18 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
 
     `started`: when the comparison began (`time.monotonic`).
     """
-    from elicit.evaluate.comparison.compare import CompareConfig, compare
+    from elicit.evaluate.comparison.compare import compare
+    from elicit.experiment.so_far import FILE as SO_FAR
     from elicit.track.scores import track_comparison
 
-    comparison, plan, settings, console = bench.comparison, bench.plan, bench.comparison.settings, bench.console
+    comparison, settings, console = bench.comparison, bench.comparison.settings, bench.console
     # 1) compute and write comparison.json; what `elicit add` gave to this comparison stays
     entries = distinct([*entries, *added_entries(comparison)], console)
-    config = CompareConfig(
-        comparison.group, best, plan.n, plan.bootstrap_draws, settings.seed, plan.limit, bench.refused
-    )
+    config = bench.compare_config(best)
     info, shown = bench.checkpoint.info(), facts.shown(time.monotonic() - started)
     with console.progress(f"{comparison.group}: intervals and tests"):
         result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [facts.command], shown)
+    (comparison.folder / SO_FAR).unlink(missing_ok=True)
     # 2) the report and the scorecard, next to the published figures of a preset
     expected = settings.experiment.expected if settings.experiment else {}
     show(result, comparison.folder, console, settings.template, expected)
