@@ -20,6 +20,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit runs [GROUP]                                     runs, their state, and what continues them
   elicit status [GROUP]                                   the same
   elicit watch GROUP [every=30]                           the scorecard while a command goes on, live
+  elicit clean [yes=true]                                 what can go from the root, with sizes; yes=true removes it
   elicit resume RUN                                       continue an interrupted or failed run and its siblings
   elicit score GROUP|RUN                                  grade and compare the stored samples again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
@@ -67,6 +68,7 @@ WORDS: dict[str, str] = {
     "runs": "runs:runs",
     "status": "runs:runs",
     "watch": "watch:watch",
+    "clean": "clean:clean",
     "traces": "traces:traces",
     "resume": "experiment:resume",
     "escalate": "escalate:escalate",

@@ -8,7 +8,8 @@
     data       the task's items, files that the configuration names, a user's template with the files next to it
     model      files of the checkpoint and of the sibling
     store      all samples, grades and annotations of the policies that were in the store when the comparison ended
-    runs       manifest, configuration, ledger, intervention and log of every run, and the log that a fit was taken from
+    runs       manifest, configuration, ledger, intervention, log and features of every run, or of the run that its fit
+               was taken over from
     result     the files of the comparison and of its report, its frozen plan and the user's notes
 
 Files of the root count by content, so a root may be copied. Weights of a model count by size and times, like in git's
@@ -45,6 +46,8 @@ QUIET = ("root", "output", "dry_run")
 """settings that change neither a number nor a page"""
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ELICIT_DATA", "ELICIT_CACHE", "HF_HOME", "HF_HUB_CACHE")
 STAGES = ("samples", "grades", "annotations")
+FEATURES = "fit/features.json"
+"""of a sparse dictionary: a figure of the report (`report/figures/features.py`)"""
 OWN = ("elicit", "methods")
 """packages whose files all count"""
 
@@ -97,9 +100,9 @@ def effects(comparison: ComparisonPlan, runs: Iterable[RunFolder], policies: Seq
     root, folder = Path(comparison.settings.root), comparison.folder
     store = [root / "store" / stage / policy for stage in STAGES for policy in policies]
     own = [path for path in _files(folder) if path != folder / FILE and _belongs(path.relative_to(folder))]
-    parts = ("manifest.json", "config.yaml", "ledger.jsonl", "log.jsonl", "intervention", "on")
+    parts = ("manifest.json", "config.yaml", "ledger.jsonl", "log.jsonl", "intervention", "on", FEATURES)
     used = [path / part for path in (*(run.path for run in runs), *added(comparison)) for part in parts]
-    used += [origin / "log.jsonl" for run in runs for origin in origins(run)]
+    used += [origin / part for run in runs for origin in origins(run) for part in ("log.jsonl", FEATURES)]
     return fingerprint(
         store=_contents((path for one in store for path in _files(one)), root),
         runs=_contents((path for part in used for path in _files(part)), root),
