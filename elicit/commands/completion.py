@@ -41,7 +41,7 @@ SETTINGS = ("seed", "root", "group", "output", "dry_run", "placebos", "rivals", 
 VALUES = {"placebos": ("none", "one", "all"), "rivals": ("none", "one", "all"), "output": ("text", "json"),
           "dry_run": ("true", "false"), "format": FORMATS,
           "template": ("comparison", "bases", "method_card", "claim", "organism")}  # fmt: skip
-ON_COMPARISONS = ("score", "compare", "report", "export", "lens", "traces")
+ON_COMPARISONS = ("score", "compare", "report", "export", "lens", "traces", "add", "watch")
 
 
 def completion(words: list[str]) -> int:

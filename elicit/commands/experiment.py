@@ -39,15 +39,20 @@ def run(overrides: list[str], many: bool, argv: Sequence[str]) -> int:
     comparisons = plan(sweep_jobs(overrides, composer) if many else [overrides], composer)
     first = comparisons[0].settings
     console = Console(first.output)
-    lines = [describe(comparison) for comparison in comparisons]
-    for line in lines:
-        console.say(line)
     if first.dry_run:
+        lines = [describe(comparison) for comparison in comparisons]
+        for line in lines:
+            console.say(line)
         _print_plan(comparisons, lines, console)
         return 0
+    from elicit.experiment.finished import kept
     from elicit.experiment.run import execute
 
-    return execute(comparisons, console, argv)
+    again = kept(comparisons, console.say)
+    for comparison in comparisons:
+        if comparison.group not in again:  # what the others cost was spent before
+            console.say(describe(comparison))
+    return execute(comparisons, console, argv, again)
 
 
 def resume(words: list[str]) -> int:

@@ -71,7 +71,7 @@ def score(words: list[str]) -> int:
             clear_stage(grades)
             grade_samples(samples, settings.task, items, grades, settings.eval.workers)
             progress(done, len(folders))
-    return _finish(saved.folder, saved.entries, saved.inputs, settings, given, console)
+    return finish(saved.folder, saved.entries, saved.inputs, settings, given, console)
 
 
 def compare(words: list[str]) -> int:
@@ -81,7 +81,7 @@ def compare(words: list[str]) -> int:
     if len(given.names) > 1:
         return _compare_runs([find_run(name, root) for name in given.names], given)
     saved = SavedComparison.find(given.names[0], root)
-    return _finish(saved.folder, saved.entries, saved.inputs, saved.settings, given, given.console())
+    return finish(saved.folder, saved.entries, saved.inputs, saved.settings, given, given.console())
 
 
 def report(words: list[str]) -> int:
@@ -118,10 +118,10 @@ def _compare_runs(runs: list[RunFolder], given: Given) -> int:
         items=shared_items(runs, first.inputs.items),
     )
     folder = given.path("root") / "comparisons" / group
-    return _finish(folder, entries, inputs, runs[0].settings(), given, given.console())
+    return finish(folder, entries, inputs, runs[0].settings(), given, given.console())
 
 
-def _finish(
+def finish(
     folder: Path,
     entries: Sequence[Entry],
     inputs: Inputs,

@@ -19,9 +19,12 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit doctor [model=...]                               check versions, devices, disk, network, interventions
   elicit runs [GROUP]                                     runs, their state, and what continues them
   elicit status [GROUP]                                   the same
+  elicit watch GROUP [every=30]                           the scorecard while a command goes on, live
+  elicit clean [yes=true]                                 what can go from the root, with sizes; yes=true removes it
   elicit resume RUN                                       continue an interrupted or failed run and its siblings
   elicit score GROUP|RUN                                  grade and compare the stored samples again
   elicit compare GROUP | RUN RUN ...                      compare again from the stored samples and grades
+  elicit add RUN GROUP                                    a comparison grows by a run of another command
   elicit report GROUP [template=comparison|method_card|claim|organism|PATH]   render the report again
   elicit report GROUP GROUP ... template=bases|tasks      methods against several base models or tasks, with the mean
   elicit export GROUP [format=lm-eval out=FOLDER]         the comparison in the result files of lm-eval
@@ -57,12 +60,15 @@ WORDS: dict[str, str] = {
     "grade": "measured:grade",
     "score": "measured:score",
     "compare": "measured:compare",
+    "add": "add:add",
     "report": "measured:report",
     "export": "export:export",
     "lens": "lens:lens",
     "organism": "organism:organism",
     "runs": "runs:runs",
     "status": "runs:runs",
+    "watch": "watch:watch",
+    "clean": "clean:clean",
     "traces": "traces:traces",
     "resume": "experiment:resume",
     "escalate": "escalate:escalate",

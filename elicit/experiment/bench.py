@@ -19,11 +19,14 @@ from elicit import ranks
 from elicit.config import EvalPlan
 from elicit.console import Console
 from elicit.errors import ConfigError, near
+from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.entry import Entry
 from elicit.evaluate.measures.measure import Measures, measure
 from elicit.evaluate.metrics.rungs import choose_b1
+from elicit.evaluate.metrics.table import CompareConfig
 from elicit.evaluate.stages.grade import grade
 from elicit.experiment.plan import ComparisonPlan
+from elicit.experiment.so_far import FILE as SO_FAR
 from elicit.files import content_hash
 from elicit.ledger import data_class, prompt_rows, summary
 from elicit.records import BARE, Item
@@ -44,6 +47,10 @@ class Bench:
     console: Console
     refused: dict[str, str] = field(default_factory=dict)
     """why a ceiling that was asked for was not measured, by its name"""
+    measured_rungs: list[Entry] = field(default_factory=list)
+    """of the base, in the order in which they were measured: `elicit watch` reads them while the others are made"""
+    b1: str | None = None
+    """name of B1's prompt, as soon as it is chosen"""
 
     @property
     def task(self) -> Task:
@@ -168,7 +175,7 @@ class Bench:
         """B0, the bare prompt if B0 has another, B1 and the ceilings; and the name of B1's prompt."""
         n = self.plan.base_n or self.plan.n
         entries = [self.entry("base", "base", self.plan.prompt, self.base(), n)]
-        best = self.best_prompt(self.base(), "base") if len(self.prompts) > 1 else None
+        self.b1 = best = self.best_prompt(self.base(), "base") if len(self.prompts) > 1 else None
         for name in dict.fromkeys((BARE, best or BARE)):
             if name != self.plan.prompt:
                 policy, bits = self.base().with_prompt(self.task.prompts[name]), self.choice_bits if name == best else 0
@@ -215,7 +222,17 @@ class Bench:
             data_class=data_class(rows),
             ledger={**summary(rows), "select_bits": select_bits},
         )
-        return entry if role == "ceiling" else self.annotated(entry, policy)
+        entry = entry if role == "ceiling" else self.annotated(entry, policy)
+        self.measured_rungs.append(entry)
+        ids, info = [item.id for item in self.items], self.checkpoint.info()
+        inputs = Inputs(self.measured_rungs, ids, self.compare_config(self.b1), info)
+        ranks.by_main(lambda: inputs.write(self.comparison.folder, SO_FAR), "the rungs so far")
+        return entry
+
+    def compare_config(self, best: str | None) -> CompareConfig:
+        """Settings of the comparison, given the name of B1's prompt."""
+        plan, seed = self.plan, self.comparison.settings.seed
+        return CompareConfig(self.comparison.group, best, plan.n, plan.bootstrap_draws, seed, plan.limit, self.refused)
 
     def annotated(self, entry: Entry, policy: Policy) -> Entry:
         """The entry with KL, likelihood under the base and support, if the plan asks for them (`eval.annotate`).

@@ -12,8 +12,8 @@ knows all steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from elicit.config import EvalPlan
 from elicit.config.build import REMOTE_CODE, trusting
 from elicit.console import Console
 from elicit.errors import ConfigError
+from elicit.experiment import finished
 from elicit.experiment.job import Invocation, Outcome, job_of, make_folder, run_job
 from elicit.experiment.plan import ComparisonPlan
 from elicit.experiment.provenance import Provenance, provenance
@@ -40,22 +41,38 @@ if TYPE_CHECKING:
 OK, JOB_FAILED, PARTLY_FAILED = 0, 1, 3
 
 
-def execute(comparisons: Sequence[ComparisonPlan], console: Console, argv: Sequence[str]) -> int:
-    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 2 bad configuration, 3 partly failed)."""
+def execute(
+    comparisons: Sequence[ComparisonPlan],
+    console: Console,
+    argv: Sequence[str],
+    kept: Mapping[str, Sequence[RunFolder]] | None = None,
+) -> int:
+    """Run planned comparisons; returns the exit code (0 ok, 1 failed, 2 bad configuration, 3 partly failed).
+
+    `kept`: by group, the runs of the comparisons that are finished and unchanged (`finished.kept`; None: look here).
+    """
     allowed: list[str] = []
     for settings in (comparison.settings for comparison in comparisons):  # of the command line, not read from a run
         allowed += [*settings.allow_classes, *([REMOTE_CODE] if settings.model.trust_remote_code else [])]
     with trusting(allowed), ranks.joined():
+        # what went through before and would come out the same keeps its runs, and is shown again
+        kept = finished.kept(comparisons, console.say) if kept is None else kept
         # every run folder first: a command that is killed in its first comparison can be resumed as a whole
         invocation = Invocation(argv, sum(len(comparison.jobs) for comparison in comparisons))
-        made = ranks.by_main(lambda: [[make_folder(job, comparison.group, invocation) for job in comparison.jobs]
-                                      for comparison in comparisons], "run folders")  # fmt: skip
+        made = ranks.by_main(
+            lambda: [
+                kept.get(comparison.group)
+                or [make_folder(job, comparison.group, invocation) for job in comparison.jobs]
+                for comparison in comparisons
+            ],
+            "run folders",
+        )
         folders = ranks.shared([[run.path for run in runs] for runs in made or ()], "the names of run folders")
         planned = [
             (comparison, [RunFolder(path) for path in paths])
             for comparison, paths in zip(comparisons, folders, strict=True)
         ]
-        return _execute_all(planned, console, argv)
+        return _execute_all(planned, console, argv, kept)
 
 
 def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
@@ -84,14 +101,29 @@ def resume(name: str, root: Path, console: Console, argv: Sequence[str]) -> int:
 
 
 def _execute_all(
-    planned: Sequence[tuple[ComparisonPlan, Sequence[RunFolder]]], console: Console, argv: Sequence[str]
+    planned: Sequence[tuple[ComparisonPlan, Sequence[RunFolder]]],
+    console: Console,
+    argv: Sequence[str],
+    kept: Collection[str] = (),
 ) -> int:
-    """One comparison after the other; the fault of one is kept in its runs, unless it is the only one."""
+    """One comparison after the other; the fault of one is kept in its runs, unless it is the only one.
+
+    `kept`: groups that are finished and unchanged.
+    """
+    from elicit.experiment.so_far import at_work
+
     results: list[Comparison] = []
     outcomes: list[Outcome] = []
+    # those that wait for their turn are worked on, too: `elicit watch` of one of them does not end
+    working = {one.group: ExitStack() for one, _ in planned}
+    for comparison, _ in planned:
+        if comparison.group not in kept:
+            working[comparison.group].enter_context(at_work(comparison.folder))
     for comparison, runs in planned:
+        again = show_again if comparison.group in kept else execute_one
         try:
-            result, of_jobs = execute_one(comparison, runs, console, argv)
+            with working[comparison.group]:
+                result, of_jobs = again(comparison, runs, console, argv)
         except Exception as fault:  # whatever a model or a task raises, the other comparisons continue
             if len(planned) == 1:
                 raise
@@ -100,7 +132,25 @@ def _execute_all(
         else:
             results.append(result)
         outcomes += of_jobs
-    return _close(results, outcomes, console)
+    return _close(results, outcomes, console, kept)
+
+
+def show_again(
+    comparison: ComparisonPlan, runs: Sequence[RunFolder], console: Console, argv: Sequence[str]
+) -> tuple[Comparison, list[Outcome]]:
+    """The result of a comparison that is finished and unchanged: no model is loaded, nothing is computed."""
+    result = read_comparison(comparison.folder / "comparison.json")
+    folder, settings = comparison.folder, comparison.settings
+    expected = settings.experiment.expected if settings.experiment else {}
+    pages = [folder / "report" / name for name in ("report.html", "report.md")]
+    page = next((page for page in pages if page.exists()), None)  # of a user's template it may be neither
+    show(result, folder, console, settings.template, expected, page)
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(result.created))
+    console.say(
+        f"{comparison.group}: nothing has changed since this was computed on {when}; nothing was sampled, computed or "
+        f"tracked now (elicit compare {comparison.group} computes it again)"
+    )
+    return result, [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
 
 
 def execute_one(
@@ -116,6 +166,7 @@ def execute_one(
     outcomes = [Outcome(job, run) for job, run in zip(comparison.jobs, runs, strict=True)]
     started = time.monotonic()
     try:
+        begun = finished.causes(comparison) if ranks.main() else {}
         # 1) load the checkpoint, and freeze the plan before the first test sample
         with console.progress(f"loading {comparison.settings.model.path}"):
             loaded = load_checkpoint(comparison.settings.model)
@@ -146,9 +197,10 @@ def execute_one(
         for outcome in outcomes if bench.plan.b2 is not None else ():
             ceilings.note(outcome.run, entries)
         # 5) compare, report, track
-        seconds = time.monotonic() - started
-        concluded = ranks.by_main(lambda: conclude(bench, entries, best, facts, seconds), "the comparison")
+        concluded = ranks.by_main(lambda: conclude(bench, entries, best, facts, started), "the comparison")
         result = concluded or read_comparison(comparison.folder / "comparison.json")
+        if ranks.main() and not any(outcome.fault for outcome in outcomes):
+            finished.write(comparison, runs, begun)
     except KeyboardInterrupt:
         for outcome in outcomes:
             outcome.run.read()  # a worker may have finished it
@@ -189,36 +241,56 @@ def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:
     return list(kept.values())
 
 
-def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, seconds: float) -> Comparison:
-    """The result of a comparison, also on disk, in the report, on the terminal and in the tracker."""
-    from elicit.evaluate.comparison.compare import CompareConfig, compare
+def added_entries(comparison: ComparisonPlan) -> list[Entry]:
+    """Of the runs that `elicit add` gave to the comparison. Raises DataError if one was removed."""
+    from elicit.evaluate.entry import Entry
+
+    runs = [RunFolder(path) for path in finished.added(comparison)]
+    return [Entry.of(plain, run.path.resolve().parent) for run in runs for plain in run.manifest["entries"]]
+
+
+def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Provenance, started: float) -> Comparison:
+    """The result of a comparison, also on disk, in the report, on the terminal and in the tracker.
+
+    `started`: when the comparison began (`time.monotonic`).
+    """
+    from elicit.evaluate.comparison.compare import compare
+    from elicit.experiment.so_far import FILE as SO_FAR
     from elicit.track.scores import track_comparison
 
-    comparison, plan, settings, console = bench.comparison, bench.plan, bench.comparison.settings, bench.console
-    # 1) compute and write comparison.json
-    config = CompareConfig(
-        comparison.group, best, plan.n, plan.bootstrap_draws, settings.seed, plan.limit, bench.refused
-    )
-    info, shown = bench.checkpoint.info(), facts.shown(seconds)
+    comparison, settings, console = bench.comparison, bench.comparison.settings, bench.console
+    # 1) compute and write comparison.json; what `elicit add` gave to this comparison stays
+    entries = distinct([*entries, *added_entries(comparison)], console)
+    config = bench.compare_config(best)
+    info, shown = bench.checkpoint.info(), facts.shown(time.monotonic() - started)
     with console.progress(f"{comparison.group}: intervals and tests"):
         result = compare(entries, bench.items, comparison.folder, bench.task, config, info, [facts.command], shown)
+    (comparison.folder / SO_FAR).unlink(missing_ok=True)
     # 2) the report and the scorecard, next to the published figures of a preset
     expected = settings.experiment.expected if settings.experiment else {}
     show(result, comparison.folder, console, settings.template, expected)
     # 3) one tracked run per policy
     track_comparison(result, comparison.folder, settings.tracker, console.say_once)
-    console.say(f"{seconds:.0f} s in total")
+    console.say(f"{time.monotonic() - started:.0f} s in total")
     return result
 
 
-def show(result: Comparison, folder: Path, console: Console, template: str, expected: dict[str, Any]) -> Path:
-    """Render the report and print the scorecard with the path of the page."""
+def show(
+    result: Comparison,
+    folder: Path,
+    console: Console,
+    template: str,
+    expected: dict[str, Any],
+    page: Path | None = None,
+) -> Path:
+    """Render the report, unless its `page` is given, and print the scorecard with the path of the page."""
     from rich.console import Console as RichConsole
 
     from elicit.report import report, scorecard
 
-    with console.progress("figures and report"):
-        page = report(folder / "comparison.json", folder / "report", template)
+    if page is None:
+        with console.progress("figures and report"):
+            page = report(folder / "comparison.json", folder / "report", template)
     width = None if console.stream.isatty() else 150
     scorecard(result, expected or None, RichConsole(file=console.stream, width=width, highlight=False))
     console.say(f"report: {page}")
@@ -254,7 +326,7 @@ def _unset(key: str, value: Any) -> bool:
     return key in _LATER and value == getattr(EvalPlan(), key)
 
 
-def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: Console) -> int:
+def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: Console, kept: Collection[str]) -> int:
     """Print the table of all jobs if there are several, and the JSON object; returns the exit code."""
     from rich.console import Console as RichConsole
 
@@ -269,9 +341,11 @@ def _close(results: Sequence[Comparison], outcomes: Sequence[Outcome], console: 
         for outcome in outcomes:
             what = f"{type(outcome.fault).__name__}: {str(outcome.fault).splitlines()[0]}" if outcome.fault else "ok"
             console.say(f"  {outcome.job.name:32} seed {outcome.job.settings.seed:<4} {outcome.run.path}  {what}")
-    console.result(
-        {"comparisons": [content_of(result) for result in results], "runs": [_line(outcome) for outcome in outcomes]}
-    )
+    console.result({
+        "comparisons": [content_of(result) for result in results],
+        "runs": [_line(outcome) for outcome in outcomes],
+        "unchanged": sorted(kept),
+    })  # fmt: skip
     if failed and all(isinstance(outcome.fault, ConfigError) for outcome in failed) and len(failed) == len(outcomes):
         return ConfigError.exit_code
     return OK if not failed else JOB_FAILED if len(failed) == len(outcomes) else PARTLY_FAILED

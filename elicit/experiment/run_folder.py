@@ -86,6 +86,11 @@ class RunFolder:
         self.manifest = content
 
     @staticmethod
+    def complete(path: Path) -> bool:
+        """Whether a folder has what makes it a run."""
+        return all((path / part).exists() for part in ("manifest.json", "config.yaml"))
+
+    @staticmethod
     def create(root: Path, name: str, task: str, node: Mapping[str, Any], manifest: Mapping[str, Any]) -> RunFolder:
         """Make the folder with its configuration and a first manifest."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -194,7 +199,7 @@ class RunFolder:
 def all_runs(root: Path) -> Iterator[RunFolder]:
     """The run folders under `root`, oldest first."""
     for manifest in sorted(Path(root).glob("*/manifest.json")):
-        if (manifest.parent / "config.yaml").exists():
+        if RunFolder.complete(manifest.parent):
             yield RunFolder(manifest.parent)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from elicit.errors import DataError
 from elicit.evaluate import metrics
-from elicit.evaluate.comparison import escalation, prereg
+from elicit.evaluate.comparison import additions, escalation, prereg
 from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.lines import lines_of
 from elicit.evaluate.comparison.pairs import paired
@@ -191,7 +191,7 @@ def _c1(table: Table) -> C1 | None:
 def _assembled(
     table: Table, lines: list[Line], folder: Path, commands: Sequence[str], provenance: Mapping[str, Any]
 ) -> Comparison:
-    base, config = table.base.measures[0], table.config
+    base, config, added = table.base.measures[0], table.config, additions.additions(folder)
     compared = [arm for arm in table.arms if arm.first.role != "ceiling"]
     return Comparison(
         group=config.group,
@@ -219,7 +219,7 @@ def _assembled(
             b2=tuple(arm.first.policy for arm in table.arms if arm.first.name.startswith(B2)),
         ),
         created=time.time(),
-        frozen=prereg.status(folder, _first_sample(table)),
+        frozen="after" if added else prereg.status(folder, _first_sample(table)),
         checkpoint=dict(table.checkpoint),
         ceilings=ceilings(table),
         c1=table.c1.record if table.c1 else None,
@@ -233,7 +233,7 @@ def _assembled(
             },
         ),
         traces=side_by_side(table.base, [arm for arm in table.arms if arm.first.role == "method"], table.items),
-        warnings=collect(table, lines),
+        warnings=(*(one.sentence for one in added), *collect(table, lines)),
         calibration=load_calibration(),
         commands=tuple(commands),
         provenance=dict(provenance),

@@ -41,16 +41,16 @@ class Inputs:
     commands: Sequence[str] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Write inputs.json into the folder of a comparison."""
+    def write(self, folder: Path, name: str = FILE) -> None:
+        """Write inputs.json into the folder of a comparison, or under another name those of an unfinished one."""
         plain = {**vars(self), "entries": [entry.plain() for entry in self.entries]}
-        write_json(Path(folder) / FILE, {"schema": SCHEMA, **plain})
+        write_json(Path(folder) / name, {"schema": SCHEMA, **plain})
 
     @staticmethod
-    def read(folder: Path) -> Inputs:
+    def read(folder: Path, name: str = FILE) -> Inputs:
         """The inputs of <root>/comparisons/GROUP, with the folders of today if the root was moved."""
-        root, saved = Path(folder).resolve().parent.parent, read_json(Path(folder) / FILE)
-        file = Path(folder) / FILE
+        file = Path(folder) / name
+        root, saved = Path(folder).resolve().parent.parent, read_json(file)
         check_types(_Types, saved, file)
         saved.pop("schema", None)
         try:
