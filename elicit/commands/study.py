@@ -64,7 +64,7 @@ def study(words: list[str]) -> int:
     name, console = given["experiment"].removeprefix(PREFIX), given.console()
     if given["scale"] not in SCALES:
         raise ConfigError(f"scale={given['scale']}: {near(given['scale'], SCALES)}")
-    wording = {one: words for one in studies() if given["scale"] in (words := wording_of(one)).scales}
+    wording = {one: stated for one in studies() if given["scale"] in (stated := wording_of(one)).scales}
     names, composer = list(wording) if name == "all" else name.split(","), Composer()
     for one in names:
         if one not in (known := [*studies(), "all"]):

@@ -66,10 +66,14 @@ def policies(jobs: Iterable[Sequence[str]]) -> list[str]:
     return ["+".join(filter(None, (each.get("on"), name))) for each, name in zip(settings, names, strict=True)]
 
 
-# the full scale of the last two is planned as well: one states its own jobs, the other does not
-@pytest.mark.parametrize(
-    ("name", "scale"), [*((name, "quick") for name in command.studies()), ("budget", "full"), ("confidence", "full")]
-)
+REAL = [name for name in command.studies() if "real" in command.wording_of(name).scales]
+
+
+# the full scale of two is planned as well: one states its own jobs, the other does not
+@pytest.mark.parametrize(("name", "scale"), [
+    *((name, "quick") for name in command.studies()), *((name, "real") for name in REAL),
+    ("budget", "full"), ("confidence", "full"),
+])  # fmt: skip
 def test_every_study_plans_one_comparison_that_has_its_policies_and_lenses(name: str, scale: str) -> None:
     comparison = command.plan_of(name, given(f"scale={scale}"), COMPOSER)
     study = command.study_of(comparison)
@@ -79,12 +83,13 @@ def test_every_study_plans_one_comparison_that_has_its_policies_and_lenses(name:
     own = comparison.settings.experiment
     assert own is not None and own.study == study == command.wording_of(name)
     assert {job.name for job in comparison.jobs if job.role == "method"} == set(policies(own.jobs))
+    assert (comparison.settings.model.path == "organism") is (scale == "quick")
 
 
 @pytest.mark.parametrize("name", command.studies())
-def test_both_scales_have_the_same_policies(name: str) -> None:
+def test_all_scales_have_the_same_policies(name: str) -> None:
     content = read_yaml(choices("experiment")[f"study/{name}"])["experiment"]
-    for scale in ("quick", "full"):
+    for scale in command.wording_of(name).scales:
         assert policies(content["study"][scale].get("jobs", content["jobs"])) == policies(content["jobs"])
 
 
@@ -131,6 +136,8 @@ def test_names_that_there_are_not_are_refused_with_near_matches() -> None:
         run_overrides(["experiment=study/trace_caus"], False, [])
     with pytest.raises(ConfigError, match=r"scale=quik: .*quick"):
         run_overrides(["experiment=study/draft", "scale=quik"], False, [])
+    with pytest.raises(ConfigError, match=r"study/draft scale=real: studies of that scale: .*confidence"):
+        run_overrides(["experiment=study/draft", "scale=real"], False, [])
     with pytest.raises(ConfigError, match="leave -m away"):
         run_overrides(["experiment=study/draft"], True, [])
     comparison = command.plan_of("draft", given(), COMPOSER)
@@ -180,6 +187,16 @@ def test_pages_print_verdict_rule_values_and_refusals_and_keep_the_notes(tmp_pat
     assert "My own words." in page and "<script>" not in page + index
     assert (tmp_path / "mine.png").read_bytes().startswith(b"\x89PNG") and not (tmp_path / "other.md").exists()
     assert "[mine](mine.md)" in index and "not run" in index and "**holds**" in index
+
+
+def test_a_page_has_the_words_of_its_scale_and_the_rule_of_the_study(tmp_path: Path) -> None:
+    real = Scale("two minutes", asked="Gemma is asked.", would_change="a base of 3 B.")
+    write_pages({"mine": replace(STUDY, real=real)}, {"mine": replace(RESULT, scale="real")}, "real", tmp_path)
+    page = (tmp_path / "mine.md").read_text("utf-8")
+    assert "Gemma is asked." in page and "Who is asked." not in page and "a base of 3 B." in page
+    assert STUDY.not_shown in page and "gain above +10.0 points" in page and "two minutes" in page
+    with pytest.raises(ConfigError, match=r"scale=real: .*quick"):
+        STUDY.at("real")
 
 
 def test_a_page_by_an_older_rule_says_so(tmp_path: Path) -> None:
