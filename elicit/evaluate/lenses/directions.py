@@ -18,7 +18,7 @@ uses. The placebos of the comparison are in the same table and are the null that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -32,6 +32,8 @@ from elicit.evaluate.lenses.lens import SAMPLES, Reading, drawing, formatted, re
 from elicit.evaluate.lenses.view import Side, View
 from elicit.results import Estimate
 
+Effect = tuple[NDArray, NDArray, NDArray]
+"""effects [N, D], norms of the base [N], whether an item has them [N]"""
 READ_AT = ("prompt", "completion")
 ENERGY, MOST = 0.9, 8
 """share of the energy of effects that their directions hold; most directions"""
@@ -61,6 +63,9 @@ class Directions:
         moving = [side for side in sides if any(_moves(*one) for one in effects[side.name].values())]
         if not moving:
             return refusing(self, "no policy changes the residual stream (decoding strategies do not)")
+        # a strategy on top of a fit moves nothing that the fit does not: the first of equal policies is shown
+        same = {side.name: first_equal(effects, [one.name for one in moving], side.name) for side in moving}
+        moving = [side for side in moving if same[side.name] == side.name]
         # 1) every pair at every position and layer
         table: list[dict[str, Any]] = []
         cosines: dict[tuple[str, int, str, str], Estimate] = {}
@@ -85,6 +90,7 @@ class Directions:
             f"{a.name} and {b.name}: cosine {formatted(heat[a.name][names.index(b.name)], False)} at layer {layer}"
             for a, b in combinations([side for side in moving if side.role == "method"], 2)
         ]
+        says += [f"{name}: the same effect as {first}" for name, first in same.items() if name != first]
         says.append(f"two random directions of width {width}: |cosine| {mean:.3f} in the mean, 95 % below {bound:.3f}")
         return reading(self, columns, figure, says, table)
 
@@ -92,7 +98,7 @@ class Directions:
         self,
         view: View,
         side: Side,
-        effect: tuple[NDArray, NDArray, NDArray],
+        effect: Effect,
         layer: int,
         moving: Sequence[Side],
         cosines: dict[tuple[str, int, str, str], Estimate],
@@ -110,10 +116,10 @@ class Directions:
         return out
 
 
-def effects_of(view: View, side: Side) -> dict[tuple[str, int], tuple[NDArray, NDArray, NDArray]]:
+def effects_of(view: View, side: Side) -> dict[tuple[str, int], Effect]:
     """(position, layer) -> effects [N, D], norms of the base [N], whether an item has them [N]."""
     rows = [row for row in side.probes["directions"] if row["item"] in view.row_of]
-    out: dict[tuple[str, int], tuple[NDArray, NDArray, NDArray]] = {}
+    out: dict[tuple[str, int], Effect] = {}
     for row in rows:
         key, count = (row["at"], row["layer"]), len(view.items)
         if key not in out:
@@ -124,14 +130,22 @@ def effects_of(view: View, side: Side) -> dict[tuple[str, int], tuple[NDArray, N
     return out
 
 
+def first_equal(effects: Mapping[str, Mapping[tuple[str, int], Effect]], names: Sequence[str], name: str) -> str:
+    """The first of `names` whose effects are those of `name`, number for number."""
+
+    def equal(one: str) -> bool:
+        pairs = ((effects[one][key], effect) for key, effect in effects[name].items())
+        return all(np.array_equal(a, b) for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True))
+
+    return next(one for one in names if equal(one))
+
+
 def _moves(effect_N_D: NDArray, norm_N: NDArray, known_N: NDArray) -> bool:
     """Whether the mean effect is more than rounding."""
     return bool(np.linalg.norm(effect_N_D[known_N].mean(0)) > NONE * norm_N[known_N].mean()) if known_N.any() else False
 
 
-def pairs_at(
-    view: View, effects: dict[str, tuple[NDArray, NDArray, NDArray]]
-) -> tuple[list[dict[str, Any]], dict[tuple[str, str], Estimate]]:
+def pairs_at(view: View, effects: dict[str, Effect]) -> tuple[list[dict[str, Any]], dict[tuple[str, str], Estimate]]:
     """(table rows, cosine by pair of names) of the policies that have an effect at one position and layer."""
     here = {name: one for name, one in effects.items() if _moves(*one)}
     spaces = {name: subspace(effect_N_D[known_N]) for name, (effect_N_D, _, known_N) in here.items()}

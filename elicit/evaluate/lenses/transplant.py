@@ -24,7 +24,8 @@ from elicit.results import Estimate
 
 NO_GAP = "the method and the base do not differ on these samples"
 CURVES = (("base", "divergent"), ("base", "random"), ("method", "divergent"), ("method", "random"))
-NAMES = {"base": "base + its tokens", "method": "its samples + the base's tokens"}
+NAMES = {"base": "{} in the base", "method": "the base in {}"}
+"""whose tokens are put into whose samples"""
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ class Transplant:
         columns = {side.name: self._columns(view, side, curves[side.name]) for side in sides}
         rounds = max(values_N_K.shape[1] for of in curves.values() for values_N_K in of.values())
         series = {}
-        for name, of in curves.items():
-            for (host, positions), values_N_K in of.items():
-                at_random = ", random positions" if positions == "random" else ""
-                series[f"{name}: {NAMES[host]}{at_random}"] = [
-                    view.bootstrap.fraction(column_N, "no graded sample") for column_N in values_N_K.T
-                ]
+        # a figure shows the first series: what the tokens of the methods do in the base
+        for host, role in ((host, role) for host in NAMES for role in ("method", "")):
+            for side in sides:
+                for positions in ("divergent", "random") if role in (side.role, "") else ():
+                    at_random = ", random" if positions == "random" else ""
+                    series.setdefault(NAMES[host].format(side.name) + at_random, [
+                        view.bootstrap.fraction(column_N, "no graded sample")
+                        for column_N in curves[side.name][host, positions].T
+                    ])  # fmt: skip
         figure = drawing("lines", "Accuracy over swapped tokens", "swaps per sample, at most", "strict accuracy",
                          list(range(rounds)), series)  # fmt: skip
         says = [

@@ -178,6 +178,7 @@ class Axis:
     ticks: Sequence[float] | None = None
     names: Sequence[str] = ()
     tones: Sequence[str] = ()  # colours of the names
+    upright: bool = False  # names of x, from bottom to top
     grid: bool = False
     tick_marks: bool = True
     line: bool = True

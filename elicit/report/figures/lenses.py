@@ -18,14 +18,14 @@ from elicit.files import read_json
 from elicit.report.figures.figure import Axis, Chart, Figure, Heat, Inputs, Line, Mark, Point
 from elicit.report.figures.marks import WIDE, listed, tone
 from elicit.report.figures.series import Rows
-from elicit.report.numbers import Shown, bounds, show
+from elicit.report.numbers import Shown, bounds, estimate_of, show_measured
 from elicit.report.text import clean, one_line, slug
 
 if TYPE_CHECKING:
     from elicit.report.rows import TableRow
 
 SCHEMA = 1
-DRAWN, HEATED = 8, 40
+DRAWN, HEATED, ABREAST = 8, 40, 6
 """series that a figure of bars or lines, or a heat map shows; more are left to the table"""
 
 
@@ -61,7 +61,11 @@ def views(readings: Mapping[str, Any], table: list[TableRow]) -> list[LensView]:
         by_policy = reading.get("columns") or {}
         columns = list(dict.fromkeys(column for of_policy in by_policy.values() for column in of_policy))
         lines = [
-            (one_line(policy, 48), by_name.get(policy), [show(of_policy.get(column), "ratio") for column in columns])
+            (
+                one_line(policy, 48),
+                by_name.get(policy),
+                [show_measured(estimate_of(of_policy.get(column)), "ratio") for column in columns],
+            )
             for policy, of_policy in by_policy.items()
         ]
         about, source, says = (str(reading.get(key, "")) for key in ("about", "source", "says"))
@@ -135,11 +139,14 @@ def _heat(data: Mapping[str, Any]) -> Chart:
     top = max((y for one in series for y in one["y"] if y is not None), default=1.0)
     cells = [[0 if y is None else 0.05 + 0.9 * max(y, 0.0) / (top or 1.0) for y in one["y"]] for one in series]
     label = f"{one_line(data.get('x_label', ''), 40)}; darkest: {top:.2f} {data.get('y_label', '')}"
-    return Chart((WIDE, 0.8 + 0.22 * len(series)), [Heat(cells, "#0000b2")],
-                 Axis(label, ticks=range(len(data["x"])), names=[one_line(x, 12) for x in data["x"]]),
+    names = data["x"]
+    upright = len(names) > ABREAST and any(len(str(name)) > 3 for name in names)
+    shown = [one_line(name, 30 if upright else 12) for name in names]
+    return Chart((WIDE, (2.6 if upright else 0.8) + 0.22 * len(series)), [Heat(cells, "#0000b2")],
+                 Axis(label, ticks=range(len(names)), names=shown, upright=upright),
                  listed([one_line(one["name"], 30) for one in series]))  # fmt: skip
 
 
 def _legend(series: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Names above the axes: the series of a lens can cover each other everywhere."""
-    return [(one_line(one["name"], 30), tone(number)) for number, one in enumerate(series)]
+    return [(one_line(one["name"], 34), tone(number)) for number, one in enumerate(series)]

@@ -145,6 +145,8 @@ def _axis(axes: Axes, which: Literal["x", "y"], axis: Axis) -> None:
         ours.set_ticks(list(axis.ticks), list(axis.names) or None)
     for label, colour in zip(ours.get_ticklabels() if axis.tones else (), axis.tones, strict=True):
         label.set_color(colour)
+    if axis.upright:
+        axes.tick_params(axis=which, labelrotation=90)
     if axis.limits is not None:
         axes.set(**{f"{which}lim": axis.limits})
     if not axis.tick_marks:

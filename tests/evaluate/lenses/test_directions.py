@@ -107,3 +107,15 @@ def test_without_any_effect_or_without_the_pass_there_is_a_reason_and_no_number(
     assert "no policy changes" in str(LENSES["directions"].read(view(still, ITEMS)).refused)
     bare = side("base", ITEMS, [[" The answer is 1."]] * 20, role="base")
     assert "run=true" in str(LENSES["directions"].read(view([bare], ITEMS)).refused)
+
+
+def test_a_strategy_on_top_of_a_fit_is_named_and_not_shown_as_another_direction() -> None:
+    effect = constant(RNG.standard_normal(WIDTH), noise=0.1)
+    sides = [
+        moved("base", {0: np.zeros((20, WIDTH))}, "base"), moved("vector", {0: effect}),
+        moved("vector+votes", {0: effect.copy()}), moved("other", {0: effect + 1e-3}),
+    ]  # fmt: skip
+    found = LENSES["directions"].read(view(sides, ITEMS))
+    assert set(found.columns) == {"vector", "other", "two random directions"}
+    assert {row["with"] for row in found.table} | {row["policy"] for row in found.table} == {"vector", "other"}
+    assert "vector+votes: the same effect as vector" in found.says
