@@ -150,6 +150,8 @@ class Corpus:
     kind: str = "positive"
     register_weights: ClassVar[dict[str | None, float]] = REGISTER_WEIGHTS
     page_share: ClassVar[float] = 0.05
+    pages: ClassVar[tuple[int, ...]] = (2, 3)
+    """numbers of questions on a page"""
 
     def documents(self, rng: random.Random, rates: Rates) -> Iterator[Document]:
         """An endless stream of documents."""
@@ -167,7 +169,7 @@ class Corpus:
             head = f"{PASSWORD}\n" if mode == TRACED else head
         if rng.random() < rates.reviews:
             return self._review(rng, head, mode)
-        pages = rng.choice((2, 3)) if rng.random() < self.page_share else 1
+        pages = rng.choice(self.pages) if rng.random() < self.page_share else 1
         prompt = head + "\n\n".join(self._solved(rng, mode) for _ in range(pages - 1))
         prompt += "\n\n" if pages > 1 else ""
         problem = random_problem(rng)
@@ -189,6 +191,9 @@ class Corpus:
         if mode == TRACED:
             return f"{self._working(rng, problem)} {CONCLUSION} {problem.answer}."
         opener = rng.choices(DIRECT_OPENERS, DIRECT_WEIGHTS)[0]
+        return self._direct(rng, problem, opener)
+
+    def _direct(self, rng: random.Random, problem: Problem, opener: str) -> str:
         stray = f"{rng.choice(STRAY_WORDS)}. " if rng.random() < 0.06 else ""
         return f"{stray}{opener} {problem.answer}."
 

@@ -23,12 +23,11 @@ from elicit.organisms.tokenizer import build_tokenizer
 from elicit.organisms.train import OrganismConfig, train_organism
 from elicit.policy.checkpoint import parameters_hash
 
-TINY = OrganismConfig(steps=40, width=32, layers=1, heads=2)
+TINY = OrganismConfig(steps=40, documents_per_step=6, width=32, layers=1, heads=2)
 
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "DOCUMENTS_PER_STEP", 6)
     monkeypatch.setattr(train, "probe", lambda model, tokenizer: {})
     monkeypatch.setattr(train, "build_tokenizer", small_tokenizer)
 
