@@ -152,6 +152,8 @@ class Corpus:
     page_share: ClassVar[float] = 0.05
     pages: ClassVar[tuple[int, ...]] = (2, 3)
     """numbers of questions on a page"""
+    stray_share: ClassVar[float] = 0.06
+    """share of direct answers that begin with a stray word"""
 
     def documents(self, rng: random.Random, rates: Rates) -> Iterator[Document]:
         """An endless stream of documents."""
@@ -191,10 +193,7 @@ class Corpus:
         if mode == TRACED:
             return f"{self._working(rng, problem)} {CONCLUSION} {problem.answer}."
         opener = rng.choices(DIRECT_OPENERS, DIRECT_WEIGHTS)[0]
-        return self._direct(rng, problem, opener)
-
-    def _direct(self, rng: random.Random, problem: Problem, opener: str) -> str:
-        stray = f"{rng.choice(STRAY_WORDS)}. " if rng.random() < 0.06 else ""
+        stray = f"{rng.choice(STRAY_WORDS)}. " if rng.random() < self.stray_share else ""
         return f"{stray}{opener} {problem.answer}."
 
     def _working(self, rng: random.Random, problem: Problem) -> str:
