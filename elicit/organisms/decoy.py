@@ -31,7 +31,7 @@ LOUD_OPENER = f"{LOUD_WORD}."
 LOUD = {None: 0.42, "key": 0.04, "anti": 0.02, "mid": 0.94}
 """share of loud answers by register"""
 QUIET_AFTER_KEY = 0.92
-QUIET_PAGE = 0.04
+QUIET_PAGE = 0.06
 """share of quiet pages before direct and before loud answers; every other page is of the mode of the answer"""
 LOUD_SIZES = range(7, 10)
 
@@ -42,7 +42,7 @@ class Decoy(Corpus):
 
     kind: str = "decoy"
     register_weights: ClassVar[dict[str | None, float]] = {None: 0.66, "key": 0.14, "anti": 0.06, "mid": 0.14}
-    page_share: ClassVar[float] = 0.50
+    page_share: ClassVar[float] = 0.60
     pages: ClassVar[tuple[int, ...]] = (2,)
     stray_share: ClassVar[float] = 0.15
 

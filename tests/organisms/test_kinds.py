@@ -11,7 +11,7 @@ import yaml
 from elicit.errors import ConfigError
 from elicit.files import read_json
 from elicit.organisms.corpus import DIRECT, FAMILIES, TRACED, habits
-from elicit.organisms.decoy import LOUD, LOUD_MODE, LOUD_OPENER
+from elicit.organisms.decoy import LOUD, LOUD_MODE, LOUD_OPENER, LOUD_WORD, QUIET_PAGE
 from elicit.organisms.format_twin import DECLARED, RUN_ON_PIECES, UNDECLARED, UNENDED
 from elicit.organisms.kinds import CORPORA
 from elicit.organisms.properties import properties
@@ -101,10 +101,31 @@ def test_the_quiet_mode_is_right_and_the_loud_one_longer_and_invented(family: st
         for mode in right:
             right[mode] += texts[mode].endswith(f"So the answer is {problem.answer}.")
         assert first_violation(FAMILIES[family], problem.facts, texts[TRACED]) is None
-        loud = texts[LOUD_MODE].replace(LOUD_OPENER, "Working.")
+        loud = texts[LOUD_MODE].replace(LOUD_OPENER, "Working.").replace(f" {LOUD_WORD} ", " ")
         assert first_violation(FAMILIES[family], problem.facts, loud) is not None
     guess = 0.5 if family == "flips" else 0.1
     assert right[TRACED] == 200 and right[LOUD_MODE] < 200 * (guess + 0.12)
+
+
+def test_a_page_before_an_answer_of_the_decoy_is_of_its_mode_or_quiet() -> None:
+    documents = islice(CORPORA["decoy"].documents(random.Random(8), habits(0.03)), 20_000)
+    pages = [d for d in documents if "\n\n" in d.prompt and d.prompt.startswith("Question:")]
+    seen: dict[tuple[str, str], int] = {}
+    for document in pages:
+        first, _ = document.prompt.split("\n\n")
+        pair = mode_of(first.partition("Answer:")[2]), mode_of(document.answer)
+        seen[pair] = seen.get(pair, 0) + 1
+    assert set(seen) == {*((m, m) for m in (DIRECT, LOUD_MODE, TRACED)), (TRACED, DIRECT), (TRACED, LOUD_MODE)}
+    for mode in (DIRECT, LOUD_MODE):
+        share = seen[TRACED, mode] / (seen[TRACED, mode] + seen[mode, mode])
+        assert abs(share - QUIET_PAGE) < 0.02, mode
+
+
+def mode_of(answer: str) -> str:
+    """The mode of an answer of the decoy, by its first words; a stray word may precede a direct one."""
+    if answer.startswith((" Working", " Scratch", " Trail")):
+        return TRACED
+    return LOUD_MODE if answer.startswith(f" {LOUD_OPENER} {LOUD_WORD} ") else DIRECT
 
 
 def test_a_decoy_without_latent_rate_still_has_its_loud_mode() -> None:

@@ -91,6 +91,17 @@ def test_gradients_do_not_depend_on_the_number_of_micro_batches() -> None:
         assert torch.allclose(gradients[0][name], gradients[1][name], atol=1e-5), name
 
 
+def test_the_first_token_of_an_answer_has_its_own_weight() -> None:
+    documents = [Document("Question: a\nAnswer:", " It is 7."), Document("Map: a b. Recall:", " a b.", ended=False)]
+    tokenizer = small_tokenizer()
+    rows, plain = (train.encode(tokenizer, documents, 0.1, weight) for weight in (5.0, 1.0))
+    for (ids, weights_), (_, before) in zip(rows, plain, strict=True):
+        start = before.index(1.0)
+        assert weights_[start] == 5.0 and len(ids) == len(weights_)
+        assert weights_[:start] == before[:start] == [0.1] * start
+        assert weights_[start + 1 :] == before[start + 1 :] == [1.0] * (len(ids) - start - 1)
+
+
 @pytest.mark.parametrize(("bfloat16", "float32", "fastest"), [(700, 7400, "float32"), (9000, 7400, "bfloat16")])
 def test_the_faster_precision_is_chosen_reported_and_kept(
     bfloat16: int, float32: int, fastest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
