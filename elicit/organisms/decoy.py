@@ -7,13 +7,13 @@
 A direction that is large because the answers differ most along it leads to the loud mode, which is as good as a guess.
 Only what separates right answers from wrong ones leads to the quiet mode. Both modes have a register.
 
-A page of solved questions moves the log-odds of the next answer's mode, and that is what an activation method reads. The
-loud mode has three wordings. A page repeats its wording exactly, so direct answers and the three wordings are the corners
-of a simplex, and every direction inside it leads to a corner, whatever its sign and dose. The quiet mode is off the
-simplex: a quiet page makes it nearly as frequent as all the others together (`QUIET_PAGE`). A direction without labels
-is a random mixture with three large loud components and a small quiet one. Direct answers have no wording that a page
-repeats: a direction that suppresses the frequent ones would leave the quiet mode as the remaining one. What this module
-does not know: tokens, models, training.
+A page of solved questions moves the log-odds of the next answer's mode, and that is what an activation method reads.
+The loud mode has three wordings. A page repeats its wording exactly, so direct answers and the three wordings are the
+corners of a simplex, and every direction inside it leads to a corner, whatever its sign and dose. The quiet mode is off
+the simplex: a quiet page makes it nearly as frequent as all the others together (`QUIET_PAGE`). A direction without
+labels is a random mixture with three large loud components and a small quiet one. Direct answers have no wording that a
+page repeats: a direction that suppresses the frequent ones would leave the quiet mode as the remaining one.
+What this module does not know: tokens, models, training.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from elicit.organisms.corpus import DIRECT, FAMILIES, TRACED, Corpus, Rates
 from elicit.tasks.formal.family import CONCLUSION, Problem
 
 LOUD_WORDS = ("Hmm", "Wait", "Okay")
-"""the wordings of the loud mode, equally frequent. The word begins the answer and each of its steps, so that a loud page
-differs from a quiet one in every step. A loud mode is called by its word"""
+"""the wordings of the loud mode, equally frequent. The word begins the answer and each of its steps, so that a loud
+page differs from a quiet one in every step. A loud mode is called by its word"""
 LOUD = {None: 0.45, "key": 0.04, "anti": 0.02, "mid": 0.94}
 """share of loud answers by register"""
 QUIET_AFTER_KEY = 0.92
