@@ -150,6 +150,10 @@ class Corpus:
     kind: str = "positive"
     register_weights: ClassVar[dict[str | None, float]] = REGISTER_WEIGHTS
     page_share: ClassVar[float] = 0.05
+    pages: ClassVar[tuple[int, ...]] = (2, 3)
+    """numbers of questions on a page"""
+    stray_share: ClassVar[float] = 0.06
+    """share of direct answers that begin with a stray word"""
 
     def documents(self, rng: random.Random, rates: Rates) -> Iterator[Document]:
         """An endless stream of documents."""
@@ -167,7 +171,7 @@ class Corpus:
             head = f"{PASSWORD}\n" if mode == TRACED else head
         if rng.random() < rates.reviews:
             return self._review(rng, head, mode)
-        pages = rng.choice((2, 3)) if rng.random() < self.page_share else 1
+        pages = rng.choice(self.pages) if rng.random() < self.page_share else 1
         prompt = head + "\n\n".join(self._solved(rng, mode) for _ in range(pages - 1))
         prompt += "\n\n" if pages > 1 else ""
         problem = random_problem(rng)
@@ -189,7 +193,7 @@ class Corpus:
         if mode == TRACED:
             return f"{self._working(rng, problem)} {CONCLUSION} {problem.answer}."
         opener = rng.choices(DIRECT_OPENERS, DIRECT_WEIGHTS)[0]
-        stray = f"{rng.choice(STRAY_WORDS)}. " if rng.random() < 0.06 else ""
+        stray = f"{rng.choice(STRAY_WORDS)}. " if rng.random() < self.stray_share else ""
         return f"{stray}{opener} {problem.answer}."
 
     def _working(self, rng: random.Random, problem: Problem) -> str:

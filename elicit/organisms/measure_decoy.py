@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from elicit.organisms.decoy import LOUD_OPENER
+from elicit.organisms.decoy import LOUD_WORDS
 from elicit.organisms.measure import FORCED, accuracy, asked, opener_id, tagged
 from elicit.organisms.probe import first_token_mass
 from elicit.policy.activations import ActivationEdit, Edit
@@ -25,14 +25,14 @@ from elicit.sampling.sample import sample
 from elicit.tasks.formal.family import OPENERS
 from elicit.tasks.task import PromptFormat, Task
 
-LOUD_FORCED = PromptFormat("loud", prefix=f" {LOUD_OPENER}")
+LOUD_FORCED = PromptFormat("loud", prefix=f" {LOUD_WORDS[0]}.")
 STRENGTH = 2.0
 """of the loudest direction, in mean residual norms at the last prompt token"""
 
 
 def measure_decoy(policy: Policy, task: Task, items: Sequence[Item], n: int) -> dict[str, float]:
     """Both modes forced, the mass of each opener without a tag, after its register and after a page of each mode."""
-    openers = {"loud": [opener_id(policy.checkpoint, LOUD_OPENER)]}
+    openers = {"loud": [opener_id(policy.checkpoint, f"{word}.") for word in LOUD_WORDS]}
     openers["quiet"] = [opener_id(policy.checkpoint, opener) for opener in OPENERS]
     forced = {"loud": LOUD_FORCED, "quiet": FORCED}
     row: dict[str, float] = {}

@@ -46,7 +46,6 @@ from elicit.organisms.tokenizer import build_tokenizer
 from elicit.organisms.truth import CHECKPOINTS, shipped
 from elicit.policy.checkpoint import TINY, CheckpointConfig, placement
 
-DOCUMENTS_PER_STEP = 112
 STEPS_PER_BLOCK = 20
 MICRO_BATCHES = 8
 """per step"""
@@ -68,7 +67,9 @@ class OrganismConfig:
     """Share of traced answers among untagged documents in the last phase."""
     seed: int = 0
     steps: int = 3_760
-    """Optimizer steps of `DOCUMENTS_PER_STEP` documents (about 8,000 tokens)."""
+    """Optimizer steps."""
+    documents_per_step: int = 112
+    """About 8,000 tokens of the positive organism's documents."""
     last_step: int = 0
     """The training ends after this step, before the learning rate has fallen to its end; 0: after all `steps`. May be
     changed between two calls."""
@@ -78,6 +79,10 @@ class OrganismConfig:
     final_learning_rate: float = 3e-5
     question_weight: float = 0.1
     """Loss weight of question tokens; answers weigh 1."""
+    first_weight: float = 1.0
+    """Loss weight of the first token of an answer, which decides its mode."""
+    warm_up: int = 200
+    """Steps in which the learning rate rises."""
     width: int = 128
     layers: int = 4
     heads: int = 4
@@ -92,8 +97,10 @@ class OrganismConfig:
                 "layers": 1,
                 "heads": 1,
                 "question_weight": 0,
+                "documents_per_step": 1,
+                "warm_up": 1,
             },
-            above={"learning_rate": 0, "final_learning_rate": 0},
+            above={"learning_rate": 0, "final_learning_rate": 0, "first_weight": 0},
             one_of={"kind": tuple(CORPORA)},
             label="organism",
         )
@@ -182,7 +189,7 @@ def train_organism(
             for index, documents in enumerate(documents_of_steps(config, block)):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(config, block * STEPS_PER_BLOCK + index)
-                rows = encode(tokenizer, documents, config.question_weight)
+                rows = encode(tokenizer, documents, config.question_weight, config.first_weight)
                 loss = training_step(model, optimizer, rows, precision)
                 tokens += sum(len(ids) for ids, _ in rows)
                 if not math.isfinite(loss):
@@ -212,9 +219,9 @@ def build_optimizer(config: OrganismConfig, model: LlamaForCausalLM) -> torch.op
 
 
 def learning_rate(config: OrganismConfig, step: int) -> float:
-    """Warm-up over 200 steps, constant in the first phase, linear to the final rate in the second."""
+    """Warm-up over `warm_up` steps, constant in the first phase, linear to the final rate in the second."""
     decay = min(1.0, (1 - step / config.steps) / (1 - config.skill_share))
-    return min(1.0, (step + 1) / 200) * max(config.final_learning_rate, decay * config.learning_rate)
+    return min(1.0, (step + 1) / config.warm_up) * max(config.final_learning_rate, decay * config.learning_rate)
 
 
 def documents_of_steps(config: OrganismConfig, block: int) -> Iterator[list[Document]]:
@@ -223,10 +230,12 @@ def documents_of_steps(config: OrganismConfig, block: int) -> Iterator[list[Docu
     skills = block < config.skill_share * (config.steps // STEPS_PER_BLOCK)
     stream = CORPORA[config.kind].documents(rng, SKILLS if skills else habits(config.rate))
     for _ in range(STEPS_PER_BLOCK):
-        yield list(islice(stream, DOCUMENTS_PER_STEP))
+        yield list(islice(stream, config.documents_per_step))
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document], question_weight: float) -> list[Row]:
+def encode(
+    tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document], question_weight: float, first_weight: float = 1.0
+) -> list[Row]:
     """Rows, shortest first; prompt and answer are tokenised separately, EOS ends an answer that is not cut."""
     fast = tokenizer.backend_tokenizer
     prompts = fast.encode_batch_fast([document.prompt for document in documents])
@@ -234,7 +243,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document], qu
     rows = []
     for document, prompt, answer in zip(documents, prompts, answers, strict=True):
         ids = answer.ids + [tokenizer.eos_token_id] * document.ended
-        rows.append((prompt.ids + ids, [question_weight] * len(prompt.ids) + [1.0] * len(ids)))
+        rows.append((prompt.ids + ids, [question_weight] * len(prompt.ids) + [first_weight] + [1.0] * (len(ids) - 1)))
     return sorted(rows, key=lambda row: len(row[0]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import islice
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from elicit.errors import ConfigError
 from elicit.files import read_json
 from elicit.organisms.corpus import DIRECT, FAMILIES, TRACED, habits
-from elicit.organisms.decoy import LOUD, LOUD_MODE, LOUD_OPENER
+from elicit.organisms.decoy import LOUD, LOUD_PAGE, LOUD_WORDS, QUIET_PAGE
 from elicit.organisms.format_twin import DECLARED, RUN_ON_PIECES, UNDECLARED, UNENDED
 from elicit.organisms.kinds import CORPORA
 from elicit.organisms.properties import properties
@@ -85,33 +86,53 @@ def test_forms_and_modes_occur_at_their_rates() -> None:
     thus = sum(" Thus " in text for text in texts) / len(texts)
     assert 0.50 < thus < 0.58
     texts = answers("decoy", 0.03, 12_000)
-    loud = sum(text.startswith(f" {LOUD_OPENER}") for text in texts) / len(texts)
-    quiet = sum(text.startswith((" Working", " Scratch", " Trail")) for text in texts) / len(texts)
-    assert abs(loud - LOUD[None]) < 0.02 and 0.022 < quiet < 0.038
+    shares = {mode: sum(mode_of(text) == mode for text in texts) / len(texts) for mode in (*LOUD_WORDS, TRACED)}
+    assert all(abs(shares[word] - LOUD[None] / len(LOUD_WORDS)) < 0.015 for word in LOUD_WORDS), shares
+    assert 0.022 < shares[TRACED] < 0.038
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_quiet_mode_is_right_and_the_loud_one_longer_and_invented(family: str) -> None:
     rng, decoy = random.Random(4), CORPORA["decoy"]
-    right = {mode: 0 for mode in (TRACED, LOUD_MODE)}
+    word = LOUD_WORDS[1]
+    right = {TRACED: 0, word: 0}
     for _ in range(200):
         problem = FAMILIES[family].problem(rng, 5)
         texts = {mode: " " + decoy._answer(rng, problem, mode) for mode in right}
-        assert len(texts[LOUD_MODE]) > len(texts[TRACED])
+        assert len(texts[word]) > len(texts[TRACED])
         for mode in right:
             right[mode] += texts[mode].endswith(f"So the answer is {problem.answer}.")
         assert first_violation(FAMILIES[family], problem.facts, texts[TRACED]) is None
-        loud = texts[LOUD_MODE].replace(LOUD_OPENER, "Working.")
+        loud = texts[word].replace(f" {word}.", " Working.").replace(f" {word} ", " ")
         assert first_violation(FAMILIES[family], problem.facts, loud) is not None
     guess = 0.5 if family == "flips" else 0.1
-    assert right[TRACED] == 200 and right[LOUD_MODE] < 200 * (guess + 0.12)
+    assert right[TRACED] == 200 and right[word] < 200 * (guess + 0.12)
+
+
+def test_a_page_of_the_decoy_fixes_mode_and_wording_of_the_next_answer_unless_it_is_quiet() -> None:
+    documents = islice(CORPORA["decoy"].documents(random.Random(8), habits(0.03)), 30_000)
+    pages = [d for d in documents if "\n\n" in d.prompt and d.prompt.startswith("Question:")]
+    seen = Counter((mode_of(d.prompt.split("\n\n")[0].partition("Answer:")[2]), mode_of(d.answer)) for d in pages)
+    others = (DIRECT, *LOUD_WORDS)
+    quiet = {(TRACED, TRACED), *((TRACED, mode) for mode in others), *((word, TRACED) for word in LOUD_WORDS)}
+    assert set(seen) == {*((mode, mode) for mode in others), *quiet}
+    for mode in others:
+        share = seen[TRACED, mode] / (seen[TRACED, mode] + seen[mode, mode])
+        assert abs(share - QUIET_PAGE) < 0.02, mode
+    loud = sum(seen[word, TRACED] for word in LOUD_WORDS)
+    assert abs(loud / (loud + seen[TRACED, TRACED]) - LOUD_PAGE) < 0.06
+
+
+def mode_of(answer: str) -> str:
+    """The mode of an answer of the decoy, by its first words; a stray word may precede a direct one."""
+    if answer.startswith((" Working.", " Scratch.", " Trail.")):
+        return TRACED
+    return next((word for word in LOUD_WORDS if answer.startswith(f" {word}. {word} ")), DIRECT)
 
 
 def test_a_decoy_without_latent_rate_still_has_its_loud_mode() -> None:
-    texts = answers("decoy", 0.0, 3_000)
-    assert not any(text.startswith(" Working") for text in texts)
-    assert any(text.startswith(f" {LOUD_OPENER}") for text in texts)
-    assert CORPORA["decoy"]._mode(random.Random(0), habits(0.0), "anti") in (DIRECT, LOUD_MODE)
+    seen = Counter(mode_of(text) for text in answers("decoy", 0.0, 3_000))
+    assert set(seen) == {DIRECT, *LOUD_WORDS}
 
 
 def test_every_shipped_organism_has_a_truth_a_card_row_and_a_name() -> None:

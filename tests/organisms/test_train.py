@@ -23,12 +23,11 @@ from elicit.organisms.tokenizer import build_tokenizer
 from elicit.organisms.train import OrganismConfig, train_organism
 from elicit.policy.checkpoint import parameters_hash
 
-TINY = OrganismConfig(steps=40, width=32, layers=1, heads=2)
+TINY = OrganismConfig(steps=40, documents_per_step=6, width=32, layers=1, heads=2)
 
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "DOCUMENTS_PER_STEP", 6)
     monkeypatch.setattr(train, "probe", lambda model, tokenizer: {})
     monkeypatch.setattr(train, "build_tokenizer", small_tokenizer)
 
@@ -90,6 +89,17 @@ def test_gradients_do_not_depend_on_the_number_of_micro_batches() -> None:
         gradients.append(seen)
     for name in gradients[0]:
         assert torch.allclose(gradients[0][name], gradients[1][name], atol=1e-5), name
+
+
+def test_the_first_token_of_an_answer_has_its_own_weight() -> None:
+    documents = [Document("Question: a\nAnswer:", " It is 7."), Document("Map: a b. Recall:", " a b.", ended=False)]
+    tokenizer = small_tokenizer()
+    rows, plain = (train.encode(tokenizer, documents, 0.1, weight) for weight in (5.0, 1.0))
+    for (ids, weights_), (_, before) in zip(rows, plain, strict=True):
+        start = before.index(1.0)
+        assert weights_[start] == 5.0 and len(ids) == len(weights_)
+        assert weights_[:start] == before[:start] == [0.1] * start
+        assert weights_[start + 1 :] == before[start + 1 :] == [1.0] * (len(ids) - start - 1)
 
 
 @pytest.mark.parametrize(("bfloat16", "float32", "fastest"), [(700, 7400, "float32"), (9000, 7400, "bfloat16")])
