@@ -50,7 +50,7 @@ class Transplant:
         curves = {side.name: self._curves(view, side) for side in sides}
         columns = {side.name: self._columns(view, side, curves[side.name]) for side in sides}
         rounds = max(values_N_K.shape[1] for of in curves.values() for values_N_K in of.values())
-        series = {}
+        series: dict[str, list[Estimate]] = {}
         # a figure shows the first series: what the tokens of the methods do in the base
         for host, role in ((host, role) for host in NAMES for role in ("method", "")):
             for side in sides:
