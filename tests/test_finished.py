@@ -16,6 +16,7 @@ import pytest
 
 from elicit.experiment import finished
 from elicit.experiment.finished import unchanged
+from elicit.experiment.fit import named_files
 from elicit.experiment.plan import ComparisonPlan, plan
 from elicit.files import read_json, read_rows, write_rows
 from elicit.records import Item
@@ -226,3 +227,12 @@ def test_a_comparison_with_a_run_that_was_removed_is_computed_again(root: Path) 
     (run,) = root.glob("*greedy*")
     shutil.rmtree(run)
     assert unchanged(planned(root), print) == []
+
+
+def test_sentences_of_a_configuration_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text("{}")
+    node = {
+        "study": {"asked": "Who is compared with whom. " * 20, "short": "~nobody/x"},
+        "path": str(tmp_path / "own.jsonl"),
+    }
+    assert list(named_files(node)) == [tmp_path / "own.jsonl"]

@@ -158,6 +158,10 @@ def results_folder(given: Given) -> Path:
 
 def plan_of(name: str, given: Given, composer: Composer) -> ComparisonPlan:
     """The comparison of a study at a scale, with every training seed. Raises ConfigError if it is more than one."""
+    if fixed := [word for word in given.overrides if word.partition("=")[0].lstrip("+") in ("seed", "group")]:
+        raise ConfigError(
+            f"{fixed[0]}: a study has its own seeds and group; write quick.seeds into its preset, or a copy"
+        )
     preset = f"experiment={PREFIX}{name}"
     node = composer.node([preset]).get("experiment") or {}
     scale = (node.get("study") or {}).get(given["scale"]) or {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -146,8 +147,10 @@ def fit_fingerprint(job: Job, policy: Policy) -> dict[str, str]:
 
 def named_files(node: Any) -> Iterator[Path]:
     """The files that a configuration names, in its order."""
-    if isinstance(node, str) and node and len(node) < MAX_PATH and (path := Path(node).expanduser()).is_file():
-        yield path
+    if isinstance(node, str) and node and len(node) < MAX_PATH:
+        with suppress(OSError, ValueError, RuntimeError):  # a sentence: too long for a name, or with NUL, or "~nobody"
+            if (path := Path(node).expanduser()).is_file():
+                yield path
     elif isinstance(node, Mapping | list):
         for value in node.values() if isinstance(node, Mapping) else node:
             yield from named_files(value)

@@ -151,6 +151,15 @@ def test_a_view_has_no_base_at_temperature_1_if_c1_was_drawn_at_another_prompt(w
     assert best.support is None and best.c1_elsewhere == "few_shot"
 
 
+def test_policies_at_the_base_s_own_prompt_have_their_plain_names_in_lenses(world: Any) -> None:
+    few_shot = [replace(one, prompt="few_shot") if one.name in ("base", "m") else one for one in world[0].values()]
+    names = [side.name for side in make_view(few_shot, FOUND, SimulatedTask(), 50).sides]  # type: ignore[arg-type]
+    assert names[0] == "base" and "m" in names and "m (few_shot)" not in names
+    elsewhere = [replace(one, prompt="few_shot") if one.name == "m" else one for one in world[0].values()]
+    sides = make_view(elsewhere, FOUND, SimulatedTask(), 50).sides  # type: ignore[arg-type]
+    assert "m (few_shot)" in [side.name for side in sides]
+
+
 def ceiling_of(root: Path, c1: float, prompt: str, b1: str | None = "few_shot") -> Comparison:
     """C1 at that solve rate, which is its coverage: every item is solved always or never."""
     all_or_none_N = (np.arange(len(FOUND)) < c1 * len(FOUND)).astype(float)

@@ -138,6 +138,9 @@ def test_names_that_there_are_not_are_refused_with_near_matches() -> None:
         run_overrides(["experiment=study/draft", "scale=quik"], False, [])
     with pytest.raises(ConfigError, match=r"study/draft scale=real: studies of that scale: .*confidence"):
         run_overrides(["experiment=study/draft", "scale=real"], False, [])
+    for word in ("seed=x", "seed=3", "group=mine"):
+        with pytest.raises(ConfigError, match=rf"^{word}: a study has its own seeds and group"):
+            command.plan_of("draft", given(word), COMPOSER)
     with pytest.raises(ConfigError, match="leave -m away"):
         run_overrides(["experiment=study/draft"], True, [])
     comparison = command.plan_of("draft", given(), COMPOSER)

@@ -44,7 +44,8 @@ class Factors:
         cells = [side for side in view.sides if side.name.startswith(f"{self.prefix}_")]
         named = {tuple(side.name.split("_")[1:]): side for side in cells}
         levels = [sorted({name[k] for name in named if len(name) > k}) for k in range(len(self.factors))]
-        if any(len(of) != 2 for of in levels) or len(named) != 2 ** len(self.factors):
+        whole = all(len(of) == 2 for of in levels) and all(len(name) == len(self.factors) for name in named)
+        if not whole or len(named) != 2 ** len(self.factors):
             return refusing(self, f"no factorial: {2 ** len(self.factors)} policies {self.prefix}_LEVEL_... are needed")
         names = list(named)
         values_N_C = np.stack([accuracy(named[name].measures) for name in names], 1)

@@ -128,9 +128,10 @@ def make_view(
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    """Unique names of entries: with prompt and seed if several share a name."""
+    """Unique names of entries, the base first: with a prompt that is not the base's, with the seed if they share one."""
+    shared = entries[0].prompt
     plain = [
-        entry.name if entry.prompt in ("bare", entry.name) else f"{entry.name} ({entry.prompt})" for entry in entries
+        entry.name if entry.prompt in (shared, entry.name) else f"{entry.name} ({entry.prompt})" for entry in entries
     ]
     return [
         name if plain.count(name) == 1 else f"{name}, seed {entry.seed}"
