@@ -128,7 +128,7 @@ def make_view(
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    """Unique names of entries, the base first: with a prompt that is not the base's, with the seed if they share one."""
+    """Unique names of entries, the base first: with a prompt that is not the base's, with a seed if they share one."""
     shared = entries[0].prompt
     plain = [
         entry.name if entry.prompt in (shared, entry.name) else f"{entry.name} ({entry.prompt})" for entry in entries
