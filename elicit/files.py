@@ -106,6 +106,18 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=_plain) + "\n")
 
 
+def is_locked(file: Path, by_several: bool = False) -> bool:
+    """Whether a process holds a lock on `file`: an exclusive one, with `by_several` also one that several may hold."""
+    if not file.exists():
+        return False
+    with file.open() as handle:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_EX if by_several else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def locked(folder: Path, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     """One process at a time in `folder`; others wait, and `say` so. The lock is released when its process ends."""

@@ -7,13 +7,12 @@ planned, fitted: stopped                     no process works on it: it was kill
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Sequence
 
 from elicit.commands.arguments import COMMON, Command
 from elicit.experiment.run_folder import DONE, ERROR, FAILED, INTERRUPTED, RunFolder, all_runs
-from elicit.files import read_json
+from elicit.files import is_locked, read_json
 
 RUNS = Command("runs [GROUP]: list runs, of one comparison or all", COMMON, needs_name=False)
 RUNNING, STOPPED = "running", "stopped"
@@ -50,15 +49,7 @@ def state_of(run: RunFolder) -> str:
 
 def held(run: RunFolder) -> bool:
     """Whether a process holds the lock of the folder (`files.locked`)."""
-    file = run.path / ".lock"
-    if not file.exists():
-        return False
-    with file.open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return is_locked(run.path / ".lock")
 
 
 def line_of(run: RunFolder, state: str) -> str:

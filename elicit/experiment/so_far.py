@@ -22,6 +22,7 @@ from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.prereg import FILE as PLAN
 from elicit.evaluate.entry import Entry
 from elicit.experiment.run_folder import RunFolder, all_runs
+from elicit.files import is_locked
 from elicit.results import Comparison
 
 FILE, LOCK = "so_far.json", ".at_work"
@@ -40,14 +41,7 @@ def at_work(folder: Path) -> Iterator[None]:
 
 def worked_on(folder: Path) -> bool:
     """Whether a living process works on the comparison."""
-    if not (folder / LOCK).exists():
-        return False
-    with (folder / LOCK).open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return is_locked(folder / LOCK, by_several=True)
 
 
 def latest_runs(folder: Path) -> list[RunFolder]:
