@@ -9,6 +9,7 @@ import pytest
 
 from elicit.cli import main
 from elicit.evaluate.comparison.additions import additions
+from elicit.experiment.run_folder import RunFolder
 from elicit.files import read_json
 from tests.test_measured import run_folder
 from tests.test_run import GREEDY, SMALL, elicit
@@ -86,6 +87,17 @@ def test_a_run_that_is_there_already_is_refused(root: Path, capsys: pytest.Captu
     assert add(root, "grows") == 2 and "already" in capsys.readouterr().err
     assert add(root, "votes") == 0 and add(root, "votes") == 2
     assert len(additions(root / "comparisons" / "grows")) == 1
+
+
+def test_a_placebo_joins_only_a_comparison_that_has_its_method(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [RunFolder(path.parent) for path in root.glob("*/manifest.json")]
+    (placebo,) = (run for run in runs if (run.manifest["group"], run.manifest["role"]) == ("votes", "placebo"))
+    command = ["add", placebo.path.name, "grows", f"root={root}"]
+    assert main(command) == 2
+    assert f"elicit add {run_folder(root, 'votes').path.name} grows" in capsys.readouterr().err
+    assert not additions(root / "comparisons" / "grows")
+    assert add(root, "votes") == 0
+    assert main(command) == 2 and "already" in capsys.readouterr().err
 
 
 def test_the_command_of_the_group_keeps_what_was_added_and_then_nothing_changes(root: Path) -> None:

@@ -22,8 +22,10 @@ from tests.test_run import ROOT, SMALL, TWIN, elicit
 
 
 def run_folder(root: Path, group: str) -> RunFolder:
+    """The only run of a method in this group."""
     runs = [RunFolder(path.parent) for path in root.glob("*/manifest.json")]
-    return next(run for run in runs if run.manifest["group"] == group)
+    (run,) = (one for one in runs if (one.manifest["group"], one.manifest["role"]) == (group, "method"))
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from elicit.errors import ConfigError, DataError
 from elicit.evaluate.comparison.additions import Addition, append, frozen_plan
 from elicit.evaluate.entry import Entry, check
 from elicit.evaluate.store import SampleFolder
-from elicit.experiment.run_folder import RunFolder, find_run
+from elicit.experiment.run_folder import RunFolder, all_runs, find_run
 from elicit.names import published_node
 
 ADD = Command("add RUN GROUP: name a measured run, then the comparison it joins", {**COMMON, "template": ""}, names=2)
@@ -41,6 +41,7 @@ def add(words: list[str]) -> int:
     if not (new := [entry for entry in new if (entry.policy, entry.row) not in here]):
         raise ConfigError(f"{run.path.name} is in {saved.folder.name} already: elicit compare {saved.folder.name}")
     refuse_names(new, saved)
+    refuse_orphans(new, saved, run)
     entries = [*saved.entries, *{(entry.policy, entry.row): entry for entry in new}.values()]
     check(entries, saved.items)  # before anything is written
     # 2) what was frozen when
@@ -97,6 +98,19 @@ def refuse_names(new: Sequence[Entry], saved: SavedComparison) -> None:
             raise ConfigError(
                 f"{saved.folder.name} has a {entry.name} of other settings: run this one again as method.name=OTHER "
                 "(its samples are kept, nothing is fitted again)"
+            )
+
+
+def refuse_orphans(new: Sequence[Entry], saved: SavedComparison, run: RunFolder) -> None:
+    """Raises ConfigError for a placebo or rival of a method that would not be in the comparison."""
+    methods = {entry.name for entry in [*saved.entries, *new] if entry.role == "method"}
+    for entry in new:
+        if entry.parent is not None and entry.parent not in methods:
+            runs = [with_placebos([one]) for one in all_runs(run.path.parent)]
+            names = [one.path.name for one, *its in runs if run.path in [placebo.path for placebo in its]]
+            way = f"elicit add {names[0]} {saved.folder.name}, its own come along" if names else "add its method first"
+            raise ConfigError(
+                f"{run.path.name} is a {entry.role} of {entry.parent}, which {saved.folder.name} lacks: {way}"
             )
 
 
