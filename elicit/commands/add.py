@@ -17,7 +17,7 @@ from elicit.commands.measured import finish
 from elicit.commands.saved import SavedComparison, with_placebos
 from elicit.errors import ConfigError, DataError
 from elicit.evaluate.comparison.additions import Addition, append, frozen_plan
-from elicit.evaluate.entry import Entry, check
+from elicit.evaluate.entry import Entry, check, distinct
 from elicit.evaluate.store import SampleFolder
 from elicit.experiment.run_folder import RunFolder, all_runs, find_run
 from elicit.names import published_node
@@ -37,12 +37,12 @@ def add(words: list[str]) -> int:
     # 1) its entries and those of its placebos, as far as the comparison lacks them
     runs = with_placebos([run])
     new = [Entry.of(plain, saved.root) for one in runs for plain in one.manifest["entries"]]
-    here = {(entry.policy, entry.row) for entry in saved.entries}
-    if not (new := [entry for entry in new if (entry.policy, entry.row) not in here]):
+    here = {entry.key for entry in saved.entries}
+    if not (new := distinct(entry for entry in new if entry.key not in here)):
         raise ConfigError(f"{run.path.name} is in {saved.folder.name} already: elicit compare {saved.folder.name}")
     refuse_names(new, saved)
     refuse_orphans(new, saved, run)
-    entries = [*saved.entries, *{(entry.policy, entry.row): entry for entry in new}.values()]
+    entries = [*saved.entries, *new]
     check(entries, saved.items)  # before anything is written
     # 2) what was frozen when
     group = run.manifest["group"]

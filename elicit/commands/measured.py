@@ -13,7 +13,7 @@ from elicit.config import Settings
 from elicit.config.compose import Composer
 from elicit.console import Console
 from elicit.errors import DataError
-from elicit.evaluate.entry import Entry
+from elicit.evaluate.entry import Entry, distinct
 from elicit.experiment.run_folder import RunFolder, find_run
 from elicit.files import clear_stage
 
@@ -109,7 +109,7 @@ def _compare_runs(runs: list[RunFolder], given: Given) -> int:
     runs = with_placebos(runs)
     rungs = [entry for entry in first.entries if entry.role in ("base", "prompt", "ceiling")]
     measured = [Entry.of(plain, run.path.resolve().parent) for run in runs for plain in run.manifest["entries"]]
-    entries = [*rungs, *{(entry.policy, entry.row): entry for entry in measured}.values()]
+    entries = [*rungs, *distinct(measured)]
     group: str = given["group"] or "+".join(dict.fromkeys(run.manifest["name"].replace("/", "-") for run in named))
     inputs = replace(
         first.inputs,

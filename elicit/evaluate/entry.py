@@ -7,7 +7,7 @@ its root was moved (`located`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,11 @@ class Entry:
         """Entries with this in common are seeds of one row."""
         return (self.role, self.name, self.prompt, self.arm)
 
+    @property
+    def key(self) -> tuple[str, tuple[str, str, str, str | None]]:
+        """Entries with this in common are one policy in one row, whatever their seed."""
+        return self.policy, self.row
+
     def plain(self) -> dict[str, Any]:
         """JSON-able fields."""
         folders = {name: None if (path := getattr(self, name)) is None else str(path) for name in FOLDERS}
@@ -105,6 +110,14 @@ def located(recorded: Path, root: Path | None) -> Path:
     return next((root / ending for ending in endings if (root / ending).exists()), recorded)
 
 
+def distinct(entries: Iterable[Entry]) -> list[Entry]:
+    """The first entry of each policy and row: a method without randomness gives one policy for all of its seeds."""
+    first: dict[Any, Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.key, entry)
+    return list(first.values())
+
+
 def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
     """Raises where entries can't be compared, naming both sides; returns the settings they share.
 
@@ -118,9 +131,9 @@ def check(entries: Sequence[Entry], items: Sequence[Item]) -> dict[str, Any]:
         raise ConfigError(f"{len(bases)} entries with role=base: a comparison has exactly one (B0, the bare prompt)")
     seen: dict[Any, Entry] = {}
     for entry in entries:
-        if (entry.policy, entry.row) in seen:
+        if entry.key in seen:
             raise ConfigError(f"{entry.name!r} (policy {entry.policy}) is given twice: give each seed of an arm once")
-        seen[entry.policy, entry.row] = entry
+        seen[entry.key] = entry
         _unused(entry, items)
     settings = {id(entry): _settings(entry) for entry in entries}
     first = bases[0]

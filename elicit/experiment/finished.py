@@ -72,7 +72,7 @@ def causes(comparison: ComparisonPlan) -> dict[str, str]:
     nodes = [{key: value for key, value in job.settings.node.items() if key not in QUIET} for job in comparison.jobs]
     named = {path for node in nodes for path in named_files(node)} | {path for one in methods for path in one.files}
     templates = [path for path in named if path.suffix == ".j2"]
-    named |= {beside for path in templates for beside in _files(path.absolute().parent) if beside.suffix == ".j2"}
+    named |= {part for path in templates for part in _files(path.absolute().parent) if part.suffix == ".j2"}
     models = [path for one in (chosen.model.path, chosen.eval.sibling) if one
               for path in _model_files(str(one), chosen.model.cache)]  # fmt: skip
     plugins = {name.partition(".")[0] for node in nodes for name in _class_names(node)} - set(OWN)

@@ -191,7 +191,7 @@ def execute_one(
         # 3) collect the jobs of the workers; what one of them left unfinished is done here
         for outcome in outcomes:
             collect(outcome, bench, facts)
-        entries += distinct([entry for outcome in outcomes for entry in outcome.entries], console)
+        entries += counted_once([entry for outcome in outcomes for entry in outcome.entries], console)
         # 4) rung B2 is forced to the methods' token counts, so it comes last
         entries = ceilings.with_b2(bench, entries, best)
         for outcome in outcomes if bench.plan.b2 is not None else ():
@@ -231,14 +231,16 @@ def collect(outcome: Outcome, bench: Bench, facts: Provenance) -> None:
         outcome.entries = [Entry.of(plain, root) for plain in outcome.run.manifest.get("entries", [])]
 
 
-def distinct(entries: Sequence[Entry], console: Console) -> list[Entry]:
-    """Entries of different policies: a method without randomness gives one policy for all seeds, counted once."""
-    kept: dict[Any, Entry] = {}
+def counted_once(entries: Sequence[Entry], console: Console) -> list[Entry]:
+    """The distinct entries; says which seeds gave a policy that another seed has given."""
+    from elicit.evaluate.entry import distinct
+
+    kept = distinct(entries)
+    first = {entry.key: entry for entry in kept}
     for entry in entries:
-        first = kept.setdefault((entry.policy, entry.row), entry)
-        if first is not entry:
-            console.say(f"{entry.name}: seeds {first.seed} and {entry.seed} give the same policy, counted once")
-    return list(kept.values())
+        if (same := first[entry.key]) is not entry:
+            console.say(f"{entry.name}: seeds {same.seed} and {entry.seed} give the same policy, counted once")
+    return kept
 
 
 def added_entries(comparison: ComparisonPlan) -> list[Entry]:
@@ -260,7 +262,7 @@ def conclude(bench: Bench, entries: Sequence[Entry], best: str | None, facts: Pr
 
     comparison, settings, console = bench.comparison, bench.comparison.settings, bench.console
     # 1) compute and write comparison.json; what `elicit add` gave to this comparison stays
-    entries = distinct([*entries, *added_entries(comparison)], console)
+    entries = counted_once([*entries, *added_entries(comparison)], console)
     config = bench.compare_config(best)
     info, shown = bench.checkpoint.info(), facts.shown(time.monotonic() - started)
     with console.progress(f"{comparison.group}: intervals and tests"):

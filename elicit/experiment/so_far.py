@@ -20,7 +20,7 @@ from pathlib import Path
 from elicit.evaluate.comparison.compare import compare
 from elicit.evaluate.comparison.inputs import Inputs
 from elicit.evaluate.comparison.prereg import FILE as PLAN
-from elicit.evaluate.entry import Entry
+from elicit.evaluate.entry import Entry, distinct
 from elicit.experiment.run_folder import RunFolder, all_runs
 from elicit.files import is_locked
 from elicit.results import Comparison
@@ -59,8 +59,7 @@ def entries_so_far(folder: Path, runs: Sequence[RunFolder]) -> list[Entry]:
         return []
     root = folder.resolve().parent.parent
     measured = [Entry.of(plain, root) for run in runs for plain in run.manifest.get("entries") or ()]
-    entries = [*Inputs.read(folder, FILE).entries, *measured]
-    return list({(entry.policy, entry.row): entry for entry in entries}.values())
+    return distinct([*Inputs.read(folder, FILE).entries, *measured])
 
 
 def compared(folder: Path, runs: Sequence[RunFolder], entries: Sequence[Entry]) -> Comparison:
