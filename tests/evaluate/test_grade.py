@@ -14,11 +14,12 @@ from elicit.evaluate.stages import grade as stage
 from elicit.evaluate.stages.grade import grade, grade_file
 from elicit.ledger import Ledger
 from elicit.records import Finish, Sample
-from elicit.tasks.factorial import FactorialTask
+from elicit.tasks.factorial import FactorialSmallMath, FactorialTask
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest, GradingPool
 from elicit.tasks.natural.jsonl import Jsonl
+from elicit.tasks.natural.small_math import SmallMath
 from elicit.tasks.task import make_item
 
 HERE = Path(__file__).parent
@@ -133,11 +134,18 @@ def test_another_grader_refuses_the_folder_and_names_the_mend(tmp_path, monkeypa
         grade(samples, CHAIN, by_id(items), out)
 
 
-def test_a_task_that_only_asks_in_other_words_shares_the_grades_of_its_parent(tmp_path):
-    items = CHAIN.items("test")
-    other_words = FactorialTask("chain", n_train=5, n_dev=5, n_test=12)
-    samples = store(tmp_path / "samples", CHAIN, items)
-    grade(samples, CHAIN, by_id(items), tmp_path / "grades")
+@pytest.mark.parametrize(
+    ("task", "other_words"),
+    [
+        (CHAIN, FactorialTask("chain", n_train=5, n_dev=5, n_test=12)),
+        (SmallMath(family="symbols", n_test=12), FactorialSmallMath(family="symbols", n_test=12)),
+    ],
+    ids=["formal", "small arithmetic"],
+)
+def test_a_task_that_only_asks_in_other_words_shares_the_grades_of_its_parent(task, other_words, tmp_path):
+    items = task.items("test")
+    samples = store(tmp_path / "samples", task, items)
+    grade(samples, task, by_id(items), tmp_path / "grades")
     before = rows_of(tmp_path / "grades")
     grade(samples, other_words, by_id(items), tmp_path / "grades")
     assert rows_of(tmp_path / "grades") == before

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from elicit import files
@@ -26,7 +25,7 @@ from elicit.reading import eaten_backslash
 from elicit.records import FINISHED, Grade, Item
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest, Verdict
-from elicit.tasks.task import Judgement, Task, make_item
+from elicit.tasks.task import Judgement, Reader, Task, make_item
 
 GRADER_VERSION = 3
 """raised by whoever changes a verdict of any task; the golden file shows which"""
@@ -81,14 +80,16 @@ def grade(
 
 
 def grading_class(task: Task) -> str:
-    """Published name of the class whose rules judge `task`: the first of its ancestry that adds more than prompts.
+    """Published name of the class whose rules judge `task`: the first of its ancestry that redefines more than prompts.
 
     A class that only asks in other words (`elicit.tasks.factorial`) judges as its parent does, so both may share the
-    grades of samples that they share.
+    grades of samples that they share. A member with a name of its own changes nothing that is inherited.
     """
-    for kind in type(task).__mro__:
-        own = {name for name, member in vars(kind).items() if isinstance(member, FunctionType | property)}
-        if {name for name in own if not name.startswith("__")} - _ASKING:
+    kinds = type(task).__mro__
+    for place, kind in enumerate(kinds):
+        inherited = {name for ancestor in (*kinds[place + 1 :], Task, Reader) for name in vars(ancestor)}
+        redefined = vars(kind).keys() & inherited - _ASKING
+        if any(not name.startswith("__") for name in redefined):
             return published_name(kind)
     return published_name(type(task))
 
