@@ -7,7 +7,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from elicit.experiment.forecast.forecast import describe, evaluation_paths, path_parts, prompt_choice
 from elicit.experiment.forecast.memory import LIBRARIES, peak
@@ -114,6 +116,18 @@ def test_speed_is_that_of_this_model_and_length_that_of_this_task(tmp_path: Path
     assert elsewhere is not None and (elsewhere.tokens_per_second, elsewhere.tokens_per_path) == (200, None)
     assert measured(tmp_path, "third/model", "chain") is None
     assert fit_seconds(tmp_path, "organism") == {"a": 12.0} and fit_seconds(tmp_path, "third/model") == {}
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_paths_are_counted_by_the_timings_and_in_older_folders_by_the_chains(tmp_path: Path, counted: bool) -> None:
+    store(tmp_path, "organism", "one", "chain", 10.0, 2_000, 100)
+    [file] = tmp_path.glob("store/samples/*/*/timings-x.json")
+    if counted:
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"paths": 400}))
+    else:
+        parquet.write_table(pyarrow.table({"chain": range(400)}), file.with_name("chains-x.parquet"))
+    found = measured(tmp_path, "organism", "chain")
+    assert found is not None and found.tokens_per_path == 5
 
 
 def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """How fast this machine was with this model before: from the files of earlier runs under the same root.
 
-    speed       timings-*.json next to the shards of the store: seconds, tokens; paths are rows of chains-*.parquet
+    speed       timings-*.json next to the shards of the store: seconds, tokens, paths
     fit_seconds manifest.json of runs whose method has the same fields (but the seed)
 
 Only samples of the same checkpoint count: the runs' manifests hold its path and its id. The speed of another
@@ -67,13 +67,19 @@ def _folders(root: Path, path: str) -> Iterator[Path]:
 
 def _sums(folders: list[Path]) -> tuple[float, int, int]:
     """(seconds, tokens, paths) of the shards of these folders."""
-    if not folders:
-        return 0.0, 0, 0
-    from pyarrow import parquet
-
     seconds, tokens, paths = 0.0, 0, 0
     for file in [file for folder in folders for file in sorted(folder.glob("timings-*.json"))][:SHARDS]:
-        row, chains = read_json(file), file.with_name(file.stem.replace("timings", "chains") + ".parquet")
+        row = read_json(file)
         seconds, tokens = seconds + row["seconds"], tokens + row["tokens"]
-        paths += parquet.read_metadata(chains).num_rows if chains.exists() else row["samples"]
+        paths += row.get("paths") or _chains(file) or row["samples"]
     return seconds, tokens, paths
+
+
+def _chains(timings: Path) -> int:
+    """Paths of a shard whose timings do not count them (older folders): the rows of its chains, 0 without any."""
+    file = timings.with_name(timings.stem.replace("timings", "chains") + ".parquet")
+    if not file.exists():
+        return 0
+    from pyarrow import parquet  # a quarter of a second: newer folders do without
+
+    return int(parquet.read_metadata(file).num_rows)
