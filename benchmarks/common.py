@@ -118,7 +118,7 @@ def write(out: str | None, result: dict[str, Any]) -> None:
     """Write a result, with the machine it was measured on, to benchmarks/results/<out>.json; nothing if out is None."""
     if out:
         machine = {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-                   "load": round(os.getloadavg()[0], 1), "python": platform.python_version(),
+                   "python": platform.python_version(),
                    "torch": torch.__version__, "transformers": transformers.__version__}  # fmt: skip
         file = HOUSE / "benchmarks" / "results" / f"{out}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
