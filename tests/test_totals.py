@@ -11,6 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from elicit.errors import ConfigError
 from elicit.experiment.forecast.forecast import describe, evaluation_paths, path_parts, prompt_choice
 from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
@@ -209,3 +210,10 @@ def test_the_table_of_the_docs_is_that_of_the_shapes() -> None:
     assert set(rows) == set(SHAPES)
     for path, count in rows.items():
         assert parameters(unloaded(CheckpointConfig(path=path))) == int(count.replace(",", "")), path
+
+
+@pytest.mark.parametrize("method", ["contrastive", "sae_steering", "rl_steering"])
+def test_a_layer_that_the_checkpoint_lacks_is_refused_before_anything_is_loaded(method: str) -> None:
+    with pytest.raises(ConfigError, match=r"method.layers=\[1, 99\]: organism has layers 0 to \d, not 99"):
+        plan([[f"method={method}", "method.layers=[1,99]"]])
+    assert plan([[f"method={method}", "method.layers=[0.5,1]"]])

@@ -92,6 +92,7 @@ def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None
         ]
     _check_files([job for family in families for job in family])
     _check_prompts([job.settings for family in families for job in family])
+    _check_layers([job for family in families for job in family])
     # one comparison per group that was named, checkpoint, task and evaluation; suffixes if one group has several.
     # a control belongs to the group of its method, also if the name holds the seed, which its further draws change
     groups: dict[str | None, dict[str, list[Job]]] = {}
@@ -172,6 +173,21 @@ def _check_prompts(chosen: Sequence[Settings]) -> None:
         for key, names in asked.items():
             if unknown := [name for name in names if name not in settings.task.prompts]:
                 raise ConfigError(f"{key}={unknown[0]!r}: {near(unknown[0], settings.task.prompts)}")
+
+
+def _check_layers(jobs: Sequence[Job]) -> None:
+    """Raises ConfigError for a layer of a method that the checkpoint lacks, also in a dry run; fractions always fit."""
+    from elicit.experiment.forecast.shape import shape_of
+
+    for job in jobs:
+        wanted = (job.settings.node.get("method") or {}).get("layers") or ()
+        numbers = [layer for layer in wanted if isinstance(layer, int)]
+        shape = shape_of(job.settings.model) if numbers else None
+        if shape and (beyond := [layer for layer in numbers if not 0 <= layer < shape.layers]):
+            raise ConfigError(
+                f"method.layers={list(wanted)}: {job.settings.model.path} has layers 0 to {shape.layers - 1}, "
+                f"not {beyond[0]}; choose others, or fractions of the depth with a point (0.5)"
+            )
 
 
 def _named_group(job: Job) -> str | None:
