@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -120,3 +121,8 @@ def test_a_row_names_a_script_its_options_and_its_arms(entry: Row) -> None:
     for line in entry.lines:
         for arm in (line.ours, line.theirs):
             assert arm in source or arm.partition(": ")[2] in source, arm
+
+
+@pytest.mark.parametrize("script", sorted({entry.script for entry in ROWS}))
+def test_the_script_of_a_row_finds_everything_that_it_imports(script: str) -> None:
+    assert callable(importlib.import_module(f"benchmarks.{script.removesuffix('.py')}").main)
