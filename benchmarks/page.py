@@ -128,7 +128,7 @@ def short(results: dict[str, Any]) -> str:
         for line, result in lines_of(results)
         if result and not reached(median := statistics.median(ratios(result, line)), line)
     ]
-    return "\n## What falls short\n" + ("\n".join(found) or "Nothing that was measured.") + "\n"
+    return "\n## What falls short\n" + ("\n".join(found) or "Nothing that was measured.") + "\n" if results else ""
 
 
 def growth(result: dict[str, Any]) -> str:
