@@ -7,9 +7,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
+from safetensors.numpy import save_file
 
 from elicit.errors import ConfigError
 from elicit.experiment.forecast.forecast import describe, evaluation_paths, path_parts, prompt_choice
@@ -217,3 +219,16 @@ def test_a_layer_that_the_checkpoint_lacks_is_refused_before_anything_is_loaded(
     with pytest.raises(ConfigError, match=r"method.layers=\[1, 99\]: organism has layers 0 to \d, not 99"):
         plan([[f"method={method}", "method.layers=[1,99]"]])
     assert plan([[f"method={method}", "method.layers=[0.5,1]"]])
+
+
+@pytest.mark.parametrize(("layer", "width", "fits"), [(1, 128, True), (1, 64, False), (9, 128, False)])
+def test_a_vector_that_the_checkpoint_does_not_fit_is_refused_before_anything_is_loaded(
+    tmp_path: Path, layer: int, width: int, fits: bool
+) -> None:
+    save_file({f"layer_{layer}": np.ones((1, width), dtype=np.float32)}, tmp_path / "vector.safetensors")
+    words = ["method=given", f"method.path={tmp_path}/vector.safetensors"]
+    if fits:
+        assert plan([words])
+    else:
+        with pytest.raises(ConfigError, match=f"a vector of width {width} at layer {layer}; organism has layers 0 to "):
+            plan([words])
