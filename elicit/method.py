@@ -118,7 +118,7 @@ class Method(Protocol):
 
     @property
     def widths(self) -> Mapping[int, int]:
-        """Widths of the vectors that a fit reads from files, by 0-based layer: the plan compares them with the model."""
+        """Widths of the vectors read from files, by 0-based layer: the plan compares them to the model."""
         ...
 
     @property
