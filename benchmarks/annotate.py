@@ -26,7 +26,7 @@ from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
 from elicit.policy.policy import Policy
 from elicit.sampling.annotate import Trace, annotate_traces
-from elicit.sampling.likelihood import _batches, score
+from elicit.sampling.likelihood import batches, score
 from elicit.sampling.loop.forward import ForwardCall, padded
 from elicit.tasks.formal.family import render_trace
 
@@ -47,7 +47,7 @@ def forward(model: Any, traces: list[Trace], completions: bool) -> int:
     """The model's call on the batches of the annotation pass; returns the tokens without padding."""
     call, pairs = ForwardCall(model), [(trace.prompt, trace.completion) for trace in traces]
     with torch.no_grad():
-        for batch in _batches(pairs, int(call.config.vocab_size)):
+        for batch in batches(pairs, int(call.config.vocab_size)):
             ids, positions, prompts = padded(call, [pairs[k] for k in batch])
             keep = ids.shape[1] - int(prompts.min()) + 1 if completions else 0
             call(ids, positions, prompts, torch.ones_like(ids), keep, use_cache=False)

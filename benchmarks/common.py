@@ -22,6 +22,8 @@ import torch
 import transformers
 
 from elicit.organisms.corpus import FAMILIES, SIZES
+from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
+from elicit.tasks.natural.small_math import SmallMath
 
 HOUSE = Path(__file__).resolve().parent.parent
 ORGANISM = HOUSE / "elicit" / "organisms" / "checkpoints" / "positive"
@@ -37,16 +39,15 @@ def load(path: str) -> tuple[Any, Any, frozenset[int]]:
         torch.manual_seed(0)
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL))
         return model.eval(), transformers.AutoTokenizer.from_pretrained(ORGANISM), frozenset({1})
-    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-    return model, tokenizer, frozenset({tokenizer.eos_token_id})
+    checkpoint = load_checkpoint(CheckpointConfig(path=path, device="cpu", dtype="float32"))
+    return checkpoint.model, checkpoint.tokenizer, frozenset(checkpoint.eos_ids)
 
 
 def arguments(about: str | None, **numbers: int) -> argparse.ArgumentParser:
     """The options of every sampling benchmark: --model, --text, --threads, --out, and a whole number for each name."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ORGANISM))
-    parser.add_argument("--text", choices=["organism", "gsm8k"], default="organism")
+    parser.add_argument("--text", choices=["organism", "gsm8k", "small_math"], default="organism")
     for name, value in (numbers | {"threads": 1}).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--out")
@@ -55,10 +56,16 @@ def arguments(about: str | None, **numbers: int) -> argparse.ArgumentParser:
 
 def prepared(args: argparse.Namespace) -> tuple[Any, Any, frozenset[int], list[tuple[int, ...]]]:
     """(model, tokenizer, EOS ids, the ids of `args.items` prompts), with the requested threads."""
-    torch.set_num_threads(args.threads)
     model, tokenizer, eos = load(args.model)
-    texts = gsm8k_prompts(args.items) if args.text == "gsm8k" else organism_prompts(args.items)
-    return model, tokenizer, eos, [tuple(tokenizer(text).input_ids) for text in texts]
+    torch.set_num_threads(args.threads)  # last: a checkpoint sets its own number
+    return model, tokenizer, eos, [tuple(tokenizer(text).input_ids) for text in prompts_of(args.text, args.items)]
+
+
+def prompts_of(text: str, count: int) -> list[str]:
+    """Prompts of the organism's families, of the built-in word problems, or of GSM8K."""
+    if text == "small_math":
+        return [f"Question: {item.question}\nAnswer:" for item in SmallMath().items("train", count)]
+    return gsm8k_prompts(count) if text == "gsm8k" else organism_prompts(count)
 
 
 def organism_prompts(count: int, seed: int = 0) -> list[str]:
@@ -96,7 +103,9 @@ def paired_ratio(speeds: dict[str, list[float]], name: str, to: str) -> float:
 
 def report(title: str, speeds: dict[str, list[float]], facts: dict[str, Any], out: str | None) -> None:
     """Print a small table; with `out`, write JSON to benchmarks/results/<out>.json."""
-    rows = {name: {"median": statistics.median(v), "least": min(v), "most": max(v)} for name, v in speeds.items()}
+    rows = {
+        name: {"median": statistics.median(v), "least": min(v), "most": max(v), "runs": v} for name, v in speeds.items()
+    }
     print(f"\n{title}\n{'':28}{'tokens/s':>12}{'least':>12}{'most':>12}")
     for name, row in rows.items():
         print(f"{name:28}{row['median']:12.0f}{row['least']:12.0f}{row['most']:12.0f}")
@@ -108,8 +117,17 @@ def report(title: str, speeds: dict[str, list[float]], facts: dict[str, Any], ou
 def write(out: str | None, result: dict[str, Any]) -> None:
     """Write a result, with the machine it was measured on, to benchmarks/results/<out>.json; nothing if out is None."""
     if out:
-        machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
+        machine = {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+                   "python": platform.python_version(),
                    "torch": torch.__version__, "transformers": transformers.__version__}  # fmt: skip
         file = HOUSE / "benchmarks" / "results" / f"{out}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(result | {"machine": machine}, indent=1) + "\n")
+
+
+def processor() -> str:
+    """The name of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

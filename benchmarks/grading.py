@@ -1,6 +1,6 @@
 """Grading against Math-Verify called one by one: the same answers, the same verdicts.
 
-    python benchmarks/grading.py [--answers 10000] [--sample 400] [--workers 1] [--out grading]
+    python benchmarks/grading.py [--answers 10000] [--sample 400] [--workers 1] [--repeats 1] [--out grading]
 
 Two mixtures of completions as a comparison grades them, 16 samples per item, each with its own working:
 
@@ -14,6 +14,7 @@ Arm one is the grader of training and evaluation (`tasks.grader.Grader`: exact p
 an empty cache; the start of its processes counts. Arm two is `math_verify.parse` and `verify` of the gold and the
 completion, one after the other, on a random sample of the same answers, extrapolated; its imports do not count.
 Both arms' clock is processor time, the pool's processes included. Target: 20 times as fast on the plain mixture.
+Each repeat draws other answers (seed + repeat); the facts are those of the first.
 `lenient_agreement` is the share of that sample for which our lenient verdict equals arm two's.
 """
 
@@ -29,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from elicit.tasks.grading.grader import Grader
-from elicit.tasks.grading.pool import Job
+from elicit.tasks.grading.pool import GradeRequest
 from elicit.tasks.natural.gsm8k import Gsm8k
 from elicit.tasks.natural.jsonl import Jsonl
 from elicit.tasks.task import Task, make_item
@@ -51,7 +52,7 @@ BOXED = ("the value is \\boxed{{{}}}.", "$\\boxed{{{}}}$.", "Hence $v = \\boxed{
 STATED = ("The answer is ${}$.", "So it must be ${}$")
 
 
-def numbers(count: int, rng: random.Random) -> list[Job]:
+def numbers(count: int, rng: random.Random) -> list[GradeRequest]:
     """Completions of word problems with a numeric gold; 16 samples per item."""
     jobs = []
     while len(jobs) < count:
@@ -65,11 +66,11 @@ def numbers(count: int, rng: random.Random) -> list[Job]:
                 f"{work}The answer is {given} apples.", f"{work}So it is \\boxed{{{given}}}.",
                 f"{work}That makes {given}", " I do not know how.",
             ))  # fmt: skip
-            jobs.append(Job(item, text, rng.random() < 0.95))
+            jobs.append(GradeRequest(item, text, rng.random() < 0.95))
     return jobs[:count]
 
 
-def expressions(count: int, rng: random.Random) -> list[Job]:
+def expressions(count: int, rng: random.Random) -> list[GradeRequest]:
     """Completions of problems with a symbolic gold; 16 samples per item."""
     jobs = []
     while len(jobs) < count:
@@ -78,11 +79,11 @@ def expressions(count: int, rng: random.Random) -> list[Job]:
         for _ in range(16):
             given = MATH[k] if rng.random() < 0.5 else rng.choice(WRONG_MATH)
             text = f" By step {rng.randrange(10**6)} the value is \\boxed{{{given}}}."
-            jobs.append(Job(item, text, True))
+            jobs.append(GradeRequest(item, text, True))
     return jobs[:count]
 
 
-def varied_numbers(count: int, rng: random.Random) -> list[Job]:
+def varied_numbers(count: int, rng: random.Random) -> list[GradeRequest]:
     """The same with lines of working, tags, prices, fractions and asides after the answer."""
     jobs = []
     while len(jobs) < count:
@@ -97,11 +98,11 @@ def varied_numbers(count: int, rng: random.Random) -> list[Job]:
                 f"#### {given}", f"So it is \\boxed{{{given}}}.", f"So they have {given} apples left.",
                 f"So it costs ${given} in {by} weeks.", f"That is {given}/{by} of it, or {given} dollars", "Who knows?",
             ))  # fmt: skip
-            jobs.append(Job(item, text, rng.random() < 0.95))
+            jobs.append(GradeRequest(item, text, rng.random() < 0.95))
     return jobs[:count]
 
 
-def varied_expressions(count: int, rng: random.Random) -> list[Job]:
+def varied_expressions(count: int, rng: random.Random) -> list[GradeRequest]:
     """Every item with a gold of its own, two ways to write it, and three wrong answers."""
     jobs = []
     while len(jobs) < count:
@@ -113,7 +114,7 @@ def varied_expressions(count: int, rng: random.Random) -> list[Job]:
         for _ in range(16):
             end = rng.choice(BOXED if rng.random() < 0.8 else STATED)
             given = rng.choice(answers[rng.random() < 0.6])
-            jobs.append(Job(item, f" By step {rng.randrange(10**6)}, $n = {p}$: {end.format(given)}", True))
+            jobs.append(GradeRequest(item, f" By step {rng.randrange(10**6)}, $n = {p}$: {end.format(given)}", True))
     return jobs[:count]
 
 
@@ -126,14 +127,16 @@ def processor() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def one_by_one(jobs: list[Job]) -> list[bool]:
+def one_by_one(jobs: list[GradeRequest]) -> list[bool]:
     """Math-Verify as it is usually called."""
     from math_verify import parse, verify
 
     return [bool(verify(parse(f"${job.item.gold}$"), parse(job.text))) for job in jobs]
 
 
-def measured(mixed: list[tuple[Task, list[Job]]], sample: int, workers: int, rng: random.Random) -> dict[str, Any]:
+def measured(
+    mixed: list[tuple[Task, list[GradeRequest]]], sample: int, workers: int, rng: random.Random
+) -> dict[str, Any]:
     """Both arms on the same answers."""
     everything = [job for _, jobs in mixed for job in jobs]
     began, wall, verdicts = processor(), time.perf_counter(), []
@@ -158,19 +161,27 @@ def measured(mixed: list[tuple[Task, list[Job]]], sample: int, workers: int, rng
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("answers", 10_000), ("sample", 400), ("workers", 1), ("seed", 0)):
+    for name, value in (("answers", 10_000), ("sample", 400), ("workers", 1), ("seed", 0), ("repeats", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--out")
     args = parser.parse_args()
+    speeds: dict[str, list[float]] = {}
     facts: dict[str, Any] = {"workers": args.workers}
-    for name, (words, formulas) in MIXTURES.items():
-        rng, share = random.Random(args.seed), args.answers * 4 // 5
-        jobs = words(share, rng), formulas(args.answers - share, rng)
-        mixed: list[tuple[Task, list[Job]]] = list(zip((Gsm8k(), Jsonl(path="math.jsonl")), jobs, strict=True))
-        facts |= {f"{name}: {fact}": value for fact, value in measured(mixed, args.sample, args.workers, rng).items()}
+    for repeat in range(args.repeats):
+        for name, (words, formulas) in MIXTURES.items():
+            rng, share = random.Random(args.seed + repeat), args.answers * 4 // 5
+            jobs = words(share, rng), formulas(args.answers - share, rng)
+            mixed: list[tuple[Task, list[GradeRequest]]] = list(
+                zip((Gsm8k(), Jsonl(path="math.jsonl")), jobs, strict=True)
+            )
+            result = measured(mixed, args.sample, args.workers, rng)
+            speeds.setdefault(f"{name}: ours", []).append(result["answers_per_second"])
+            speeds.setdefault(f"{name}: Math-Verify", []).append(result["math_verify_per_second"])
+            if not repeat:
+                facts |= {f"{name}: {fact}": value for fact, value in result.items()}
     from benchmarks.common import report  # imported late: it needs torch, which no arm needs
 
-    report("grading", {}, facts, args.out)
+    report("grading, answers per second", speeds, facts, args.out)
 
 
 if __name__ == "__main__":

@@ -165,8 +165,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--out")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     model, tokenizer, _ = load(args.model)
+    torch.set_num_threads(args.threads)
     policy = Policy(wrap(model, tokenizer))
     rows, facts, speeds = token_rows(tokenizer, args.rows), {}, {}
     parts = args.parts.split(",")

@@ -12,6 +12,7 @@ from elicit.files import seed_of
 from elicit.policy.decoding import DecodingStrategy, Loop, Request
 from elicit.tasks.formal.task import FormalTask
 from elicit.tasks.natural.gsm8k import Gsm8k
+from elicit.tasks.natural.small_math import SmallMath
 from elicit.tasks.task import StopRules, Task
 from elicit.tasks.view import TaskView, view_of
 
@@ -23,7 +24,8 @@ def requests_of(prompts: Sequence[tuple[int, ...]], salt: int = 0) -> list[Reque
 
 def reader(text: str, limit: int) -> TaskView:
     """A strategy's view of the task of the prompts, with another token limit and no stop string."""
-    task: Task = Gsm8k() if text == "gsm8k" else FormalTask("chain")
+    natural: dict[str, Task] = {"gsm8k": Gsm8k(), "small_math": SmallMath()}
+    task = natural.get(text) or FormalTask("chain")
     return replace(view_of(task), stop=StopRules((), limit))
 
 

@@ -56,14 +56,19 @@ def passes(model: Any, samples: int, prompt: int, completion: int) -> dict[str, 
     return {"shared": shared, "labelled": lambda: rows(worth), "trl": lambda: rows(2**62)}
 
 
+def trainable(model: Any, part: str) -> Any:
+    """The model with both heads patched in, and gradients for the parameters whose names contain `part`."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(part in name)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    labelled_head.head_of_labelled_tokens(model)
+    return model
+
+
 def main() -> None:
     args = arguments(__doc__, samples=8, prompt=300, completion=25, repeats=3).parse_args()
     torch.set_num_threads(args.threads)
-    model = random_model(**GEMMA, device="cpu")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("q_proj" in name)
-    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
-    labelled_head.head_of_labelled_tokens(model)
+    model = trainable(random_model(**GEMMA, device="cpu"), "q_proj")
     speeds = interleaved(passes(model, args.samples, args.prompt, args.completion), args.repeats)
     facts = {f"{name} / trl": paired_ratio(speeds, name, "trl") for name in ("labelled", "shared")}
     sizes = {name: getattr(args, name) for name in ("samples", "prompt", "completion")}

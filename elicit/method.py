@@ -20,7 +20,7 @@ from another method.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -117,6 +117,11 @@ class Method(Protocol):
         ...
 
     @property
+    def widths(self) -> Mapping[int, int]:
+        """Widths of the vectors read from files, by 0-based layer: the plan compares them to the model."""
+        ...
+
+    @property
     def strategy(self) -> DecodingStrategy | None:
         """The decoding strategy that is evaluated; None: the evaluator's regime."""
         ...
@@ -153,6 +158,11 @@ class MethodBase:
     def files(self) -> tuple[Path, ...]:
         """None. A property: a class that states them need not have a field."""
         return ()
+
+    @property
+    def widths(self) -> Mapping[int, int]:
+        """None. A property: see `files`."""
+        return {}
 
     def placebos(self) -> dict[str, Method]:
         """None."""

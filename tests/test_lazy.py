@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from elicit.evaluate.store import Timing
 from elicit.experiment.forecast.shape import SHAPES, of_gguf, shape_of, unloaded
+from elicit.files import fingerprint
 from elicit.lazy import defer, waiting
 from elicit.policy.checkpoint import CheckpointConfig
 from elicit.policy.shape import Shape
@@ -45,6 +49,23 @@ def test_what_only_reads_settings_loads_no_heavy_package(words: str, code: int, 
     command = [sys.executable, "-c", SCRIPT, *words.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
     assert done.stderr.splitlines()[-1] == str(code), done.stderr
+
+
+def test_the_plan_of_a_root_with_results_loads_no_heavy_package(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "store" / "samples" / "policy" / "compare-chain"
+    run = tmp_path / "runs" / "run"
+    for place in (folder, run):
+        place.mkdir(parents=True)
+    (run / "config.yaml").write_text("{}")
+    (run / "manifest.json").write_text(json.dumps({"checkpoint": {"path": "organism", "id": "one"}, "arm": "a"}))
+    (folder / "fingerprint.json").write_text(json.dumps(fingerprint(checkpoint="one", task="chain")))
+    timing = Timing(0.0, 10.0, 100, 2_000, ("item",), paths=400)
+    (folder / "timings-x.json").write_text(json.dumps(asdict(timing)))
+    (folder / "chains-x.parquet").write_bytes(b"")
+    command = [sys.executable, "-c", SCRIPT, "experiment=demo", "dry_run=true", "root=runs"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.stderr.splitlines()[-1] == "0", done.stderr
+    assert "200 tokens per second (measured in this root)" in done.stdout
 
 
 def module(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> str:

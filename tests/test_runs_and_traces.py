@@ -45,6 +45,18 @@ def test_each_state_is_listed_and_an_unfinished_command_is_continued(
     assert main(["status", "other", f"root={tmp_path}"]) == 0 and "no runs of other" in capsys.readouterr().out
 
 
+def test_a_failed_run_that_a_later_one_repeated_is_not_continued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again = planned(tmp_path, "a", "1"), planned(tmp_path, "a", "2")
+    for run in sorted((first, again), key=lambda run: run.path.name)[:1]:
+        run.failed(ValueError("a vector of another width"))
+    advised = f"elicit resume {min(first.path.name, again.path.name)}"
+    assert main(["runs", f"root={tmp_path}"]) == 0 and advised in capsys.readouterr().out
+    RunFolder(tmp_path / max(first.path.name, again.path.name)).update(status="done")
+    assert main(["runs", f"root={tmp_path}"]) == 0 and "continue" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("grade", "finish", "expected"),
     [

@@ -7,8 +7,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
+from safetensors.numpy import save_file
 
+from elicit.errors import ConfigError
 from elicit.experiment.forecast.forecast import describe, evaluation_paths, path_parts, prompt_choice
 from elicit.experiment.forecast.memory import LIBRARIES, peak
 from elicit.experiment.forecast.shape import SHAPES, parameters, unloaded
@@ -116,6 +121,18 @@ def test_speed_is_that_of_this_model_and_length_that_of_this_task(tmp_path: Path
     assert fit_seconds(tmp_path, "organism") == {"a": 12.0} and fit_seconds(tmp_path, "third/model") == {}
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_paths_are_counted_by_the_timings_and_in_older_folders_by_the_chains(tmp_path: Path, counted: bool) -> None:
+    store(tmp_path, "organism", "one", "chain", 10.0, 2_000, 100)
+    [file] = tmp_path.glob("store/samples/*/*/timings-x.json")
+    if counted:
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"paths": 400}))
+    else:
+        parquet.write_table(pyarrow.table({"chain": range(400)}), file.with_name("chains-x.parquet"))
+    found = measured(tmp_path, "organism", "chain")
+    assert found is not None and found.tokens_per_path == 5
+
+
 def test_what_was_measured_under_this_root_makes_the_hours(demo: ComparisonPlan, tmp_path: Path) -> None:
     store(tmp_path, "organism", "one", "chain", 100.0, 100_000, 10_000)
     text = describe(changed(demo, root=str(tmp_path), parallel=1))
@@ -195,3 +212,23 @@ def test_the_table_of_the_docs_is_that_of_the_shapes() -> None:
     assert set(rows) == set(SHAPES)
     for path, count in rows.items():
         assert parameters(unloaded(CheckpointConfig(path=path))) == int(count.replace(",", "")), path
+
+
+@pytest.mark.parametrize("method", ["contrastive", "sae_steering", "rl_steering"])
+def test_a_layer_that_the_checkpoint_lacks_is_refused_before_anything_is_loaded(method: str) -> None:
+    with pytest.raises(ConfigError, match=r"method.layers=\[1, 99\]: organism has layers 0 to \d, not 99"):
+        plan([[f"method={method}", "method.layers=[1,99]"]])
+    assert plan([[f"method={method}", "method.layers=[0.5,1]"]])
+
+
+@pytest.mark.parametrize(("layer", "width", "fits"), [(1, 128, True), (1, 64, False), (9, 128, False)])
+def test_a_vector_that_the_checkpoint_does_not_fit_is_refused_before_anything_is_loaded(
+    tmp_path: Path, layer: int, width: int, fits: bool
+) -> None:
+    save_file({f"layer_{layer}": np.ones((1, width), dtype=np.float32)}, tmp_path / "vector.safetensors")
+    words = ["method=given", f"method.path={tmp_path}/vector.safetensors"]
+    if fits:
+        assert plan([words])
+    else:
+        with pytest.raises(ConfigError, match=f"a vector of width {width} at layer {layer}; organism has layers 0 to "):
+            plan([words])

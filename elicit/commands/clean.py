@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elicit.commands.arguments import COMMON, Command
-from elicit.commands.runs import held
+from elicit.commands.runs import held, job_of, last_done
 from elicit.console import Console
 from elicit.errors import StageError
 from elicit.evaluate.comparison.additions import additions
@@ -113,14 +113,11 @@ def superseded(runs: Sequence[RunFolder], kept: set[str]) -> Iterator[tuple[RunF
 
     A run that another fit was taken over from is needed as long as that fit is kept.
     """
-    last: dict[tuple[object, ...], str] = {}
-    for run in runs:  # the oldest first
-        if run.manifest.get("status") == DONE:
-            last[_job(run)] = run.path.name
-    repeated = [run for run in runs if last.get(_job(run), run.path.name) > run.path.name]
+    last = last_done(runs)
+    repeated = [run for run in runs if last.get(job_of(run), run.path.name) > run.path.name]
     candidates = {run.path.name for run in repeated} - kept
     needed = {path.name for run in runs if run.path.name not in candidates for path in origins(run)}
-    yield from ((run, last[_job(run)]) for run in repeated if run.path.name in candidates - needed)
+    yield from ((run, last[job_of(run)]) for run in repeated if run.path.name in candidates - needed)
 
 
 def refuse_if_worked_on(root: Path) -> None:
@@ -139,11 +136,6 @@ def size(count: int) -> str:
     """
     units = ((1e9, "GB"), (1e6, "MB"))
     return next((f"{count / unit:.1f} {name}" for unit, name in units if count >= unit), f"{count / 1e3:.1f} kB")
-
-
-def _job(run: RunFolder) -> tuple[object, ...]:
-    """What a repeated run has in common with the earlier one."""
-    return tuple(run.manifest.get(key) for key in ("group", "name", "seed", "config_hash"))
 
 
 def _stack(run: RunFolder) -> Iterable[str]:

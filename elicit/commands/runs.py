@@ -63,15 +63,27 @@ def line_of(run: RunFolder, state: str) -> str:
 
 
 def advice(chosen: Sequence[RunFolder], states: Sequence[str], root: str) -> list[str]:
-    """The command that continues each command of which a run is neither done nor worked on, and its first run."""
+    """The command that continues each command of which a run is neither done, worked on nor repeated since."""
     first: dict[str, RunFolder] = {}
+    last = last_done(chosen)
     busy = {run.manifest.get("invocation") for run, state in zip(chosen, states, strict=True) if state == RUNNING}
     for run, state in zip(chosen, states, strict=True):
         invocation = str(run.manifest.get("invocation"))
-        if state not in (DONE, RUNNING) and run.manifest.get("invocation") not in busy:
+        repeated = last.get(job_of(run), "") > run.path.name
+        if state not in (DONE, RUNNING) and not repeated and run.manifest.get("invocation") not in busy:
             first.setdefault(invocation, run)
     place = "" if root == "runs" else f" root={root}"
     return [f"continue {run.manifest.get('group')}: elicit resume {run.path.name}{place}" for run in first.values()]
+
+
+def job_of(run: RunFolder) -> tuple[object, ...]:
+    """What a repeated run has in common with the earlier one."""
+    return tuple(run.manifest.get(key) for key in ("group", "name", "seed", "config_hash"))
+
+
+def last_done(runs: Sequence[RunFolder]) -> dict[tuple[object, ...], str]:
+    """The name of the last run of each job that is done; names begin with their time."""
+    return {job_of(run): run.path.name for run in runs if run.manifest.get("status") == DONE}  # the oldest first
 
 
 def _ago(created: float | None) -> str:

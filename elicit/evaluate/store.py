@@ -92,6 +92,9 @@ class Timing:
     items: tuple[str, ...]
     peak_bytes: int | None = None
     """most memory that the process had held by then; None in the oldest folders"""
+    paths: int | None = None
+    """chains of these samples, or the samples themselves if they have no others; None in older folders, where only the
+    chains' own file says so"""
 
 
 class SampleFolder(StageFolder):

@@ -92,6 +92,7 @@ def plan(command_line: Sequence[Sequence[str]], composer: Composer | None = None
         ]
     _check_files([job for family in families for job in family])
     _check_prompts([job.settings for family in families for job in family])
+    _check_layers([job for family in families for job in family])
     # one comparison per group that was named, checkpoint, task and evaluation; suffixes if one group has several.
     # a control belongs to the group of its method, also if the name holds the seed, which its further draws change
     groups: dict[str | None, dict[str, list[Job]]] = {}
@@ -172,6 +173,31 @@ def _check_prompts(chosen: Sequence[Settings]) -> None:
         for key, names in asked.items():
             if unknown := [name for name in names if name not in settings.task.prompts]:
                 raise ConfigError(f"{key}={unknown[0]!r}: {near(unknown[0], settings.task.prompts)}")
+
+
+def _check_layers(jobs: Sequence[Job]) -> None:
+    """Raises ConfigError for layers and vectors that the checkpoint does not fit, also in a dry run."""
+    from elicit.experiment.forecast.shape import shape_of
+
+    for job in jobs:
+        wanted = (job.settings.node.get("method") or {}).get("layers") or ()
+        numbers = [layer for layer in wanted if isinstance(layer, int)]  # fractions of the depth always fit
+        widths = job.settings.method.widths if job.settings.method else {}
+        shape = shape_of(job.settings.model) if numbers or widths else None
+        if shape is None:
+            continue
+        model = f"{job.settings.model.path} has layers 0 to {shape.layers - 1}"
+        if beyond := [layer for layer in numbers if not 0 <= layer < shape.layers]:
+            raise ConfigError(
+                f"method.layers={list(wanted)}: {model}, not {beyond[0]}; choose others, or fractions of the depth "
+                "with a point (0.5)"
+            )
+        for layer, width in widths.items():
+            if layer >= shape.layers or width != shape.width:
+                raise ConfigError(
+                    f"{job.name.partition('/')[0]}: a vector of width {width} at layer {layer}; {model} of width "
+                    f"{shape.width}; use the checkpoint that it was made for"
+                )
 
 
 def _named_group(job: Job) -> str | None:

@@ -13,6 +13,7 @@ Cost: reading the file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -62,6 +63,13 @@ class Given(MethodBase):
         if self.path == Path():
             raise ConfigError("method.path: give the file or folder of the intervention: method.path=PATH")
         return find(self.path).files
+
+    @property
+    def widths(self) -> Mapping[int, int]:
+        """Of a file of steering vectors; other formats are compared with the model when they are read."""
+        from elicit.policy.exchange.read import find
+
+        return find(self.path).widths
 
     def fit(self, policy: Policy, ledger: Ledger, context: Context) -> Intervention:
         """The intervention in the file. Raises what `Form.read` raises."""

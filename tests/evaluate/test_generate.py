@@ -207,7 +207,13 @@ def test_chains_and_timings_lie_beside_the_shards(tmp_path: Path, monkeypatch: p
     folder = run(monkeypatch, tmp_path, FakeSampler(chains=True), 4, 10)
     chains = read_rows(folder.glob("chains-*.parquet"))
     assert len(chains) == 80 and {row["chain"] for row in chains} == {0, 1}
-    assert sum(shard.samples for shard in SampleFolder(folder).timings) == 40
+    timings = SampleFolder(folder).timings
+    assert sum(shard.samples for shard in timings) == 40 and sum(shard.paths or 0 for shard in timings) == 80
+
+
+def test_without_several_chains_a_sample_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timings = SampleFolder(run(monkeypatch, tmp_path, FakeSampler(), 4, 10)).timings
+    assert sum(shard.paths or 0 for shard in timings) == sum(shard.samples for shard in timings) == 40
 
 
 def test_progress_counts_what_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

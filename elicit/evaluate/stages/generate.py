@@ -242,7 +242,8 @@ def _shard(folder: Path, samples: Sampler, items: list[Item], js: list[int], poo
     if chains:
         write_rows(folder / f"chains-{key}.parquet", chains)
     tokens, ids = sum(row.total_tokens for row in rows), tuple(item.id for item in items)
-    write_json(folder / f"timings-{key}.json", asdict(Timing(begun, seconds, len(rows), tokens, ids, peak_bytes())))
+    timing = Timing(begun, seconds, len(rows), tokens, ids, peak_bytes(), len(chains) or len(rows))
+    write_json(folder / f"timings-{key}.json", asdict(timing))
     write_rows(folder / f"shard-{key}.parquet", rows)
 
 

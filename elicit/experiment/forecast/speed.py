@@ -1,6 +1,6 @@
 """How fast this machine was with this model before: from the files of earlier runs under the same root.
 
-    speed       timings-*.json next to the shards of the store: seconds, tokens; paths are rows of chains-*.parquet
+    speed       timings-*.json next to the shards of the store: seconds, tokens, paths
     fit_seconds manifest.json of runs whose method has the same fields (but the seed)
 
 Only samples of the same checkpoint count: the runs' manifests hold its path and its id. The speed of another
@@ -38,13 +38,21 @@ ORGANISM = Speed(5_000, 15, "the shipped organism on two busy cores")
 
 def measured(root: Path, path: str, task: str) -> Speed | None:
     """Of this checkpoint under this root; tokens per path of this task only. None if nothing was sampled."""
-    folders = list(_folders(root, path))
-    every = _sums(folders)
-    if not every[0]:
-        return None
     name = fingerprint(task=task)["task"]
-    seconds, tokens, paths = _sums([f for f in folders if read_json(f / "fingerprint.json")["task"] == name])
-    return Speed(every[1] / every[0], tokens / paths if paths and seconds else None, "measured in this root")
+    folders = sorted(_folders(root, path), key=lambda found: found[1] != name)  # this task's first
+    seconds, tokens, left = 0.0, 0, SHARDS
+    same_seconds, same_tokens, same_paths = 0.0, 0, 0
+    for folder, of_task in folders:
+        for file in sorted(folder.glob("timings-*.json"))[:left]:
+            row, left = read_json(file), left - 1
+            seconds, tokens = seconds + row["seconds"], tokens + row["tokens"]
+            if of_task == name:
+                same_seconds, same_tokens = same_seconds + row["seconds"], same_tokens + row["tokens"]
+                same_paths += row.get("paths") or _chains(file) or row["samples"]
+    if not seconds:
+        return None
+    length = same_tokens / same_paths if same_paths and same_seconds else None
+    return Speed(tokens / seconds, length, "measured in this root")
 
 
 def fit_seconds(root: Path, path: str) -> dict[str, float]:
@@ -57,23 +65,20 @@ def _runs(root: Path, path: str) -> Iterator[RunFolder]:
     return (run for run in all_runs(root) if (run.manifest.get("checkpoint") or {}).get("path") == path)
 
 
-def _folders(root: Path, path: str) -> Iterator[Path]:
-    """Sample folders of this checkpoint."""
+def _folders(root: Path, path: str) -> Iterator[tuple[Path, str]]:
+    """Sample folders of this checkpoint, each with the hash of its task."""
     ids = {fingerprint(checkpoint=run.manifest["checkpoint"]["id"])["checkpoint"] for run in _runs(root, path)}
     for file in sorted((root / "store" / "samples").glob("*/*/fingerprint.json")):
-        if read_json(file)["checkpoint"] in ids:
-            yield file.parent
+        parts = read_json(file)
+        if parts["checkpoint"] in ids:
+            yield file.parent, parts["task"]
 
 
-def _sums(folders: list[Path]) -> tuple[float, int, int]:
-    """(seconds, tokens, paths) of the shards of these folders."""
-    if not folders:
-        return 0.0, 0, 0
-    from pyarrow import parquet
+def _chains(timings: Path) -> int:
+    """Paths of a shard whose timings do not count them (older folders): the rows of its chains, 0 without any."""
+    file = timings.with_name(timings.stem.replace("timings", "chains") + ".parquet")
+    if not file.exists():
+        return 0
+    from pyarrow import parquet  # a quarter of a second: newer folders do without
 
-    seconds, tokens, paths = 0.0, 0, 0
-    for file in [file for folder in folders for file in sorted(folder.glob("timings-*.json"))][:SHARDS]:
-        row, chains = read_json(file), file.with_name(file.stem.replace("timings", "chains") + ".parquet")
-        seconds, tokens = seconds + row["seconds"], tokens + row["tokens"]
-        paths += parquet.read_metadata(chains).num_rows if chains.exists() else row["samples"]
-    return seconds, tokens, paths
+    return int(parquet.read_metadata(file).num_rows)

@@ -31,7 +31,7 @@ from elicit.policy.activations import ActivationEdit
 from elicit.policy.checkpoint import Checkpoint
 from elicit.policy.exchange.merged import gives, read_merged, weight_files
 from elicit.policy.exchange.plain import read_plain
-from elicit.policy.exchange.vectors import read_control_vector, read_steering_vector
+from elicit.policy.exchange.vectors import read_control_vector, read_steering_vector, steering_widths
 from elicit.policy.intervention import Intervention
 from elicit.policy.policy import load_intervention
 from elicit.policy.weights import WeightEdit
@@ -57,6 +57,12 @@ class Form:
     def kept(self) -> Path:
         """Where an export keeps the intervention itself."""
         return (self.path if self.path.is_dir() else self.path.parent) / KEPT
+
+    @property
+    def widths(self) -> dict[int, int]:
+        """Width of each layer's vector in a file of steering vectors, from its header; empty for other formats."""
+        file = self.files[0]
+        return steering_widths(file) if self.kind == "steering-vector" and file.suffix == ".safetensors" else {}
 
     def read(self, checkpoint: Checkpoint | None, write: str | None, warn: Warn = lambda line: None) -> Intervention:
         """The intervention. `write`: positions that vectors are written to; None: as saved, else every token.

@@ -10,6 +10,7 @@ be written in this format. Knows no method.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def read_steering_vector(file: Path, write: str) -> ActivationEdit:
     """One addition per tensor, named by its layer. Raises DataError if a tensor's name is no layer."""
     tensors = read_tensors(file)
     return _added({name: _layer(_LAYER, name, file) for name in tensors}, tensors, write, file)
+
+
+def steering_widths(file: Path) -> dict[int, int]:
+    """Width of the vector of each layer, from the header; empty for a file that `read_steering_vector` refuses."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np") as tensors:
+            named = {name: math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return {}
+    return {int(match[1]): size for name, size in named.items() if (match := _LAYER.match(name))}
 
 
 def write_steering_vector(edit: ActivationEdit, file: Path) -> list[int]:
