@@ -76,6 +76,16 @@ def test_every_split_is_a_line_that_names_what_its_remainder_is_against() -> Non
     assert table.lines[1][1][3].short == "rung B2 was not measured"
 
 
+def test_a_column_without_a_number_in_any_row_is_a_sentence_with_its_reason(tmp_path: Path) -> None:
+    given = annotated({"split/budget": refused("rung B2 was not measured: eval=full samples it")})
+    table = made(split_table, given)
+    assert "split/budget" not in {column.key for column in table.columns}
+    (budget,) = (column.title for column in given.table("split") if column.key == "split/budget")
+    assert table.unmeasured == (f"{budget}: rung B2 was not measured: eval=full samples it",)
+    for page in text(given, tmp_path):
+        assert f"Not measured in any row: {budget}: rung B2 was not measured" in page
+
+
 def test_only_annotated_policies_are_lines_and_only_filled_columns_are_there() -> None:
     table = made(distance_table, annotated())
     assert [row.role for row, _, _ in table.lines] == ["base", "method"]

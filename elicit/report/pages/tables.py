@@ -1,14 +1,14 @@
 """The tables next to the scorecard: split of a gain, further ceilings, distance from the base, tests, other figures.
 
 Each but that of the tests lists the columns that the comparison puts into it; a column that no row fills is left out.
-Computes nothing.
+Below the split of a gain, a column that only refusals fill is a sentence. Computes nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from elicit.report.numbers import Shown, p_value, share
 from elicit.report.rows import FITTED, TableRow, gathered, used_columns
@@ -25,12 +25,23 @@ class Table:
     """row, its cells, and what they rest on: the rung that the remainder is against, or items x samples"""
     missing: str = ""
     """why there is no line; empty if there are lines"""
+    unmeasured: tuple[str, ...] = ()
+    """columns left out because no row has a number there, with the reasons"""
 
 
 def split_table(comparison: Comparison, table: Sequence[TableRow]) -> Table:
     """The split of every gain that was measured at B0's prompt."""
     columns = comparison.table("split")
-    return _table(columns, _measured(table, columns), lambda row: str(row.line.notes.get("split/against") or "?"))
+    known = _measured(table, columns)
+    filled = [column for column in columns if any(row.measured(column).point for row in known)]
+    reasons: dict[str, list[str]] = {}
+    for column in columns:
+        if column not in filled and (why := sorted({row.measured(column).refused for row in known} - {""})):
+            reasons.setdefault("; ".join(why), []).append(column.title)
+    unmeasured = tuple(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
+    return replace(
+        _table(filled, known, lambda row: str(row.line.notes.get("split/against") or "?")), unmeasured=unmeasured
+    )
 
 
 def scorecard_columns(comparison: Comparison, table: Sequence[TableRow]) -> list[Column]:
