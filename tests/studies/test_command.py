@@ -213,3 +213,13 @@ def test_a_page_by_an_older_rule_says_so(tmp_path: Path) -> None:
 def test_a_bound_is_printed_in_the_unit_of_its_endpoint() -> None:
     assert bound_text(Condition("x", below=0.3), "ratio") == "below 0.30"
     assert bound_text(Condition("x", above=0.5, below=0.75), "percent") == "between 50.0 % and 75.0 %"
+
+
+def test_an_index_links_the_results_of_other_scales_that_lie_below_it(tmp_path: Path) -> None:
+    real = Scale(cost="little", seeds=(1,))
+    study = replace(STUDY, real=real)
+    write_pages({"mine": study}, {"mine": replace(RESULT, scale="real")}, "real", tmp_path / "real")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "README.md").touch()
+    index = write_pages({"mine": study}, {"mine": RESULT}, "quick", tmp_path).read_text("utf-8")
+    assert "(real/README.md)" in index and "elsewhere" not in index

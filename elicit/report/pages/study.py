@@ -25,6 +25,7 @@ from elicit.report.numbers import Shown, figure, moment, show_measured
 from elicit.report.render import environment_of, filled
 from elicit.results.comparison import Unit
 from elicit.studies import AppliedCondition, Condition, Endpoint, Study, StudyResult
+from elicit.studies.study import SCALES
 
 WORDS = {"met": "met", "missed": "missed", "open": "not decided"}
 SCALED: tuple[Unit, ...] = ("percent", "points")
@@ -67,7 +68,7 @@ class ShownStudy:
 
 
 def write_pages(studies: Mapping[str, Study], results: Mapping[str, StudyResult], scale: str, out: Path) -> Path:
-    """Pages and index of the studies at one scale; returns the index."""
+    """Pages and index of the studies at one scale; returns the index, which links those of other scales below it."""
     environment = environment_of(sources.template_folder())
     notes = read_or_make(out / "notes.md", list(studies))
     shown = [shown_study(name, study, results.get(name), scale, notes.get(name, "")) for name, study in studies.items()]
@@ -78,7 +79,8 @@ def write_pages(studies: Mapping[str, Study], results: Mapping[str, StudyResult]
             with replacing(out / f"{one.name}.png") as temporary:
                 temporary.write_bytes(to_png(paint(chart(one.study, one.result))))
     index = out / "README.md"
-    write_text(index, inert(filled(environment, "studies.md.j2", {"studies": shown, "scale": scale})))
+    below = sorted(path.parent.name for path in out.glob("*/README.md") if path.parent.name in SCALES)
+    write_text(index, inert(filled(environment, "studies.md.j2", {"studies": shown, "scale": scale, "below": below})))
     return index
 
 
