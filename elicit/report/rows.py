@@ -40,6 +40,10 @@ def words_of(code: str, prompt: str) -> str:
     return f"prompt {prompt}" if code == "B0" and prompt != BARE else WORDS.get(code, "")
 
 
+STRAYS = "Controls without their method"
+"""the group of those whose method failed, or is not in the comparison"""
+
+
 @dataclass(frozen=True)
 class TableRow:
     """One line of a comparison, ready to print."""
@@ -57,8 +61,8 @@ class TableRow:
 
     @property
     def label(self) -> str:
-        """The name without its method's, for tables that indent the row under its method."""
-        if self.depth:
+        """The name without its method's, for tables that indent the row under its method, if that is a row."""
+        if self.depth and self.group != STRAYS:
             for parent in (self.line.parent, self.line.method):
                 rest = self.name.removeprefix(one_line(parent or "", 48)).lstrip(" :/-.+")
                 if parent and rest and rest != self.name:
@@ -149,7 +153,7 @@ def rows(comparison: Comparison) -> list[TableRow]:
         own = [control for control, home in zip(controls, homes, strict=True) if home == number]
         out.extend(row(line, "Methods", 1) for role in ("placebo", "rival") for line in own if line.role == role)
     strays = [control for control, home in zip(controls, homes, strict=True) if home is None]
-    out.extend(row(line, "Controls without their method", 1) for line in strays)
+    out.extend(row(line, STRAYS, 1) for line in strays)
     return out
 
 

@@ -37,10 +37,13 @@ def test_every_policy_has_one_row_grouped_by_role_and_controls_follow_their_meth
         assert placebo.line.parent == rival.line.parent == method.line.name
 
 
-def test_a_control_without_its_method_is_still_shown():
+def test_a_control_without_its_method_is_still_shown_by_its_whole_name():
     given = comparison()
     given.lines = [line for line in given.lines if line.name != "rlvr"]
-    assert [row.group for row in rows(load(given))][-2:] == ["Controls without their method"] * 2
+    strays = rows(load(given))[-2:]
+    assert [row.group for row in strays] == ["Controls without their method"] * 2
+    assert [row.label for row in strays] == [row.line.name for row in strays]
+    assert all(row.line.parent == "rlvr" and row.label.startswith("rlvr") for row in strays)
 
 
 def test_no_number_without_interval_and_every_row_has_n_seeds_and_class():
