@@ -121,6 +121,18 @@ def test_a_placebo_of_a_method_is_one_of_its_own() -> None:
         build_settings(compose(["method=contrastive", "method.placebo=labels_permutd"]))
 
 
+@pytest.mark.parametrize(
+    "override", ["seed=1,2", "method.name=right, and wrong", "eval.n=range(1,3)", "method=contrastive,decoding"]
+)
+def test_several_values_without_a_sweep_are_an_error_that_names_the_ways_to_write_them(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["method=contrastive", override])
+    words, key = str(caught.value), override.partition("=")[0]
+    assert words.startswith(f"{override}: several values") and "elicit -m" in words
+    assert "Ambiguous" not in words and "++" not in words
+    assert key == "method" or f"{key}=\"'a, b'\"" in words
+
+
 def test_a_sweep_is_the_product_of_its_axes() -> None:
     jobs = sweep_jobs(["seed=1,2", "eval.n=4,8", "method=contrastive"])
     assert len(jobs) == 4 and ["seed=2", "eval.n=4", "method=contrastive"] in jobs

@@ -278,8 +278,6 @@ def _blamed(overrides: Sequence[str], fault: Exception) -> str:
 
 def _remedy(fault: Exception) -> str:
     reason = str(fault)
-    if "multirun" in reason:
-        return "write one value, or use elicit -m for several"
     if "nterpolation" in reason or "oc." in reason:
         return "write the value itself, or ${KEY} of a setting that exists"
     return "choose a name that `elicit list` prints, or quote a text: key='...'"
@@ -328,6 +326,8 @@ def _prepare(override: str) -> str:
         known = choices(bare)
         if name in known:
             _readable(known[name], known[name].stat().st_mtime_ns)
+        if "," in name and set(name.split(",")) <= known.keys():
+            raise _several(bare, override)
         if name not in ("", "null") and name not in known and not name.startswith(("[", "{")):
             raise ConfigError(f"{bare}={name}: {near(name, known)}")
         return override
@@ -345,16 +345,28 @@ def _readable(path: Path, changed: int) -> None:
         raise ConfigError(str(fault)) from None
 
 
+def _several(key: str, override: str) -> ConfigError:
+    if key in GROUPS:
+        return ConfigError(f"{override}: several values; name one, or elicit -m runs each")
+    return ConfigError(
+        f"{override}: several values; a text with a comma is quoted for hydra and for the shell ({key}=\"'a, b'\"), "
+        f"a list is in brackets ({key}=[a,b]), and elicit -m runs each"
+    )
+
+
 def _split(prepared: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:
     """Prepared overrides as (what decides which YAML is merged, values to set in their order).
 
-    Deletions, settings of hydra itself and several values for one key are left to hydra, with everything else, for
-    they depend on the order or are faults.
+    Deletions and settings of hydra itself are left to hydra, with everything else, for they depend on the order. Raises
+    ConfigError for several values of one key.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parsed = OverridesParser.create().parse_overrides(list(prepared))
-    if any(override.is_delete() or override.is_sweep_override() for override in parsed):
+    for override in parsed:
+        if override.is_sweep_override():
+            raise _several(override.key_or_group, str(override.input_line).lstrip("+"))
+    if any(override.is_delete() for override in parsed):
         return tuple(prepared), []
     values = [one for one in parsed if one.is_force_add() and one.package is None and one.key_or_group not in GROUPS]
     rest = tuple(str(one.input_line) for one in parsed if one not in values)
