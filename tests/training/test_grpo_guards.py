@@ -94,6 +94,17 @@ def test_training_ends_early_if_every_group_agrees_at_a_higher_reward(tmp_path, 
     assert norms[0] > 0 and norms[1] == norms[2] == norms[0], "an empty update changes nothing"
 
 
+def test_a_policy_that_earns_the_whole_reward_after_an_update_has_not_collapsed(tmp_path, monkeypatch) -> None:
+    def dipped(judge: Any, drawn: Any) -> list[float | None]:
+        calls.append(1)
+        return [float(len(calls) != 2 or i % 4 > 0) for i in range(len(drawn))]
+
+    calls: list[int] = []
+    monkeypatch.setitem(rewards.REWARDS, "dipped", dipped)
+    done = fitted(replace(VECTORS, rewards={"dipped": 1.0}, steps=9, max_empty_steps=2), tiny_policy(), tmp_path, TASK)
+    assert "every group agrees at a mean reward of 1 (first update: 1)" in done.lines[-1]
+
+
 def test_equal_rewards_leave_no_rounding_noise_to_train_on(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(rewards.REWARDS, "tenths", lambda judge, drawn: [0.1 if i < 4 else 0.7 for i in range(8)])
     done = fitted(replace(VECTORS, rewards={"tenths": 1.0}, max_empty_steps=9), tiny_policy(), tmp_path, TASK)

@@ -126,9 +126,10 @@ def check_signal(run: Run, batch: RolloutBatch, update: int) -> str | None:
         return None
 
     # 3) too many in a row: solved from the start, solved by training, collapsed, or never earned
-    if not standing.updates and mean >= sum(weight for weight in settings.rewards.values() if weight > 0):
+    whole = sum(weight for weight in settings.rewards.values() if weight > 0)
+    if not standing.updates and mean >= whole:
         return f"the base earns the whole reward ({mean:.3g}) in every rollout: nothing to learn, it stays unchanged"
-    if standing.updates and mean > standing.first_reward:
+    if standing.updates and (mean >= whole or mean > standing.first_reward):
         return f"every group agrees at a mean reward of {mean:.3g} (first update: {standing.first_reward:.3g})"
     if standing.updates:
         raise MethodError(
