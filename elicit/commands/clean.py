@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elicit.commands.arguments import COMMON, Command
-from elicit.commands.runs import held, job_of, last_done
+from elicit.commands.runs import held, is_repeated, job_of, last_done
 from elicit.console import Console
 from elicit.errors import StageError
 from elicit.evaluate.comparison.additions import additions
@@ -114,7 +114,7 @@ def superseded(runs: Sequence[RunFolder], kept: set[str]) -> Iterator[tuple[RunF
     A run that another fit was taken over from is needed as long as that fit is kept.
     """
     last = last_done(runs)
-    repeated = [run for run in runs if last.get(job_of(run), run.path.name) > run.path.name]
+    repeated = [run for run in runs if is_repeated(run, last)]
     candidates = {run.path.name for run in repeated} - kept
     needed = {path.name for run in runs if run.path.name not in candidates for path in origins(run)}
     yield from ((run, last[job_of(run)]) for run in repeated if run.path.name in candidates - needed)

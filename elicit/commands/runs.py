@@ -8,7 +8,7 @@ planned, fitted: stopped                     no process works on it: it was kill
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from elicit.commands.arguments import COMMON, Command
 from elicit.experiment.run_folder import DONE, ERROR, FAILED, INTERRUPTED, RunFolder, all_runs
@@ -69,8 +69,7 @@ def advice(chosen: Sequence[RunFolder], states: Sequence[str], root: str) -> lis
     busy = {run.manifest.get("invocation") for run, state in zip(chosen, states, strict=True) if state == RUNNING}
     for run, state in zip(chosen, states, strict=True):
         invocation = str(run.manifest.get("invocation"))
-        repeated = last.get(job_of(run), "") > run.path.name
-        if state not in (DONE, RUNNING) and not repeated and run.manifest.get("invocation") not in busy:
+        if state not in (DONE, RUNNING) and not is_repeated(run, last) and run.manifest.get("invocation") not in busy:
             first.setdefault(invocation, run)
     place = "" if root == "runs" else f" root={root}"
     return [f"continue {run.manifest.get('group')}: elicit resume {run.path.name}{place}" for run in first.values()]
@@ -84,6 +83,11 @@ def job_of(run: RunFolder) -> tuple[object, ...]:
 def last_done(runs: Sequence[RunFolder]) -> dict[tuple[object, ...], str]:
     """The name of the last run of each job that is done; names begin with their time."""
     return {job_of(run): run.path.name for run in runs if run.manifest.get("status") == DONE}  # the oldest first
+
+
+def is_repeated(run: RunFolder, last: Mapping[tuple[object, ...], str]) -> bool:
+    """Whether its job was done by a later run. `last`: what `last_done` gives."""
+    return last.get(job_of(run), "") > run.path.name
 
 
 def _ago(created: float | None) -> str:
