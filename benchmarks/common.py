@@ -23,6 +23,7 @@ import transformers
 
 from elicit.organisms.corpus import FAMILIES, SIZES
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
+from elicit.policy.products import torch_products
 from elicit.tasks.natural.small_math import SmallMath
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -81,6 +82,16 @@ def gsm8k_prompts(count: int) -> list[str]:
     file = Path(os.environ.get("ELICIT_DATA", HOUSE.parent / "shared" / "data")) / "gsm8k" / "train.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines()[:count]
     return [f"Question: {json.loads(line)['question']}\nAnswer:" for line in lines]
+
+
+def elsewhere(model: Any, arm: Callable[[], int]) -> Callable[[], int]:
+    """The arm of a peer: it runs the model with torch's own products, as the peer's program would have loaded it."""
+
+    def run() -> int:
+        with torch_products(model):
+            return arm()
+
+    return run
 
 
 def interleaved(arms: dict[str, Callable[[], int]], repeats: int) -> dict[str, list[float]]:

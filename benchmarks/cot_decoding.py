@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import arguments, interleaved, paired_ratio, prepared, prompts_of, report
+from benchmarks.common import arguments, elsewhere, interleaved, paired_ratio, prepared, prompts_of, report
 from benchmarks.peers.cot_decoding import cot_decode
 from benchmarks.peers.optillm import paths, prompt_ids, published
 from benchmarks.strategies import cost, reader, requests_of
@@ -60,11 +60,14 @@ class Arms:
         return self.kept("optillm", [ids for paths_of_prompt in each for ids in paths_of_prompt])
 
     def all(self) -> dict[str, Callable[[], int]]:
-        arms = {"step loop": lambda: self.ours("step loop", self.prompts), "published loop": self.peer}
+        arms = {
+            "step loop": lambda: self.ours("step loop", self.prompts),
+            "published loop": elsewhere(self.model, self.peer),
+        }
         if self.optillm:
             same = [prompt_ids(self.tokenizer, text) for text in self.texts]
             name = "step loop, optillm's prompts"
-            arms |= {name: lambda: self.ours(name, same), "optillm": self.package}
+            arms |= {name: lambda: self.ours(name, same), "optillm": elsewhere(self.model, self.package)}
         return arms
 
     def equal(self, one: str, other: str) -> str:

@@ -29,6 +29,7 @@ from benchmarks.common import paired_ratio, report
 from elicit.ledger import Ledger
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.policy.policy import Policy
+from elicit.policy.products import torch_products
 from elicit.tasks.formal.task import FAMILIES, FormalTask
 from elicit.training.sft.rows import Row, encode, micro_batches
 from elicit.training.sft.sft import SftConfig, arguments, collator, copy_of, parameters_of
@@ -89,6 +90,7 @@ def stock(checkpoint: Checkpoint, rows: list[Row], config: SftConfig, steps: int
     from trl import SFTTrainer
 
     model = copy_of(Policy(checkpoint)).float().requires_grad_(True)
+    stack.enter_context(torch_products(model))  # as TRL would have loaded it
     options = arguments(config, steps, config.batch // config.micro_rows, 0, Path(folder), checkpoint.device)
     data = Dataset.from_list([{"prompt": row.prompt, "completion": row.completion} for row in rows])
     tokenizer = copy.deepcopy(checkpoint.tokenizer)

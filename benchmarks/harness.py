@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import arguments, paired_ratio, prompts_of, report
+from benchmarks.common import arguments, elsewhere, paired_ratio, prompts_of, report
 from benchmarks.step_loop import by_loop
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.sampling.loop.step_loop import StepLoop
@@ -75,7 +75,7 @@ def main() -> None:
     loop = StepLoop(checkpoint, slots=args.rows)
     arms: dict[str, Callable[[], int]] = {
         "step loop": lambda: by_loop(loop, prompts, args.n, args.limit),
-        "lm-eval hf": lambda: by_harness(checkpoint, texts, args.n, args.rows, args.limit),
+        "lm-eval hf": elsewhere(checkpoint.model, lambda: by_harness(checkpoint, texts, args.n, args.rows, args.limit)),
     }
     head = checkpoint.model.get_output_embeddings().weight
     body = sum(p.numel() for p in checkpoint.model.parameters() if p is not head)

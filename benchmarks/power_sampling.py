@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import arguments, interleaved, paired_ratio, prepared, report
+from benchmarks.common import arguments, elsewhere, interleaved, paired_ratio, prepared, report
 from benchmarks.peers.power_sampling import power_sample
 from benchmarks.strategies import cost, reader, requests_of
 from benchmarks.wide import peak_rows
@@ -76,9 +76,9 @@ class Arms:
             {
                 "step loop": lambda: self.ours([self.together], self.endless),
                 "step loop, a prompt at a time": lambda: self.ours(self.chains, self.endless),
-                "published loop": lambda: self.peer(runs, limit, None),
+                "published loop": elsewhere(self.model, lambda: self.peer(runs, limit, None)),
                 "step loop, EOS on": lambda: self.ours([self.together], self.loop),
-                "published loop, EOS on": lambda: self.peer(runs, limit, min(self.eos)),
+                "published loop, EOS on": elsewhere(self.model, lambda: self.peer(runs, limit, min(self.eos))),
             },
             self.args.repeats,
         )

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.common import ORGANISM, interleaved, load, organism_prompts, paired_ratio, report
+from benchmarks.common import ORGANISM, elsewhere, interleaved, load, organism_prompts, paired_ratio, report
 from elicit.policy import layers
 from elicit.policy.activations import ActivationEdit, Edit
 from elicit.policy.checkpoint import wrap
@@ -87,9 +87,9 @@ def collecting(policy: Policy, rows: list[tuple[int, ...]]) -> dict[str, Callabl
 
     return {
         "ours, three layers": lambda: ours(chosen),
-        "SAELens, three layers": lambda: theirs(chosen),
+        "SAELens, three layers": elsewhere(model, lambda: theirs(chosen)),
         "ours, one layer": lambda: ours(chosen[:1]),
-        "SAELens, one layer": lambda: theirs(chosen[:1]),
+        "SAELens, one layer": elsewhere(model, lambda: theirs(chosen[:1])),
     }
 
 

@@ -61,6 +61,8 @@ class CheckpointConfig:
     """auto (bfloat16 on a GPU that has it, else float32), float32, bfloat16, float16 or float64"""
     attention: str = "auto"
     """auto (transformers' choice), sdpa or eager; a model that soft-caps its attention logits gets eager for sdpa"""
+    products: str = "auto"
+    """matrix products: auto (oneDNN on a processor where it is the faster one, see products.py) or torch"""
     threads: int = 0
     """CPU threads. 0: one for a model below `TINY` parameters (with more, waiting for each other can cost 30 times as
     much as they gain on a busy machine), for others the default of torch or OMP_NUM_THREADS"""
@@ -135,11 +137,8 @@ class Checkpoint:
     @cached_property
     def name(self) -> str:
         """A short name for tables."""
-        return (
-            self.config.path
-            if self.config.path in ORGANISMS
-            else Path(self.config.path).name.removeprefix(fetched.PREFIX)
-        )
+        path = self.config.path
+        return path if path in ORGANISMS else Path(path).name.removeprefix(fetched.PREFIX)
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts for manifests and `elicit doctor`: sizes, device, ids, what the model sees of a prompt."""
@@ -177,6 +176,8 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     Raises CheckpointError with the value, the place and a remedy: no such path, a half-written folder, pickled weights,
     tensors that are missing or do not belong to the model, no network, not enough memory.
     """
+    from elicit.policy.products import fast_products
+
     # 1) device and dtype
     (device, dtype), notes = placement(config), []
     if config.device == "auto" or config.dtype == "auto":
@@ -196,12 +197,12 @@ def load_checkpoint(config: CheckpointConfig) -> Checkpoint:
     checkpoint.facts, checkpoint.source = facts, source
     # 5) move it to its device, last: it was hashed on the CPU
     try:
-        checkpoint.model.to(device)
+        fast = fast_products(checkpoint.model.to(device), config.products)
     except torch.OutOfMemoryError as fault:
         raise CheckpointError(
             f"model.path={config.path!r} does not fit on {device} ({fault}); choose a smaller dtype or device=cpu"
         ) from None
-    checkpoint.device = device
+    checkpoint.device, facts["products"] = device, "onednn" if fast else "torch"
     return checkpoint
 
 

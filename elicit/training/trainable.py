@@ -177,7 +177,9 @@ class Lora:
 
     def _targeted(self, model: PreTrainedModel) -> dict[str, nn.Module]:
         """The linear layers that get an adapter, by name."""
-        kinds = {n: m for n, m in model.named_modules() if type(m) is torch.nn.Linear or type(m).__name__ == "Conv1D"}
+        kinds = {
+            n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) or type(m).__name__ == "Conv1D"
+        }
         head = model.get_output_embeddings()
         inner = {name: module for name, module in kinds.items() if module is not head}
         return {name: inner[name] for name in targeted(inner, self.targets, type(model).__name__)}
