@@ -174,11 +174,12 @@ def main() -> int:
     rows, failed = chosen(args.only), {}
     for number, row in enumerate(rows, 1):
         done = result_of(row, args.quick)
-        state = (
-            f"done, {done['seconds']} s" if done else "about a minute" if args.quick else f"about {row.minutes:g} min"
-        )
+        skipped = args.list or (done and not args.again)
+        state = "about a minute" if args.quick else f"about {row.minutes:g} min"
+        if done:
+            state = f"done, {done['seconds']} s" if skipped else f"again, last time {done['seconds']} s"
         print(f"[{number}/{len(rows)}] {row.name:20} {row.environment:20} {state}", flush=True)
-        if args.list or (done and not args.again):
+        if skipped:
             continue
         try:
             measure(row, args.quick)

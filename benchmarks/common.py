@@ -23,7 +23,7 @@ import transformers
 
 from elicit.organisms.corpus import FAMILIES, SIZES
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
-from elicit.policy.products import torch_products
+from elicit.policy.products import fast_products, torch_products
 from elicit.tasks.natural.small_math import SmallMath
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -39,6 +39,7 @@ def load(path: str) -> tuple[Any, Any, frozenset[int]]:
     if path == "random-135m":
         torch.manual_seed(0)
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL))
+        fast_products(model)
         return model.eval(), transformers.AutoTokenizer.from_pretrained(ORGANISM), frozenset({1})
     checkpoint = load_checkpoint(CheckpointConfig(path=path, device="cpu", dtype="float32"))
     return checkpoint.model, checkpoint.tokenizer, frozenset(checkpoint.eos_ids)

@@ -35,6 +35,7 @@ from benchmarks.common import ORGANISM, load, write
 from benchmarks.harness import product_rate
 from benchmarks.training_pass import passes, trainable
 from elicit.policy.decoding import PathJob, PickRule
+from elicit.policy.products import fast_products
 from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
@@ -66,7 +67,9 @@ def random_model(layers: int, width: int, vocabulary: int) -> Any:
         vocab_size=vocabulary, hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
         num_attention_heads=width // 32, num_key_value_heads=width // 32, max_position_embeddings=2048,
     )  # fmt: skip
-    return transformers.LlamaForCausalLM(config).eval().requires_grad_(False)
+    model = transformers.LlamaForCausalLM(config).eval().requires_grad_(False)
+    fast_products(model)
+    return model
 
 
 def sampled(model: Any, tokenizer: Any, items: int, samples: int, tokens: int) -> Callable[[], int]:

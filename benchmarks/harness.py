@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import arguments, elsewhere, paired_ratio, prompts_of, report
 from benchmarks.step_loop import by_loop
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
+from elicit.policy.products import fast_products
 from elicit.sampling.loop.step_loop import StepLoop
 
 
@@ -56,12 +57,13 @@ def by_harness(checkpoint: Checkpoint, texts: list[str], n: int, rows: int, limi
 
 
 def product_rate(rows: int, clock: Callable[[], float], size: int = 2048, repeats: int = 40) -> float:
-    """Multiply-adds per second of `clock`, of float32 matrix products [rows, size] x [size, size]."""
-    left, right = torch.randn(rows, size), torch.randn(size, size)
+    """Multiply-adds per second of `clock`, of a float32 linear layer [rows, size] x [size, size] as models get it."""
+    left, layer = torch.randn(rows, size), torch.nn.Linear(size, size, bias=False).requires_grad_(False)
+    fast_products(layer)
     times = []
     for _ in range(repeats):
         begun = clock()
-        left @ right.T
+        layer(left)
         times.append(clock() - begun)
     return rows * size * size / statistics.median(times)
 

@@ -13,6 +13,9 @@ Written by `make bench` (`benchmarks/bench.py`). Every row is a script in `bench
 process on the same model, prompts and limits, in turn within each repeat. A ratio is the median of the ratios of the
 repeats; the smallest and the largest are in brackets. Speeds are useful units (tokens, answers, activations, features)
 per second: of processor time with one thread, of the clock with two. Targets were set before anything was measured.
+A peer runs torch's own matrix products, as its program would load the model; this project's loops and passes run the
+linear layers by oneDNN on processors where that is faster (`elicit/policy/products.py`; `model.products=torch` turns it
+off).
 """
 AGAIN = """
 ## Run it again
