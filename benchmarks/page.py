@@ -50,6 +50,13 @@ product); 128 rows and a training pass are held against the rate of matrix produ
 same thread next to each run; attention is not counted.
 
 """
+UPDATE = """
+## Where an RL update of equal lengths spends its time
+Seconds of processor time per update under cProfile, all weights of the organism. Both trainers extend TRL's, write and
+differentiate the same number of tokens, and call the same attention; most of that time is reading keys and values from
+memory, which neither can leave out.
+
+"""
 
 
 def ratios(result: dict[str, Any], line: Line) -> list[float]:
@@ -149,9 +156,21 @@ def growth(result: dict[str, Any]) -> str:
     return GROWTH + _markdown(rows) + LIMITS + _markdown(shares)
 
 
+def update_profile(result: dict[str, Any]) -> str:
+    """The parts of an RL update, both trainers in one table."""
+    arms = {"ours": "ours, fixed", "TRL": "stock TRL, fixed"}
+    parts = list(result["profile"][arms["ours"]])
+    rows = [["part", *arms]] + [
+        [part, *(f"{result['profile'][arm][part]:.2f}" for arm in arms.values())] for part in parts
+    ]
+    return UPDATE + _markdown(rows)
+
+
 def page(results: dict[str, Any]) -> str:
     rows = [["what", "peer", "ours / s", "peer / s", "ratio or cost", "target", "reached"]]
     rows += [cells(line, result) for line, result in lines_of(results)]
     more = growth(results["growth"]) if "growth" in results else ""
+    if "profile" in results.get("rl_step", {}):
+        more += update_profile(results["rl_step"])
     head = machine(results) if results else "\nNothing was measured yet.\n\n"
     return HEAD + head + _markdown(rows) + short(results) + more + AGAIN

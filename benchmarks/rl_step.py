@@ -6,12 +6,15 @@ Both trainers get the same model, prompts, batch, loss, token limit and a coin a
 before the limit, so both write and differentiate the same number of tokens. `natural`: rollouts end by
 themselves; the tokens of the completions are counted. The first update of a run is left out. Backward: the same rows
 through the same loss, with gradients for all weights, for one vector per layer, and for one at the last layer.
+Profile: one more run of each arm under cProfile says where an update of equal lengths spends its time.
 Targets: fixed >= 1.3x stock; vectors <= .65 of the full backward pass; a vector checkpoint below 1 MB.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
+import pstats
 import statistics
 import sys
 import tempfile
@@ -39,6 +42,8 @@ from methods.rl_steering.method import RLSteering
 from methods.rlvr.method import RLVR
 
 CLOCK = time.perf_counter if torch.cuda.is_available() else time.process_time
+PARTS = {"rollouts": "_generate", "forward": "compute_loss", "backward": "backward"}
+"""the function of TRL's trainer (which ours extends) or of accelerate that does each part of an update"""
 SHAPES = {"Qwen2.5-7B": (28, 3584), "Llama-3.1-8B": (32, 4096)}
 
 
@@ -119,6 +124,24 @@ def stock(policy: Policy, task: FormalTask, args: argparse.Namespace, fixed: boo
     return steps
 
 
+def profiled(run: Callable[[], Steps]) -> dict[str, float]:
+    """Seconds per update of each part, and of the attention and the linear products within all of them."""
+    profile = cProfile.Profile(CLOCK)
+    steps = profile.runcall(run)
+    found = pstats.Stats(profile).stats  # type: ignore[attr-defined]  # {(file, line, function): (.., .., own, all, ..)}
+    updates = len(steps.tokens)
+
+    def spent(function: str, column: int) -> float:
+        return max((times[column] for (_, _, name), times in found.items() if name == function), default=0.0) / updates
+
+    parts = {part: spent(function, 3) for part, function in PARTS.items()}
+    parts["the rest of the update"] = spent("training_step", 3) - sum(parts.values())
+    parts["of all, attention forward"] = spent("<built-in method torch._C._nn.scaled_dot_product_attention>", 2)
+    linear = ("<built-in method torch._C._nn.linear>", "<built-in method torch._ops.mkldnn._linear_pointwise>")
+    parts["of all, linear products forward"] = spent(linear[0], 2) + spent(linear[1], 2)
+    return parts
+
+
 def backward(model: Any, rows: torch.Tensor, trainable: Any, repeats: int) -> float:
     """Median seconds of the backward pass of one batch."""
     seconds = []
@@ -197,6 +220,7 @@ def main() -> None:
         "fixed: vectors over all weights": paired_ratio(speeds, "ours, vectors, fixed", "ours, fixed"),
         **backward_ratios(policy, args),
         **checkpoint_sizes(policy, task),
+        "profile": {name: profiled(arms[name]) for name in ("ours, fixed", "stock TRL, fixed")},
         "batch": f"{args.prompts} x {args.samples}, limit {args.limit}, micro_batch {args.micro_batch}",
     }
     report(f"one policy-gradient update, {Path(args.model).name}", speeds, facts, args.out)
