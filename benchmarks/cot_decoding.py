@@ -51,7 +51,7 @@ class Arms:
         return self.kept(name, [one.path.token_ids for outcome in outcomes for one in outcome.chains])
 
     def peer(self) -> int:
-        each = [cot_decode(self.model, ids, self.args.k, self.args.limit, min(self.eos)) for ids in self.prompts]
+        each = [cot_decode(self.model, ids, self.args.k, self.args.limit, sorted(self.eos)) for ids in self.prompts]
         return self.kept("published loop", [ids for paths_of_prompt in each for ids, _ in paths_of_prompt])
 
     def package(self) -> int:

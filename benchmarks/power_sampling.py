@@ -64,7 +64,7 @@ class Arms:
         """Generated tokens, one run of the strategy for each group of chains."""
         return sum(outcome.total_tokens for own in groups for outcome in self.mh.run(on, own, self.task()))
 
-    def peer(self, prompts: list[tuple[int, ...]], limit: int, end: int | None) -> int:
+    def peer(self, prompts: list[tuple[int, ...]], limit: int, end: list[int] | None) -> int:
         """Generated tokens of the published loop, one chain after the other."""
         torch.manual_seed(0)
         a = self.args
@@ -78,7 +78,7 @@ class Arms:
                 "step loop, a prompt at a time": lambda: self.ours(self.chains, self.endless),
                 "published loop": elsewhere(self.model, lambda: self.peer(runs, limit, None)),
                 "step loop, EOS on": lambda: self.ours([self.together], self.loop),
-                "published loop, EOS on": elsewhere(self.model, lambda: self.peer(runs, limit, min(self.eos))),
+                "published loop, EOS on": elsewhere(self.model, lambda: self.peer(runs, limit, sorted(self.eos))),
             },
             self.args.repeats,
         )

@@ -23,7 +23,7 @@ from elicit.sampling.loop.step_loop import StepLoop
 from elicit.tasks.task import StopRules
 
 
-def by_generate(model: Any, prompts: list[tuple[int, ...]], n: int, rows: int, limit: int, eos: int) -> int:
+def by_generate(model: Any, prompts: list[tuple[int, ...]], n: int, rows: int, limit: int, eos: frozenset[int]) -> int:
     """Useful tokens of n samples per prompt."""
     ordered, useful = sorted(prompts, key=len), 0
     size = max(1, rows // n)
@@ -34,9 +34,10 @@ def by_generate(model: Any, prompts: list[tuple[int, ...]], n: int, rows: int, l
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in batch])
         out = model.generate(
             ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, num_return_sequences=n,
-            max_new_tokens=limit, pad_token_id=0, eos_token_id=eos,
+            max_new_tokens=limit, pad_token_id=0, eos_token_id=sorted(eos),
         )[:, width:]  # fmt: skip
-        ended = (out == eos).long().cumsum(1) - (out == eos).long()
+        ends = torch.isin(out, torch.tensor(sorted(eos))).long()
+        ended = ends.cumsum(1) - ends
         useful += int((ended == 0).sum())
     return useful
 
@@ -55,7 +56,7 @@ def main() -> None:
     speeds = interleaved(
         {
             "step loop": lambda: by_loop(loop, prompts, args.n, args.limit),
-            "generate()": lambda: by_generate(model, prompts, args.n, args.slots, args.limit, min(eos)),
+            "generate()": lambda: by_generate(model, prompts, args.n, args.slots, args.limit, eos),
         },
         args.repeats,
     )

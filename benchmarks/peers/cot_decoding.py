@@ -14,7 +14,7 @@ import torch
 
 @torch.no_grad()
 def cot_decode(
-    model: Any, prompt: tuple[int, ...], k: int, limit: int, eos: int | None
+    model: Any, prompt: tuple[int, ...], k: int, limit: int, eos: list[int] | None
 ) -> list[tuple[list[int], float]]:
     """(completion ids, Delta) of each of the k paths of one prompt, at most `limit` tokens each."""
     ids = torch.tensor([prompt], device=model.device)

@@ -17,7 +17,7 @@ import torch
 
 @torch.no_grad()
 def _extend(
-    model: Any, ids: list[int], length: int, alpha: float, eos: int | None
+    model: Any, ids: list[int], length: int, alpha: float, eos: list[int] | None
 ) -> tuple[list[int], list[float], list[float]]:
     """(ids up to `length` tokens, log q of the new ones, alpha * log p of them)."""
     begun = torch.tensor([ids], device=model.device)
@@ -35,7 +35,7 @@ def _extend(
 
 
 def power_sample(
-    model: Any, prompt: tuple[int, ...], alpha: float, steps: int, blocks: int, limit: int, eos: int | None,
+    model: Any, prompt: tuple[int, ...], alpha: float, steps: int, blocks: int, limit: int, eos: list[int] | None,
     rng: random.Random,
 ) -> tuple[list[int], int]:  # fmt: skip
     """(completion ids, tokens generated on the way) of one chain."""
@@ -52,6 +52,6 @@ def power_sample(
             if rng.random() < math.exp(min(ratio, 0.0)):
                 state = other
                 q[cut - begin :], p[cut - begin :] = other_q, other_p
-        if eos is not None and eos in state[begin:]:
+        if eos is not None and set(eos) & set(state[begin:]):
             break
     return state[begin:], tokens
