@@ -172,15 +172,26 @@ class StepRule(Protocol):
         ...
 
 
+Then = Callable[[int, Path], PathJob | None]
+"""(place of a job in its list, its finished path) -> the job that goes on in that place; None: the place is done"""
+
+
 class Loop(Protocol):
     """The step loop as strategies see it (elicit/sampling/loop/step_loop.py; on vLLM: elicit/sampling/vllm/loop.py)."""
 
     def run(
-        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
+        then: Then | None = None,
     ) -> list[Path]:
         """Generate all jobs in batches; paths are in the order of the jobs. Equal prefixes are computed once.
 
-        A row that `step_rule` cuts finishes as `Finish.CUT`.
+        A row that `step_rule` cuts finishes as `Finish.CUT`. `then` is asked as soon as a path is finished, so that a
+        chain of jobs never waits for another one; the last path of each place is returned. The prompt of a job that
+        goes on is no longer than the longest of `jobs`.
         """
         ...
 

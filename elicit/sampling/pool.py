@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elicit.files import content_hash, read_rows, read_table, write_rows
-from elicit.policy.decoding import Loop, PathJob, PickRule, StepRule
+from elicit.policy.decoding import Loop, PathJob, PickRule, StepRule, Then
 from elicit.policy.decoding import Path as Chain
 from elicit.tasks.task import StopRules
 
@@ -96,9 +96,16 @@ class PooledLoop:
         return self._loop.offsets(token_ids)
 
     def run(
-        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
+        then: Then | None = None,
     ) -> list[Chain]:
-        """`Loop.run`; a shared job is drawn once for all runs."""
+        """`Loop.run`; a shared job is drawn once for all runs. Chains of jobs are not read from the pool."""
+        if then is not None:
+            return self._loop.run(jobs, rule, stop, step_rule, then)
         if step_rule is not None or rule.alpha != 1 or not any(job.shared for job in jobs):
             return self._loop.run(jobs, rule, stop, step_rule)
         about = content_hash([rule, stop])

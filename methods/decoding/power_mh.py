@@ -26,14 +26,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from elicit.errors import ConfigError
 from elicit.files import seed_of
-from elicit.policy.decoding import Candidate, Loop, Outcome, Path, Request
+from elicit.policy.decoding import Candidate, Loop, Outcome, Path, PathJob, Request
 from elicit.records import Finish
 from elicit.sampling.loop.uniforms import uniforms
-from elicit.tasks.task import StopRules
 from methods.decoding.power import PowerLaw, computed_again, go_on, portions
 
 if TYPE_CHECKING:
@@ -89,26 +89,12 @@ class PowerMH(PowerLaw):
     def _portion(self, loop: Loop, requests: Sequence[Request], task: Reader, horizons: Sequence[int]) -> list[Outcome]:
         chains = [MarkovChain(self, request, len(horizons)) for request in requests]
         for block, horizon in enumerate(horizons):
-            # 1) the block's first states: unfinished paths grow to its horizon
+            # 1) unfinished paths grow to the block's horizon; one that has ended is the block's first state as it is
+            starts = {chain: job for chain in chains if (job := chain.start(block, horizon))}
+            # 2) as soon as its suffix is written, a chain accepts it or not and proposes its next; none waits
             stop = replace(task.stop, max_new_tokens=horizon)
-            growing = [chain for chain in chains if chain.unfinished]
-            grown = dict(zip(growing, self._suffixes(loop, growing, stop), strict=True))
-            for chain in chains:
-                chain.begin(grown.get(chain), block, horizon)
-            # 2) moves: every chain proposes a suffix from its next cut, all in one run of the loop, and accepts or not
-            while moving := [chain for chain in chains if chain.next_move()]:
-                for chain, proposal in zip(moving, self._suffixes(loop, moving, stop), strict=True):
-                    chain.judge(proposal)
+            loop.run(list(starts.values()), self.rule(), stop, then=partial(_received, list(starts)))
         return [chain.outcome() for chain in chains]
-
-    def _suffixes(self, loop: Loop, chains: Sequence[MarkovChain], stop: StopRules) -> list[Path]:
-        """Each chain's path up to its cut and a new suffix from q, in one run of the loop; counted."""
-        jobs = [go_on(chain.request, chain.path, chain.cut, chain.stream) for chain in chains]
-        paths = loop.run(jobs, self.rule(), stop)
-        for chain, job, path in zip(chains, jobs, paths, strict=True):
-            chain.tokens += len(path.token_ids) - chain.cut
-            chain.again += computed_again(job, chain.path)
-        return paths
 
     def log_ratio(self, current: Path, proposal: Path, cut: int) -> float:
         """log A of a move from `current` to `proposal`, which share their first `cut` tokens. A path below the minimum
@@ -129,6 +115,10 @@ def cut_of(uniform: float, horizon: int) -> int:
     return min(int(uniform * horizon), horizon - 1)
 
 
+def _received(chains: Sequence[MarkovChain], place: int, path: Path) -> PathJob | None:
+    return chains[place].receive(path)
+
+
 class MarkovChain:
     """One Metropolis-Hastings chain: its state, its position in its moves, and its history."""
 
@@ -144,22 +134,50 @@ class MarkovChain:
         """the token at which the next suffix begins; moves made or skipped so far, and at the end of this block; the
         random stream of the next suffix, a new one each time; the horizon of this block"""
         self.tokens = self.again = 0
+        self.job: PathJob | None = None
+        """what is being written for it: a suffix from its cut"""
+        self.block: int | None = None
+        """the block whose first state is being written; None: a proposal is"""
 
     @property
     def unfinished(self) -> bool:
         """Whether a longer horizon would let it grow."""
         return self.path is None or self.path.finish == Finish.LENGTH
 
-    def begin(self, grown: Path | None, block: int, horizon: int) -> None:
-        """Start a block from its first state (None: the path has ended already); earlier blocks are kept as counts."""
-        path = grown or self.path
+    def start(self, block: int, horizon: int) -> PathJob | None:
+        """The first job of a block; None if all its moves leave the state as it is."""
+        self.horizon = horizon
+        if not self.unfinished:
+            self._begin(self.path, block)
+            return self._propose()
+        self.block, self.job = block, go_on(self.request, self.path, self.cut, self.stream)
+        return self.job
+
+    def receive(self, path: Path) -> PathJob | None:
+        """Take what was written as the block's first state or judge it, and propose the next suffix; None: no more."""
+        assert self.job is not None
+        self.tokens += len(path.token_ids) - self.cut
+        self.again += computed_again(self.job, self.path)
+        if self.block is None:
+            self.judge(path)
+        else:
+            self._begin(path, self.block)
+            self.block = None
+        return self._propose()
+
+    def _propose(self) -> PathJob | None:
+        self.job = go_on(self.request, self.path, self.cut, self.stream) if self.next_move() else None
+        return self.job
+
+    def _begin(self, path: Path | None, block: int) -> None:
+        """Start a block from its first state; earlier blocks are kept as counts."""
         assert path is not None
         moves = [c.scalars for c in self.chains]
         counts = {
             "earlier_proposals": float(sum(m.get("earlier_proposals", "log_ratio" in m) for m in moves)),
             "earlier_accepted": float(sum(m.get("earlier_accepted", m["accepted"]) for m in moves)),
         }
-        self.chains, self.horizon, self.last = [], horizon, (block + 1) * self.settings.steps
+        self.chains, self.last = [], (block + 1) * self.settings.steps
         self._record(path, {"accepted": 1.0, **counts})
 
     def next_move(self) -> bool:

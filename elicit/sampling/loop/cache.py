@@ -105,11 +105,13 @@ class SlotCache(Cache):
                 live = states[:, :, low:end]
                 live.index_copy_(0, targets, live.index_select(0, sources))
 
-    def rebase(self) -> int:
-        """Move all readable columns to the left edge; returns the number of columns they moved by."""
+    def rebase(self, floor: int = 0) -> int:
+        """Move all readable columns to the left, as far as the write column stays at `floor` or above; returns by how
+        many columns."""
         low, end, rows = self.window.low, self.window.column, self.window.rows
+        by = min(low, end - floor)
         for layer in self.buffers:
             for states in (layer.keys, layer.values):
-                states[:rows, :, : end - low] = states[:rows, :, low:end].clone()
-        self.window.low, self.window.column = 0, end - low
-        return low
+                states[:rows, :, low - by : end - by] = states[:rows, :, low:end].clone()
+        self.window.low, self.window.column = low - by, end - by
+        return by

@@ -49,6 +49,8 @@ class CachedEngine:
         self.cache: SlotCache | None = None
         self.grain = 16 if call.device.type == "cuda" else 1
         """`low` is rounded down to a multiple of it: attention kernels need aligned masks"""
+        self.floor = 0
+        """the write column is never below it, so that a prefix of that length fits before it at any time"""
         self.kept_bytes = 0
         """bytes of all `Kept` that are in use; at most half of `cache_bytes`"""
 
@@ -108,12 +110,15 @@ class CachedEngine:
     def _let_go(self, size: int) -> None:
         self.kept_bytes -= size
 
-    def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
+    def allocate(self, first: Prefilled, slots: int, span: int, refill: bool, chains: bool = False) -> int:
         """Make room for `slots` rows of up to `span` tokens; returns how many rows the memory allows.
 
-        `refill`: rows will be replaced, so that the write column runs further than one row is long.
+        `refill`: rows will be replaced, so that the write column runs further than one row is long. `chains`: by jobs
+        that are not known yet, with prefixes of up to `span` tokens in any order.
         """
-        slack = 0 if not refill else 64 if self.call.device.type == "cuda" else max(64, span)
+        cheap = self.call.device.type == "cuda"  # to move all columns when the write column reaches the end
+        slack = 0 if not refill and not chains else 64 if cheap else max(64, span if refill else span // 4)
+        self.floor = span if chains else 0
         capacity = -(-(span + slack) // 64) * 64
         slots = max(1, min(slots, self.cache_bytes // (column_bytes(first.states) * capacity)))
         if self.cache is None or not self.cache.fits(slots, capacity):
@@ -138,11 +143,22 @@ class CachedEngine:
         window, device = self.cache.window, self.call.device
         lengths = np.array([sum(map(len, group.prefixes[source])) for source in sources])
         if empty:
-            window.low, window.column = 0, int(lengths.max())
+            window.low, window.column = 0, max(self.floor, int(lengths.max()))
         rows, to = (torch.as_tensor(index, device=device) for index in (sources, slots))
         self.cache.place(group.states, rows, to, int(lengths.max()))
         self.starts[slots] = window.column - lengths
         self.prompt_lengths[slots] = [len(group.prefixes[source][0]) for source in sources]
+        self._mask(slots)
+
+    def join(self, kept: Sequence[Kept], prefixes: Sequence[Prefix], slots: np.ndarray) -> None:
+        """Copy kept paths into `slots`, each cropped before the last token of its prefix; the next step writes that."""
+        assert self.cache is not None
+        lengths = np.array([len(prompt) + len(forced) - 1 for prompt, forced in prefixes])
+        states: list[Any] = [(layer.keys, layer.values) for layer in cropped(kept, lengths.tolist()).layers]
+        rows, to = (torch.as_tensor(index, device=self.call.device) for index in (np.arange(len(slots)), slots))
+        self.cache.place(states, rows, to, int(lengths.max()))
+        self.starts[slots] = self.cache.window.column - lengths
+        self.prompt_lengths[slots] = [len(prompt) for prompt, _ in prefixes]
         self._mask(slots)
 
     def _mask(self, slots: np.ndarray) -> None:
@@ -176,7 +192,7 @@ class CachedEngine:
         assert cache is not None
         window, rows = cache.window, len(tokens_S)
         if window.column == cache.capacity:
-            self.starts -= cache.rebase()
+            self.starts -= cache.rebase(self.floor)
             self._mask(np.arange(rows))
         positions = window.column - self.starts[:rows]
         if self.call.limit is not None:  # ended rows are computed too until they are dropped
@@ -219,7 +235,11 @@ class UncachedEngine:
         """None: there are no keys and values, so a path that continues this one is computed from the start."""
         return None
 
-    def allocate(self, first: Prefilled, slots: int, span: int, refill: bool) -> int:
+    def join(self, kept: Sequence[Kept], prefixes: Sequence[Prefix], slots: np.ndarray) -> None:
+        """Raises ConfigError, as `resume` does."""
+        self.resume(prefixes, kept)
+
+    def allocate(self, first: Prefilled, slots: int, span: int, refill: bool, chains: bool = False) -> int:
         """Room for `slots` rows of ids."""
         self.ids_S_K = torch.zeros((slots, span + 64), dtype=torch.long, device=self.call.device)
         self.lengths = np.ones(slots, dtype=np.int64)

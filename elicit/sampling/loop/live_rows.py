@@ -1,27 +1,29 @@
 """One run of the step loop: rows that live in slots, jobs that wait for one, paths that are done.
 
-    prefill --> pick a token per row --> settle endings --> forward --> refill free slots --+
-                     ^                                                                       |
-                     +-----------------------------------------------------------------------+
+    prefill --> pick a token per row --> settle endings --> join --> forward --> refill free slots --+
+                     ^                                                                                |
+                     +--------------------------------------------------------------------------------+
 
-While jobs wait, the slot of an ended row is refilled. When none waits any more, the last living rows move into the
-freed slots and the batch becomes narrower. The host learns of the tokens once per settlement: after each step on a
-CPU, after `check_every` steps on an accelerator. Letters: S slots, T steps of a row, K steps of one settlement,
-V vocabulary,
-C scalars of a step. Does not know how the model is called (engine.py) nor which jobs share a prefix (queue.py).
+While jobs wait, the slot of an ended row is refilled. A job that goes on in the place of a finished one, from its keys
+and values, joins before the forward pass, which computes its last known token with the others' new ones. When no job
+waits any more, the last living rows move into the freed slots and the batch becomes narrower. The host learns of the
+tokens once per settlement: after each step on a CPU, after `check_every` steps on an accelerator. Letters: S slots,
+T steps of a row, K steps of one settlement, V vocabulary, C scalars of a step. Does not know how the model is called (engine.py) nor which jobs share a prefix (queue.py).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from elicit.errors import CheckpointError
-from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule
+from elicit.errors import CheckpointError, ConfigError
+from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule, Then
 from elicit.records import Finish
+from elicit.sampling.loop.forward import Prefix
 from elicit.sampling.loop.pick import SCALARS, choose, ranked, scalars
 from elicit.sampling.loop.queue import Queue
 from elicit.sampling.loop.slots import Slots
@@ -44,15 +46,21 @@ class LiveRows:
         rule: PickRule,
         stop: StopRules,
         step_rule: StepRule | None = None,
+        then: Then | None = None,
     ) -> None:
         self.loop, self.engine = loop, loop.engine
-        self.jobs, self.rule, self.step_rule, self.budget = jobs, rule, step_rule, stop.max_new_tokens
+        self.jobs, self.rule, self.stop, self.budget = list(jobs), rule, stop, stop.max_new_tokens
+        """jobs: the present one of each place"""
+        self.step_rule, self.then = step_rule, then
         self.finder = loop.finder(stop.strings)
         self.eos_V = np.zeros(loop.vocabulary, dtype=bool)
         self.eos_V[[token for token in loop.eos_ids if token < loop.vocabulary]] = True
         self.may_end_V = self.eos_V | self.finder.may_end_V
         """tokens after which a row is tested for an ending; all others cost one table look-up"""
+        self.longest = max((len(job.prompt_ids) for job in jobs), default=0)
         self.queue = Queue(loop, jobs, rule, self.budget)
+        self.joining: deque[int] = deque()
+        """places whose job waits for a slot to go on in"""
         self.paths: list[Path | None] = [None] * len(jobs)
         self.reported_J = np.zeros(len(jobs), dtype=np.int64)
         """tokens of each job that `progress` has counted"""
@@ -65,8 +73,9 @@ class LiveRows:
         # 1) Prefill the first prefixes: their keys, values and logits give the shapes of all arrays.
         first = self.queue.prefilled()
         wanted = min(self.loop.slots, len(self.jobs))
-        span = max(len(job.prompt_ids) for job in self.jobs) + self.budget
-        rows = self.engine.allocate(first, wanted, span, refill=len(self.jobs) > wanted)
+        rows = self.engine.allocate(
+            first, wanted, self.longest + self.budget, refill=len(self.jobs) > wanted, chains=self.then is not None
+        )
         slots = self.slots = Slots(rows, self.budget, first.logits_N_V, drawn=self.rule.temperature > 0)
         del first  # the queue lets go of it once its keys and values are copied: nothing else may hold that memory
         self._refill()
@@ -85,9 +94,10 @@ class LiveRows:
             # 3) Settle: copy tokens and scalars to the host, turn ended rows into paths, drop their slots if no job
             #    waits for one.
             self._settle(torch.stack(tokens, 1).cpu().numpy(), torch.stack(values, 2).cpu().numpy())
-            if not self.queue:
+            if not self.queue and not self.joining:
                 self._narrow()
-            # 4) One forward pass writes the last token of the rows that are left and gives their next logits.
+            # 4) Chains go on. One forward pass writes the last token of all rows and gives their next logits.
+            self._join()
             if slots.live_S.any():
                 slots.logits_S_V = self.engine.step(slots.next_S)
             # 5) Refill free slots. A new row brings the logits of its prefix, so it joins after the pass.
@@ -159,10 +169,28 @@ class LiveRows:
             )
         text = self.finder.decoder.decode(ids) if text is None else text
         numbers = dict(zip(SCALARS, values_C_T.tolist(), strict=True))
-        self.paths[job] = Path(ids, finish=finish, text=text, kept=self._keep(slot, ids), **numbers)
+        path = self.paths[job] = Path(ids, finish=finish, text=text, kept=self._keep(slot, ids), **numbers)
         slots.free(slot)
+        following = None if self.then is None else self.then(job, path)
         if self.loop.progress is not None:
-            self.loop.progress(1, length - int(self.reported_J[job]))
+            self.loop.progress(int(following is None), length - int(self.reported_J[job]))
+        if following is not None:
+            self._go_on(job, following)
+
+    def _go_on(self, place: int, job: PathJob) -> None:
+        """Put a job in the place of a finished one. Raises ConfigError if it can't be run."""
+        self.loop.check([job], self.stop)
+        if len(job.prompt_ids) > self.longest:
+            raise ConfigError(
+                f"job {place} goes on with a prompt of {len(job.prompt_ids)} tokens, the longest of the run has "
+                f"{self.longest}: run it on its own"
+            )
+        self.jobs[place], self.reported_J[place] = job, len(job.forced[: self.budget])
+        kept = job.kept is not None and job.kept.serves(self.rule.alpha)
+        if kept and len(job.prompt_ids) + len(job.forced) > 1:
+            self.joining.append(place)
+        else:
+            self.queue.add(place, job)
 
     def _keep(self, slot: int, ids: list[int]) -> Kept | None:
         """A copy of the keys and values of an ending row, if its job asks for one."""
@@ -185,21 +213,50 @@ class LiveRows:
             sources: list[int] = []
             while free and queue.ready:
                 job, source, _ = queue.ready.popleft()
-                forced, rank = self.jobs[job].forced[: self.budget], self.jobs[job].first_rank
-                slots.seat(free[0], job, forced, prefilled.forced[source])
-                ending = self._ending(free[0], 0, len(forced)) if forced else None
-                if ending is not None:  # by the forced tokens already: the slot stays free
-                    self._finish(free[0], *ending)
-                    continue
-                if rank is not None:
-                    slots.ranks[free[0]] = (len(forced), rank)
-                taken.append(free.pop(0))
-                sources.append(source)
+                if self._seat(free[0], job, prefilled.forced[source]):
+                    taken.append(free.pop(0))
+                    sources.append(source)
             if taken:
                 self.engine.admit(prefilled, np.array(sources), np.array(taken), empty)
                 slots.admit(np.array(taken), prefilled.logits_N_V, np.array(sources))
                 self._fill_uniforms(np.array(taken), 0)
                 empty = False
+        self.engine.trim(slots.live_S)
+
+    def _seat(self, slot: int, place: int, values_C_T: np.ndarray) -> bool:
+        """Begin the job of a place in a slot. False if its forced tokens end it: then the slot stays free."""
+        slots, job = self.slots, self.jobs[place]
+        forced = job.forced[: self.budget]
+        slots.seat(slot, place, forced, values_C_T)
+        ending = self._ending(slot, 0, len(forced)) if forced else None
+        if ending is not None:
+            self._finish(slot, *ending)
+        elif job.first_rank is not None:
+            slots.ranks[slot] = (len(forced), job.first_rank)
+        return ending is None
+
+    def _join(self) -> None:
+        """Give free slots to the jobs that go on from kept keys and values. A few wait for more: joining is a copy."""
+        slots, joining = self.slots, self.joining
+        free = np.nonzero(~slots.live_S)[0].tolist()
+        empty = len(free) == slots.rows
+        if not joining or not free or (not empty and min(len(joining), len(free)) < slots.rows // 8):
+            return
+        taken: list[int] = []
+        kept: list[Kept] = []
+        prefixes: list[Prefix] = []
+        while free and joining:
+            place = joining.popleft()
+            job = self.jobs[place]
+            assert job.kept is not None
+            if self._seat(free[0], place, job.kept.scalars_C_T):
+                taken.append(free.pop(0))
+                kept.append(job.kept)
+                prefixes.append((tuple(job.prompt_ids), tuple(job.forced[: self.budget])))
+        if taken:
+            self.engine.join(kept, prefixes, np.array(taken))
+            slots.join(np.array(taken), [(*prompt, *forced)[-1] for prompt, forced in prefixes])
+            self._fill_uniforms(np.array(taken), 0)
         self.engine.trim(slots.live_S)
 
     def _fill_uniforms(self, taken: np.ndarray, ahead: int) -> None:

@@ -36,14 +36,21 @@ class Queue:
         """places of the jobs of each prefix that is not computed yet"""
         self.kept: dict[Prefix, Kept] = {}
         """keys and values that some job of the prefix brings along"""
+        self.budget, self.prefixes = budget, deque[Prefix]()
         for place, job in enumerate(jobs):
-            prefix = tuple(job.prompt_ids), tuple(job.forced[:budget])
-            self.waiting.setdefault(prefix, []).append(place)
-            if job.kept is not None and job.kept.serves(rule.alpha):
-                self.kept[prefix] = job.kept
+            self.add(place, job)
         self.prefixes = deque(sorted(self.waiting, key=lambda prefix: (-_tokens(prefix), prefix)))
         self.ready: deque[tuple[int, int, Prefilled]] = deque()
         """(job, row of its prefix, the group of prefixes computed with it): waiting for a slot. All of one group"""
+
+    def add(self, place: int, job: PathJob) -> None:
+        """One more waiting job, behind all others."""
+        prefix = tuple(job.prompt_ids), tuple(job.forced[: self.budget])
+        if prefix not in self.waiting:
+            self.prefixes.append(prefix)
+        self.waiting.setdefault(prefix, []).append(place)
+        if job.kept is not None and job.kept.serves(self.alpha):
+            self.kept[prefix] = job.kept
 
     def __bool__(self) -> bool:
         return bool(self.ready or self.prefixes)

@@ -49,6 +49,13 @@ class Slots:
         self.logits_S_V[to] = logits_N_V[torch.as_tensor(sources, device=device)]
         self.device_steps_S[to] = torch.as_tensor(self.steps_S[taken], device=device)
 
+    def join(self, taken: np.ndarray, tokens: Sequence[int]) -> None:
+        """The rows in `taken` begin with a token that the next forward pass writes."""
+        device = self.next_S.device
+        to = torch.as_tensor(taken, device=device)
+        self.next_S[to] = torch.tensor(tokens, device=device)
+        self.device_steps_S[to] = torch.as_tensor(self.steps_S[taken], device=device)
+
     def write(self, tokens_S_K: np.ndarray, values_C_S_K: np.ndarray) -> None:
         """Write K tokens and their scalars behind the settled steps of every living row."""
         rows = np.nonzero(self.live_S)[0]

@@ -21,7 +21,7 @@ import torch
 
 from elicit.errors import ConfigError
 from elicit.policy.attention import grouped_decode
-from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
+from elicit.policy.decoding import Path, PathJob, PickRule, StepRule, Then
 from elicit.policy.shape import Device
 from elicit.sampling.loop.engine import CachedEngine, UncachedEngine
 from elicit.sampling.loop.forward import ForwardCall, can_cache
@@ -81,28 +81,35 @@ class StepLoop(LoopText):
         return self.slots
 
     def run(
-        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
+        then: Then | None = None,
     ) -> list[Path]:
         """Generate all jobs; the paths are in the order of the jobs. Equal prefixes (prompt and forced ids) run once.
 
         Forced tokens are prefilled too, and tested for endings like any other; a job with `kept` keys and values
-        continues from those instead (kept.py). Raises ConfigError for a job that can't be run (empty prompt, id or rank
+        continues from those instead (kept.py), and if it goes on in the place of another (`then`), it joins the batch
+        without a pass of its own. Raises ConfigError for a job that can't be run (empty prompt, id or rank
         outside the vocabulary, more tokens than the model has positions, kept states of another text), CheckpointError
         if the model yields NaN.
         """
-        self._check(jobs, stop)
+        self.check(jobs, stop)
         training = self.model.training
         self.model.eval()
         try:
             with torch.no_grad(), grouped_decode(self.model):
-                return LiveRows(self, jobs, rule, stop, step_rule).run()
+                return LiveRows(self, jobs, rule, stop, step_rule, then).run()
         except BaseException:
             self.engine.reset()
             raise
         finally:
             self.model.train(training)
 
-    def _check(self, jobs: Sequence[PathJob], stop: StopRules) -> None:
+    def check(self, jobs: Sequence[PathJob], stop: StopRules) -> None:
+        """Raises ConfigError for a job that can't be run."""
         check_jobs(jobs, stop, self.vocabulary)
         longest = max((len(job.prompt_ids) for job in jobs), default=0) + stop.max_new_tokens
         if self.call.limit is not None and longest > self.call.limit:

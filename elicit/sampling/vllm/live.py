@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from elicit.errors import CheckpointError, StageError
-from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule
+from elicit.policy.decoding import Kept, Path, PathJob, PickRule, StepRule, Then
 from elicit.records import Finish
 from elicit.sampling.loop.pick import SCALARS
 from elicit.sampling.loop.text import StopFinder
@@ -41,10 +41,13 @@ class LiveRequests:
         rule: PickRule,
         stop: StopRules,
         step_rule: StepRule | None = None,
+        then: Then | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.client, self.finder, self.eos_ids = client, finder, eos_ids
-        self.jobs, self.rule, self.step_rule, self.progress = jobs, rule, step_rule, progress
+        self.jobs, self.rule, self.step_rule, self.progress = list(jobs), rule, step_rule, progress
+        self.then, self.turns = then, [0] * len(jobs)
+        """turns: how many jobs had each place before the present one"""
         self.number = client.begin()
         self.budget = stop.max_new_tokens
         self.tokens: list[list[int]] = [[] for _ in jobs]
@@ -66,15 +69,15 @@ class LiveRequests:
                 # 3) the step rule sees free tokens only, as in the step loop
                 cuts = self._cuts([place for place in grown if len(self.tokens[place]) > len(self.jobs[place].forced)])
                 # 4) end rows; a cut comes first, since what follows it was never written
-                ended = [place for place in grown if self._ended(place, cuts.get(place, 0))]
-                self.client.abort([self._key(place) for place in ended])
+                keys = [(self._key(place), place) for place in grown]  # a chain goes on under another key
+                self.client.abort([key for key, place in keys if self._ended(place, cuts.get(place, 0))])
         except BaseException:
             self.client.abort(list(self.places))
             raise
         return [path for path in self.paths if path is not None]
 
     def _key(self, place: int) -> str:
-        return f"{self.number}-{place}"
+        return f"{self.number}-{place}-{self.turns[place]}"
 
     def _add(self, place: int) -> None:
         """Add a job's request; a job that its kept tokens end already needs none."""
@@ -158,7 +161,13 @@ class LiveRequests:
             kept = Kept((*job.prompt_ids, *ids), len(job.prompt_ids), None, values_C_T.copy(), self.rule.alpha)
         numbers = dict(zip(SCALARS, values_C_T.tolist(), strict=True))
         text = self.finder.decoder.decode(ids) if text is None else text
-        self.paths[place] = Path(list(ids), finish=finish, text=text, kept=kept, **numbers)
+        path = self.paths[place] = Path(list(ids), finish=finish, text=text, kept=kept, **numbers)
         self.places.pop(self._key(place), None)
+        following = None if self.then is None else self.then(place, path)
         if self.progress is not None:
-            self.progress(1, len(ids))
+            self.progress(int(following is None), len(ids))
+        if following is not None:
+            self.jobs[place], self.tokens[place] = following, []
+            self.turns[place] += 1
+            self.scalars_J_C_T[place] = 0.0
+            self._add(place)

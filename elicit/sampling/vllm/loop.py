@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from elicit.errors import ConfigError
-from elicit.policy.decoding import Path, PathJob, PickRule, StepRule
+from elicit.policy.decoding import Path, PathJob, PickRule, StepRule, Then
 from elicit.sampling.loop.step_loop import check_jobs
 from elicit.sampling.loop.text import LoopText
 from elicit.sampling.vllm.client import Client
@@ -38,7 +38,12 @@ class VllmLoop(LoopText):
         return self.client.capacity
 
     def run(
-        self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules, step_rule: StepRule | None = None
+        self,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
+        then: Then | None = None,
     ) -> list[Path]:
         """Generate all jobs; the paths are in the order of the jobs.
 
@@ -52,5 +57,12 @@ class VllmLoop(LoopText):
                 f"the longest prompt and max_new_tokens={stop.max_new_tokens} make {longest} tokens, vLLM was started "
                 f"with engine.max_model_len={self.client.positions}: raise it, or lower max_new_tokens"
             )
+
+        def checked(place: int, path: Path) -> PathJob | None:
+            job = then(place, path) if then is not None else None
+            check_jobs([job] if job is not None else [], stop, self.vocabulary)
+            return job
+
         finder = self.finder(stop.strings)
-        return LiveRequests(self.client, finder, self.eos_ids, jobs, rule, stop, step_rule, self.progress).run()
+        live = LiveRequests(self.client, finder, self.eos_ids, jobs, rule, stop, step_rule, checked, self.progress)
+        return live.run()

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from elicit.files import seed_of
-from elicit.policy.decoding import Path, PathJob, PickRule, Request
+from elicit.policy.decoding import Path, PathJob, PickRule, Request, StepRule, Then
 from elicit.tasks.task import Answer, StopRules
 from tests.reference.power import Table, Text
 
@@ -27,9 +27,23 @@ class TableLoop:
         self.vocabulary = len(probabilities[()])
         self.step = cache(self._step)
 
-    def run(self, jobs: Sequence[PathJob], rule: PickRule, stop: StopRules) -> list[Path]:
-        self.jobs += jobs
-        return [self._one(job, 1 / rule.temperature, stop.max_new_tokens) for job in jobs]
+    def run(
+        self,
+        jobs: Sequence[PathJob],
+        rule: PickRule,
+        stop: StopRules,
+        step_rule: StepRule | None = None,
+        then: Then | None = None,
+    ) -> list[Path]:
+        paths = []
+        for place, first in enumerate(jobs):
+            job: PathJob | None = first
+            while job is not None:
+                self.jobs.append(job)
+                path = self._one(job, 1 / rule.temperature, stop.max_new_tokens)
+                job = None if then is None else then(place, path)
+            paths.append(path)
+        return paths
 
     def _step(self, prefix: Text, power: float) -> tuple[list[float], list[float], float]:
         """(CDF of the proposal, log-probs, log z) behind a prefix."""

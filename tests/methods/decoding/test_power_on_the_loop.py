@@ -219,11 +219,14 @@ class Ending:
     def __init__(self) -> None:
         self.cuts: list[int] = []
 
-    def run(self, jobs, rule, stop, step_rule=None):
-        self.cuts += [len(job.forced) for job in jobs]
+    def run(self, jobs, rule, stop, step_rule=None, then=None):
         length = min(600, stop.max_new_tokens)
         zeros = [0.0] * length
         path = Path([1] * length, zeros, zeros, zeros, zeros, "eos" if length == 600 else "length", "")
+        for place, job in enumerate(jobs):
+            while job is not None:
+                self.cuts.append(len(job.forced))
+                job = then(place, path)
         return [path for _ in jobs]
 
 
