@@ -52,9 +52,8 @@ same thread next to each run; attention is not counted.
 """
 UPDATE = """
 ## Where an RL update of equal lengths spends its time
-Seconds of processor time per update under cProfile, all weights of the organism. Both trainers extend TRL's, write and
-differentiate the same number of tokens, and call the same attention; most of that time is reading keys and values from
-memory, which neither can leave out.
+Seconds of processor time per update under cProfile, all weights of the organism (cProfile slows every Python call, so
+the shares say more than the sums). Ours extends TRL's trainer; both write and differentiate the same number of tokens.
 
 """
 
@@ -134,7 +133,8 @@ def machine(results: dict[str, Any]) -> str:
 def short(results: dict[str, Any]) -> str:
     """What falls short of its target, in words."""
     found = [
-        f"* {line.what}: {_shown(median, line.cost)} against {line.peer}; target {_shown(line.target or 0, line.cost)}."
+        f"* {line.what}: {_shown(median, line.cost)} against {line.peer}; target {_shown(line.target or 0, line.cost)}"
+        f"{line.why and ': ' + line.why}."
         for line, result in lines_of(results)
         if result and not reached(median := statistics.median(ratios(result, line)), line)
     ]

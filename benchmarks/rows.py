@@ -29,6 +29,8 @@ class Line:
     """the least ratio of speeds; of a cost, the most"""
     cost: bool = False
     """the line is a cost, 1 - ratio: what an arm loses against the one without"""
+    why: str = ""
+    """why the target can't be reached, if it was found out"""
     package: str | None = None
     """the peer's distribution, for its version"""
 
@@ -106,7 +108,8 @@ ROWS = (
         "--items 1 --chains 8 --limit 8 --steps 2 --repeats 1 --curves 0", (
             Line("power sampling, 8 chains, 4 prompts at once, organism", "step loop", "published loop", LOOP, 5.0),
             Line("power sampling, 8 chains, one prompt, organism", "step loop, a prompt at a time", "published loop",
-                 LOOP, 5.0),
+                 LOOP, 5.0, why="the eight chains need as many passes as the busiest of them has tokens, and a pass of "
+                 "eight rows through this model costs twice one of one row, most of it calls of Python functions"),
         ), 8,
     ),
     Row(

@@ -114,6 +114,31 @@ def test_a_kept_path_that_its_forced_tokens_end_needs_no_request(model: Any) -> 
     assert other.client.steps == steps  # type: ignore[attr-defined]
 
 
+def test_a_chain_of_jobs_goes_on_as_on_the_step_loop(model: Any) -> None:
+    first = [replace(job, keep=True) for job in jobs()]
+    rule, free = PickRule(temperature=0.5, alpha=2.0), StopRules(("7.",), 14)
+
+    def chained(loop: Any) -> list[Path]:
+        seen: list[list[Path]] = [[] for _ in first]
+
+        def then(place: int, path: Path) -> PathJob | None:
+            seen[place].append(path)
+            cut = 3 * len(seen[place]) % len(path.token_ids)
+            again = PathJob(first[place].prompt_ids, 7, len(seen[place]), tuple(path.token_ids[:cut]), keep=True)
+            return replace(again, kept=path.kept) if len(seen[place]) <= place % 4 else None
+
+        last = loop.run(first, rule, free, then=then)
+        assert last == [paths[-1] for paths in seen] and [len(paths) for paths in seen[:4]] == [1, 2, 3, 4]
+        return [path for paths in seen for path in paths]
+
+    step, other = loops(model)
+    assert_same(*([replace(path, kept=None) for path in chained(loop)] for loop in (step, other)))
+    client = other.client
+    assert isinstance(client, FakeClient) and not client.waiting, "no request is left behind"
+    with pytest.raises(ConfigError, match=r"engine\.max_model_len="):
+        other.run(first, rule, free, then=lambda place, path: replace(first[place], prompt_ids=(3,) * 10_000))
+
+
 def test_an_engine_that_takes_another_token_is_refused(model: Any) -> None:
     other = loops(model, wrong=4)[1]
     with pytest.raises(StageError, match="does not take the drawn token"):

@@ -8,7 +8,8 @@ While jobs wait, the slot of an ended row is refilled. A job that goes on in the
 and values, joins before the forward pass, which computes its last known token with the others' new ones. When no job
 waits any more, the last living rows move into the freed slots and the batch becomes narrower. The host learns of the
 tokens once per settlement: after each step on a CPU, after `check_every` steps on an accelerator. Letters: S slots,
-T steps of a row, K steps of one settlement, V vocabulary, C scalars of a step. Does not know how the model is called (engine.py) nor which jobs share a prefix (queue.py).
+T steps of a row, K steps of one settlement, V vocabulary, C scalars of a step. Does not know how the model is called
+(engine.py) nor which jobs share a prefix (queue.py).
 """
 
 from __future__ import annotations

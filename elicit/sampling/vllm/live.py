@@ -165,7 +165,8 @@ class LiveRequests:
         self.places.pop(self._key(place), None)
         following = None if self.then is None else self.then(place, path)
         if self.progress is not None:
-            self.progress(int(following is None), len(ids))
+            drawn_before = len(job.forced) if self.turns[place] else 0  # in the same place
+            self.progress(int(following is None), len(ids) - drawn_before)
         if following is not None:
             self.jobs[place], self.tokens[place] = following, []
             self.turns[place] += 1

@@ -50,6 +50,19 @@ class VllmLoop(LoopText):
         Raises ConfigError for a job that can't be run (empty prompt, id or rank outside the vocabulary, longer than
         `max_model_len`), CheckpointError if the model yields NaN.
         """
+        self._check(jobs, stop)
+
+        def checked(place: int, path: Path) -> PathJob | None:
+            job = then(place, path) if then is not None else None
+            if job is not None:
+                self._check([job], stop)
+            return job
+
+        finder = self.finder(stop.strings)
+        live = LiveRequests(self.client, finder, self.eos_ids, jobs, rule, stop, step_rule, checked, self.progress)
+        return live.run()
+
+    def _check(self, jobs: Sequence[PathJob], stop: StopRules) -> None:
         check_jobs(jobs, stop, self.vocabulary)
         longest = max((len(job.prompt_ids) for job in jobs), default=0) + stop.max_new_tokens
         if longest > self.client.positions:
@@ -57,12 +70,3 @@ class VllmLoop(LoopText):
                 f"the longest prompt and max_new_tokens={stop.max_new_tokens} make {longest} tokens, vLLM was started "
                 f"with engine.max_model_len={self.client.positions}: raise it, or lower max_new_tokens"
             )
-
-        def checked(place: int, path: Path) -> PathJob | None:
-            job = then(place, path) if then is not None else None
-            check_jobs([job] if job is not None else [], stop, self.vocabulary)
-            return job
-
-        finder = self.finder(stop.strings)
-        live = LiveRequests(self.client, finder, self.eos_ids, jobs, rule, stop, step_rule, checked, self.progress)
-        return live.run()
