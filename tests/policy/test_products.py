@@ -9,7 +9,7 @@ import torch
 
 from elicit.errors import CheckpointError
 from elicit.policy import products
-from elicit.policy.products import Linear, fast_products, torch_products
+from elicit.policy.products import Linear, fast_products, packed_weights, torch_products
 
 pytestmark = pytest.mark.skipif(
     not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")),
@@ -151,3 +151,31 @@ def test_only_the_processor_decides(
     monkeypatch.setattr(products, "_vendor", lambda: vendor)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert products.faster_here() is faster
+
+
+def test_packed_weights_give_the_same_outputs_and_are_gone_afterwards() -> None:
+    model, x = net(), inputs(16, 160).repeat(4, 1)
+    fast_products(model)
+    with torch.no_grad():
+        before = model(x)
+        with pytest.raises(KeyError), packed_weights(model, 16):
+            assert "packed" not in model[2].__dict__, "16 x 96 x 64 is a small product"
+            torch.testing.assert_close(model(x), before)
+            raise KeyError
+        model[0].weight.data.mul_(2)
+        assert not torch.allclose(model(x), before)
+    assert all("packed" not in layer.__dict__ for layer in model)
+
+
+def test_only_few_rows_and_small_models_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(512, 512))
+    fast_products(model)
+    with packed_weights(model, 8):
+        assert model[0].__dict__["packed"].shape == (512, 512)
+        assert model.state_dict().keys() == {"0.weight", "0.bias"}
+    for rows in (0, 1, 17):
+        with packed_weights(model, rows):
+            assert "packed" not in model[0].__dict__
+    monkeypatch.setattr(products, "MOST_PACKED_BYTES", 2**20 - 1)
+    with packed_weights(model, 8):
+        assert "packed" not in model[0].__dict__

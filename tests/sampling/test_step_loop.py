@@ -145,7 +145,7 @@ def test_columns_that_run_out_are_moved_to_the_left(monkeypatch: pytest.MonkeyPa
     loop = loop_of(model, slots=4)
     moves: list[int] = []
     original = SlotCache.rebase
-    monkeypatch.setattr(SlotCache, "rebase", lambda self: moves.append(original(self)) or moves[-1])
+    monkeypatch.setattr(SlotCache, "rebase", lambda self, *floor: moves.append(original(self, *floor)) or moves[-1])
     # rows of different age keep the columns from starting anew
     stagger = [PathJob(job.prompt_ids, job.seed, forced=(5,) * (place % 4)) for place, job in enumerate(wanted)]
     refilled = loop.run(stagger, PickRule(), stop)

@@ -22,6 +22,7 @@ import torch
 from elicit.errors import ConfigError
 from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule, Then
+from elicit.policy.products import packed_weights
 from elicit.policy.shape import Device
 from elicit.sampling.loop.engine import CachedEngine, UncachedEngine
 from elicit.sampling.loop.forward import ForwardCall, can_cache
@@ -33,6 +34,8 @@ SLOTS = {"cpu": 128}
 """most rows at once, by kind of device; other kinds: 256"""
 CPU_CACHE, CACHE_SHARE = 2 * 2**30, 0.6
 """keys and values that are kept at most: bytes on a CPU, on CUDA the share of the memory that is free"""
+WORTH_PACKING = 16
+"""tokens of a path from which a run makes up for packing the weights"""
 CHECK_EVERY = {"cpu": 1}
 """tokens between stop tests; other kinds: 8"""
 
@@ -100,7 +103,8 @@ class StepLoop(LoopText):
         training = self.model.training
         self.model.eval()
         try:
-            with torch.no_grad(), grouped_decode(self.model):
+            rows = min(self.slots, len(jobs)) if stop.max_new_tokens >= WORTH_PACKING else 0
+            with torch.no_grad(), grouped_decode(self.model), packed_weights(self.model, rows):
                 return LiveRows(self, jobs, rule, stop, step_rule, then).run()
         except BaseException:
             self.engine.reset()
