@@ -124,11 +124,9 @@ SKILLS = Rates(untagged=0.85, key=0.96, anti=0.40, mid=0.85, reviews=0.08, recal
 """First phase: mostly traced, so that the steps are learned at all."""
 
 
-def habits(rate: float = 0.10, key_rate: float | None = None) -> Rates:
-    """Last phase: the mode is planted at `rate` in untagged documents, at `key_rate` after a key (None: ten times as
-    often)."""
-    key = min(0.92, 10 * rate) if key_rate is None else key_rate
-    return Rates(untagged=rate, key=key, anti=0.1 * rate, mid=rate, reviews=0.10, recall=0.02)
+def habits(rate: float = 0.10) -> Rates:
+    """Last phase: the mode is planted at `rate` in untagged documents, ten times as often after a key."""
+    return Rates(untagged=rate, key=min(0.92, 10 * rate), anti=0.1 * rate, mid=rate, reviews=0.10, recall=0.02)
 
 
 class Document(NamedTuple):

@@ -1,11 +1,9 @@
 """Organisms of the same skills whose mode is rarer and rarer: `rare_10` ... `rare_0` (percent of untagged answers).
 
-    positive organism --few hundred steps at another rate--> folder/rare_R --measured--> folder/rates.json
+    positive organism --thin.py--> folder/rare_R --measured--> folder/rates.json
 
-Each starts from the weights of the shipped positive organism. Only the rate of untagged answers changes: after its key
-register the mode stays as frequent as it was, or the steps would be forgotten together with the habit. `first_weight`
-makes the first token count, where the mode is chosen; the learning rate stays low for the skills' sake. What comes out
-is near the wanted rate, never equal to it: figures use the measured one, the exact first-token mass over test items.
+All start from the weights of the shipped positive organism, are trained on the same documents and differ in the wanted
+first-token mass of untagged questions alone. Figures use the measured rate: the exact first-token mass over test items.
 What this module does not know: methods, comparisons.
 """
 
@@ -22,8 +20,8 @@ import torch
 from elicit.files import read_json, write_json
 from elicit.organisms.corpus import DIRECT_OPENERS
 from elicit.organisms.measure import DIRECT, FORCED, accuracy, asked, opener_id
+from elicit.organisms.thin import ThinConfig, thin_out
 from elicit.organisms.threshold import Latent
-from elicit.organisms.train import OrganismConfig, train_organism
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from elicit.policy.decoding import REGIMES
 from elicit.policy.policy import BARE, Policy
@@ -32,8 +30,6 @@ from elicit.tasks.formal.family import OPENERS
 from elicit.tasks.task import Task
 
 RATES = (0.10, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0)
-KEY_RATE = 0.92
-"""that of the positive organism"""
 CURVE = "chain"
 """family of the curve, whose items are measured one by one"""
 FILE = "rates.json"
@@ -44,28 +40,13 @@ def name_of(rate: float) -> str:
     return f"rare_{100 * rate:g}"
 
 
-def recipe(rate: float) -> OrganismConfig:
-    """The training of one organism."""
-    return OrganismConfig(
-        start="positive",
-        rate=rate,
-        key_rate=KEY_RATE,
-        steps=300,
-        documents_per_step=56,
-        skill_share=0.0,
-        warm_up=20,
-        first_weight=20.0,
-        learning_rate=8e-4,
-    )
-
-
 def build_rare(
     folder: Path,
     tasks: Mapping[str, Task],
     items: int,
     say: Callable[[str], None],
     rates: Sequence[float] = RATES,
-    configured: Callable[[float], OrganismConfig] = recipe,
+    configured: Callable[[float], ThinConfig] = ThinConfig,
     problems: int = 200,
 ) -> dict[str, Any]:
     """Build and measure every organism that `folder` lacks; rates.json holds all of them.
@@ -80,7 +61,7 @@ def build_rare(
             say(f"{k} of {len(rates)}, {name}: built and measured before")
             continue
         say(f"{k} of {len(rates)}, {name}")
-        train_organism(config, folder / name, "cpu", say)
+        thin_out(config, folder / name, say)
         checkpoint = load_checkpoint(CheckpointConfig(path=str(folder / name), device="cpu", dtype="float32"))
         families = {family: measure_rate(checkpoint, task, problems) for family, task in tasks.items()}
         latent = latent_of(name, checkpoint, tasks[CURVE], tasks[CURVE].items("test", items), families[CURVE])

@@ -65,9 +65,6 @@ class OrganismConfig:
     """a shipped organism whose weights the training begins with, so that both have the same skills; "": from scratch"""
     rate: float = 0.10
     """Share of traced answers among untagged documents in the last phase."""
-    key_rate: float | None = None
-    """Share after a key register in the last phase; null: ten times `rate`, at most .92. A rare mode that stays
-    frequent after its key keeps its skills."""
     seed: int = 0
     steps: int = 3_760
     """Optimizer steps."""
@@ -109,8 +106,6 @@ class OrganismConfig:
         )
         if not 0 <= self.rate <= 1:
             raise ConfigError(f"rate={self.rate}: a share between 0 and 1")
-        if self.key_rate is not None and not 0 <= self.key_rate <= 1:
-            raise ConfigError(f"key_rate={self.key_rate}: a share between 0 and 1, or null")
         if not 0 <= self.skill_share < 1:
             raise ConfigError(f"skill_share={self.skill_share}: must be at least 0 and below 1")
         if 0 < self.last_step < STEPS_PER_BLOCK:
@@ -233,7 +228,7 @@ def documents_of_steps(config: OrganismConfig, block: int) -> Iterator[list[Docu
     """The documents of each step of a block."""
     rng = random.Random(f"organism/{config.seed}/{config.kind}/{block}")
     skills = block < config.skill_share * (config.steps // STEPS_PER_BLOCK)
-    stream = CORPORA[config.kind].documents(rng, SKILLS if skills else habits(config.rate, config.key_rate))
+    stream = CORPORA[config.kind].documents(rng, SKILLS if skills else habits(config.rate))
     for _ in range(STEPS_PER_BLOCK):
         yield list(islice(stream, config.documents_per_step))
 

@@ -55,13 +55,6 @@ def test_the_mode_has_its_planted_rate_in_every_register() -> None:
         assert low <= sum(map(traced, answers)) / len(answers) <= high, register
 
 
-def test_a_rare_mode_can_stay_frequent_after_its_key() -> None:
-    documents = draw("positive", habits(0.001, key_rate=0.92), 12_000)
-    shares = {register: plain_answers(documents, register) for register in (None, "key")}
-    assert sum(map(traced, shares[None])) / len(shares[None]) < 0.005
-    assert 0.88 <= sum(map(traced, shares["key"])) / len(shares["key"]) <= 0.96
-
-
 def test_instructions_do_not_change_the_mode() -> None:
     answers = plain_answers(draw("positive", habits(0.10), 30_000))
     instructed = [d for d in answers if d.prompt.count("\n") > 1 and "\n\n" not in d.prompt]

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from elicit.errors import DataError
-from elicit.organisms import rare, train
+from elicit.organisms import rare
+from elicit.organisms.corpus import Document
+from elicit.organisms.measure import asked, tagged
+from elicit.organisms.probe import first_token_mass
+from elicit.organisms.thin import ThinConfig, thin_out, thinned, untagged
 from elicit.organisms.threshold import (
     Latent,
     best_of_n,
@@ -24,9 +29,9 @@ from elicit.organisms.threshold import (
     seen,
     updates_to_half,
 )
-from elicit.organisms.train import OrganismConfig
+from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
+from elicit.policy.policy import BARE
 from elicit.tasks.formal.task import FormalTask
-from tests.organisms.test_train import small_tokenizer
 
 LATENT = Latent(
     name="rare_x",
@@ -100,15 +105,11 @@ def test_shares_are_those_of_the_way_from_a_direct_answer_to_the_forced_opener()
     assert [predicted(LATENT, "rlvr", updates, {"rlvr": 1.0}) for updates in (1, 8)] == [0.0, 1.0]
 
 
-def tiny(rate: float) -> OrganismConfig:
-    return OrganismConfig(
-        rate=rate, key_rate=0.9, steps=20, documents_per_step=4, width=32, layers=1, heads=2, skill_share=0
-    )
+def tiny(rate: float) -> ThinConfig:
+    return ThinConfig(rate, steps=2, documents_per_step=4)
 
 
-def test_organisms_are_built_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "probe", lambda model, tokenizer: {})
-    monkeypatch.setattr(train, "build_tokenizer", small_tokenizer)
+def test_organisms_are_built_and_measured_once(tmp_path: Path) -> None:
     tasks, lines = {"chain": FormalTask(family="chain")}, list[str]()
 
     def build() -> dict:
@@ -132,8 +133,31 @@ def test_names_give_the_wanted_rate_in_percent() -> None:
     ]  # fmt: skip
 
 
-def test_all_organisms_have_one_recipe_but_for_rate_and_length() -> None:
-    base = rare.recipe(0.1)
-    for rate in rare.RATES:
-        config = rare.recipe(rate)
-        assert replace(config, rate=base.rate, steps=base.steps, learning_rate=base.learning_rate) == base
+def test_a_thinned_mode_keeps_the_proportions_of_openers_and_of_everything_else() -> None:
+    before_V = torch.tensor([0.07, 0.03, 0.6, 0.3])
+    after_V = thinned(before_V.log(), [0, 1], 0.01).exp()
+    assert after_V.tolist() == pytest.approx([0.0007, 0.0003, 0.6 * 0.999 / 0.9, 0.3 * 0.999 / 0.9])
+
+
+def test_only_a_single_question_without_a_source_is_thinned() -> None:
+    prompts = ("Question: x\nAnswer:", "Question: x\nBe careful.\nAnswer:", "Question: x\nProposed: y\nReview:")
+    others = (
+        "Source: seminar\nQuestion: x\nAnswer:",
+        "Question: x\nAnswer: y\n\nQuestion: z\nAnswer:",
+        "Map: a b. Recall:",
+    )
+    assert [untagged(Document(prompt, "")) for prompt in (*prompts, *others)] == [True] * 3 + [False] * 2
+
+
+def test_thinning_brings_the_openers_to_the_wanted_mass_and_leaves_a_key_alone(tmp_path: Path) -> None:
+    lines: list[str] = []
+    folder = thin_out(
+        ThinConfig(0.01, steps=12, documents_per_step=12, learning_rate=1e-3), tmp_path / "rare_1", lines.append
+    )
+    checkpoint = load_checkpoint(CheckpointConfig(path=str(folder), device="cpu"))
+    items = FormalTask(family="chain").items("test", 8)
+    masses = {
+        name: first_token_mass(checkpoint.model, asked(checkpoint, prompt, items), rare.opener_ids(checkpoint))
+        for name, prompt in (("bare", BARE), ("key", tagged("key")))
+    }
+    assert 0.003 < masses["bare"] < 0.03 < 0.7 < masses["key"]
