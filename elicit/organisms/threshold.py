@@ -28,8 +28,9 @@ Floats = NDArray[np.float64]
 RL, VECTORS = ("rlvr", "rl_steering"), ("contrastive", "sae_steering")
 ROLLOUTS = 16 * 16
 """of one update: prompts x samples of the presets"""
-CLIMBS: Mapping[str, float] = {}
-"""log-odds per update"""
+CLIMBS: Mapping[str, float] = {"rlvr": 0.44, "rl_steering": 0.25}
+"""log-odds per update, `climb_of` the 5 and 9 updates after which a pilot fit of each (seed 1, not in the curve) had
+half of its reward, on the organism with 9.9 %"""
 CERTAIN = 0.5
 """a predicted share above this is a prediction that the method passes the half-way line"""
 
