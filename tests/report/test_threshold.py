@@ -8,7 +8,7 @@ from pathlib import Path
 from elicit.commands.threshold import PRESET, in_order, policy_of
 from elicit.config.compose import Composer
 from elicit.report.figures.figure import Line, Point
-from elicit.report.pages.threshold import Cell, cells_of, chart, split_name, thresholds, unmeasured, write_curve
+from elicit.report.pages.threshold import Cell, cells_of, chart, split_name, tables, thresholds, unmeasured, write_curve
 from elicit.results import Comparison, Estimate
 from elicit.results import comparison as records
 
@@ -71,6 +71,22 @@ def test_predictions_are_written_before_anything_is_measured(tmp_path: Path) -> 
     assert not (tmp_path / "threshold.png").exists()
     write_curve(tmp_path, [cell(0.1, 0.8, 0.9), cell(0.01, 0.1, 0.2)], {})
     assert (tmp_path / "threshold.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_failed_fit_is_a_cell_without_a_number() -> None:
+    cells = cells_of("rare_1", 0.01, comparison(), {"rlvr-4": 1.0, "rlvr-12": 1.0})
+    assert [(one.budget, one.state) for one in cells if not one.placebo] == [(4, "reached"), (12, "not measured")]
+    assert [one.reached for one in thresholds(cells)] == [0.01, None]
+
+
+def test_tables_hold_every_accuracy_with_its_interval_and_every_threshold() -> None:
+    family = {"mass": 0.01, "mass_low": 0.009, "mass_high": 0.011, "forced": 1.0, "direct": 0.12}
+    bases = {"rare_1": {"families": {"chain": family}, "rank_of_opener": {"median": 3}}}
+    text = tables(cells_of("rare_1", 0.01, comparison(), {"rlvr-4": 1.0}), bases)
+    assert (
+        "| rlvr-4 | 70.0 [65.0, 75.0] **reached** |" in text and "| rlvr-4/random_reward | 10.0 [5.0, 15.0] |" in text
+    )
+    assert "| rlvr | 4 | 1 | 1 | \u2013 | 1 of 1 |" in text and "| rare_1 chain | 1 | 0.9, 1.1 | 3 | 100 | 12 |" in text
 
 
 def test_every_budget_has_its_panel_and_every_cell_its_interval() -> None:

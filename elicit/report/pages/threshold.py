@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from elicit.files import replacing, write_json
+from elicit.files import replacing, write_json, write_text
 from elicit.report.figures.figure import Axis, Chart, Line, Mark, Point, Rule, Text
 from elicit.report.figures.marks import INK, MUTED, PALETTE
 from elicit.report.figures.writer import paint, to_png
@@ -117,7 +117,8 @@ def cells_of(organism: str, rate: float, compared: Comparison, predicted: Mappin
                 line.get("acc/strict"), line.get("ef/B0/C4"), line.get("ctrl/gain"), half,
             )
         )  # fmt: skip
-    return out
+    measured = {line.name for line in compared.lines}  # a fit that failed is a cell without a number, not a gap
+    return out + unmeasured(organism, rate, {name: x for name, x in predicted.items() if name not in measured})
 
 
 def unmeasured(organism: str, rate: float, predicted: Mapping[str, float | None]) -> list[Cell]:
@@ -132,12 +133,13 @@ def thresholds(cells: Iterable[Cell]) -> list[Threshold]:
         down = sorted(rows, key=lambda cell: -cell.rate)
         wanted = [cell for cell in down if cell.predicted is not None]
         judged = [cell.agrees for cell in down if cell.agrees is not None]
-        missed = [cell.rate for cell in down if cell.state == "missed"]
+        known = [cell for cell in down if cell.state != "not measured"]
+        missed = [cell.rate for cell in known if cell.state == "missed"]
         out.append(
             Threshold(
                 method, budget,
                 _lowest([cell.rate for cell in wanted], [(cell.predicted or 0) > HALF for cell in wanted]),
-                _lowest([cell.rate for cell in down], [cell.state == "reached" for cell in down]),
+                _lowest([cell.rate for cell in known], [cell.state == "reached" for cell in known]),
                 max(missed, default=None), sum(judged), len(judged),
             )
         )  # fmt: skip
@@ -164,15 +166,68 @@ def _by_method(cells: Iterable[Cell]) -> dict[tuple[str, int], list[Cell]]:
 
 
 def write_curve(out: Path, cells: Sequence[Cell], bases: Mapping[str, Any]) -> Path:
-    """threshold.json and, if anything was measured, threshold.png; `bases`: what was measured on the organisms."""
+    """threshold.json, tables.md and, if anything was measured, threshold.png; `bases`: the organisms' measurements."""
     file = out / "threshold.json"
     rows = [{**asdict(cell), "state": cell.state, "agrees": cell.agrees} for cell in cells]
     ends = [asdict(one) for one in thresholds(cells)]
     write_json(file, {"schema": 1, "organisms": dict(bases), "thresholds": ends, "cells": rows})
+    write_text(out / "tables.md", tables(cells, bases))
     if any(cell.state != "not measured" for cell in cells):
         with replacing(out / "threshold.png") as temporary:
             temporary.write_bytes(to_png(paint(chart(cells))))
     return file
+
+
+def tables(cells: Sequence[Cell], bases: Mapping[str, Any]) -> str:
+    """Markdown: the organisms, every accuracy by rate, the placebos, and the thresholds next to their predictions."""
+    organisms = list(dict.fromkeys(cell.organism for cell in sorted(cells, key=lambda cell: -cell.rate)))
+    out = [
+        "# Tables of the threshold curve",
+        "Percent with 95 % intervals over items; rates are measured.",
+        "## Organisms",
+    ]
+    first = ["organism, wanted %", "measured", "lowest, highest item", "rank of the first opener", "forced", "direct"]
+    rows = []
+    for name, base in bases.items():
+        for family, row in base["families"].items():
+            spread = f"{_percent(row['mass_low'])}, {_percent(row['mass_high'])}"
+            rank = base["rank_of_opener"]["median"] if family == "chain" else ""
+            forced, direct = (f"{100 * row[key]:.0f}" for key in ("forced", "direct"))
+            rows.append([f"{name} {family}", _percent(row["mass"]), spread, str(rank), forced, direct])
+    out.append(_table(first, rows))
+    for heading, placebo in (("Methods", False), ("Placebos", True)):
+        by_name: dict[str, dict[str, Cell]] = {}
+        for cell in cells:
+            name = f"{cell.method}-{cell.budget}" + (f"/{cell.placebo}" if cell.placebo else "")
+            if bool(cell.placebo) is placebo:
+                by_name.setdefault(name, {})[cell.organism] = cell
+        body = [[name, *(_cell(of.get(one)) for one in organisms)] for name, of in by_name.items()]
+        out += [f"## {heading}", _table(["", *organisms], body)]
+    ends = [
+        [one.method, f"{one.budget:,}", *map(_percent, (one.predicted, one.reached, one.missed)),
+         f"{one.agreeing} of {one.decided}"]
+        for one in thresholds(cells)
+    ]  # fmt: skip
+    heads = ["method", "budget", "predicted threshold", "reached down to", "missed from", "predictions that hold"]
+    out += ["## Thresholds, latent rate in percent", _table(heads, ends)]
+    return "\n\n".join(out) + "\n"
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None or not cell.bounds:
+        return "\u2013"
+    point, lo, hi = (100 * x for x in cell.bounds)
+    mark = {"reached": " **reached**", "open": " open"}.get(cell.state, "")
+    return f"{point:.1f} [{lo:.1f}, {hi:.1f}]{mark}"
+
+
+def _percent(share: float | None) -> str:
+    return "\u2013" if share is None else f"{100 * share:.2g}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def chart(cells: Sequence[Cell]) -> Chart:
