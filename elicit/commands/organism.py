@@ -1,4 +1,4 @@
-"""`elicit organism build|check`."""
+"""`elicit organism build|check|threshold`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ CHECK = Command("organism check: it takes no names", {"problems": "200", "folder
 
 
 def organism(words: list[str]) -> int:
-    """Train a model organism, or measure the shipped ones against what they must satisfy."""
+    """Train a model organism, measure the shipped ones against what they must satisfy, or draw the threshold curve."""
     word, rest = (words[0] if words else ""), words[1:]
     if word == "build":
         return build(rest)
     if word == "check":
         return check(rest)
-    raise ConfigError(f"elicit organism {word}: {near(word, ('build', 'check'))}")
+    if word == "threshold":
+        from elicit.commands.threshold import threshold
+
+        return threshold(rest)
+    raise ConfigError(f"elicit organism {word}: {near(word, ('build', 'check', 'threshold'))}")
 
 
 def build(words: list[str]) -> int:

@@ -41,6 +41,7 @@ elicit: how much reasoning is latent in a base checkpoint, which method elicits 
   elicit grade FILE [task=gsm8k]                          grade a JSONL of {gold, output, expected}
   elicit organism build kind=positive folder=... steps=... rate=...   train a model organism
   elicit organism check                                   measure the shipped organisms against their requirements
+  elicit organism threshold [out=FOLDER]                  how rare may a mode be and still be elicited? seven organisms
 
 Groups: method method/strategy method/critic method/response model task eval tracker experiment sweep.
 Settings: seed=0 root=runs group=NAME placebos=none|one|all rivals=none|one|all budget.labels=N eval.limit=N eval.n=N
