@@ -60,8 +60,8 @@ def test_with_several_seeds_curved_is_the_hull_of_bca_and_percentiles_inside_of_
     resamples, names, values, point, draws = skewed(25)
     wide = point + 6 * (draws - point)  # seeds overstretch a share
     for given in (draws, wide):
-        sides = (plain.bca(point, given.tolist(), values.tolist(), names, level),)
-        plain.percentile(given.tolist(), 25, level)
+        by_bca = plain.bca(point, given.tolist(), values.tolist(), names, level)
+        sides = by_bca, plain.percentile(given.tolist(), 25, level)
         low, high = min(one[0] for one in sides), max(one[1] for one in sides)
         free = resamples.curved(point, given, values, level, bounded=False, seeds=3)
         assert bounds(free) == pytest.approx((low, high))

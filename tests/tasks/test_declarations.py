@@ -75,7 +75,7 @@ SENTENCES = {
         "red\nfox": "red", ":\nred fox\n\nblue": "red fox",
         ":\n1. red fox\n2. blue jay\n\nThat is all": "1. red fox\n2. blue jay",
         ":\n- red": "red", ": - red": "- red", "red fox! Yes": "red fox", 'red?" Yes': "red",
-        ":\nA long line of words that is no list item at all.\nMore": "A long line of words that is no list item at all",
+        ":\nA long line of words, not an item of a list.\nMore": "A long line of words, not an item of a list",
     },
 }  # fmt: skip
 REFUSED = {
