@@ -12,6 +12,7 @@ from elicit.tasks.grading.declaration import Declared
 
 SENTENCES = {
     "number": {
+        "x = (5)": "(5)", "x = (5), because": "(5)",
         "US$5": "US$5", "$ 5": "$ 5", "Rs. 5": "Rs. 5", r"\$5": r"\$5", "negative 5": "negative 5",
         "minus 5": "minus 5",
         "5 degrees below zero": "5 degrees below zero", "5°C below freezing": "5°C below freezing",
@@ -38,6 +39,7 @@ SENTENCES = {
         "3 + 4 = 7, because": "7", "2 * 3 = 6 (as shown)": "6", "x =  5 ": "5", "total cost = $5": "$5", "5)": "5",
     },
     "math": {
+        "X": "X", "2 + 3 = (5)": "(5)",
         "x^2": "x^2", "x^2 because": "x^2", "x^2, which is": "x^2", "x^2, in all": "x^2", "x^2, or y": "x^2, or y",
         "x^2, y": "x^2, y",
         "x^2: it": "x^2", "x^2 - that": "x^2", "x^2 - y": "x^2 - y", "x^2 (so)": "x^2", "x^2 (mod 7)": "x^2 (mod 7)",
@@ -66,7 +68,7 @@ SENTENCES = {
         r"\begin{pmatrix}1. 2\end{pmatrix}. Done": r"\begin{pmatrix}1. 2\end{pmatrix}", "$$x$": "$$x$",
     },
     "text": {
-        "red fox, because it": "red fox", "red fox (which runs)": "red fox", "red fox (a)": "red fox (a)",
+        "X": "X", "red fox, because it": "red fox", "red fox (which runs)": "red fox", "red fox (a)": "red fox (a)",
         "red; since it": "red",
         "red, as shown": "red", "red, as is": "red, as is", '"red"': "red", "“red”": "red", "**red**": "red",
         "_red_": "red", "`red`": "red",
@@ -166,6 +168,7 @@ def test_a_word_is_one_of_yes_and_no_and_not_both(content: str, wanted: str | No
 
 
 LAST = [
+    ("math", "The answer is 5. The answer is never simple.", "5"), ("number", "The answer is X.", None),
     ("number", "The answer can't be 5.", None), ("number", "The answer should not be 5.", None),
     ("number", "The answer isn't: 5", None),
     ("number", "The answer must be 5", "5"), ("number", "The answer is:\n- 5", "5"),
