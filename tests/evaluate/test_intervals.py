@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from elicit import files
 from elicit.errors import DataError
-from elicit.evaluate.statistics import significance
-from elicit.evaluate.statistics.beta_binomial import all_right, covered, fit
+from elicit.evaluate.statistics import shipped, significance
+from elicit.evaluate.statistics.beta_binomial import BetaFit, all_right, covered, fit
+from elicit.evaluate.statistics.joint import Joint
 from elicit.evaluate.statistics.ratios import Bootstrap, by_item, over_seeds
 from elicit.evaluate.statistics.resamples import ONE_CLUSTER, Resamples, jeffreys
 from elicit.evaluate.statistics.significance import detectable, sign_flip_test, tail_share
@@ -43,8 +48,9 @@ def test_an_interval_is_the_expanded_percentiles(clusters: int, level: float) ->
     assert found.point == point and bounds(found) == pytest.approx(plain.percentile(draws.tolist(), clusters, level))
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("clusters", [9, 40, 130])
+@pytest.mark.parametrize(
+    ("clusters", "level"), [(2, 0.8), *((clusters, level) for clusters in (3, 9, 40, 130) for level in LEVELS)]
+)
 def test_curved_is_bca_and_for_shares_its_hull_with_the_logit_interval(clusters: int, level: float) -> None:
     resamples, names, values, point, draws = skewed(clusters)
     by_bca = plain.bca(point, draws.tolist(), values.tolist(), names, level)
@@ -81,6 +87,20 @@ def test_bca_of_a_constant_has_no_skew_and_ties_count_half() -> None:
     low = resamples.curved(0.1, draws, np.full(30, 0.4), bounded=False)  # no draw below: the bias is cut at .001
     level = plain.NORMAL.cdf(2 * plain.NORMAL.inv_cdf(0.001) + plain.NORMAL.inv_cdf(plain.tails(30, 0.95)[1]))
     assert low.hi == pytest.approx(plain.quantile(draws.tolist(), level))
+
+
+def test_without_spread_curved_is_the_point_alone_or_a_proportion() -> None:
+    resamples = Resamples(np.arange(30), 50)
+    values = np.linspace(0, 1, 30)
+    assert resamples.curved(2.0, np.full(50, 2.0), values, bounded=False) == Estimate(2.0, 2.0, 2.0)
+    for share in (0.0, 0.4, 1.0):
+        still = resamples.curved(share, np.full(50, share), values, 0.8)
+        assert bounds(still) == pytest.approx(plain.jeffreys(share, 30, 0.8))
+    draws = np.linspace(0.9, 1.0, 50)
+    assert resamples.curved(1.0, draws, values, 0.8) == resamples.proportion(1.0, draws, 0.8)
+    assert resamples.curved(1.0, draws, values, 0.8, seeds=2) == resamples.proportion(1.0, draws, 0.8, seeds=2)
+    alone = Resamples(["a", "a"], 50).curved(0.5, draws, values[:2], bounded=False)
+    assert alone == Estimate(0.5, refused=ONE_CLUSTER)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -132,8 +152,13 @@ def test_a_difference_without_spread_is_newcombes(level: float) -> None:
     above = np.hypot(of_a[1] - 0.8, 0.3 - of_b[0])
     found = resamples.difference(a, b, level)
     assert found.point == pytest.approx(0.5) and bounds(found) == pytest.approx((0.5 - below, 0.5 + above))
-    ones, zeros = (1.0, np.ones(300)), (0.0, np.zeros(300))
-    assert resamples.difference(ones, zeros, level).hi == 1 and resamples.difference(zeros, ones, level).lo == -1
+    for of, than in ((0.0, 0.3), (1.0, 0.3), (0.3, 0.0), (0.3, 1.0), (0.5, 0.4)):
+        for clusters in (2, 50):
+            one, other = plain.jeffreys(of, clusters, level), plain.jeffreys(than, clusters, level)
+            low = of - than - np.hypot(of - one[0], other[1] - than)
+            high = of - than + np.hypot(one[1] - of, than - other[0])
+            again = Resamples(np.arange(clusters), 9).difference((of, np.full(9, of)), (than, np.full(9, than)), level)
+            assert bounds(again) == pytest.approx((max(low, -1.0), min(high, 1.0)))
     same = resamples.difference((0.3, np.full(300, 0.3)), b, level)
     assert bounds(same) == pytest.approx((-plain.jeffreys(0, 50, level)[1], plain.jeffreys(0, 50, level)[1]))
 
@@ -327,3 +352,40 @@ def test_the_item_values_of_a_fit_move_it_as_one_more_weight_of_the_item_does() 
             twice = fit(np.append(right, right[item]), np.append(total, total[item]))
             again = float(np.mean(function(twice.a, twice.b, twice.right_N, twice.total_N)))
             assert again - mean == pytest.approx((values[item] - mean) / 61, abs=4e-4)
+
+
+@pytest.mark.parametrize("theta", [(900.0, 0.0), (-900.0, 0.0), (0.0, 900.0), (0.0, -900.0), (900.0, -900.0)])
+def test_the_shapes_of_a_fit_stay_positive_and_finite_wherever_the_search_goes(theta: tuple[float, float]) -> None:
+    found = BetaFit(np.array(theta), np.zeros(1), np.ones(1), np.zeros((1, 2)))
+    assert 0 < found.a < 1e15 and 0 < found.b < 1e15
+
+
+def test_the_draws_of_training_seeds_depend_on_the_seed_of_the_comparison_and_on_the_arm() -> None:
+    def drawn(seed: int, arm: str) -> np.ndarray:
+        joint = Joint(Resamples(np.arange(20), 60, seed))
+        joint.add(arm, "acc", [np.full(20, 0.3), np.full(20, 0.5), np.full(20, 0.6)])
+        joint.solve()
+        return joint.mean(arm)[1]
+
+    assert np.array_equal(drawn(1, "m"), drawn(1, "m"))
+    assert not np.array_equal(drawn(1, "m"), drawn(2, "m")) and not np.array_equal(drawn(1, "m"), drawn(1, "other"))
+
+
+def test_what_ships_is_read_with_whether_it_is_of_this_code(tmp_path: Path) -> None:
+    assert shipped.load(tmp_path) == {"simulated": None, "organisms": None}
+    now = {"code": files.fingerprint(code=shipped.code_hash())["code"]}
+    for name, code in (("simulated", now), ("organisms", {"code": "old"})):
+        content = {"schema": 1, "fingerprint": code, "totals": [name], "rows": [1]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    found = shipped.load(tmp_path)
+    assert found["simulated"] == {
+        "schema": 1,
+        "fingerprint": now,
+        "totals": ["simulated"],
+        "rows": [1],
+        "current": True,
+    }
+    assert found["organisms"] == {"totals": ["organisms"], "current": False}
+    (tmp_path / "organisms.json").write_text('{"schema": 2}', encoding="utf-8")
+    with pytest.raises(DataError, match="schema 2, 1 is read here"):
+        shipped.load(tmp_path)
