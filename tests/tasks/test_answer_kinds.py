@@ -30,6 +30,7 @@ SAME = {
         ("x^2 + y^2 = 25", "y^2 + x^2 - 25 = 0"), ("2x + 4y = 6", "x + 2y = 3"), ("x + y = 3", "3 = y + x"),
         ("(x+1)^2 - 2x = x^2 + 1", "x^2 + 1"), (r"\{a, b\} = \{1, 2\}", r"\{2, 1\} = \{b, a\}"),
         (r"\{a, b\} = \{1, 2\}", r"\{b, a\} = \{1, 2\}"), ("x + 5 - x = 5", "x + 5 - x"),
+        (r"\{a\} = 42", r"\{a\} = 6 \times 7"),
         ("2x + 4y = 6", "y = -x/2 + 3/2"), ("x^2 + y^2 = 25", "-x^2 - y^2 = -25"),
     ],
     "inequality": [
@@ -87,7 +88,8 @@ SAME = {
     "number": [
         ("1" * 1200, "+" + "1" * 1200), ("1" * 1200, "0" + "1" * 1200 + ".0"), ("1" * 1200 + ".50", "1" * 1200 + ".5"),
         (r"\text{12}", "12"), (r"\text{12 cm}", "12"), ("{12}", "12"), ("5 dollars and 20 cents", "5.20"),
-        ("3 million", "3000000"), ("two words", "two words"),
+        ("3 million", "3000000"), ("5 day's", "5 days"), ("5 feet", "5 ft"), ("5 sq. miles", "5 square miles"),
+        ("two words", "two words"),
     ],
 }  # fmt: skip
 DIFFERENT = {
@@ -204,6 +206,14 @@ def test_the_kind_of_an_answer_is_read_from_its_form(text: str, kind: str) -> No
     assert parse(text).kind == kind
 
 
+def test_a_letter_after_a_number_is_a_unit_only_if_the_task_asks_for_numbers() -> None:
+    assert equal("5", "5 m", True) is True and equal("5 m", "5", True) is True
+    assert equal("5", "5 m") is False and equal("5 m", "5") is False and equal("5 m", "5 s", True) is False
+    assert equal("1, 5", "1 m, 5 m", True) is True and equal("1 m, 5 m", "1, 5", True) is True
+    assert equal("5 m = x", "5", True) is True
+    assert answer_class("5 m", True) == "5" != answer_class("5 m")
+
+
 def test_an_answer_that_is_too_long_is_wrong_for_a_short_gold_and_refused_for_a_formula() -> None:
     for gold in ("5", "Mr. Smith", "1" * 1200):
         assert equal(gold, "x" * 3000) is False
@@ -288,7 +298,8 @@ NUMBERS = {
     "1.5E-2": Fraction(3, 200),
     r"3 \times 10^2": 300, "3*10**2": 300, "3x10^{-1}": Fraction(3, 10), r"1.5\cdot 10^{2}": 150,
     r"\frac{1}{2} \times 10^2": 50,
-    r"3 \times 11^2": None, r"\frac12": Fraction(1, 2), r"\frac{1}2": Fraction(1, 2), r"\frac{1}{0}": None,
+    r"3 \times 11^2": None, r"3 \times 10^{x}": None, r"x \times 10^2": None, r"3 \times 10^{1/2}": None,
+    r"\frac12": Fraction(1, 2), r"\frac{1}2": Fraction(1, 2), r"\frac{1}{0}": None,
     r"\frac{}{2}": None,
     r"\frac{1}{2}3": None, r"\frac{-1}{2}": Fraction(-1, 2), r"\frac{\frac{1}{2}}{3}": Fraction(1, 6), "1/2/3": None,
     "(1/2)/3": Fraction(1, 6),

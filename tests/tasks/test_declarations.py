@@ -12,7 +12,8 @@ from elicit.tasks.grading.declaration import Declared
 
 SENTENCES = {
     "number": {
-        "x = (5)": "(5)", "x = (5), because": "(5)",
+        "x = (5)": "(5)", "$5 per pen, since US$ are dear": "$5", "$5 m$ long": "$5 m$| long",
+        "5 apples \\text{each}": "5| apples \\text{each}", "x = (5), because": "(5)",
         "US$5": "US$5", "$ 5": "$ 5", "Rs. 5": "Rs. 5", r"\$5": r"\$5", "negative 5": "negative 5",
         "minus 5": "minus 5",
         "5 degrees below zero": "5 degrees below zero", "5°C below freezing": "5°C below freezing",
