@@ -232,6 +232,7 @@ def test_random_sign_flips_count_the_observation_and_depend_on_their_seed() -> N
     assert sign_flip_test(large, np.arange(40), draws=199, one_sided=True).p == pytest.approx(1 / 200)
     assert sign_flip_test(-large, np.arange(40), draws=199, one_sided=True).p == 1.0
     noise = np.random.default_rng(3).normal(0.1, 1, 40)
+    assert sign_flip_test(noise, np.arange(40)) == sign_flip_test(noise, np.arange(40), 10_000, 0, False)
     p = [sign_flip_test(noise, np.arange(40), 500, seed).p for seed in (0, 0, 1)]
     assert p[0] == p[1] != p[2]
     assert (

@@ -1,4 +1,15 @@
-r"""Equality kind by kind: which spellings of an answer are one answer, and which near misses are not."""
+r"""Equality kind by kind: which spellings of an answer are one answer, and which near misses are not.
+
+Kept by mutation testing (`make mutation only=grading`). Changes of the grading that survive because they change
+nothing:
+
+    a cheap test before a pattern (`"mod" in text`, `text.endswith`)     only saves time
+    "pairs that are equal without doubt first" (`_any_order`)            saves questions to SymPy
+    zip(..., strict=False or None)                                       the lengths are compared before
+    letters=None for False, " SQUARE" for " square"                      read as false, and without case
+    the text of a matrix; `_based` of two based numbers                  equal ones are equal answers before
+    the letter case and the powers inside of the name of a class         a renaming that joins no classes
+"""
 
 from __future__ import annotations
 
@@ -229,6 +240,7 @@ QUESTIONS = [
     (r"\cos x", r"\cos(x)", [("expression", r"\cos x", r"\cos(x)")], True),
     (r"y = \cos x", r"y = \cos(x)", [("expression", r"\cos x", r"\cos(x)")], True),
     (r"(1, \cos x)", r"(1, \cos(x))", [("expression", r"\cos x", r"\cos(x)")], True),
+    (r"x = \cos y", r"\cos(y)", [("expression", r"\cos y", r"\cos(y)")], True),
     (r"(2, 1)", r"(\log_2 4, 1)", [("expression", "2", r"\log_2 4")], True),
     (r"(3, 1)", r"(\log_2 4, 1)", [("expression", "3", r"\log_2 4")], False),
     (r"\{\cos x, 1\}", r"\{1, \cos(x)\}", [("expression", r"\cos x", r"\cos(x)")], True),
