@@ -108,6 +108,11 @@ def test_the_price_of_the_method_with_the_highest_lower_bound_is_named():
     assert f"; b {WHO} by +20.0" in sentences(method("a", matched=wide), method("b", matched=narrow))[1]
 
 
+def test_of_two_regimes_with_the_same_lower_bound_the_first_is_the_price():
+    values = {"matched_support/hardest": Estimate(0.15, 0.1, 0.2)}
+    assert f"m {WHO} by +20.0" in sentences(method(matched=Estimate(0.2, 0.1, 0.3), values=values))[1]
+
+
 def test_a_method_that_was_not_compared_at_equal_tokens_has_no_price():
     one = method()
     del one.values["matched/hardest"]

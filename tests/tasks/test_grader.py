@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from elicit.records import Item
 from elicit.tasks.grading import verify
 from elicit.tasks.grading.grader import Grader
 from elicit.tasks.grading.pool import GradeRequest, Verdict, judge
 from elicit.tasks.grading.verify import Pair
 from elicit.tasks.natural.jsonl import Jsonl
-from elicit.tasks.task import make_item
+from elicit.tasks.task import Judgement, make_item
 from tests.tasks.slow_pair import HangsOnAnswer
 from tests.tasks.test_golden import ROWS
 
@@ -166,3 +167,65 @@ def test_a_reading_that_runs_out_of_time_is_ungraded_and_not_wrong(monkeypatch: 
     monkeypatch.setattr(math_verify, "parse", late)
     judged = verify.full("math", r"\tan x", "", r" \boxed{\tan(x)}", True)
     assert judged.strict is None and judged.lenient is None and (judged.ungraded or "").startswith("timeout")
+
+
+class Whole:
+    """A task without pairs: a slow completion goes to the pool as a whole. Right ones hold a 5."""
+
+    has_validator = False
+
+    def __init__(self, strict: bool | None = None) -> None:
+        self.strict = strict
+
+    def grade_quick(self, item: Item, text: str, finished: bool) -> Judgement:
+        return Judgement(self.strict, None, text, None, verify.PENDING) if "slow" in text else self.grade(item, text)
+
+    def grade(self, item: Item, text: str, finished: bool = True) -> Judgement:
+        return Judgement("5" in text, "5" in text, text, None)
+
+    def validate(self, item: Item, text: str) -> None:
+        return None
+
+
+class Untried(Whole):
+    """The same without a quick grade."""
+
+    grade_quick = None  # type: ignore[assignment]
+
+
+def whole(task: Whole, answers: Sequence[Verdict] = ()) -> tuple[Grader, HerePool]:
+    grader, pool = Grader(task), HerePool(task, answers)  # type: ignore[arg-type]
+    grader._pool = pool  # type: ignore[assignment]
+    return grader, pool
+
+
+def test_completions_without_pairs_are_judged_as_a_whole_each_by_itself_and_once() -> None:
+    grader, pool = whole(Whole())
+    jobs = [job("5", "slow 5"), job("5", "slow 6"), job("5", "5"), job("5", "slow 5"), job("6", "slow 5")]
+    for _ in range(2):
+        assert verdicts(grader.judge(jobs)) == [(True, True), (False, False), *[(True, True)] * 3]
+        assert len(pool.asked) == 3
+    assert not grader.has_validator
+
+
+@pytest.mark.parametrize(("strict", "reason"), [(None, "timeout: late"), (True, "lenient: timeout: late")])
+def test_what_was_decided_before_the_pool_failed_stays_with_the_reason(strict: bool | None, reason: str) -> None:
+    grader, pool = whole(Whole(strict), [Verdict(None, None, "timeout: late")])
+    (found,) = grader.judge([job("5", "slow 5")])
+    assert found == Verdict(Judgement(strict, None, "slow 5", None, reason), None)
+    assert verdicts(grader.judge([job("5", "slow 5")])) == [(True, True)] and len(pool.asked) == 2
+
+
+@pytest.mark.parametrize(("why", "times"), [("guard: large", 1), ("lenient: guard: large", 1), ("timeout: late", 2)])
+def test_a_refusal_because_of_size_is_final_and_a_timeout_is_not(why: str, times: int) -> None:
+    refused = Verdict(Judgement(None, None, "slow", None, why), None)
+    grader, pool = whole(Whole(), [refused] * 2)
+    assert grader.judge([job("5", "slow")]) == grader.judge([job("5", "slow")]) == [refused]
+    assert len(pool.asked) == times
+
+
+def test_a_task_without_a_quick_grade_is_judged_in_the_pool_alone() -> None:
+    grader, pool = whole(Untried(), [Verdict(None, None, "crash: exit 9")])
+    assert grader.judge([job("5", "5")]) == [Verdict(None, None, "crash: exit 9")]
+    assert verdicts(grader.judge([job("5", "5"), job("5", "6")])) == [(True, True), (False, False)]
+    assert len(pool.asked) == 3
