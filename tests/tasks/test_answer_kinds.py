@@ -22,6 +22,9 @@ from elicit.tasks.grading.equivalence import answer_class, by_sympy, equal, same
 from elicit.tasks.grading.number import TooLarge, value
 
 SAME = {
+    "writing": [
+        (r"\\frac{1}{2}", "0.5"), (r"\\frac{1}{2}", r"\frac{1}{2}"), ("5°", "5 degrees"), (r"5^\circ", "5 degrees"),
+    ],
     "ratio": [("3:4", "3/4"), ("3:4", "6 : 8"), ("3 : 4", "0.75"), ("3:4", "3:4")],
     "based": [("2516_8", "2516_{8}"), ("2516_8", "02516_{(8)}"), ("0_2", "00_2"), ("A1_{16}", "A1_16")],
     "label": [
