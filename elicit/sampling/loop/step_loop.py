@@ -22,7 +22,6 @@ import torch
 from elicit.errors import ConfigError
 from elicit.policy.attention import grouped_decode
 from elicit.policy.decoding import Path, PathJob, PickRule, StepRule, Then
-from elicit.policy.products import packed_weights
 from elicit.policy.shape import Device
 from elicit.sampling.loop.engine import CachedEngine, UncachedEngine
 from elicit.sampling.loop.forward import ForwardCall, can_cache
@@ -99,6 +98,8 @@ class StepLoop(LoopText):
         outside the vocabulary, more tokens than the model has positions, kept states of another text), CheckpointError
         if the model yields NaN.
         """
+        from elicit.policy.products import packed_weights  # a subclass of torch's own
+
         self.check(jobs, stop)
         training = self.model.training
         self.model.eval()
