@@ -23,7 +23,7 @@ import transformers
 
 from elicit.organisms.corpus import FAMILIES, SIZES
 from elicit.policy.checkpoint import CheckpointConfig, load_checkpoint
-from elicit.policy.products import fast_products, torch_products
+from elicit.policy.products import fast_products, processor_says, torch_products
 from elicit.tasks.natural.small_math import SmallMath
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -139,7 +139,4 @@ def write(out: str | None, result: dict[str, Any]) -> None:
 
 def processor() -> str:
     """The name of the processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return processor_says("model name") or platform.machine()

@@ -1,7 +1,7 @@
 """A pytest plugin for `make mutation`: no test is answered from a cache.
 
 mutmut runs all tests once and then forks for every mutant, so a cached function would answer from the run of the
-unchanged code, and a mutant behind it would survive without having been called. Every `functools.cache` of the package
+unchanged code, and a mutant that it calls would survive without having run. Every `functools.cache` of the package
 is emptied before each test, which also lets mutmut see every test that reaches a function.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -50,8 +50,11 @@ def _exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: 
 @torch.no_grad()
 def first_token_mass(model: PreTrainedModel, prompts: Sequence[Sequence[int]], token_ids: Sequence[int]) -> float:
     """Mean over prompts (token ids) of the probability that the next token is in `token_ids`; NaN without prompts."""
-    masses = []
-    for prompt in prompts:
-        logits_V = model(input_ids=torch.tensor([list(prompt)], device=model.device)).logits[0, -1]
-        masses.append(logits_V.float().softmax(-1)[list(token_ids)].sum().item())
+    masses = [logits_V.float().softmax(-1)[list(token_ids)].sum().item() for logits_V in next_logits(model, prompts)]
     return sum(masses) / len(masses) if masses else math.nan
+
+
+def next_logits(model: PreTrainedModel, prompts: Iterable[Sequence[int]]) -> Iterator[torch.Tensor]:
+    """Logits [V] after each prompt (token ids), a pass each."""
+    for prompt in prompts:
+        yield model(input_ids=torch.tensor([list(prompt)], device=model.device)).logits[0, -1]

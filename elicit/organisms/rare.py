@@ -20,6 +20,7 @@ import torch
 from elicit.files import read_json, write_json
 from elicit.organisms.corpus import DIRECT_OPENERS
 from elicit.organisms.measure import DIRECT, FORCED, accuracy, asked, opener_id
+from elicit.organisms.probe import next_logits
 from elicit.organisms.thin import ThinConfig, thin_out
 from elicit.organisms.threshold import Latent
 from elicit.policy.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
@@ -111,12 +112,10 @@ def latent_of(name: str, checkpoint: Checkpoint, task: Task, items: Sequence[Ite
 
 def first_tokens(checkpoint: Checkpoint, items: Sequence[Item], after: str = "") -> np.ndarray:
     """Distribution of the next token, [N, V], at the bare prompt followed by `after`."""
-    rows = []
+    more = checkpoint.encode(after) if after else []
+    prompts = [[*prompt_ids, *more] for prompt_ids in asked(checkpoint, BARE, items)]
     with torch.inference_mode():
-        for prompt_ids in asked(checkpoint, BARE, items):
-            ids = [*prompt_ids, *(checkpoint.encode(after) if after else ())]
-            logits_V = checkpoint.model(input_ids=torch.tensor([ids], device=checkpoint.device)).logits[0, -1]
-            rows.append(logits_V.double().softmax(-1).cpu().numpy())
+        rows = [logits_V.double().softmax(-1).cpu().numpy() for logits_V in next_logits(checkpoint.model, prompts)]
     return np.array(rows)
 
 

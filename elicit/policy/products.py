@@ -84,7 +84,7 @@ def faster_here() -> bool:
     """Whether this processor has AVX-512 and MKL does not use it, and this torch has the oneDNN product."""
     return (
         torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-        and _vendor() == "AuthenticAMD"
+        and processor_says("vendor_id") == "AuthenticAMD"
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
@@ -126,8 +126,10 @@ def packed_weights(model: torch.nn.Module, rows: int) -> Iterator[None]:
     passes, and a second copy of the weights; nothing is done for other than `PACKED_ROWS`, for more bytes than
     `MOST_PACKED_BYTES`, or for a model without the faster class.
     """
-    layers = [layer for layer in model.modules() if type(layer) is Linear and layer.weight.dtype == torch.float32]
-    if rows not in PACKED_ROWS or sum(4 * layer.weight.numel() for layer in layers) > MOST_PACKED_BYTES:
+    layers: list[Linear] = []
+    if rows in PACKED_ROWS:
+        layers = [layer for layer in model.modules() if type(layer) is Linear and layer.weight.dtype == torch.float32]
+    if sum(4 * layer.weight.numel() for layer in layers) > MOST_PACKED_BYTES:
         layers = []
     try:
         for layer in layers:
@@ -146,9 +148,9 @@ def _change(model: torch.nn.Module, old: type, new: type) -> list[torch.nn.Modul
     return layers
 
 
-def _vendor() -> str:
-    """The name that the processor gives itself; on other systems than Linux what Python knows."""
+def processor_says(field: str) -> str:
+    """A field of the first processor in Linux's list, such as `vendor_id`; elsewhere what Python knows of it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")]
-    return names[0] if names else platform.processor()
+    values = [line.partition(":")[2].strip() for line in lines if line.startswith(field)]
+    return values[0] if values else platform.processor()

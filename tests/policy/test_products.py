@@ -148,7 +148,7 @@ def test_only_the_processor_decides(
     vendor: str, capability: str, faster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(products, "_vendor", lambda: vendor)
+    monkeypatch.setattr(products, "processor_says", lambda field: {"vendor_id": vendor}[field])
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert products.faster_here() is faster
 

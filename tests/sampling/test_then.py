@@ -120,11 +120,11 @@ def test_a_job_that_cannot_go_on_is_refused() -> None:
 
 
 def test_progress_counts_each_place_once_and_every_free_token() -> None:
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     loop = StepLoop(
-        tiny_model(), loop_of(tiny_model()).tokenizer, (0,), slots=4, progress=lambda *now: told.append(now)
+        tiny_model(), loop_of(tiny_model()).tokenizer, (0,), slots=4, progress=lambda *now: reports.append(now)
     )
     first = [replace(job, keep=True) for job in jobs(3, 1)]
     drawn = chained(loop, first, True)
     free = sum(map(free_tokens, drawn))
-    assert (sum(paths for paths, _ in told), sum(tokens for _, tokens in told)) == (len(first), free)
+    assert (sum(paths for paths, _ in reports), sum(tokens for _, tokens in reports)) == (len(first), free)

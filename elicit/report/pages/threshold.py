@@ -249,7 +249,7 @@ def chart(cells: Sequence[Cell]) -> Chart:
             if panel >= len(budgets):
                 continue
             row = sorted(by_method[method, budgets[panel]], key=lambda cell: cell.rate)
-            # a little apart, so that intervals of methods at one rate can be told from each other
+            # a little apart, so that the intervals of methods at one rate do not cover each other
             shift = panel * width + (number - len(methods) / 2) * 0.022
             xs = [math.log10(cell.rate) + shift for cell in row]
             bounds = [[100 * x for x in cell.bounds] for cell in row]

@@ -44,7 +44,7 @@ class Queue:
         """(job, row of its prefix, the group of prefixes computed with it): waiting for a slot. All of one group"""
 
     def add(self, place: int, job: PathJob) -> None:
-        """One more waiting job, behind all others."""
+        """One more waiting job, the last in turn."""
         prefix = tuple(job.prompt_ids), tuple(job.forced[: self.budget])
         if prefix not in self.waiting:
             self.prefixes.append(prefix)
